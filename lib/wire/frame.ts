@@ -1,0 +1,134 @@
+import { P2PError } from "../errors.ts";
+import type { ByteReader } from "./byte_reader.ts";
+import { MAX_HEADER, MAX_UNKNOWN_BODY, MAX_VERB } from "./limits.ts";
+import {
+  bodyCap,
+  decodeMessage,
+  isVerb,
+  type Message,
+  messageFields,
+  type Verb,
+} from "./message.ts";
+
+/** A message and the raw bytes that came with it (empty for most verbs). */
+export interface Frame {
+  message: Message;
+  body: Uint8Array<ArrayBuffer>;
+}
+
+/** A frame whose verb this version does not know; its body has been read and dropped. */
+export interface UnknownFrame {
+  unknown: string;
+  seq: number | undefined;
+}
+
+/** A header line taken apart, its fields not validated yet. */
+export interface Header {
+  verb: string;
+  fields: Record<string, unknown>;
+  bodyLength: number;
+}
+
+/** Gives the memory that a body of `length` bytes is read into. */
+export type Allocate = (verb: Verb, length: number) => Uint8Array<ArrayBuffer>;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+const allocate: Allocate = (_verb, length) => new Uint8Array(length);
+
+function malformed(reason: string): P2PError {
+  return new P2PError("malformed", `Cannot read a frame: ${reason}`);
+}
+
+/** The length of the verb at the start of the line: A-Z and _, at most 16, then a space or the end. */
+function verbLength(line: Uint8Array): number {
+  let length = 0;
+  while (length < line.length && line[length] !== 0x20) {
+    const c = line[length] as number;
+    if (length === MAX_VERB || !((c >= 0x41 && c <= 0x5a) || c === 0x5f)) {
+      throw malformed("its verb is not 1 to 16 characters of A-Z and _");
+    }
+    length++;
+  }
+  if (length === 0) throw malformed("its verb is empty");
+  return length;
+}
+
+/**
+ * Takes a header line (without LF) apart.
+ *
+ * @throws {P2PError} `malformed` when it is not `VERB` or `VERB SP object`.
+ */
+export function parseHeader(line: Uint8Array): Header {
+  const length = verbLength(line);
+  const verb = String.fromCharCode(...line.subarray(0, length));
+  if (length === line.length) return { verb, fields: {}, bodyLength: 0 };
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(line.subarray(length + 1)));
+  } catch (cause) {
+    throw new P2PError("malformed", `Cannot read ${verb}: its header is not JSON in UTF-8`, {
+      cause,
+    });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw malformed(`the header of ${verb} is not one JSON object`);
+  }
+  const fields = value as Record<string, unknown>;
+  const body = Object.hasOwn(fields, "body") ? fields["body"] : 0;
+  if (!Number.isSafeInteger(body) || (body as number) < 0) {
+    throw malformed(`"body" of ${verb} is not a length`);
+  }
+  return { verb, fields, bodyLength: body as number };
+}
+
+/**
+ * The header line of a message, with its LF.
+ *
+ * @throws {P2PError} `too-long` when it would be over the cap, so that nobody is sent what it must refuse.
+ */
+export function encodeHeader(message: Message, bodyLength = 0): Uint8Array<ArrayBuffer> {
+  const fields = messageFields(message);
+  if (bodyLength > 0) fields["body"] = bodyLength;
+  const json = JSON.stringify(fields);
+  const line = encoder.encode(json === "{}" ? `${message.verb}\n` : `${message.verb} ${json}\n`);
+  if (line.length > MAX_HEADER + 1 || bodyLength > bodyCap(message.verb)) {
+    throw new P2PError("too-long", `Cannot send ${message.verb}: it is over the cap of its verb`);
+  }
+  return line;
+}
+
+/**
+ * Reads one frame, or `null` at a clean end. Every length is checked against its cap before memory is
+ * taken for it.
+ *
+ * @throws {P2PError} `malformed`, `too-long` or `connection-lost`; the connection is of no use afterwards.
+ */
+export async function readFrame(
+  reader: ByteReader,
+  bodyBuffer: Allocate = allocate,
+): Promise<Frame | UnknownFrame | null> {
+  const line = await reader.readLine(MAX_HEADER);
+  if (line === null) return null;
+  const { verb, fields, bodyLength } = parseHeader(line);
+  if (!isVerb(verb)) {
+    checkBody(verb, bodyLength, MAX_UNKNOWN_BODY);
+    await reader.skip(bodyLength);
+    const seq = fields["seq"];
+    return { unknown: verb, seq: Number.isSafeInteger(seq) ? seq as number : undefined };
+  }
+  checkBody(verb, bodyLength, bodyCap(verb));
+  const message = decodeMessage(verb, fields);
+  const body = bodyLength === 0 ? EMPTY : await reader.readExactly(bodyBuffer(verb, bodyLength));
+  return { message, body };
+}
+
+function checkBody(verb: string, length: number, cap: number): void {
+  if (length > cap) {
+    throw new P2PError(
+      "too-long",
+      `Cannot read ${verb}: its body of ${length} bytes is over ${cap}`,
+    );
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * The caps of the wire format, one place for all of them. PROTOCOL.md, "Limits", lists the same numbers.
+ *
+ * @module
+ */
+
+/** The protocol version in HELLO. Two sides with different versions part at once. */
+export const PROTOCOL_VERSION = 1;
+
+/** Longest header line in bytes, without its LF. */
+export const MAX_HEADER = 64 * 1024;
+
+/** Longest verb in characters. */
+export const MAX_VERB = 16;
+
+/** Longest text of a message or broadcast in bytes of UTF-8. */
+export const MAX_TEXT = 16 * 1024;
+
+/** Largest piece in bytes. */
+export const MAX_PIECE = 4 * 1024 * 1024;
+
+/** Smallest piece in bytes that a receiver accepts; bounds the number of hashes a size implies. */
+export const MIN_PIECE = 16 * 1024;
+
+/** Bytes of one SHA-256. */
+export const HASH_BYTES = 32;
+
+/** Most piece hashes in one HASHES frame. */
+export const MAX_HASHES = 2048;
+
+/** Most pieces in one transfer, which bounds what a receiver keeps in memory for hashes (32 MiB). */
+export const MAX_PIECES = 1024 * 1024;
+
+/** Most entries in one PEER_LIST frame; more follow on the next request. */
+export const MAX_PEERS_PER_FRAME = 128;
+
+/** Longest file name on the wire in bytes of UTF-8; what is kept may be shorter. */
+export const MAX_NAME = 4096;
+
+/** Largest body of a verb that this version does not know; it is read and dropped. */
+export const MAX_UNKNOWN_BODY = 64 * 1024;

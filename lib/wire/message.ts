@@ -1,0 +1,363 @@
+/**
+ * All messages of the protocol as one discriminated union, and the way from untrusted JSON to them.
+ * PROTOCOL.md beside this file is the normative text.
+ *
+ * @module
+ */
+
+import { isErrorCode, P2PError } from "../errors.ts";
+import { Fields, type Range } from "./fields.ts";
+import {
+  HASH_BYTES,
+  MAX_HASHES,
+  MAX_NAME,
+  MAX_PEERS_PER_FRAME,
+  MAX_PIECE,
+  MAX_PIECES,
+  MAX_TEXT,
+  MIN_PIECE,
+} from "./limits.ts";
+
+/** What a side is: a peer, a tracker, a one-shot command of a peer, or a tracker's operator. */
+export const ROLES = ["peer", "tracker", "client", "operator"] as const;
+/** One of {@linkcode ROLES}. */
+export type Role = typeof ROLES[number];
+
+/** What a receiver says in ACK. */
+export const ACK_STATES = ["ready", "syncing", "saved", "already"] as const;
+/** One of {@linkcode ACK_STATES}. */
+export type AckState = typeof ACK_STATES[number];
+
+/** A peer as the tracker lists it. */
+export interface PeerEntry {
+  /** Public key, base64url, 43 characters. */
+  id: string;
+  name: string;
+  host: string;
+  port: number;
+  /** False when the tracker's dial-back failed: others ask the tracker to have it dial them. */
+  reachable: boolean;
+}
+
+/** Asked by one side, answered by a frame whose `re` is this `seq`. */
+interface Request {
+  seq: number;
+}
+
+/** Bound to the request whose `seq` it names. */
+interface Reply {
+  re: number;
+}
+
+/** One frame's header, validated. Sizes are bytes, times ISO 8601. Bodies travel beside it. */
+export type Message =
+  | {
+    verb: "HELLO";
+    protocol: number;
+    role: Role;
+    /** The sender's identity. */
+    id: string;
+    /** 32 random bytes, fresh for each connection. */
+    nonce: string;
+    /** The network's public key; absent without TLS. */
+    network?: string;
+    /** Set when a peer dials because a CONNECT asked for it: the token of that request. */
+    token?: string;
+  }
+  | { verb: "AUTH"; mac: string; signature: string }
+  | {
+    verb: "OK";
+    re: number;
+    name?: string;
+    host?: string;
+    port?: number;
+    reachable?: boolean;
+    reason?: string;
+    delivered?: number;
+    invite?: string;
+  }
+  | { verb: "ERROR"; re?: number; code: string; message: string }
+  | { verb: "BYE" }
+  | { verb: "PING"; seq?: number }
+  | { verb: "PONG"; re?: number }
+  | { verb: "REGISTER"; seq: number; name: string; port: number; host?: string }
+  | { verb: "UNREGISTER"; seq: number }
+  | { verb: "PEERS"; seq: number; epoch?: string; since: number }
+  | {
+    verb: "PEER_LIST";
+    /** Absent when the tracker sends changes unasked. */
+    re?: number;
+    epoch: string;
+    /** The list is whole up to this revision. */
+    revision: number;
+    /** True when it replaces what is known instead of changing it. */
+    full: boolean;
+    /** True when another request with `since: revision` gets more. */
+    more: boolean;
+    peers: PeerEntry[];
+    gone: string[];
+    /** Ids that the network has barred. */
+    barred: string[];
+  }
+  | { verb: "BROADCAST"; seq: number; id: string; time: string; name: string; signature: string }
+  | {
+    verb: "MESSAGE";
+    seq?: number;
+    id: string;
+    from: string;
+    name: string;
+    time: string;
+    signature: string;
+  }
+  | { verb: "CONNECT"; seq: number; peer: string; port: number; token: string }
+  | { verb: "DIAL"; peer: string; host: string; port: number; token: string }
+  | { verb: "REMOVE"; seq: number; id: string }
+  | { verb: "ROTATE"; seq: number }
+  | {
+    verb: "SEND_FILE";
+    seq: number;
+    transfer: string;
+    name: string;
+    /** Null when the sender does not know it yet (a stream). */
+    size: number | null;
+    pieceSize: number;
+    sha256?: string;
+    /** The other recipients of a swarm, by id. */
+    recipients?: string[];
+  }
+  | {
+    verb: "ACK";
+    re?: number;
+    transfer: string;
+    state: AckState;
+    /** With `ready`: pieces that are verified and on disk already. */
+    have?: Range[];
+    /** With `saved` and `already`: the name it is kept under. */
+    name?: string;
+    /** With `saved` and `already`: the SHA-256 of the file, 32 bytes in base64url. */
+    sha256?: string;
+  }
+  | {
+    verb: "HASHES";
+    transfer: string;
+    /** Index of the piece that the first hash of the body belongs to. */
+    start: number;
+    /** In the last HASHES of a transfer: the whole file. */
+    last?: { size: number; sha256: string };
+  }
+  | { verb: "GET"; transfer: string; index: number }
+  | { verb: "PIECE"; transfer: string; index: number; signature?: string }
+  | { verb: "HAVE"; transfer: string; pieces: Range[] }
+  | { verb: "CANCEL"; transfer: string; code: string; message: string }
+  | { verb: "REPORT"; transfer: string; peer: string; index: number; reason: string };
+
+/** A message's verb. */
+export type Verb = Message["verb"];
+
+/** The message with the given verb. */
+export type MessageOf<V extends Verb> = Extract<Message, { verb: V }>;
+
+/** Messages that ask for an answer. */
+export type RequestMessage = Extract<Message, Request>;
+
+/** Messages that may answer one. */
+export type ReplyMessage = Extract<Message, Reply | { re?: number }>;
+
+type Decoder<V extends Verb> = (fields: Fields) => Omit<MessageOf<V>, "verb">;
+
+const ID = 32;
+const TOKEN = 16;
+const SIGNATURE = 64;
+const NAME = 64 * 4;
+const HOST = 253;
+const TIME = 40;
+const REASON = 2048;
+const MAX_RANGES = 4096;
+const MAX_BARRED = 512;
+
+const seq = (f: Fields) => f.integer("seq", 1);
+const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
+const index = (f: Fields) => f.integer("index", 0, MAX_PIECES - 1);
+const port = (f: Fields) => f.integer("port", 1, 65535);
+
+/** `{ [name]: value }`, or nothing when the field is absent: optional fields stay absent. */
+function maybe<K extends string, T>(
+  f: Fields,
+  name: K,
+  get: (name: string) => T,
+): { [P in K]?: T } {
+  return f.has(name) ? { [name]: get(name) } as { [P in K]?: T } : {};
+}
+
+function peerEntry(f: Fields): PeerEntry {
+  return {
+    id: f.bytes("id", ID),
+    name: f.string("name", NAME),
+    host: f.string("host", HOST),
+    port: port(f),
+    reachable: f.boolean("reachable"),
+  };
+}
+
+const DECODERS: { [V in Verb]: Decoder<V> } = {
+  HELLO: (f) => ({
+    protocol: f.integer("protocol", 1),
+    role: f.oneOf("role", ROLES),
+    id: f.bytes("id", ID),
+    nonce: f.bytes("nonce", 32),
+    ...maybe(f, "network", (n) => f.bytes(n, ID)),
+    ...maybe(f, "token", (n) => f.bytes(n, TOKEN)),
+  }),
+  AUTH: (f) => ({ mac: f.bytes("mac", 32), signature: f.bytes("signature", SIGNATURE) }),
+  OK: (f) => ({
+    re: f.integer("re", 1),
+    ...maybe(f, "name", (n) => f.string(n, NAME)),
+    ...maybe(f, "host", (n) => f.string(n, HOST)),
+    ...maybe(f, "port", () => port(f)),
+    ...maybe(f, "reachable", (n) => f.boolean(n)),
+    ...maybe(f, "reason", (n) => f.string(n, REASON)),
+    ...maybe(f, "delivered", (n) => f.integer(n)),
+    ...maybe(f, "invite", (n) => f.string(n, REASON)),
+  }),
+  ERROR: (f) => ({
+    ...maybe(f, "re", (n) => f.integer(n, 1)),
+    code: f.string("code", 64),
+    message: f.string("message", REASON),
+  }),
+  BYE: () => ({}),
+  PING: (f) => ({ ...maybe(f, "seq", (n) => f.integer(n, 1)) }),
+  PONG: (f) => ({ ...maybe(f, "re", (n) => f.integer(n, 1)) }),
+  REGISTER: (f) => ({
+    seq: seq(f),
+    name: f.string("name", NAME),
+    port: port(f),
+    ...maybe(f, "host", (n) => f.string(n, HOST)),
+  }),
+  UNREGISTER: (f) => ({ seq: seq(f) }),
+  PEERS: (f) => ({
+    seq: seq(f),
+    ...maybe(f, "epoch", (n) => f.bytes(n, TOKEN)),
+    since: f.integer("since"),
+  }),
+  PEER_LIST: (f) => ({
+    ...maybe(f, "re", (n) => f.integer(n, 1)),
+    epoch: f.bytes("epoch", TOKEN),
+    revision: f.integer("revision"),
+    full: f.boolean("full"),
+    more: f.boolean("more"),
+    peers: f.objects("peers", MAX_PEERS_PER_FRAME, peerEntry),
+    gone: f.byteStrings("gone", MAX_PEERS_PER_FRAME, ID),
+    barred: f.byteStrings("barred", MAX_BARRED, ID),
+  }),
+  BROADCAST: (f) => ({
+    seq: seq(f),
+    id: f.bytes("id", TOKEN),
+    time: f.string("time", TIME),
+    name: f.string("name", NAME),
+    signature: f.bytes("signature", SIGNATURE),
+  }),
+  MESSAGE: (f) => ({
+    ...maybe(f, "seq", (n) => f.integer(n, 1)),
+    id: f.bytes("id", TOKEN),
+    from: f.bytes("from", ID),
+    name: f.string("name", NAME),
+    time: f.string("time", TIME),
+    signature: f.bytes("signature", SIGNATURE),
+  }),
+  CONNECT: (f) => ({
+    seq: seq(f),
+    peer: f.bytes("peer", ID),
+    port: port(f),
+    token: f.bytes("token", TOKEN),
+  }),
+  DIAL: (f) => ({
+    peer: f.bytes("peer", ID),
+    host: f.string("host", HOST),
+    port: port(f),
+    token: f.bytes("token", TOKEN),
+  }),
+  REMOVE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),
+  ROTATE: (f) => ({ seq: seq(f) }),
+  SEND_FILE: (f) => ({
+    seq: seq(f),
+    transfer: transfer(f),
+    name: f.string("name", MAX_NAME),
+    size: f.has("size") ? f.integer("size") : null,
+    pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
+    ...maybe(f, "sha256", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
+  }),
+  ACK: (f) => ({
+    ...maybe(f, "re", (n) => f.integer(n, 1)),
+    transfer: transfer(f),
+    state: f.oneOf("state", ACK_STATES),
+    ...maybe(f, "have", (n) => f.ranges(n, MAX_RANGES, MAX_PIECES)),
+    ...maybe(f, "name", (n) => f.string(n, MAX_NAME)),
+    ...maybe(f, "sha256", (n) => f.bytes(n, HASH_BYTES)),
+  }),
+  HASHES: (f) => ({
+    transfer: transfer(f),
+    start: f.integer("start", 0, MAX_PIECES),
+    ...maybe(f, "last", () => ({ size: f.integer("size"), sha256: f.bytes("sha256", HASH_BYTES) })),
+  }),
+  GET: (f) => ({ transfer: transfer(f), index: index(f) }),
+  PIECE: (f) => ({
+    transfer: transfer(f),
+    index: index(f),
+    ...maybe(f, "signature", (n) => f.bytes(n, SIGNATURE)),
+  }),
+  HAVE: (f) => ({ transfer: transfer(f), pieces: f.ranges("pieces", MAX_RANGES, MAX_PIECES) }),
+  CANCEL: (f) => ({
+    transfer: transfer(f),
+    code: f.string("code", 64),
+    message: f.string("message", REASON),
+  }),
+  REPORT: (f) => ({
+    transfer: transfer(f),
+    peer: f.bytes("peer", ID),
+    index: index(f),
+    reason: f.string("reason", REASON),
+  }),
+};
+
+/** Most bytes a frame of this verb may carry as its body; 0 for most. */
+const BODY_CAPS: { [V in Verb]?: number } = {
+  BROADCAST: MAX_TEXT,
+  MESSAGE: MAX_TEXT,
+  HASHES: MAX_HASHES * HASH_BYTES,
+  PIECE: MAX_PIECE,
+};
+
+/** Whether this version knows the verb. */
+export function isVerb(verb: string): verb is Verb {
+  return Object.hasOwn(DECODERS, verb);
+}
+
+/** The largest body that a frame of `verb` may carry, in bytes. */
+export function bodyCap(verb: Verb): number {
+  return BODY_CAPS[verb] ?? 0;
+}
+
+/**
+ * Validates the fields of a known verb.
+ *
+ * @throws {P2PError} `malformed`, naming the field.
+ */
+export function decodeMessage(verb: Verb, values: Record<string, unknown>): Message {
+  const fields = DECODERS[verb](new Fields(verb, values));
+  return { verb, ...fields } as Message;
+}
+
+/** The JSON fields of a message, as they stand in the header line. */
+export function messageFields(message: Message): Record<string, unknown> {
+  const { verb: _, ...fields } = message;
+  if (message.verb !== "HASHES" || message.last === undefined) return fields;
+  // `last` is flat on the wire: one level of JSON is all that a client has to build.
+  return { ...fields, last: true, ...message.last };
+}
+
+/** An ERROR or CANCEL frame's code and text as an error of ours; a code we don't know is `unexpected`. */
+export function remoteError(message: { code: string; message: string }): P2PError {
+  const code = isErrorCode(message.code) ? message.code : "unexpected";
+  return new P2PError(code, message.message, { remote: true });
+}
