@@ -23,6 +23,8 @@ export class ByteReader {
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(IDLE_BUFFER);
   #start = 0;
   #end = 0;
+  /** Size of the buffer while no long header is in it. */
+  #size = IDLE_BUFFER;
 
   constructor(source: ByteSource) {
     this.#source = source;
@@ -31,6 +33,7 @@ export class ByteReader {
   /** Continues with another source of the same bytes and a buffer of `bufferSize`. */
   setSource(source: ByteSource, bufferSize: number): void {
     this.#source = source;
+    this.#size = bufferSize;
     this.#resize(Math.max(bufferSize, this.#end - this.#start));
   }
 
@@ -101,11 +104,19 @@ export class ByteReader {
   async #fill(): Promise<boolean> {
     if (this.#start === this.#end) {
       this.#start = this.#end = 0;
+      if (this.#buffer.length > this.#size) this.#buffer = new Uint8Array(this.#size);
     } else if (this.#end === this.#buffer.length) {
       this.#resize(this.#start > 0 ? this.#buffer.length : this.#buffer.length * 2);
     }
     const view = await this.#source.read(this.#buffer.subarray(this.#end));
-    if (view === null) return false;
+    if (view === null) {
+      // A BYOB source may keep the memory at the end; a line begun in it is truncated anyway.
+      if (this.#buffer.buffer.detached) {
+        this.#buffer = new Uint8Array(IDLE_BUFFER);
+        this.#start = this.#end = 0;
+      }
+      return false;
+    }
     // A BYOB source gives the memory back in a new ArrayBuffer.
     if (view.buffer !== this.#buffer.buffer) this.#buffer = new Uint8Array(view.buffer);
     this.#end += view.length;

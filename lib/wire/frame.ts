@@ -116,7 +116,9 @@ export async function readFrame(
     checkBody(verb, bodyLength, MAX_UNKNOWN_BODY);
     await reader.skip(bodyLength);
     const seq = fields["seq"];
-    return { unknown: verb, seq: Number.isSafeInteger(seq) ? seq as number : undefined };
+    // Only a number that an ERROR frame may name in `re`.
+    const usable = Number.isSafeInteger(seq) && (seq as number) >= 1;
+    return { unknown: verb, seq: usable ? seq as number : undefined };
   }
   checkBody(verb, bodyLength, bodyCap(verb));
   const message = decodeMessage(verb, fields);

@@ -31,8 +31,14 @@ export const MAX_HASHES = 2048;
 /** Most pieces in one transfer, which bounds what a receiver keeps in memory for hashes (32 MiB). */
 export const MAX_PIECES = 1024 * 1024;
 
-/** Most entries in one PEER_LIST frame; more follow on the next request. */
-export const MAX_PEERS_PER_FRAME = 128;
+/** Most entries in one PEER_LIST frame, so that the longest ones fit its header; more follow on request. */
+export const MAX_PEERS_PER_FRAME = 48;
+
+/** Most barred ids in one PEER_LIST frame. */
+export const MAX_BARRED = 512;
+
+/** Most ranges of pieces in one ACK or HAVE, so that the longest ones fit its header. */
+export const MAX_RANGES = 2048;
 
 /** Longest file name on the wire in bytes of UTF-8; what is kept may be shorter. */
 export const MAX_NAME = 4096;

@@ -9,13 +9,16 @@ import { isErrorCode, P2PError } from "../errors.ts";
 import { Fields, type Range } from "./fields.ts";
 import {
   HASH_BYTES,
+  MAX_BARRED,
   MAX_HASHES,
   MAX_NAME,
   MAX_PEERS_PER_FRAME,
   MAX_PIECE,
   MAX_PIECES,
+  MAX_RANGES,
   MAX_TEXT,
   MIN_PIECE,
+  PROTOCOL_VERSION,
 } from "./limits.ts";
 
 /** What a side is: a peer, a tracker, a one-shot command of a peer, or a tracker's operator. */
@@ -37,16 +40,6 @@ export interface PeerEntry {
   port: number;
   /** False when the tracker's dial-back failed: others ask the tracker to have it dial them. */
   reachable: boolean;
-}
-
-/** Asked by one side, answered by a frame whose `re` is this `seq`. */
-interface Request {
-  seq: number;
-}
-
-/** Bound to the request whose `seq` it names. */
-interface Reply {
-  re: number;
 }
 
 /** One frame's header, validated. Sizes are bytes, times ISO 8601. Bodies travel beside it. */
@@ -157,11 +150,15 @@ export type Verb = Message["verb"];
 /** The message with the given verb. */
 export type MessageOf<V extends Verb> = Extract<Message, { verb: V }>;
 
-/** Messages that ask for an answer. */
-export type RequestMessage = Extract<Message, Request>;
+/** The members of the union that have the key, optional or not. */
+export type WithKey<M, K extends string> = M extends unknown ? K extends keyof M ? M : never
+  : never;
+
+/** Messages that ask: one with a `seq` is answered by a frame whose `re` is that number. */
+export type RequestMessage = WithKey<Message, "seq">;
 
 /** Messages that may answer one. */
-export type ReplyMessage = Extract<Message, Reply | { re?: number }>;
+export type ReplyMessage = WithKey<Message, "re">;
 
 type Decoder<V extends Verb> = (fields: Fields) => Omit<MessageOf<V>, "verb">;
 
@@ -172,13 +169,22 @@ const NAME = 64 * 4;
 const HOST = 253;
 const TIME = 40;
 const REASON = 2048;
-const MAX_RANGES = 4096;
-const MAX_BARRED = 512;
 
 const seq = (f: Fields) => f.integer("seq", 1);
 const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
 const index = (f: Fields) => f.integer("index", 0, MAX_PIECES - 1);
 const port = (f: Fields) => f.integer("port", 1, 65535);
+
+/** The version comes first: the other fields of another version may have another shape. */
+function ourVersion(f: Fields): number {
+  const protocol = f.integer("protocol", 1);
+  if (protocol === PROTOCOL_VERSION) return protocol;
+  throw new P2PError(
+    "version",
+    `Cannot talk: the other side speaks protocol ${protocol}, this one ${PROTOCOL_VERSION}; ` +
+      "update the older one",
+  );
+}
 
 /** `{ [name]: value }`, or nothing when the field is absent: optional fields stay absent. */
 function maybe<K extends string, T>(
@@ -201,7 +207,7 @@ function peerEntry(f: Fields): PeerEntry {
 
 const DECODERS: { [V in Verb]: Decoder<V> } = {
   HELLO: (f) => ({
-    protocol: f.integer("protocol", 1),
+    protocol: ourVersion(f),
     role: f.oneOf("role", ROLES),
     id: f.bytes("id", ID),
     nonce: f.bytes("nonce", 32),
@@ -298,7 +304,9 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
   HASHES: (f) => ({
     transfer: transfer(f),
     start: f.integer("start", 0, MAX_PIECES),
-    ...maybe(f, "last", () => ({ size: f.integer("size"), sha256: f.bytes("sha256", HASH_BYTES) })),
+    ...(f.optional("last", (n) => f.boolean(n))
+      ? { last: { size: f.integer("size"), sha256: f.bytes("sha256", HASH_BYTES) } }
+      : {}),
   }),
   GET: (f) => ({ transfer: transfer(f), index: index(f) }),
   PIECE: (f) => ({
@@ -348,9 +356,18 @@ export function decodeMessage(verb: Verb, values: Record<string, unknown>): Mess
   return { verb, ...fields } as Message;
 }
 
-/** The JSON fields of a message, as they stand in the header line. */
+/** A text for people as the other side will take it: well-formed, not empty, within the cap. */
+function reasonText(text: string): string {
+  const wellFormed = text.toWellFormed() || "no reason given";
+  const { read } = new TextEncoder().encodeInto(wellFormed, new Uint8Array(REASON));
+  return wellFormed.slice(0, read);
+}
+
+/** The JSON fields of a message, as they stand in the header line. Long error texts are cut. */
 export function messageFields(message: Message): Record<string, unknown> {
   const { verb: _, ...fields } = message;
+  if ("message" in fields) fields.message = reasonText(fields.message);
+  if ("reason" in fields && fields.reason !== undefined) fields.reason = reasonText(fields.reason);
   if (message.verb !== "HASHES" || message.last === undefined) return fields;
   // `last` is flat on the wire: one level of JSON is all that a client has to build.
   return { ...fields, last: true, ...message.last };

@@ -1,0 +1,183 @@
+/**
+ * Holds lib/ to the layout of the design: which folder may know which, no cycles between modules, and
+ * no `Deno.*` in lib/wire. Deno's own module graph is what is judged, so static, re-exported, type-only
+ * and literal dynamic imports all count; a worker started from `new URL("./x.ts", import.meta.url)` too.
+ *
+ * Prints each offence as `file: ...` and exits 1; prints nothing and exits 0 when there is none.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console
+
+import { listModules, ROOT } from "./modules.ts";
+
+/** Folder of lib to the folders it may import, besides itself; `all` is every folder in this table. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[] | "all">> = {
+  wire: [],
+  store: [],
+  cli: [],
+  types: [],
+  identity: ["wire"],
+  net: ["wire", "identity"],
+  transfer: ["net", "wire", "store"],
+  tracker: ["net", "wire", "identity"],
+  peer: ["wire", "store", "cli", "identity", "net", "transfer"],
+  app: "all",
+};
+
+/** Single modules that a folder may import although their folder is closed to it. */
+const ALSO: Readonly<Record<string, readonly string[]>> = { peer: ["lib/tracker/client.ts"] };
+
+/** What anything in lib may import. They themselves may import only each other and npm. */
+const SHARED = ["lib/errors.ts", "lib/clock.ts"];
+
+/** Outside lib, the one file that lib may read: it holds the version. */
+const CONFIG = "deno.json";
+
+interface Import {
+  target: string;
+  typeOnly: boolean;
+}
+
+/** The part of `deno info --json` that is read here. */
+interface Graph {
+  modules: {
+    specifier: string;
+    dependencies?: { code?: { specifier?: string }; type?: { specifier?: string } }[];
+  }[];
+}
+
+const offences: string[] = [];
+
+const files = await listModules("lib");
+const graph = await readGraph(files);
+for (const file of files) {
+  for (const { target } of graph.get(file) ?? []) {
+    const rule = brokenRule(file, target);
+    if (rule !== undefined) offences.push(`${file}: imports ${target}: ${rule}`);
+  }
+  if (file.startsWith("lib/wire/") && usesDeno(await read(file))) {
+    offences.push(`${file}: uses Deno: lib/wire knows bytes only, no Deno.*`);
+  }
+}
+offences.push(...findCycles(files, graph));
+for (const offence of offences) console.error(offence);
+if (offences.length > 0) Deno.exit(1);
+
+function read(file: string): Promise<string> {
+  return Deno.readTextFile(new URL(file, ROOT));
+}
+
+/** Imports of each file, read from one run of `deno info` over a root that imports all of them. */
+async function readGraph(paths: string[]): Promise<Map<string, Import[]>> {
+  const root = await Deno.makeTempFile({ suffix: ".ts" });
+  let graph: Graph;
+  try {
+    const lines = paths.map((path) => `import ${JSON.stringify(new URL(path, ROOT).href)};\n`);
+    await Deno.writeTextFile(root, lines.join(""));
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "info",
+        "--json",
+        "--config",
+        decodeURIComponent(new URL(CONFIG, ROOT).pathname),
+        root,
+      ],
+      cwd: ROOT,
+    }).output();
+    if (!success) throw new Error(`Cannot read the module graph: ${decode(stderr)}`);
+    graph = JSON.parse(decode(stdout));
+  } finally {
+    await Deno.remove(root);
+  }
+  const imports = new Map<string, Import[]>();
+  for (const { specifier, dependencies = [] } of graph.modules) {
+    const file = localPath(specifier);
+    if (file === undefined || !paths.includes(file)) continue;
+    const found = dependencies.flatMap(({ code, type }) => {
+      const target = localPath((code ?? type)?.specifier);
+      return target === undefined ? [] : [{ target, typeOnly: code === undefined }];
+    });
+    imports.set(file, [...found, ...workersOf(file, await read(file))]);
+  }
+  return imports;
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+/** The path inside the project; `undefined` for npm, node and remote modules. */
+function localPath(specifier: string | undefined): string | undefined {
+  if (!specifier?.startsWith("file:")) return undefined;
+  const path = decodeURIComponent(specifier);
+  const root = decodeURIComponent(ROOT.href);
+  return path.startsWith(root) ? path.slice(root.length) : path;
+}
+
+/** Worker modules are no part of the graph; they are started only in this one way here. */
+function workersOf(file: string, source: string): Import[] {
+  const urls = source.matchAll(/new URL\(\s*(["'])(\.[^"']+\.ts)\1,\s*import\.meta\.url/g);
+  return [...urls].flatMap(([, , path]) => {
+    const target = localPath(new URL(path ?? "", new URL(file, ROOT)).href);
+    return target === undefined ? [] : [{ target, typeOnly: false }];
+  });
+}
+
+/** The rule that `file` importing `target` breaks, or `undefined`. */
+function brokenRule(file: string, target: string): string | undefined {
+  const from = folderOf(file);
+  if (SHARED.includes(target) || target.startsWith("lib/types/") || target === CONFIG) {
+    return undefined;
+  }
+  if (!target.startsWith("lib/")) return "lib imports nothing of the project outside lib";
+  if (from === undefined) {
+    return SHARED.includes(file)
+      ? `${file} is shared by all and imports only ${SHARED.join(", ")}`
+      : `lib/*.ts is only ${SHARED.join(", ")}`;
+  }
+  const to = folderOf(target);
+  const allowed = MAY_IMPORT[from];
+  if (allowed === undefined) return `lib/${from} has no rule in .ci/check_imports.ts`;
+  if (to === from || allowed === "all" || ALSO[from]?.includes(target)) return undefined;
+  if (to !== undefined && allowed.includes(to)) return undefined;
+  const names = [...allowed, ...ALSO[from] ?? []];
+  return `${from} may use ${names.length > 0 ? names.join(", ") : "no other folder of lib"}`;
+}
+
+/** `net` of lib/net/server.ts; `undefined` for a file directly in lib. */
+function folderOf(file: string): string | undefined {
+  const parts = file.split("/");
+  return parts.length > 2 ? parts[1] : undefined;
+}
+
+/** Comments and plain strings don't count; a template literal does, as it can hold code. */
+function usesDeno(source: string): boolean {
+  const code = source.replace(
+    /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|\/\*[\s\S]*?\*\/|\/\/.*/g,
+    " ",
+  );
+  return /\bDeno\b/.test(code);
+}
+
+/** Depth first; each cycle is reported once, from the file at which the search met it. */
+function findCycles(files: string[], graph: Map<string, Import[]>): string[] {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const found: string[] = [];
+  const visit = (file: string) => {
+    const start = path.indexOf(file);
+    if (start >= 0) {
+      const cycle = [...path.slice(start), file];
+      found.push(`${file}: imports ${cycle.slice(1).join(" -> ")}: no cycles`);
+      return;
+    }
+    if (done.has(file)) return;
+    path.push(file);
+    for (const { target, typeOnly } of graph.get(file) ?? []) if (!typeOnly) visit(target);
+    path.pop();
+    done.add(file);
+  };
+  files.forEach(visit);
+  return found;
+}

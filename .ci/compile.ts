@@ -1,0 +1,119 @@
+/**
+ * Compiles tracker.ts and peer.ts to single binaries with the permissions that deno.json names for them:
+ * dist/tracker and dist/peer for this machine, dist/TARGET/... for each target with `--all`.
+ *
+ * Deno downloads the runtime that a binary is built on. Where that can't be reached, `--offline-runtime`
+ * (or the environment's CI=true) builds on an older runtime from the npm registry instead, on x86-64
+ * Linux only: enough to test compiled binaries, not meant to be released.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console
+
+import { offlineRuntime, OLDER_DENO } from "./offline_runtime.ts";
+import { ROOT } from "./modules.ts";
+
+/** Also the names of their permission sets and of the binaries. */
+const PROGRAMS = ["tracker", "peer"];
+
+const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+];
+
+/** A firewall that swallows packets must not hold up a run that has another way. */
+const PROBE_MS = 15_000;
+
+interface Build {
+  program: string;
+  output: string;
+  /** This machine's, if not given. */
+  target?: string;
+}
+
+const known = ["--all", "--offline-runtime"];
+const unknown = Deno.args.filter((arg) => !known.includes(arg));
+if (unknown.length > 0) fail(`Cannot compile: ${unknown.join(" ")} is none of ${known.join(", ")}`);
+const mayFallBack = Deno.args.includes("--offline-runtime") || Deno.env.get("CI") === "true";
+
+const builds: Build[] = PROGRAMS.flatMap((program) =>
+  Deno.args.includes("--all")
+    ? TARGETS.map((target) => ({ program, target, output: `dist/${target}/${program}` }))
+    : [{ program, output: `dist/${program}` }]
+);
+let told = false;
+// One after the other: both programs share a runtime, which the first one downloads.
+for (const build of builds) {
+  const done = mayFallBack && !await canDownload(build.target)
+    ? await compileOffline(build)
+    : await compile(build, Deno.execPath());
+  if (!done) {
+    const hint = mayFallBack ? "" : "; --offline-runtime needs no download, for tests only";
+    fail(`Cannot compile ${build.output}: see above${hint}`);
+  }
+  console.log(build.output);
+}
+
+async function compileOffline(build: Build): Promise<boolean> {
+  const target = build.target ?? Deno.build.target;
+  if (target !== Deno.build.target) {
+    fail(`Cannot compile ${build.output}: the runtime for ${target} is out of reach`);
+  }
+  if (!told) {
+    console.log(`Deno's runtime is out of reach: using that of ${OLDER_DENO}, for tests only`);
+  }
+  told = true;
+  const runtime = await offlineRuntime().catch((error: Error) => fail(error.message));
+  return compile(build, "npx", ["-y", `deno@${OLDER_DENO}`], {
+    DENORT_BIN: runtime,
+    DENO_TLS_CA_STORE: "mozilla,system",
+  });
+}
+
+/** Runs one `deno compile`; its output is shown only if it fails. */
+async function compile(
+  build: Build,
+  command: string,
+  before: string[] = [],
+  env: Record<string, string> = {},
+): Promise<boolean> {
+  const { success, stderr } = await new Deno.Command(command, {
+    args: [
+      ...before,
+      "compile",
+      "--quiet",
+      "--frozen",
+      "--no-check", // `deno task ok` checks, and an older Deno knows older types
+      "--no-prompt",
+      `--permission-set=${build.program}`,
+      ...build.target === undefined ? [] : ["--target", build.target],
+      "--output",
+      build.output,
+      `${build.program}.ts`,
+    ],
+    cwd: ROOT,
+    env,
+  }).output();
+  if (!success) await Deno.stderr.write(stderr);
+  return success;
+}
+
+/** Whether the runtime for this target can be had: given, or a download that answers. */
+async function canDownload(target = Deno.build.target): Promise<boolean> {
+  if (Deno.env.has("DENORT_BIN")) return true;
+  const url = `https://dl.deno.land/release/v${Deno.version.deno}/denort-${target}.zip`;
+  try {
+    const { ok } = await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(PROBE_MS) });
+    return ok;
+  } catch {
+    return false;
+  }
+}
+
+function fail(message: string): never {
+  console.error(message);
+  Deno.exit(1);
+}

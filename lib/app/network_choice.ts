@@ -1,0 +1,72 @@
+import { P2PError } from "../errors.ts";
+import type { Invite } from "../identity/invite.ts";
+import type { Membership } from "../identity/network.ts";
+import type { Address } from "../net/transport.ts";
+import type { LocalTracker } from "./local_tracker.ts";
+
+/** Where to go and as a member of what. */
+export interface NetworkChoice {
+  tracker: Address;
+  /** Null with `--insecure`. */
+  membership: Membership | null;
+  /** An invite that was pasted and is to be remembered once it has worked. */
+  joined: Invite | null;
+}
+
+/** What there is to choose from. */
+export interface NetworkSources {
+  insecure: boolean;
+  join: Invite | null;
+  tracker: Address;
+  /** Whether `tracker` was given, by flag or environment, or is the default. */
+  isTrackerExplicit: boolean;
+  remembered: Invite | null;
+  local: LocalTracker | null;
+}
+
+/**
+ * Chooses the network: `--join`, then an explicit `--tracker` with the invite that fits it, then the
+ * network joined before, then the tracker of this user on this machine.
+ *
+ * @throws {P2PError} `no-invite` or `tracker-unreachable` when nothing says which network.
+ */
+export function chooseNetwork(sources: NetworkSources): NetworkChoice {
+  const { insecure, join, tracker, isTrackerExplicit, remembered, local } = sources;
+  if (insecure) return { tracker, membership: null, joined: null };
+  if (join) return { ...fromInvite(join), joined: join };
+  const ownNetwork = local?.invite ?? null;
+  if (isTrackerExplicit) {
+    const fitting = [remembered, ownNetwork].find((invite) => sameEndpoint(invite, tracker));
+    const invite = fitting ?? remembered ?? ownNetwork;
+    if (!invite) {
+      throw new P2PError(
+        "no-invite",
+        `Cannot join the tracker at ${tracker.host}:${tracker.port}: this peer has no invite; ` +
+          "run `tracker invite` there and paste what it prints, with --join",
+      );
+    }
+    return { ...fromInvite(invite), tracker, joined: null };
+  }
+  const invite = remembered ?? ownNetwork;
+  if (invite) return { ...fromInvite(invite), joined: null };
+  throw new P2PError(
+    "tracker-unreachable",
+    local
+      ? "Cannot join: the tracker of this machine ran with --insecure; use --insecure here too, " +
+        "or start it without"
+      : "Cannot find a tracker: start `tracker` on this machine, or paste the invite of another " +
+        "machine's with --join",
+  );
+}
+
+function fromInvite({ host, port, network, secret }: Invite): {
+  tracker: Address;
+  membership: Membership;
+} {
+  return { tracker: { host, port }, membership: { id: network, secret } };
+}
+
+function sameEndpoint(invite: Invite | null, { host, port }: Address): boolean {
+  const plain = (name: string) => name === "localhost" || name === "::1" ? "127.0.0.1" : name;
+  return invite !== null && invite.port === port && plain(invite.host) === plain(host);
+}

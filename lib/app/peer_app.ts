@@ -1,0 +1,304 @@
+import { basename, join } from "@std/path";
+import { addressOf, isOn, numberOf, textOf } from "../cli/arguments.ts";
+import type { Menu, MenuActions } from "../cli/menu.ts";
+import { PEER_PROGRAM } from "../cli/programs.ts";
+import { ExitCode, P2PError } from "../errors.ts";
+import { type Invite, parseInvite } from "../identity/invite.ts";
+import type { Identity } from "../identity/keys.ts";
+import { recallNetwork, rememberNetwork } from "../identity/network.ts";
+import { formatAddress } from "../net/transport.ts";
+import { History } from "../peer/history.ts";
+import { Peer } from "../peer/peer.ts";
+import { exitCodeOfReports, type SendReport } from "../peer/sending.ts";
+import { firstIdentity, takeSlot } from "../peer/state.ts";
+import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
+import { findTracker } from "./local_tracker.ts";
+import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
+import { aborted, type Command, type CommandContext, type Program, runProgram } from "./program.ts";
+import { stateFolders } from "./state_folder.ts";
+
+/** The `peer` program. */
+const PROGRAM: Program = {
+  spec: PEER_PROGRAM,
+  menus: ["menu"],
+  commands: {
+    menu,
+    run: listed((peer, context) => serve(peer, context)),
+    peers: oneShot(peers),
+    ping: oneShot(ping),
+    broadcast: oneShot(broadcast),
+    send: oneShot(send),
+    trust: oneShot(trust),
+    history,
+  },
+};
+
+/** Runs the `peer` program and resolves with its exit code. */
+export function runPeer(args: readonly string[]): Promise<ExitCode> {
+  return runProgram(PROGRAM, args);
+}
+
+/** A command of a peer that is listed and receives while it runs. */
+function listed(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>): Command {
+  return async (context) => {
+    const { folder, network } = await choose(context);
+    using slot = await takeSlot(folder);
+    const peer = makePeer(context, { identity: slot.identity, folder, network, role: "peer" });
+    try {
+      await peer.start();
+      await remember(folder, network);
+      return await body(peer, context);
+    } finally {
+      await peer[Symbol.asyncDispose]();
+    }
+  };
+}
+
+/** A command that asks, does and ends; it is not listed. */
+function oneShot(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>): Command {
+  return async (context) => {
+    const { folder, network } = await choose(context);
+    const identity = await firstIdentity(folder);
+    await using peer = makePeer(context, { identity, folder, network, role: "client" });
+    const working = (async () => {
+      await peer.join();
+      await remember(folder, network);
+      return await body(peer, context);
+    })();
+    working.catch(() => {});
+    const stopped = aborted(context.signal).then(() => ExitCode.interrupted);
+    return await Promise.race([working, stopped]);
+  };
+}
+
+/** Receives until a signal comes; then lets transfers under way end, until a second one. */
+async function serve(peer: Peer, { signal, again, emit }: CommandContext): Promise<ExitCode> {
+  await Promise.race([aborted(signal), peer.refused]);
+  if (peer.isBusy) {
+    emit({
+      event: "notice",
+      message: "Waiting for transfers under way; interrupt again to stop now",
+    });
+  }
+  await peer.stop(again);
+  return ExitCode.done;
+}
+
+async function menu(context: CommandContext): Promise<ExitCode> {
+  const { menu, output, signal, again, emit } = context;
+  if (!menu) throw new TypeError("the menu command has no menu");
+  const command = listed(async (peer) => {
+    const ending = new AbortController();
+    const running = menu.run(menuActions(peer, menu, context), {
+      output,
+      signal: AbortSignal.any([signal, ending.signal]),
+    });
+    let exitCode: ExitCode;
+    try {
+      exitCode = (await Promise.race([running, peer.refused])).exitCode;
+    } finally {
+      ending.abort();
+      await running;
+    }
+    if (peer.isBusy) {
+      emit({ event: "notice", message: "Waiting for transfers under way; interrupt to stop now" });
+    }
+    // Ctrl-C that ended the menu does not end the transfers; the next one does.
+    await peer.stop(signal.aborted ? again : signal);
+    return exitCode;
+  });
+  return await command(context);
+}
+
+function menuActions(peer: Peer, menu: Menu, context: CommandContext): MenuActions {
+  const data = textOf(context.command.values, "data") ?? "data";
+  return {
+    ping: async (target) => void await peer.ping(target),
+    broadcast: async (text) => void await peer.sendBroadcastMessage(text),
+    sendFile: async (name, recipients) => {
+      const path = await findFile(data, name);
+      const to = recipients.length > 0 ? recipients : await askRecipient(peer, menu);
+      failIfFailed([await peer.sendFile(path, to)]);
+    },
+    peers: () => listPeers(peer, context),
+    history: () => listHistory(peer, context),
+    dataFiles: () => dataFiles(data),
+    peerNames: () => peer.knownPeers.map(({ name }) => name),
+  };
+}
+
+/** With several peers about, a person is asked; nothing to ask leaves it to `sendFile`. */
+async function askRecipient(peer: Peer, menu: Menu): Promise<string[]> {
+  const others = await peer.updatePeersList();
+  if (others.length < 2 || !menu.interactive) return [];
+  const names = others.map(({ name }) => name).join(", ");
+  const answer = await menu.ask(`To whom (${names} or all)? `);
+  if (answer === "") throw new P2PError("usage", "Cannot send: no recipient was named");
+  return [answer];
+}
+
+/** The menu shows the report; a script's exit code comes from here. */
+function failIfFailed(reports: SendReport[]): void {
+  const [failure] = reports.flatMap(({ failures }) => failures);
+  if (!failure) return;
+  const isPartial = exitCodeOfReports(reports) === ExitCode.partialDelivery;
+  if (!isPartial) throw failure;
+  throw new P2PError("partial-delivery", `Cannot deliver to all: ${failure.message}`);
+}
+
+async function peers(peer: Peer, context: CommandContext): Promise<ExitCode> {
+  if (!peer.isConnected) {
+    throw new P2PError("tracker-unreachable", "Cannot list the peers: the tracker does not answer");
+  }
+  await listPeers(peer, context);
+  return ExitCode.done;
+}
+
+async function listPeers(peer: Peer, { emit }: CommandContext): Promise<void> {
+  const entries = peer.isConnected ? await peer.updatePeersList() : peer.knownPeers;
+  for (const entry of entries) {
+    const { id, name, reachable } = entry;
+    emit({ event: "peer", id, name, address: formatAddress(entry), reachable });
+  }
+  if (entries.length === 0) emit({ event: "notice", message: "No other peer is there" });
+}
+
+async function ping(peer: Peer, { command }: CommandContext): Promise<ExitCode> {
+  await peer.ping(command.positionals[0] ?? "");
+  return ExitCode.done;
+}
+
+async function broadcast(peer: Peer, { command }: CommandContext): Promise<ExitCode> {
+  await peer.sendBroadcastMessage(command.positionals.join(" "));
+  return ExitCode.done;
+}
+
+async function send(peer: Peer, context: CommandContext): Promise<ExitCode> {
+  const { command, signal } = context;
+  const to = textOf(command.values, "to");
+  const reports: SendReport[] = [];
+  for (const path of command.positionals) {
+    reports.push(await peer.sendFile(path, to === undefined ? [] : [to], { signal }));
+  }
+  return exitCodeOfReports(reports);
+}
+
+async function trust(peer: Peer, { command, emit }: CommandContext): Promise<ExitCode> {
+  const entry = await peer.trust(command.positionals[0] ?? "");
+  emit({ event: "notice", message: `${entry.name} is id:${entry.id} from now on` });
+  return ExitCode.done;
+}
+
+async function history(context: CommandContext): Promise<ExitCode> {
+  const { peers } = stateFolders(textOf(context.command.values, "state"), context.env);
+  await listHistory({ history: new History(peers) }, context);
+  return ExitCode.done;
+}
+
+async function listHistory(
+  { history }: { history: History },
+  { emit }: CommandContext,
+): Promise<void> {
+  let empty = true;
+  for await (const entry of history.entries()) {
+    emit(entry);
+    empty = false;
+  }
+  if (empty) emit({ event: "notice", message: "Nothing has been sent or received yet" });
+}
+
+async function dataFiles(data: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name, isFile } of Deno.readDir(data)) if (isFile) names.push(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return names.sort();
+}
+
+/** A name in the data folder first, then a path. */
+async function findFile(data: string, name: string): Promise<string> {
+  const inData = join(data, name);
+  const isThere = name === basename(name) &&
+    await Deno.stat(inData).then(({ isFile }) => isFile, () => false);
+  return isThere ? inData : name;
+}
+
+async function choose(
+  context: CommandContext,
+): Promise<{ folder: string; network: NetworkChoice }> {
+  const { command: { values, explicit }, env } = context;
+  const folders = stateFolders(textOf(values, "state"), env);
+  const { host, port } = addressOf(values, "tracker") ?? { host: "localhost", port: null };
+  const network = chooseNetwork({
+    insecure: isOn(values, "insecure"),
+    join: await pastedInvite(textOf(values, "join")),
+    tracker: { host, port: port ?? 5000 },
+    isTrackerExplicit: explicit.has("tracker"),
+    remembered: await recallNetwork(folders.peers),
+    local: await findTracker(folders.tracker),
+  });
+  return { folder: folders.peers, network };
+}
+
+async function pastedInvite(flag: string | undefined): Promise<Invite | null> {
+  if (flag === undefined) return null;
+  return parseInvite(flag === "-" ? await readLine() : flag);
+}
+
+/** One line of standard input, read byte by byte so that the rest stays for the menu. */
+async function readLine(): Promise<string> {
+  const bytes: number[] = [];
+  const byte = new Uint8Array(1);
+  while (bytes.length < 4096 && await Deno.stdin.read(byte) !== null) {
+    if (byte[0] === 0x0a) break;
+    bytes.push(byte[0] as number);
+  }
+  return new TextDecoder().decode(new Uint8Array(bytes));
+}
+
+/** Keeps a pasted invite once it has worked. */
+async function remember(folder: string, { joined }: NetworkChoice): Promise<void> {
+  if (joined) await rememberNetwork(folder, joined);
+}
+
+function makePeer(
+  { command: { values, explicit }, emit }: CommandContext,
+  { identity, folder, network, role }: {
+    identity: Identity;
+    folder: string;
+    network: NetworkChoice;
+    role: "peer" | "client";
+  },
+): Peer {
+  const { tracker, membership } = network;
+  const host = textOf(values, "host");
+  const ackTimeout = numberOf(values, "ack-timeout");
+  return new Peer({
+    identity,
+    membership,
+    tracker,
+    role,
+    name: peerName(textOf(values, "name")),
+    host: host === "auto" ? undefined : host,
+    port: numberOf(values, "port"),
+    advertise: explicit.has("advertise") ? addressOf(values, "advertise") : undefined,
+    received: textOf(values, "received") ?? "received_files",
+    folder,
+    maxSize: numberOf(values, "max-size"),
+    ackTimeout: ackTimeout === undefined ? undefined : ackTimeout * 1000,
+    parallel: numberOf(values, "parallel"),
+    emit,
+  });
+}
+
+function peerName(flag: string | undefined): string {
+  if (flag === undefined) return defaultPeerName(Deno.hostname());
+  if (isPeerName(flag)) return flag;
+  throw new P2PError(
+    "usage",
+    `Cannot use the name '${flag}': names have 1 to 64 characters without spaces and without , @ : / ` +
+      "and are not `all`",
+  );
+}

@@ -1,0 +1,139 @@
+import { parseCommandLine, type ParsedCommand } from "../cli/arguments.ts";
+import type { AppEvent } from "../cli/events.ts";
+import { JsonOutput } from "../cli/json_output.ts";
+import { Menu } from "../cli/menu.ts";
+import { errorEvent, type Output } from "../cli/output.ts";
+import { type Sink, stderrSink, stdoutSink } from "../cli/sink.ts";
+import type { ProgramSpec } from "../cli/spec.ts";
+import { TextOutput } from "../cli/text_output.ts";
+import { isOn } from "../cli/arguments.ts";
+import { asP2PError, ExitCode, P2PError } from "../errors.ts";
+import config from "../../deno.json" with { type: "json" };
+
+/** What a command gets to work with. */
+export interface CommandContext {
+  command: ParsedCommand;
+  output: Output;
+  emit: (event: AppEvent) => void;
+  /** The menu that holds the last line of the terminal; only for a command that has one. */
+  menu: Menu | null;
+  env: (name: string) => string | undefined;
+  /** Aborts at the first SIGINT or SIGTERM. */
+  signal: AbortSignal;
+  /** Aborts at the second one: stop at once. */
+  again: AbortSignal;
+}
+
+/** A command; its result is the exit code. */
+export type Command = (context: CommandContext) => Promise<ExitCode>;
+
+/** A program: its command line, its commands, and which of them have a menu. */
+export interface Program {
+  spec: ProgramSpec;
+  commands: Record<string, Command>;
+  menus?: readonly string[];
+}
+
+/** Parses, runs the command, reports what it throws, and resolves with the exit code. */
+export async function runProgram(program: Program, args: readonly string[]): Promise<ExitCode> {
+  const env = (name: string) => Deno.env.get(name);
+  let parsed: ReturnType<typeof parseCommandLine>;
+  try {
+    parsed = parseCommandLine(program.spec, args, env);
+  } catch (error) {
+    return reportUsage(asP2PError(error), args);
+  }
+  if ("help" in parsed) return print(stdoutSink(), parsed.help);
+  if ("version" in parsed) return print(stdoutSink(), `${program.spec.name} ${config.version}`);
+  using signals = new Interrupts();
+  const { output, menu } = outputFor(parsed, program.menus?.includes(parsed.command) ?? false);
+  const command = program.commands[parsed.command];
+  if (!command) throw new TypeError(`the command ${parsed.command} has no code`);
+  try {
+    return await command({
+      command: parsed,
+      output,
+      emit: (event) => output.emit(event),
+      menu,
+      env,
+      signal: signals.first,
+      again: signals.second,
+    });
+  } catch (thrown) {
+    if (signals.first.aborted) return ExitCode.interrupted;
+    const error = asP2PError(thrown);
+    output.emit(errorEvent(error));
+    return error.exitCode;
+  } finally {
+    output.close();
+  }
+}
+
+function print(sink: Sink, text: string): ExitCode {
+  sink.write(text.endsWith("\n") ? text : `${text}\n`);
+  return ExitCode.done;
+}
+
+/** The command line itself is wrong, so its flags cannot say how to report that. */
+function reportUsage(error: P2PError, args: readonly string[]): ExitCode {
+  const sinks = { stdout: stdoutSink(), stderr: stderrSink() };
+  const output = args.includes("--json") ? new JsonOutput(sinks) : new TextOutput(sinks);
+  output.emit(errorEvent(error));
+  output.close();
+  return error.exitCode;
+}
+
+function outputFor(
+  { values }: ParsedCommand,
+  hasMenu: boolean,
+): { output: Output; menu: Menu | null } {
+  const [stdout, stderr] = [stdoutSink(), stderrSink()];
+  const json = isOn(values, "json");
+  const menu = hasMenu ? new Menu({ sink: json ? stderr : stdout }) : null;
+  const over = (sink: Sink) => menu ? menu.over(sink) : sink;
+  if (json) return { output: new JsonOutput({ stdout, stderr: over(stderr) }), menu };
+  return {
+    output: new TextOutput({
+      stdout: over(stdout),
+      stderr: over(stderr),
+      quiet: isOn(values, "quiet"),
+      ...(menu ? { bars: stdout.isTerminal && !menu.interactive } : {}),
+    }),
+    menu,
+  };
+}
+
+/** SIGINT and SIGTERM as two abort signals: the first asks to end, the second to end at once. */
+class Interrupts implements Disposable {
+  readonly #first = new AbortController();
+  readonly #second = new AbortController();
+  readonly #names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  readonly #listener = () => {
+    const next = this.#first.signal.aborted ? this.#second : this.#first;
+    next.abort(new P2PError("interrupted", "Interrupted"));
+  };
+
+  constructor() {
+    for (const name of this.#names) Deno.addSignalListener(name, this.#listener);
+  }
+
+  get first(): AbortSignal {
+    return this.#first.signal;
+  }
+
+  get second(): AbortSignal {
+    return this.#second.signal;
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of this.#names) Deno.removeSignalListener(name, this.#listener);
+  }
+}
+
+/** Resolves when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,58 @@
+import type { BarTerminal } from "cli-progress";
+import type { Sink } from "./sink.ts";
+
+/** Moves progress bars on a {@linkcode Sink} with ANSI sequences. */
+export class SinkBarTerminal implements BarTerminal {
+  readonly #sink: Sink;
+  /** Lines between the first bar and the cursor. */
+  #down = 0;
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  isTTY(): boolean {
+    return true;
+  }
+
+  getWidth(): number {
+    return this.#sink.columns;
+  }
+
+  /** The cursor stays visible: a process that is killed could not bring it back. */
+  cursor(_visible: boolean): void {}
+
+  /** Lines are cut to the width instead, for the same reason. */
+  lineWrapping(_enabled: boolean): void {}
+
+  cursorRelativeReset(): void {
+    this.#sink.write(this.#down > 0 ? `\x1b[${this.#down}A\r` : "\r");
+    this.#down = 0;
+  }
+
+  /** Only ever called for the first column of the current line. */
+  cursorTo(_x: number | null, _y: number | null): void {
+    this.#sink.write("\r");
+  }
+
+  clearLine(): void {
+    this.#sink.write("\x1b[2K");
+  }
+
+  clearRight(): void {
+    this.#sink.write("\x1b[K");
+  }
+
+  clearBottom(): void {
+    this.#sink.write("\x1b[J");
+  }
+
+  newline(): void {
+    this.#sink.write("\n");
+    this.#down++;
+  }
+
+  write(text: string): void {
+    this.#sink.write(text);
+  }
+}

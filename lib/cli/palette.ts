@@ -1,0 +1,27 @@
+import * as colors from "@std/fmt/colors";
+import type { Sink } from "./sink.ts";
+
+/** How text is set off. */
+export interface Palette {
+  bold(text: string): string;
+  dim(text: string): string;
+  good(text: string): string;
+  bad(text: string): string;
+  warn(text: string): string;
+}
+
+const COLOURED: Palette = {
+  bold: colors.bold,
+  dim: colors.dim,
+  good: colors.green,
+  bad: colors.red,
+  warn: colors.yellow,
+};
+
+const same = (text: string) => text;
+const PLAIN: Palette = { bold: same, dim: same, good: same, bad: same, warn: same };
+
+/** Colours for a terminal, unless `NO_COLOR` is set; nothing elsewhere. */
+export function paletteFor(sink: Sink): Palette {
+  return sink.isTerminal && !Deno.noColor ? COLOURED : PLAIN;
+}

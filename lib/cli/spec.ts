@@ -1,0 +1,75 @@
+/**
+ * How a program's command line is described. The tables are in programs.ts; arguments.ts parses by
+ * them and help.ts prints them.
+ *
+ * @module
+ */
+
+/** What the value of a flag is. */
+export type FlagKind = "string" | "boolean" | "integer" | "seconds" | "address" | "size";
+
+/** A `host:port`; the port is null when it was left out. */
+export interface Address {
+  host: string;
+  port: number | null;
+}
+
+/** A parsed value: text, a switch, a number (integer, seconds or bytes), or an address. */
+export type FlagValue = string | boolean | number | Address;
+
+/** One flag. */
+export interface FlagSpec {
+  /** Without its dashes. */
+  name: string;
+  kind: FlagKind;
+  /** The environment variable that is used when the flag is not given. */
+  env?: string;
+  /** What the help calls the value, for example `DIR`. */
+  placeholder?: string;
+  /** One sentence without full stop. */
+  help: string;
+  /** As it would be typed. */
+  default?: string;
+  /** For `integer`: the largest value. */
+  max?: number;
+  /** For `integer`: the smallest value; 0 when left out. */
+  min?: number;
+  /** Left out of the help. */
+  hidden?: boolean;
+}
+
+/** One command of a program. */
+export interface CommandSpec {
+  name: string;
+  /** One line for the list of commands. */
+  summary: string;
+  /** What follows the program's name, for example `send <path>... [flags]`. */
+  usage: string;
+  positionals: {
+    min: number;
+    max: number;
+    /** What each is called in errors; the last one also stands for those after it. */
+    names: string[];
+  };
+  flags: FlagSpec[];
+  /** Whole lines as typed. */
+  examples: string[];
+}
+
+/** A program. */
+export interface ProgramSpec {
+  name: string;
+  summary: string;
+  commands: CommandSpec[];
+  /** The command that runs when none is named. */
+  defaultCommand: string;
+  /** Flags of every command. */
+  commonFlags: FlagSpec[];
+  /** Sections at the end of the help, for example exit codes. */
+  sections?: { title: string; rows: [string, string][] }[];
+}
+
+/** The flags that a command takes: its own first, as its help lists them. */
+export function flagsOf(program: ProgramSpec, command: CommandSpec): FlagSpec[] {
+  return [...command.flags, ...program.commonFlags];
+}

@@ -1,0 +1,253 @@
+import { P2PError, reasonOf } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { ByteReader, type ByteSource } from "../wire/byte_reader.ts";
+import {
+  type Allocate,
+  encodeHeader,
+  type Frame,
+  readFrame,
+  type UnknownFrame,
+} from "../wire/frame.ts";
+import type { Message } from "../wire/message.ts";
+import { type Address, closeQuietly } from "./transport.ts";
+
+/** What may wait to be written, in bytes, before the other side counts as stuck. */
+const MAX_QUEUED = 16 * 1024 * 1024;
+/** Frames below this are joined into one write. */
+const JOIN_BELOW = 32 * 1024;
+/** Buffer for headers while pieces flow. */
+const STREAM_BUFFER = 16 * 1024;
+/** Longest time in milliseconds in which the other side takes not one byte. */
+const WRITE_STALL = 30_000;
+
+interface Queued {
+  bytes: Uint8Array<ArrayBuffer>;
+  done: () => void;
+  failed: (error: P2PError) => void;
+}
+
+/** Settings of a {@linkcode Connection}. */
+export interface ConnectionOptions {
+  clock?: Clock;
+}
+
+/**
+ * Frames over one socket: one reader, one bounded writer queue. Closing overtakes what is queued; every
+ * operation that it interrupts rejects with the reason of the close.
+ */
+export class Connection {
+  readonly local: Address;
+  readonly remote: Address;
+  readonly #conn: Deno.Conn;
+  readonly #clock: Clock;
+  readonly #reader: ByteReader;
+  #streaming: ReadableStreamBYOBReader | undefined;
+  #unread: Frame | undefined;
+  #queue: Queued[] = [];
+  #queuedBytes = 0;
+  #writing: Promise<void> | undefined;
+  #closed: P2PError | undefined;
+
+  constructor(conn: Deno.Conn, options: ConnectionOptions = {}) {
+    this.#conn = conn;
+    this.#clock = options.clock ?? systemClock;
+    this.local = addressOf(conn.localAddr);
+    this.remote = addressOf(conn.remoteAddr);
+    this.#reader = new ByteReader(this.#plainSource());
+  }
+
+  /** Why it is closed, or `undefined` while it is open. */
+  get closed(): P2PError | undefined {
+    return this.#closed;
+  }
+
+  /**
+   * The next frame, or `null` when the other side ended between frames. One call at a time.
+   *
+   * @throws {P2PError} `malformed`, `too-long`, `connection-lost`, or the reason of a local close.
+   */
+  async read(allocate?: Allocate): Promise<Frame | UnknownFrame | null> {
+    const unread = this.#unread;
+    if (unread) {
+      this.#unread = undefined;
+      return unread;
+    }
+    try {
+      return await readFrame(this.#reader, allocate);
+    } catch (error) {
+      throw this.#closed ?? lost(error);
+    }
+  }
+
+  /** Hands a frame back: the next {@linkcode read} gets it. */
+  unread(frame: Frame): void {
+    this.#unread = frame;
+  }
+
+  /**
+   * Goes over to BYOB reads through the socket's byte stream, for connections that carry pieces. Not for
+   * sessions that mostly wait: an idle stream holds 64 KiB.
+   */
+  startStreaming(): void {
+    if (this.#streaming || this.#closed) return;
+    const streaming = this.#conn.readable.getReader({ mode: "byob" });
+    this.#streaming = streaming;
+    const source: ByteSource = {
+      async read(into) {
+        const { value, done } = await streaming.read(into);
+        return done || value === undefined ? null : value;
+      },
+    };
+    this.#reader.setSource(source, STREAM_BUFFER);
+  }
+
+  /**
+   * Queues one frame; resolves when the socket has taken it. `body` must not change until then.
+   *
+   * @throws {P2PError} `busy` when the other side leaves too much unread (the connection is closed then),
+   * or the reason of the close.
+   */
+  write(message: Message, body?: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    const header = encodeHeader(message, body?.length ?? 0);
+    this.#queuedBytes += header.length + (body?.length ?? 0);
+    if (this.#queuedBytes > MAX_QUEUED) {
+      this.close(
+        new P2PError(
+          "busy",
+          `Cannot send to ${this.remote.host}: it does not read what it is sent`,
+        ),
+      );
+      return Promise.reject(this.#closed);
+    }
+    const written = new Promise<void>((done, failed) => {
+      const nothing = () => {};
+      if (body && body.length > 0) {
+        this.#queue.push({ bytes: header, done: nothing, failed: nothing });
+        this.#queue.push({ bytes: body, done, failed });
+      } else {
+        this.#queue.push({ bytes: header, done, failed });
+      }
+    });
+    this.#writing ??= this.#drain();
+    return written;
+  }
+
+  /** Waits until all that is queued is written, then ends the sending direction and closes. */
+  async end(): Promise<void> {
+    await this.#writing;
+    if (this.#closed) return;
+    try {
+      await this.#conn.closeWrite();
+    } catch {
+      // The other side was faster; all that matters was acknowledged by frames.
+    }
+    this.close();
+  }
+
+  /** Closes at once. Idempotent; the first reason stays. */
+  close(reason?: P2PError): void {
+    if (this.#closed) return;
+    this.#closed = reason ?? new P2PError("connection-lost", "Connection closed by this side");
+    for (const { failed } of this.#queue.splice(0)) failed(this.#closed);
+    closeQuietly(this.#conn);
+  }
+
+  #plainSource(): ByteSource {
+    let first = true;
+    return {
+      read: async (into) => {
+        const n = await this.#conn.read(into);
+        if (n === null) return null;
+        if (first && n > 0) {
+          first = false;
+          refuseTls(into[0] as number, this.remote);
+        }
+        return into.subarray(0, n);
+      },
+    };
+  }
+
+  async #drain(): Promise<void> {
+    // Frames queued in the same turn of the event loop leave in one write.
+    await Promise.resolve();
+    try {
+      while (this.#queue.length > 0 && !this.#closed) {
+        const batch = this.#takeBatch();
+        const bytes = joined(batch);
+        try {
+          await this.#writeAll(bytes);
+        } catch (error) {
+          const reason = this.#closed ?? lost(error);
+          for (const { failed } of batch) failed(reason);
+          this.close(reason);
+          return;
+        }
+        this.#queuedBytes -= bytes.length;
+        for (const { done } of batch) done();
+      }
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  #takeBatch(): Queued[] {
+    let size = 0;
+    let count = 0;
+    for (const { bytes } of this.#queue) {
+      if (count > 0 && size + bytes.length > JOIN_BELOW) break;
+      size += bytes.length;
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    let at = 0;
+    while (at < bytes.length) {
+      const cancel = this.#clock.after(WRITE_STALL, () => {
+        this.close(
+          new P2PError("timeout", `Cannot send to ${this.remote.host}: it took no byte for 30 s`),
+        );
+      });
+      try {
+        at += await this.#conn.write(at === 0 ? bytes : bytes.subarray(at));
+      } finally {
+        cancel();
+      }
+    }
+  }
+}
+
+function joined(batch: Queued[]): Uint8Array {
+  const [first] = batch;
+  if (first && batch.length === 1) return first.bytes;
+  const bytes = new Uint8Array(batch.reduce((sum, queued) => sum + queued.bytes.length, 0));
+  let at = 0;
+  for (const queued of batch) {
+    bytes.set(queued.bytes, at);
+    at += queued.bytes.length;
+  }
+  return bytes;
+}
+
+function addressOf(addr: Deno.Addr): Address {
+  // The address of an upgraded connection lacks its `transport`.
+  const { hostname, port } = addr as Deno.NetAddr;
+  return { host: hostname, port };
+}
+
+/** A frame starts with A-Z; 0x15 and 0x16 start a TLS alert and a TLS handshake. */
+function refuseTls(firstByte: number, remote: Address): void {
+  if (firstByte !== 0x15 && firstByte !== 0x16) return;
+  throw new P2PError(
+    "insecure-mismatch",
+    `Cannot talk to ${remote.host}: it speaks TLS and this side runs with --insecure; ` +
+      "use --insecure on both sides or on neither",
+  );
+}
+
+function lost(error: unknown): P2PError {
+  if (error instanceof P2PError) return error;
+  return new P2PError("connection-lost", `Connection lost: ${reasonOf(error)}`, { cause: error });
+}

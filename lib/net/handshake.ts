@@ -1,0 +1,176 @@
+import { P2PError } from "../errors.ts";
+import { type Identity, randomToken } from "../identity/keys.ts";
+import { checkProof, prove, transcript } from "../identity/handshake.ts";
+import type { Membership } from "../identity/network.ts";
+import { PROTOCOL_VERSION } from "../wire/limits.ts";
+import { type Message, type MessageOf, remoteError, type Role } from "../wire/message.ts";
+import type { Connection } from "./connection.ts";
+
+/** Who this side is. Without a membership (`--insecure`) nothing is proven. */
+export interface Credentials {
+  identity: Identity;
+  role: Role;
+  membership: Membership | null;
+}
+
+/** Who the other side is: proven, unless there is no membership. */
+export interface Remote {
+  /** Public key, base64url; empty for an insecure connection that sent no HELLO. */
+  id: string;
+  role: Role;
+  token?: string;
+}
+
+type Hello = MessageOf<"HELLO">;
+
+function helloOf({ identity, role, membership }: Credentials, token?: string): Hello {
+  return {
+    verb: "HELLO",
+    protocol: PROTOCOL_VERSION,
+    role,
+    id: identity.id,
+    nonce: randomToken(32),
+    ...(membership ? { network: membership.id } : {}),
+    ...(token ? { token } : {}),
+  };
+}
+
+/**
+ * Greets as the dialling side: HELLO, then HELLO and AUTH of the listener, then AUTH.
+ *
+ * @param expectedId whom the caller wants to talk to; undefined accepts any member (a tracker, whose
+ * certificate the network's key has signed).
+ * @throws {P2PError} `wrong-key`, `wrong-secret`, `wrong-network`, `version`, or what the listener said.
+ */
+export async function greetAsDialler(
+  connection: Connection,
+  credentials: Credentials,
+  { expectedId, token }: { expectedId?: string | undefined; token?: string | undefined } = {},
+): Promise<Remote> {
+  const mine = helloOf(credentials, token);
+  await connection.write(mine);
+  const theirs = await expect(connection, "HELLO");
+  checkHello(theirs, credentials);
+  if (expectedId !== undefined && theirs.id !== expectedId) {
+    throw new P2PError(
+      "wrong-key",
+      `Cannot trust ${connection.remote.host}: it is ${theirs.id.slice(0, 8)} and not ` +
+        expectedId.slice(0, 8),
+    );
+  }
+  if (credentials.membership) {
+    const proof = await expect(connection, "AUTH");
+    const shared = { membership: credentials.membership, dialler: mine, listener: theirs };
+    checkProof(transcriptFor("listener", shared), shared.membership.secret, theirs.id, proof);
+    const own = prove(
+      transcriptFor("dialler", shared),
+      shared.membership.secret,
+      credentials.identity,
+    );
+    await connection.write({ verb: "AUTH", ...own });
+  }
+  return { id: theirs.id, role: theirs.role };
+}
+
+/**
+ * Greets as the listening side. `admit` may refuse whom the handshake proved, by throwing.
+ *
+ * Without a membership a first frame other than HELLO is left for the session, and the other side
+ * stays anonymous (`id` is empty).
+ *
+ * @throws {P2PError} as {@linkcode greetAsDialler}; the other side has been told by then.
+ */
+export async function greetAsListener(
+  connection: Connection,
+  credentials: Credentials,
+  admit: (remote: Remote) => void,
+): Promise<Remote> {
+  try {
+    const first = await connection.read();
+    if (first === null) throw new P2PError("connection-lost", "Connection ended before HELLO");
+    if ("unknown" in first || first.message.verb !== "HELLO") {
+      if (credentials.membership) throw unexpected("HELLO", first);
+      if ("unknown" in first) {
+        throw new P2PError("unknown-verb", `Cannot answer ${first.unknown}: unknown verb`);
+      }
+      connection.unread(first);
+      return { id: "", role: "client" };
+    }
+    const theirs = first.message;
+    checkHello(theirs, credentials);
+    const mine = helloOf(credentials);
+    const remote: Remote = {
+      id: theirs.id,
+      role: theirs.role,
+      ...(theirs.token ? { token: theirs.token } : {}),
+    };
+    if (credentials.membership) {
+      const shared = { membership: credentials.membership, dialler: theirs, listener: mine };
+      const { secret } = shared.membership;
+      const own = prove(transcriptFor("listener", shared), secret, credentials.identity);
+      // Queued together, so that both leave in one write.
+      const hello = connection.write(mine);
+      await connection.write({ verb: "AUTH", ...own });
+      await hello;
+      const proof = await expect(connection, "AUTH");
+      checkProof(transcriptFor("dialler", shared), secret, theirs.id, proof);
+      admit(remote);
+    } else {
+      admit(remote);
+      await connection.write(mine);
+    }
+    return remote;
+  } catch (error) {
+    if (error instanceof P2PError && !error.remote && !connection.closed) {
+      await connection.write({ verb: "ERROR", code: error.code, message: error.message })
+        .catch(() => {});
+    }
+    throw error;
+  }
+}
+
+function transcriptFor(
+  role: "dialler" | "listener",
+  { membership, dialler, listener }: { membership: Membership; dialler: Hello; listener: Hello },
+): Uint8Array {
+  return transcript({
+    version: PROTOCOL_VERSION,
+    role,
+    network: membership.id,
+    diallerNonce: dialler.nonce,
+    listenerNonce: listener.nonce,
+    diallerId: dialler.id,
+    listenerId: listener.id,
+  });
+}
+
+function checkHello(theirs: Hello, { membership }: Credentials): void {
+  if (membership && theirs.network !== membership.id) {
+    throw new P2PError(
+      "wrong-network",
+      "Cannot join: the two sides are of different networks; " +
+        "paste the invite that `tracker invite` prints, with --join",
+    );
+  }
+}
+
+async function expect<V extends "HELLO" | "AUTH">(
+  connection: Connection,
+  verb: V,
+): Promise<MessageOf<V>> {
+  const frame = await connection.read();
+  if (frame === null) {
+    throw new P2PError("connection-lost", `Connection ended before ${verb}`);
+  }
+  if ("unknown" in frame || frame.message.verb !== verb) throw unexpected(verb, frame);
+  return frame.message as MessageOf<V>;
+}
+
+function unexpected(
+  verb: string,
+  frame: { unknown: string } | { message: Message },
+): P2PError {
+  if ("message" in frame && frame.message.verb === "ERROR") return remoteError(frame.message);
+  const got = "unknown" in frame ? frame.unknown : frame.message.verb;
+  return new P2PError("unexpected-verb", `Cannot greet: ${got} came where ${verb} was due`);
+}

@@ -1,0 +1,81 @@
+import { decodeBase64Url } from "@std/encoding/base64url";
+import { type Clock, systemClock } from "../clock.ts";
+import { P2PError } from "../errors.ts";
+import { Connection } from "./connection.ts";
+import { type Credentials, greetAsDialler } from "./handshake.ts";
+import { Session } from "./session.ts";
+import { type Address, dial, formatAddress } from "./transport.ts";
+
+/** Whom to open a session to. */
+export interface OpenOptions {
+  address: Address;
+  credentials: Credentials;
+  /** The id that must answer; undefined accepts whoever the network's key certified (a tracker). */
+  id: string | undefined;
+  /** Absolute limit for connect, TLS and HELLO/AUTH together, milliseconds. */
+  timeout?: number;
+  /** Token of the CONNECT that this dial answers. */
+  token?: string;
+  signal?: AbortSignal | undefined;
+  clock?: Clock;
+}
+
+/**
+ * Dials, pins, greets: the one way to an authenticated session. The caller runs it.
+ *
+ * @throws {P2PError} as `dial` and `greetAsDialler` do.
+ */
+export async function openSession(options: OpenOptions): Promise<Session> {
+  const { address, credentials, id, token, signal, timeout = 10_000, clock = systemClock } =
+    options;
+  const { membership } = credentials;
+  const pin = membership ? decodeBase64Url(id ?? membership.id) : null;
+  const started = clock.now();
+  const conn = await dial({ ...address, pin, timeout, signal });
+  const connection = new Connection(conn, { clock });
+  const late = () =>
+    new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);
+  const cancel = clock.after(timeout - (clock.now() - started), () => connection.close(late()));
+  const onAbort = () => connection.close(new P2PError("interrupted", "Connecting was interrupted"));
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    return new Session(
+      connection,
+      await greetAsDialler(connection, credentials, { expectedId: id, token }),
+      clock,
+    );
+  } catch (error) {
+    connection.close();
+    throw error;
+  } finally {
+    cancel();
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** A session that only asks: any request of the other side is refused. */
+export const ASKING_ONLY = {
+  onMessage(): void {
+    throw new P2PError("unexpected-verb", "Cannot answer: this side only asks");
+  },
+  onClosed(): void {},
+};
+
+/**
+ * Opens a session, PINGs and closes.
+ *
+ * @returns the time from PING to PONG in milliseconds.
+ */
+export async function probe(options: OpenOptions): Promise<number> {
+  const { clock = systemClock, timeout = 10_000 } = options;
+  const session = await openSession(options);
+  const running = session.run(ASKING_ONLY);
+  try {
+    const asked = clock.now();
+    await session.request({ verb: "PING" }, { timeout });
+    return clock.now() - asked;
+  } finally {
+    await session.close();
+    await running;
+  }
+}

@@ -1,0 +1,162 @@
+import { asP2PError, P2PError } from "../errors.ts";
+import { type Clock, delay, systemClock } from "../clock.ts";
+import { Connection } from "./connection.ts";
+import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
+import { Session } from "./session.ts";
+import { type Address, closeQuietly, type Listener } from "./transport.ts";
+
+/** Settings and callbacks of a {@linkcode Server}. */
+export interface ServerOptions {
+  /** Asked for each connection: a rotated secret counts at once. */
+  credentials: () => Credentials;
+  /** Refuses a proven remote by throwing a `P2PError`. */
+  admit?: (remote: Remote, address: Address) => void;
+  /** Runs a new session; resolves when it has ended. */
+  onSession: (session: Session) => Promise<void>;
+  /** A connection that came to nothing: a failed handshake, a refused member. */
+  onRefused?: (error: P2PError, address: Address) => void;
+  /** Absolute limit for TLS and HELLO/AUTH together, milliseconds. */
+  handshakeTimeout?: number;
+  /** Handshakes under way at once; over it the oldest of the busiest address gives way. */
+  maxPending?: number;
+  /** Sessions at once; over it new ones are refused with `busy`. */
+  maxSessions?: number;
+  /** Sessions at once from one address. */
+  maxSessionsPerAddress?: number;
+  clock?: Clock;
+}
+
+interface Pending {
+  conn: Deno.Conn;
+  host: string;
+}
+
+/** Pause after an accept that failed because descriptors ran out, milliseconds. */
+const ACCEPT_PAUSE = 50;
+
+/** Accepts connections until it is closed, greets each and runs its session. */
+export class Server {
+  readonly address: Address;
+  readonly #listener: Listener;
+  readonly #options: ServerOptions;
+  readonly #clock: Clock;
+  readonly #pending = new Set<Pending>();
+  readonly #sessions = new Set<Session>();
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+  readonly #accepting: Promise<void>;
+
+  constructor(listener: Listener, options: ServerOptions) {
+    this.#listener = listener;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    const { hostname: host, port } = listener.addr as Deno.NetAddr;
+    this.address = { host, port };
+    this.#accepting = this.#accept();
+  }
+
+  /** Sessions that are open now. */
+  get sessions(): ReadonlySet<Session> {
+    return this.#sessions;
+  }
+
+  /** Stops accepting; sessions under way go on. */
+  stopAccepting(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    closeQuietly(this.#listener);
+    for (const { conn } of this.#pending) closeQuietly(conn);
+  }
+
+  /** Stops accepting, says goodbye on every session and waits for all handlers. */
+  async close(): Promise<void> {
+    this.stopAccepting();
+    for (const session of this.#sessions) {
+      session.close().catch(() => {});
+    }
+    await this.#accepting;
+    await Promise.all(this.#tasks);
+  }
+
+  async #accept(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        const conn = await this.#listener.accept();
+        const task: Promise<void> = this.#serve(conn).finally(() => this.#tasks.delete(task));
+        this.#tasks.add(task);
+      } catch (error) {
+        if (this.#stop.signal.aborted || error instanceof Deno.errors.BadResource) return;
+        // EMFILE and the like: the listener is sound, descriptors come back as sessions end.
+        await delay(this.#clock, ACCEPT_PAUSE, this.#stop.signal).catch(() => {});
+      }
+    }
+  }
+
+  async #serve(conn: Deno.Conn): Promise<void> {
+    const { hostname: host, port } = conn.remoteAddr as Deno.NetAddr;
+    const pending: Pending = { conn, host };
+    this.#pending.add(pending);
+    this.#makeRoom();
+    const connection = new Connection(conn, { clock: this.#clock });
+    const cancel = this.#clock.after(this.#options.handshakeTimeout ?? 10_000, () => {
+      connection.close(new P2PError("timeout", `No handshake from ${host} in time`));
+    });
+    let session: Session;
+    try {
+      if ("handshake" in conn) await (conn as Deno.TlsConn).handshake();
+      const remote = await greetAsListener(connection, this.#options.credentials(), (remote) => {
+        this.#checkLimits(host);
+        this.#options.admit?.(remote, { host, port });
+      });
+      session = new Session(connection, remote, this.#clock);
+    } catch (error) {
+      await connection.end();
+      if (!this.#stop.signal.aborted) {
+        this.#options.onRefused?.(connectionError(connection, error), { host, port });
+      }
+      return;
+    } finally {
+      cancel();
+      this.#pending.delete(pending);
+    }
+    this.#sessions.add(session);
+    await this.#options.onSession(session);
+    this.#sessions.delete(session);
+  }
+
+  /** Closes the oldest handshake of the address that has most of them, when there are too many. */
+  #makeRoom(): void {
+    if (this.#pending.size <= (this.#options.maxPending ?? 64)) return;
+    const counts = new Map<string, number>();
+    for (const { host } of this.#pending) counts.set(host, (counts.get(host) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    for (const pending of this.#pending) {
+      if (counts.get(pending.host) !== most) continue;
+      this.#pending.delete(pending);
+      closeQuietly(pending.conn);
+      return;
+    }
+  }
+
+  #checkLimits(host: string): void {
+    const { maxSessions = 20_000, maxSessionsPerAddress = 4096 } = this.#options;
+    let fromHere = 0;
+    for (const session of this.#sessions) if (session.connection.remote.host === host) fromHere++;
+    if (this.#sessions.size >= maxSessions || fromHere >= maxSessionsPerAddress) {
+      throw new P2PError("busy", "Cannot connect: too many sessions are open; try again later");
+    }
+  }
+}
+
+function connectionError(connection: Connection, error: unknown): P2PError {
+  const { closed } = connection;
+  if (closed && closed.code === "timeout") return closed;
+  if (error instanceof Error && /InvalidContentType|corrupt message/.test(error.message)) {
+    return new P2PError(
+      "insecure-mismatch",
+      "Cannot talk to a caller that does not speak TLS; use --insecure on both sides or on neither",
+      { cause: error },
+    );
+  }
+  return asP2PError(error, "connection-lost");
+}

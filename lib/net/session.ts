@@ -1,0 +1,216 @@
+import { asP2PError, P2PError } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import type { Allocate, Frame, UnknownFrame } from "../wire/frame.ts";
+import {
+  type Message,
+  remoteError,
+  type ReplyMessage,
+  type RequestMessage,
+} from "../wire/message.ts";
+import type { Connection } from "./connection.ts";
+import type { Remote } from "./handshake.ts";
+
+/** What the protocol knows of the application. */
+export interface SessionHandler {
+  /**
+   * A request or a notification. The session reads on when the returned promise settles, so that a slow
+   * handler slows the sender. A throw answers a request with ERROR and closes otherwise.
+   */
+  onMessage(frame: Frame, session: Session): void | Promise<void>;
+  /** Called exactly once, after everything else. `null` after a goodbye of either side. */
+  onClosed(error: P2PError | null, session: Session): void;
+  /** Gives the memory for bodies; by default each body gets its own. */
+  allocate?: Allocate;
+}
+
+/** A reply and its body. */
+export interface Answer<M extends Message = ReplyMessage> {
+  message: M;
+  body: Uint8Array<ArrayBuffer>;
+}
+
+interface Pending {
+  resolve(answer: Answer): void;
+  reject(error: P2PError): void;
+  cancel(): void;
+}
+
+/** A request before the session gives it its number. */
+export type WithoutSeq<M> = M extends unknown ? Omit<M, "seq"> : never;
+
+/** Default time in milliseconds that an answer may take. */
+const REQUEST_TIMEOUT = 30_000;
+
+/** An authenticated connection on which both sides may ask, answer and notify. */
+export class Session {
+  readonly connection: Connection;
+  readonly remote: Remote;
+  readonly #clock: Clock;
+  readonly #pending = new Map<number, Pending>();
+  readonly #ended = Promise.withResolvers<void>();
+  #lastSeq = 0;
+  #lastHeard: number;
+  #goodbye = false;
+
+  constructor(connection: Connection, remote: Remote, clock: Clock = systemClock) {
+    this.connection = connection;
+    this.remote = remote;
+    this.#clock = clock;
+    this.#lastHeard = clock.now();
+  }
+
+  /** When the last frame came, by the session's clock, milliseconds. */
+  get lastHeard(): number {
+    return this.#lastHeard;
+  }
+
+  /** Resolves when {@linkcode run} has. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Reads until the end and gives each frame to the handler. Resolves after `onClosed`; never rejects. */
+  async run(handler: SessionHandler): Promise<void> {
+    let error: P2PError | null = null;
+    try {
+      await this.#readAll(handler);
+      if (!this.#goodbye) {
+        error = new P2PError("connection-lost", "Connection lost: it ended without a goodbye");
+      }
+    } catch (thrown) {
+      error = this.#goodbye ? null : asP2PError(thrown);
+      if (error && error.code !== "connection-lost" && !error.remote) await this.#tell(error);
+    }
+    const reason = error ?? new P2PError("connection-lost", "Connection closed");
+    this.connection.close(reason);
+    for (const pending of this.#pending.values()) {
+      pending.cancel();
+      pending.reject(reason);
+    }
+    this.#pending.clear();
+    handler.onClosed(error, this);
+    this.#ended.resolve();
+  }
+
+  /**
+   * Asks, and resolves with the reply.
+   *
+   * @throws {P2PError} what the other side said in ERROR (`remote`), `timeout`, or why the connection ended.
+   */
+  request(
+    message: WithoutSeq<RequestMessage>,
+    { body, timeout = REQUEST_TIMEOUT }: {
+      body?: Uint8Array<ArrayBuffer> | undefined;
+      timeout?: number | undefined;
+    } = {},
+  ): Promise<Answer> {
+    const seq = ++this.#lastSeq;
+    return new Promise<Answer>((resolve, reject) => {
+      const cancel = this.#clock.after(timeout, () => {
+        this.#pending.delete(seq);
+        reject(
+          new P2PError("timeout", `No answer to ${message.verb} in ${timeout / 1000} s`),
+        );
+      });
+      this.#pending.set(seq, { resolve, reject, cancel });
+      this.send({ ...message, seq } as RequestMessage, body).catch((error) => {
+        if (!this.#pending.delete(seq)) return;
+        cancel();
+        reject(error);
+      });
+    });
+  }
+
+  /** Sends a notification or a reply; resolves when the socket has taken it. */
+  send(message: Message, body?: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.connection.write(message, body);
+  }
+
+  /** Sends without waiting; a failure shows in `onClosed`. */
+  post(message: Message, body?: Uint8Array<ArrayBuffer>): void {
+    this.send(message, body).catch(() => {});
+  }
+
+  /** Says goodbye, flushes and closes. */
+  async close(): Promise<void> {
+    if (this.connection.closed) return;
+    this.#goodbye = true;
+    this.post({ verb: "BYE" });
+    await this.connection.end();
+  }
+
+  /** Closes at once; `onClosed` gets `error`. */
+  abort(error: P2PError): void {
+    this.connection.close(error);
+  }
+
+  async #readAll(handler: SessionHandler): Promise<void> {
+    while (true) {
+      const frame = await this.connection.read(handler.allocate);
+      if (frame === null) return;
+      this.#lastHeard = this.#clock.now();
+      if ("unknown" in frame) {
+        this.#refuseUnknown(frame);
+      } else if (this.#isOwn(frame)) {
+        if (this.#goodbye) return;
+      } else {
+        await this.#handle(frame, handler);
+      }
+    }
+  }
+
+  /** Deals with what concerns the session itself; false leaves the frame to the handler. */
+  #isOwn({ message, body }: Frame): boolean {
+    if (message.verb === "BYE") {
+      this.#goodbye = true;
+      return true;
+    }
+    if (message.verb === "PING") {
+      this.post({ verb: "PONG", ...(message.seq ? { re: message.seq } : {}) });
+      return true;
+    }
+    if ("re" in message && message.re !== undefined) {
+      const pending = this.#pending.get(message.re);
+      // A reply that nobody waits for any more came after its time-out.
+      if (pending === undefined) return true;
+      this.#pending.delete(message.re);
+      pending.cancel();
+      if (message.verb === "ERROR") pending.reject(remoteError(message));
+      else pending.resolve({ message: message as ReplyMessage, body });
+      return true;
+    }
+    if (message.verb === "ERROR") throw remoteError(message);
+    return message.verb === "PONG";
+  }
+
+  async #handle(frame: Frame, handler: SessionHandler): Promise<void> {
+    try {
+      await handler.onMessage(frame, this);
+    } catch (thrown) {
+      const error = asP2PError(thrown);
+      const seq = "seq" in frame.message ? frame.message.seq : undefined;
+      if (seq === undefined) throw error;
+      this.post({ verb: "ERROR", re: seq, code: error.code, message: clip(error.message) });
+    }
+  }
+
+  #refuseUnknown({ unknown, seq }: UnknownFrame): void {
+    this.post({
+      verb: "ERROR",
+      ...(seq === undefined || seq < 1 ? {} : { re: seq }),
+      code: "unknown-verb",
+      message: `Cannot answer ${unknown}: unknown verb`,
+    });
+  }
+
+  async #tell(error: P2PError): Promise<void> {
+    if (this.connection.closed) return;
+    this.post({ verb: "ERROR", code: error.code, message: clip(error.message) });
+    await this.connection.end();
+  }
+}
+
+/** An error text that fits the wire's cap. */
+export function clip(text: string): string {
+  return text.length > 500 ? `${text.slice(0, 500).toWellFormed()}...` : text || "unknown";
+}

@@ -1,0 +1,165 @@
+/**
+ * Dialling and listening. TLS 1.3 and the pinning of keys live here and nowhere else.
+ *
+ * @module
+ */
+
+import { P2PError, reasonOf } from "../errors.ts";
+import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
+
+/** Host and port of an endpoint. IPv6 hosts are without brackets. */
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** `host:port`, IPv6 in brackets. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Whether a host name or address means this machine alone. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.") ||
+    host.startsWith("::ffff:127.");
+}
+
+/** What to dial. */
+export interface DialOptions extends Address {
+  /** The public key (32 bytes) that the listener must hold, or that certified it; null: no TLS. */
+  pin: Uint8Array | null;
+  /** Absolute limit for connect and TLS handshake together, milliseconds. */
+  timeout: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Certificate and key of a listener, PEM. */
+export interface ListenerKey {
+  cert: string;
+  key: string;
+}
+
+/** A listener of either kind. */
+export type Listener = Deno.Listener<Deno.TcpConn> | Deno.TlsListener;
+
+/**
+ * Listens on TCP, with TLS when `tls` is given.
+ *
+ * @throws {P2PError} `address-in-use`, or `usage` when the host is none of this machine's.
+ */
+export function listen({ host, port }: Address, tls: ListenerKey | null): Listener {
+  try {
+    return tls === null
+      ? Deno.listen({ hostname: host, port })
+      : Deno.listenTls({ hostname: host, port, cert: tls.cert, key: tls.key });
+  } catch (cause) {
+    const where = formatAddress({ host, port });
+    if (cause instanceof Deno.errors.AddrInUse) {
+      throw new P2PError(
+        "address-in-use",
+        `Cannot listen on ${where}: the port is in use; choose another with --port`,
+        { cause },
+      );
+    }
+    throw new P2PError(
+      "usage",
+      `Cannot listen on ${where}: ${
+        reasonOf(cause)
+      }; choose an address of this machine with --host`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Connects, and when a key is pinned completes TLS with a listener that proves it.
+ *
+ * @throws {P2PError} `peer-unreachable`, `timeout`, `wrong-key` (the listener has another key) or
+ * `insecure-mismatch` (it does not speak TLS).
+ */
+export async function dial(options: DialOptions): Promise<Deno.Conn> {
+  const deadline = AbortSignal.timeout(options.timeout);
+  const signal = options.signal ? AbortSignal.any([deadline, options.signal]) : deadline;
+  const tcp = await abortable(
+    Deno.connect({ hostname: options.host, port: options.port }),
+    signal,
+    (late) => late.close(),
+    options,
+  );
+  if (options.pin === null) return tcp;
+  // From here on only closing ends a stalled handshake.
+  const stop = () => closeQuietly(tcp);
+  signal.addEventListener("abort", stop, { once: true });
+  let tls: Deno.TlsConn | undefined;
+  try {
+    tcp.setNoDelay(true);
+    tls = await Deno.startTls(tcp, {
+      hostname: SERVER_NAME,
+      caCerts: [trustAnchorPem(options.pin)],
+    });
+    await abortable(tls.handshake(), signal, () => {}, options);
+    return tls;
+  } catch (error) {
+    if (tls) closeQuietly(tls);
+    throw signal.aborted ? dialError(signal.reason, options) : dialError(error, options);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+/** Closes what may be closed already. */
+export function closeQuietly(conn: { close(): void }): void {
+  try {
+    conn.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}
+
+/** Settles with the promise or the signal; a value that comes after the abort goes to `drop`. */
+function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  drop: (late: T) => void,
+  where: Address,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(dialError(signal.reason, where));
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(
+      (value) => signal.aborted ? drop(value) : resolve(value),
+      (error) => reject(dialError(error, where)),
+    ).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+function dialError(cause: unknown, where: Address): P2PError {
+  if (cause instanceof P2PError) return cause;
+  const at = formatAddress(where);
+  const reason = reasonOf(cause);
+  if (cause instanceof DOMException && cause.name === "TimeoutError") {
+    return new P2PError("timeout", `Cannot connect to ${at}: no answer in time`, { cause });
+  }
+  if (/BadSignature|UnknownIssuer|invalid peer certificate/.test(reason)) {
+    return new P2PError(
+      "wrong-key",
+      `Cannot trust ${at}: it does not hold the expected key`,
+      { cause },
+    );
+  }
+  if (/InvalidContentType|corrupt message/.test(reason)) {
+    return new P2PError(
+      "insecure-mismatch",
+      `Cannot talk to ${at}: it runs with --insecure or is another program; ` +
+        "use --insecure on both sides or on neither",
+      { cause },
+    );
+  }
+  if (cause instanceof Deno.errors.ConnectionRefused) {
+    return new P2PError("peer-unreachable", `Cannot connect to ${at}: connection refused`, {
+      cause,
+    });
+  }
+  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${reason}`, { cause });
+}

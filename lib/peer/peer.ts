@@ -1,0 +1,629 @@
+import { join } from "@std/path";
+import type { AppEvent, HistoryEvent } from "../cli/events.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { asP2PError, isRetriable, P2PError } from "../errors.ts";
+import { certificatePem } from "../identity/certificate.ts";
+import type { Identity } from "../identity/keys.ts";
+import type { Membership } from "../identity/network.ts";
+import type { Credentials, Remote } from "../net/handshake.ts";
+import { ASKING_ONLY } from "../net/open_session.ts";
+import { Server } from "../net/server.ts";
+import type { Session } from "../net/session.ts";
+import { type Address, formatAddress, isLoopback, listen } from "../net/transport.ts";
+import { hexOf } from "../store/hash.ts";
+import { Inbox } from "../store/inbox.ts";
+import { FileSource } from "../store/source.ts";
+import { type ListChange, TrackerClient } from "../tracker/client.ts";
+import { RateMeter } from "../transfer/rate_meter.ts";
+import type { Offer, Received } from "../transfer/incoming.ts";
+import type { Delivery } from "../transfer/outgoing.ts";
+import { Receiver } from "../transfer/receiver.ts";
+import type { Frame } from "../wire/frame.ts";
+import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import { Dialler } from "./dialler.ts";
+import { History } from "./history.ts";
+import { composeMessage, MessageInbox } from "./messages.ts";
+import { recvAck, type SendReport, sendToAll } from "./sending.ts";
+import { NameBook, PeerCache } from "./state.ts";
+import { resolveRecipients, resolveTarget } from "./target.ts";
+
+/** Settings of a {@linkcode Peer}. Times are milliseconds. */
+export interface PeerOptions {
+  identity: Identity;
+  /** Null with `--insecure`. */
+  membership: Membership | null;
+  tracker: Address;
+  /** `peer` is listed and receives; `client` is a one-shot command. */
+  role: "peer" | "client";
+  name: string;
+  /** Where to listen; by default on loopback for a tracker there, else on the address that reached it. */
+  host?: string | undefined;
+  /** 0 takes a free one. */
+  port?: number | undefined;
+  /** Under which address the tracker should list this peer, where it allows that. */
+  advertise?: { host: string; port: number | null } | undefined;
+  /** The inbox. */
+  received: string;
+  /** Folder of this user's peers: names, cached list, history. */
+  folder: string;
+  /** Largest file in bytes that is accepted. */
+  maxSize?: number | undefined;
+  ackTimeout?: number | undefined;
+  /** Recipients served at a time. */
+  parallel?: number | undefined;
+  emit?: (event: AppEvent) => void;
+  clock?: Clock;
+  random?: () => number;
+}
+
+/**
+ * A peer: registered with a tracker, listening for others, sending and receiving. The composition root:
+ * each method hands its work to the module that does it.
+ */
+export class Peer implements AsyncDisposable {
+  readonly history: History;
+  readonly #options: PeerOptions;
+  readonly #clock: Clock;
+  readonly #emit: (event: AppEvent) => void;
+  readonly #tracker: TrackerClient;
+  readonly #dialler: Dialler;
+  readonly #names: NameBook;
+  readonly #cache: PeerCache;
+  readonly #messages: MessageInbox;
+  readonly #sends = new Set<Promise<unknown>>();
+  readonly #refused = Promise.withResolvers<never>();
+  #cached: PeerEntry[] = [];
+  #inbox: Inbox | undefined;
+  #receiver: Receiver | undefined;
+  #server: Server | undefined;
+  #name: string;
+
+  constructor(options: PeerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#emit = options.emit ?? (() => {});
+    this.#name = options.name;
+    this.#names = new NameBook(options.folder);
+    this.#cache = new PeerCache(options.folder);
+    this.history = new History(options.folder);
+    this.#messages = new MessageInbox(options.membership?.id);
+    this.#tracker = new TrackerClient({
+      address: options.tracker,
+      credentials: this.#credentials,
+      registration: () => this.#registration(),
+      observer: {
+        onListChanged: (change) => this.#onListChanged(change),
+        onMessage: (message, text) => this.#onRelayed(message, text),
+        onDial: (message) => this.#onDial(message),
+        onLost: ({ message: reason }) => this.#emit({ event: "tracker-lost", reason }),
+        onRegistered: (reply) => this.#onRegistered(reply),
+        onRefused: (error) => this.#refused.reject(error),
+      },
+      clock: this.#clock,
+      ...(options.random ? { random: options.random } : {}),
+    });
+    this.#dialler = new Dialler({
+      credentials: this.#credentials,
+      tracker: this.#tracker,
+      listeningPort: () => this.#listeningPort(),
+      clock: this.#clock,
+    });
+    this.#refused.promise.catch(() => {});
+  }
+
+  /** Own id. */
+  get id(): string {
+    return this.#options.identity.id;
+  }
+
+  /** Own name, as the tracker gave it. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Where it listens; undefined before {@linkcode startListening}. */
+  get address(): Address | undefined {
+    return this.#server?.address;
+  }
+
+  /** Absolute path of the inbox; undefined before {@linkcode startListening}. */
+  get inboxPath(): string | undefined {
+    return this.#inbox?.path;
+  }
+
+  /** The others as last heard of, without asking. */
+  get knownPeers(): PeerEntry[] {
+    const { entries } = this.#tracker.list;
+    return (entries.length > 0 ? entries : this.#cached).filter((entry) => !this.#isSelf(entry));
+  }
+
+  /** Whether the tracker can be asked now. */
+  get isConnected(): boolean {
+    return this.#tracker.isConnected;
+  }
+
+  /** Whether something is being sent or received. */
+  get isBusy(): boolean {
+    return this.#sends.size > 0 || (this.#receiver?.activeCount ?? 0) > 0;
+  }
+
+  /** Rejects when the tracker refuses this peer for good; else never settles. */
+  get refused(): Promise<never> {
+    return this.#refused.promise;
+  }
+
+  /** Joins as a listed peer: connects, listens, registers. */
+  async start(): Promise<void> {
+    await this.#tracker.connect();
+    await this.startListening();
+    await this.registerWithTracker();
+  }
+
+  /**
+   * Joins as a one-shot command, which is not listed. While the tracker is down the list that was seen
+   * last serves.
+   *
+   * @throws {P2PError} `tracker-unreachable` when there is no such list.
+   */
+  async join(): Promise<void> {
+    try {
+      await this.#tracker.connect();
+      await this.updatePeersList();
+    } catch (thrown) {
+      const error = asP2PError(thrown);
+      this.#cached = await this.#cache.load(this.#networkKey);
+      if (error.code !== "tracker-unreachable" || this.#cached.length === 0) throw error;
+      this.#emit({
+        event: "notice",
+        message: `${error.message}. Going on with the peers that were there last`,
+      });
+    }
+  }
+
+  /** Opens the inbox and listens for other peers. */
+  async startListening(): Promise<void> {
+    const { identity, membership, port = 0, role } = this.#options;
+    const host = this.#options.host ?? this.#ownHost();
+    this.#inbox = await Inbox.open(this.#options.received, this.id);
+    this.#receiver = this.#makeReceiver(this.#inbox);
+    this.#listen({ host, port });
+    if (role !== "peer") return;
+    this.#emit({
+      event: "listening",
+      host,
+      port: this.#listeningPort(),
+      id: identity.id,
+      name: this.#options.name,
+      inbox: this.#inbox.path,
+      secure: membership !== null,
+    });
+  }
+
+  /** Registers and waits for the tracker's OK; from then on the peer comes back by itself. */
+  async registerWithTracker(): Promise<void> {
+    await this.#tracker.register();
+  }
+
+  /** Unregisters and waits for the tracker's OK. */
+  async unregisterFromTracker(): Promise<void> {
+    if (!this.#tracker.isConnected) return;
+    await this.#tracker.unregister();
+    this.#emit({ event: "unregistered" });
+  }
+
+  /** Brings the list of peers up to date. */
+  async updatePeersList(): Promise<PeerEntry[]> {
+    const entries = await this.#tracker.refresh();
+    await this.#cache.save(this.#networkKey, entries);
+    return entries.filter((entry) => !this.#isSelf(entry));
+  }
+
+  /** Runs a session that another peer opened (or that this one opened because it was asked to). */
+  async handlePeer(session: Session): Promise<void> {
+    if (this.#dialler.claim(session)) return await session.ended;
+    const receiver = this.#receiver;
+    await session.run({
+      allocate: (verb, length) =>
+        receiver ? receiver.allocate(session, verb, length) : new Uint8Array(length),
+      onMessage: (frame) => this.#onPeerMessage(frame, session),
+      onClosed: () => receiver?.onSessionClosed(session),
+    });
+  }
+
+  /**
+   * Measures the round trip to a peer.
+   *
+   * @param target a name, `id:` and a prefix, or `host:port`.
+   * @returns milliseconds.
+   */
+  async ping(target: string): Promise<number> {
+    const entry = await this.#resolve(target);
+    const session = await this.#open(entry);
+    const running = session.run(ASKING_ONLY);
+    try {
+      const asked = this.#clock.now();
+      await session.request({ verb: "PING" }, { timeout: 10_000 });
+      const ms = this.#clock.now() - asked;
+      this.#emit({ event: "pong", peer: entry.name, address: formatAddress(entry), ms });
+      return ms;
+    } finally {
+      await session.close();
+      await running;
+    }
+  }
+
+  /**
+   * Sends a message to everybody: through the tracker, or while it is down to each peer that is known.
+   *
+   * @returns how many got it.
+   */
+  async sendBroadcastMessage(text: string): Promise<number> {
+    const { identity, membership } = this.#options;
+    const message = composeMessage(text, { identity, network: membership?.id, name: this.#name });
+    let delivered: number;
+    try {
+      delivered = await this.#tracker.broadcast(message.header, message.text);
+    } catch (error) {
+      if (!isRetriable(error) || (error as P2PError).code === "rate-limited") throw error;
+      delivered = await this.#sendToEach(message);
+    }
+    this.#emit({ event: "broadcast-sent", id: message.header.id, delivered });
+    return delivered;
+  }
+
+  /** Waits for a recipient's ACK and makes a line of the report of it. */
+  recvAck(entry: PeerEntry, sending: Promise<Delivery>): ReturnType<typeof recvAck> {
+    return recvAck(entry, sending);
+  }
+
+  /**
+   * Sends one file; resolves when every recipient has it on disk or has failed.
+   *
+   * @param to names, `id:` prefixes, addresses or `all`; none means the only other peer.
+   * @throws {P2PError} when the file cannot be read or no recipient can be found; failures of single
+   * recipients are in the report.
+   */
+  async sendFile(
+    path: string,
+    to: readonly string[],
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<SendReport> {
+    const recipients = await this.recipients(to);
+    await using source = await FileSource.open(path);
+    const sending = sendToAll({
+      source,
+      recipients,
+      connect: async (entry) => {
+        await this.#names.check(entry);
+        return await this.#open(entry);
+      },
+      emit: this.#emit,
+      ackTimeout: this.#options.ackTimeout ?? 30_000,
+      parallel: this.#options.parallel ?? 4,
+      clock: this.#clock,
+      signal,
+    });
+    this.#sends.add(sending);
+    try {
+      const report = await sending;
+      await this.#remember(report, path);
+      return report;
+    } finally {
+      this.#sends.delete(sending);
+    }
+  }
+
+  /** Whom `to` means; none means the only other peer. */
+  async recipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
+    const entries = await this.#entries();
+    const others = entries.filter((entry) => !this.#isSelf(entry));
+    if (to.length > 0) return resolveRecipients(to, entries, others);
+    const [only] = others;
+    if (only && others.length === 1) return [only];
+    if (others.length === 0) {
+      throw new P2PError("peer-unknown", "Cannot send: no other peer is there");
+    }
+    throw new P2PError("usage", "Cannot choose a recipient: several peers are there; say which", {
+      candidates: others.map(({ name }) => name),
+    });
+  }
+
+  /** Takes a frame of an incoming transfer; false when it is none. */
+  async receiveFile(frame: Frame, session: Session): Promise<boolean> {
+    return await this.#receiver?.onMessage(frame, session) ?? false;
+  }
+
+  /** Accepts that a name stands for another key than before. */
+  async trust(name: string): Promise<PeerEntry> {
+    const entry = resolveTarget(name, await this.#entries());
+    await this.#names.trust(entry);
+    return entry;
+  }
+
+  /**
+   * Unregisters, takes nothing new, and lets transfers under way end; an aborted signal ends them.
+   */
+  async stop(signal?: AbortSignal): Promise<void> {
+    await this.unregisterFromTracker().catch(() => {});
+    const idle = Promise.allSettled([...this.#sends, this.#receiver?.drained()]);
+    const aborted = Promise.withResolvers<void>();
+    if (signal?.aborted) aborted.resolve();
+    signal?.addEventListener("abort", () => aborted.resolve(), { once: true });
+    await Promise.race([idle, aborted.promise]);
+    await this[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tracker.close();
+    this.#server?.stopAccepting();
+    await this.#receiver?.[Symbol.asyncDispose]();
+    await this.#dialler.close();
+    await this.#server?.close();
+    this.#inbox?.[Symbol.dispose]();
+    this.#inbox = undefined;
+  }
+
+  get #credentials(): Credentials {
+    const { identity, membership, role } = this.#options;
+    return { identity, membership, role };
+  }
+
+  /** What the cached list is filed under. */
+  get #networkKey(): string {
+    return this.#options.membership?.id ?? `insecure ${formatAddress(this.#options.tracker)}`;
+  }
+
+  #registration(): { name: string; port: number; host?: string } {
+    const { advertise, name } = this.#options;
+    const port = advertise?.port ?? this.#listeningPort();
+    return { name, port, ...(advertise ? { host: advertise.host } : {}) };
+  }
+
+  #ownHost(): string {
+    const { tracker } = this.#options;
+    return isLoopback(tracker.host) ? "127.0.0.1" : this.#tracker.localHost ?? "127.0.0.1";
+  }
+
+  #listen(address: Address): void {
+    const { identity, membership } = this.#options;
+    const tls = membership
+      ? {
+        cert: certificatePem({ subjectKey: identity.publicKey, issuer: identity }),
+        key: identity.pkcs8Pem(),
+      }
+      : null;
+    this.#server = new Server(listen(address, tls), {
+      credentials: () => this.#credentials,
+      admit: (remote) => this.#admit(remote),
+      onSession: (session) => this.handlePeer(session),
+      onRefused: (error, from) => this.#onRefusedCaller(error, from),
+      clock: this.#clock,
+    });
+  }
+
+  /** The port that others can dial; a one-shot command starts to listen when it needs one. */
+  #listeningPort(): number {
+    if (!this.#server) this.#listen({ host: this.#ownHost(), port: 0 });
+    return this.address?.port ?? 0;
+  }
+
+  #admit({ id }: Remote): void {
+    if (!this.#tracker.list.isBarred(id)) return;
+    throw new P2PError("barred", "Cannot connect: this peer has been removed from the network");
+  }
+
+  #onRefusedCaller(error: P2PError, from: Address): void {
+    // Connections that merely end are everyday; those that fail to prove themselves are not.
+    if (error.code === "connection-lost" || error.code === "timeout") return;
+    this.#emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${error.message}` });
+  }
+
+  async #entries(): Promise<PeerEntry[]> {
+    return this.#tracker.isConnected ? await this.#tracker.refresh() : this.#cachedOrKnown();
+  }
+
+  #cachedOrKnown(): PeerEntry[] {
+    const { entries } = this.#tracker.list;
+    return entries.length > 0 ? entries : this.#cached;
+  }
+
+  /**
+   * Whether the entry is this peer. A one-shot command shares its identity with the peer that runs on this
+   * machine; where all peers are on this machine (its tracker is on loopback) that one is another peer.
+   */
+  #isSelf({ id }: PeerEntry): boolean {
+    const { role, tracker } = this.#options;
+    return id === this.id && !(role === "client" && isLoopback(tracker.host));
+  }
+
+  async #resolve(target: string): Promise<PeerEntry> {
+    const entry = resolveTarget(target, await this.#entries());
+    await this.#names.check(entry);
+    return entry;
+  }
+
+  #open(entry: PeerEntry): Promise<Session> {
+    return this.#dialler.open(entry);
+  }
+
+  async #onPeerMessage(frame: Frame, session: Session): Promise<void> {
+    if (await this.receiveFile(frame, session)) return;
+    const { message, body } = frame;
+    if (message.verb !== "MESSAGE") {
+      throw new P2PError(
+        "unexpected-verb",
+        `Cannot answer ${message.verb}: a peer does not take it`,
+      );
+    }
+    if (session.remote.id !== "" && message.from !== session.remote.id) {
+      throw new P2PError("unauthorised", "Cannot take a message: its author is somebody else");
+    }
+    this.#showMessage(message, body);
+    if (message.seq !== undefined) session.post({ verb: "OK", re: message.seq });
+  }
+
+  #onRelayed(message: MessageOf<"MESSAGE">, body: Uint8Array): void {
+    this.#showMessage(message, body);
+  }
+
+  #showMessage(message: MessageOf<"MESSAGE">, body: Uint8Array): void {
+    const text = this.#messages.open(message, body);
+    if (text === null) return;
+    const { id, from, time: sent } = message;
+    // The listed name, so that nobody speaks in the name of another.
+    const name = this.#nameOf(from) ??
+      (from === this.#tracker.trackerId ? "tracker" : message.name);
+    this.#emit({ event: "message", id, from, name, text, sent });
+  }
+
+  /** Sends a message straight to every known peer. */
+  async #sendToEach({ header, text }: ReturnType<typeof composeMessage>): Promise<number> {
+    const known = this.knownPeers;
+    if (known.length === 0) {
+      throw new P2PError(
+        "tracker-unreachable",
+        "Cannot broadcast: there is no tracker and no peer",
+      );
+    }
+    const results = await Promise.allSettled(known.map(async (entry) => {
+      const session = await this.#open(entry);
+      const running = session.run(ASKING_ONLY);
+      try {
+        await session.request({ verb: "MESSAGE", from: this.id, ...header }, { body: text });
+      } finally {
+        await session.close();
+        await running;
+      }
+    }));
+    return results.filter(({ status }) => status === "fulfilled").length;
+  }
+
+  /** Another peer cannot be dialled by this one's caller: dial it, then serve it as if it had dialled. */
+  #onDial({ peer: id, host, port, token }: MessageOf<"DIAL">): void {
+    this.#dialler.answer({ id, host, port, token }).then(
+      (session) => this.handlePeer(session),
+      (error) => this.#emit({ event: "notice", message: asP2PError(error).message }),
+    );
+  }
+
+  #onRegistered({ name, host, port, reachable, reason }: MessageOf<"OK">): void {
+    this.#name = name ?? this.#name;
+    this.#emit({
+      event: "registered",
+      tracker: formatAddress(this.#tracker.address),
+      name: this.#name,
+      host: host ?? "",
+      port: port ?? 0,
+      reachable: reachable ?? true,
+      ...(reason === undefined ? {} : { reason }),
+    });
+  }
+
+  #onListChanged({ joined, left }: ListChange): void {
+    if (this.#options.role !== "peer") return;
+    for (const entry of joined) {
+      if (entry.id !== this.id) this.#emit({ event: "peer-joined", ...brief(entry) });
+    }
+    for (const entry of left) {
+      if (entry.id !== this.id) this.#emit({ event: "peer-left", ...brief(entry) });
+    }
+  }
+
+  #nameOf(id: string): string | undefined {
+    return this.#tracker.list.get(id)?.name;
+  }
+
+  #makeReceiver(inbox: Inbox): Receiver {
+    const meters = new Map<string, RateMeter>();
+    const from = (offer: Offer) => this.#nameOf(offer.from) ?? offer.from;
+    return new Receiver({
+      inbox,
+      maxSize: this.#options.maxSize,
+      clock: this.#clock,
+      observer: {
+        onStarted: (offer) => {
+          meters.set(offer.transfer, new RateMeter(this.#clock.now()));
+          const { transfer, name, size } = offer;
+          const peers = [from(offer)];
+          this.#emit({
+            event: "transfer-started",
+            transfer,
+            name,
+            size,
+            direction: "receive",
+            peers,
+          });
+        },
+        onProgress: (offer, bytes) => {
+          const rate = meters.get(offer.transfer)?.update(bytes, this.#clock.now()) ?? 0;
+          const { transfer, size } = offer;
+          this.#emit({
+            event: "transfer-progress",
+            transfer,
+            peer: from(offer),
+            bytes,
+            size,
+            rate,
+          });
+        },
+        onReceived: (offer, received) => {
+          meters.delete(offer.transfer);
+          this.#onReceived(offer, received, from(offer));
+        },
+        onFailed: ({ transfer, name, ...offer }, { code, message }) => {
+          meters.delete(transfer);
+          const sender = this.#nameOf(offer.from) ?? offer.from;
+          this.#emit({ event: "receive-failed", transfer, name, from: sender, code, message });
+        },
+      },
+    });
+  }
+
+  #onReceived({ transfer }: Offer, received: Received, from: string): void {
+    const { path, name, size, seconds } = received;
+    const sha256 = hexOf(received.sha256);
+    this.#emit({ event: "file-received", transfer, path, size, sha256, from, seconds });
+    this.#addHistory({
+      direction: "receive",
+      at: new Date().toISOString(),
+      name,
+      size,
+      peer: from,
+      state: "received",
+      path,
+      sha256,
+    });
+  }
+
+  async #remember({ name, size, sha256, recipients }: SendReport, path: string): Promise<void> {
+    const at = new Date().toISOString();
+    for (const { peer, state } of recipients) {
+      await this.#addHistory({
+        direction: "send",
+        at,
+        name,
+        size,
+        peer,
+        state,
+        path: join(path),
+        ...(sha256 ? { sha256 } : {}),
+      });
+    }
+  }
+
+  /** A history that cannot be written must not fail what has been delivered. */
+  async #addHistory(entry: Omit<HistoryEvent, "event">): Promise<void> {
+    try {
+      await this.history.add(entry);
+    } catch (error) {
+      this.#emit({
+        event: "notice",
+        message: `Cannot write the history: ${asP2PError(error).message}`,
+      });
+    }
+  }
+}
+
+function brief({ id, name, ...address }: PeerEntry): { id: string; name: string; address: string } {
+  return { id, name, address: formatAddress(address) };
+}

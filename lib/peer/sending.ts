@@ -1,0 +1,115 @@
+import { pooledMap } from "@std/async/pool";
+import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../cli/events.ts";
+import type { Clock } from "../clock.ts";
+import { asP2PError, ExitCode, P2PError } from "../errors.ts";
+import { randomToken } from "../identity/keys.ts";
+import type { Session } from "../net/session.ts";
+import { hexOf } from "../store/hash.ts";
+import type { FileSource } from "../store/source.ts";
+import type { Delivery } from "../transfer/outgoing.ts";
+import { RateMeter } from "../transfer/rate_meter.ts";
+import { sendToOne } from "../transfer/sender.ts";
+import type { PeerEntry } from "../wire/message.ts";
+
+/** What {@linkcode sendToAll} needs. */
+export interface SendJob {
+  source: FileSource;
+  recipients: readonly PeerEntry[];
+  /** Opens a session to a recipient, or says why that is refused. */
+  connect: (entry: PeerEntry) => Promise<Session>;
+  emit: (event: AppEvent) => void;
+  /** Milliseconds. */
+  ackTimeout: number;
+  /** Recipients served at a time. */
+  parallel: number;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+}
+
+/** A finished transfer and the failures behind its failed recipients. */
+export interface SendReport extends TransferFinishedEvent {
+  failures: P2PError[];
+}
+
+/**
+ * Sends one file to every recipient, several at a time from one reading of the file. A failure of one
+ * does not stop the others; each is reported, as an event and in the result.
+ */
+export async function sendToAll(job: SendJob): Promise<SendReport> {
+  const { source, recipients, emit, clock } = job;
+  const transfer = randomToken(16);
+  const { name, size } = source;
+  const started = clock.now();
+  let bytesSent = 0;
+  emit({
+    event: "transfer-started",
+    transfer,
+    name,
+    size,
+    direction: "send",
+    peers: recipients.map((entry) => entry.name),
+  });
+  const failures: P2PError[] = [];
+  const results: RecipientResult[] = [];
+  const sendTo = async (entry: PeerEntry): Promise<RecipientResult> => {
+    const meter = new RateMeter(clock.now());
+    const sending = sendToOne({
+      transfer,
+      source,
+      connect: () => job.connect(entry),
+      ackTimeout: job.ackTimeout,
+      signal: job.signal,
+      clock,
+      onProgress: (bytes) => {
+        const rate = meter.update(bytes, clock.now());
+        emit({ event: "transfer-progress", transfer, peer: entry.name, bytes, size, rate });
+      },
+      onSent: (bytes) => bytesSent += bytes,
+      onRetry: (attempt, { message: reason }) =>
+        emit({ event: "transfer-retry", transfer, peer: entry.name, attempt, reason }),
+    });
+    return await recvAck(entry, sending, failures);
+  };
+  for await (const result of pooledMap(job.parallel, recipients, sendTo)) results.push(result);
+  const digest = source.manifest.digest;
+  const finished: TransferFinishedEvent = {
+    event: "transfer-finished",
+    transfer,
+    name,
+    size,
+    sha256: digest ? hexOf(digest.sha256) : null,
+    bytesSent,
+    seconds: (clock.now() - started) / 1000,
+    recipients: results,
+  };
+  emit(finished);
+  return { ...finished, failures };
+}
+
+/** Waits for a recipient's ACK, and makes of it, or of what came instead, a line of the report. */
+export async function recvAck(
+  { name: peer, id }: PeerEntry,
+  sending: Promise<Delivery>,
+  failures: P2PError[] = [],
+): Promise<RecipientResult> {
+  try {
+    const { state, savedAs } = await sending;
+    return { peer, id, state, savedAs };
+  } catch (thrown) {
+    const error = asP2PError(thrown);
+    failures.push(error);
+    const { code, message } = error;
+    return { peer, id, state: "failed", error: { code, message } };
+  }
+}
+
+/** The exit code of a command that ends with these reports: 7 when some recipients got everything. */
+export function exitCodeOfReports(reports: readonly SendReport[]): ExitCode {
+  const failures = reports.flatMap((report) => report.failures);
+  const [first] = failures;
+  if (!first) return ExitCode.done;
+  const recipients = reports.reduce((sum, report) => sum + report.recipients.length, 0);
+  if (failures.length < recipients) return ExitCode.partialDelivery;
+  // All failed: the code of their common reason, or else of the first.
+  return first.exitCode;
+}

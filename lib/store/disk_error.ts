@@ -1,0 +1,25 @@
+import { P2PError, reasonOf } from "../errors.ts";
+
+/** A failure of the file system as an error that names the path; ENOSPC and EDQUOT are `no-space`. */
+export function diskError(action: string, path: string, cause: unknown): P2PError {
+  if (cause instanceof P2PError) return cause;
+  const code = (cause as { code?: string } | null)?.code;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new P2PError(
+      "no-space",
+      `Cannot ${action} ${path}: the disk is full; make room and send again`,
+      {
+        cause,
+      },
+    );
+  }
+  if (cause instanceof Deno.errors.NotFound) {
+    return new P2PError("file-not-found", `Cannot ${action} ${path}: there is no such file`, {
+      cause,
+    });
+  }
+  if (cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable) {
+    return new P2PError("disk", `Cannot ${action} ${path}: permission denied`, { cause });
+  }
+  return new P2PError("disk", `Cannot ${action} ${path}: ${reasonOf(cause)}`, { cause });
+}

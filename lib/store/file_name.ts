@@ -1,0 +1,115 @@
+/**
+ * From a name that somebody else chose to one that may be created in a folder of ours. Pure.
+ *
+ * @module
+ */
+
+/** Longest name in bytes of UTF-8: most file systems allow 255, the rest is for what we append. */
+export const MAX_NAME_BYTES = 240;
+
+/** Longest extension in bytes, with its dot, that survives when a name has to be cut. */
+const MAX_EXTENSION_BYTES = 32;
+
+/** Controls, line separators, and what Windows forbids: each becomes `_`. */
+const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}<>:"|?*]/gu;
+
+/** Bidi controls and whatever has no width; variation selectors only choose between glyphs. */
+const INVISIBLE =
+  /(?!\p{Variation_Selector})[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u{FFF9}-\u{FFFB}]/gu;
+
+/** Names that Windows gives to devices, in every folder and with any extension. */
+const DEVICE =
+  /^(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\xb9\xb2\xb3])\s*(?:\.|$)/i;
+
+const EXTENSION = /(?:\.tar)?\.[^.\s]+$/i;
+
+const encoder = new TextEncoder();
+const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+
+/**
+ * Makes one safe file name of any string: the last usable component of a path in any notation, in NFC,
+ * at most {@linkcode MAX_NAME_BYTES} long, visible, not hidden, not a device and without a character
+ * that a file system or a terminal gives a meaning to. Never fails, and a safe name stays as it is.
+ */
+export function safeName(untrusted: string): string {
+  const components = untrusted.toWellFormed().split(/[/\\]/);
+  for (const component of components.reverse()) {
+    const name = component.replace(FORBIDDEN, "_").replace(INVISIBLE, "").normalize("NFC");
+    const settled = settle(name);
+    if (settled !== "") return settled;
+  }
+  return "unnamed";
+}
+
+/**
+ * The `n`th alternative to a safe name that is taken: `network (1).png` for 1, the name itself for 0.
+ * Keeps the cap in bytes and the extension.
+ */
+export function numberedName(name: string, n: number): string {
+  if (n === 0) return name;
+  const [stem, extension] = splitExtension(name);
+  const end = ` (${n})${extension}`;
+  return trimEnd(cutTo(stem, MAX_NAME_BYTES - byteLength(end))) + end;
+}
+
+/** Whether a file system that ignores case or normalisation would take both names for one file. */
+export function sameName(a: string, b: string): boolean {
+  return nameKey(a) === nameKey(b);
+}
+
+/** What names of the same file have in common: the case-folded NFC form, for comparison only. */
+export function nameKey(name: string): string {
+  // There is no casefold in JavaScript. Lower, upper, lower also joins the capital sharp s to "ss".
+  return name.normalize("NFC").toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
+}
+
+/** Applies what depends on the place in the name, until nothing changes: each rule may call for another. */
+function settle(name: string): string {
+  let before: string;
+  do {
+    before = name;
+    name = cut(trimEnd(name.replace(/^[\s\p{M}]+/u, "")));
+    // Not hidden, and never the name of our own folder of partials.
+    if (name.startsWith(".") || DEVICE.test(name)) name = `_${name}`;
+  } while (name !== before);
+  return name;
+}
+
+/** Shortens the part before the extension until the name fits. */
+function cut(name: string): string {
+  if (byteLength(name) <= MAX_NAME_BYTES) return name;
+  const [stem, extension] = splitExtension(name);
+  return trimEnd(cutTo(stem, MAX_NAME_BYTES - byteLength(extension))) + extension;
+}
+
+/** The longest start of `text` within `max` bytes that ends between two graphemes. */
+function cutTo(text: string, max: number): string {
+  let end = 0;
+  let size = 0;
+  for (const { segment, index } of graphemes.segment(text)) {
+    size += byteLength(segment);
+    if (size > max) break;
+    end = index + segment.length;
+  }
+  // One grapheme can be of any length; then between two code points.
+  return text.slice(0, end || encoder.encodeInto(text, new Uint8Array(max)).read);
+}
+
+/** The name without its extension, and the extension with its dot, which may be empty. */
+function splitExtension(name: string): [stem: string, extension: string] {
+  const at = EXTENSION.exec(name)?.index ?? 0;
+  if (at === 0 || byteLength(name.slice(at)) > MAX_EXTENSION_BYTES) return [name, ""];
+  return [name.slice(0, at), name.slice(at)];
+}
+
+/** Without dots and whitespace at the end, which Windows drops. */
+function trimEnd(text: string): string {
+  // A loop: the regular expression takes quadratic time on long runs of dots.
+  let end = text.length;
+  while (end > 0 && /[\s.]/.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
+}
+
+function byteLength(text: string): number {
+  return encoder.encode(text).length;
+}

@@ -1,0 +1,29 @@
+import { createHash } from "node:crypto";
+import { encodeBase64Url } from "@std/encoding/base64url";
+import { encodeHex } from "@std/encoding/hex";
+import { decodeBase64Url } from "@std/encoding/base64url";
+
+/** SHA-256 (FIPS 180-4) of `bytes`: 32 bytes. Synchronous: about 1 ms for 1 MiB. */
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash("sha256").update(bytes).digest();
+}
+
+/** A SHA-256 over bytes that come in parts. */
+export class Sha256 {
+  readonly #hash = createHash("sha256");
+
+  /** Adds the next part. */
+  update(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+  }
+
+  /** The hash in base64url, as it travels. Ends the hash. */
+  digest(): string {
+    return encodeBase64Url(this.#hash.digest());
+  }
+}
+
+/** A hash as it travels (base64url) in the form that people compare: the hex of `sha256sum`. */
+export function hexOf(hash: string): string {
+  return encodeHex(decodeBase64Url(hash));
+}

@@ -1,0 +1,127 @@
+import { P2PError } from "../errors.ts";
+
+const HASH_BYTES = 32;
+
+/** Files below this have small pieces. */
+const SMALL_FILE = 64 * 1024 * 1024;
+const SMALL_PIECE = 256 * 1024;
+const LARGE_PIECE = 4 * 1024 * 1024;
+
+/** The piece size in bytes for a file of `size` bytes; `null` for a stream of unknown length. */
+export function pieceSizeFor(size: number | null): number {
+  if (size === null) return 1024 * 1024;
+  if (size < SMALL_FILE) return SMALL_PIECE;
+  const pieces = 4096;
+  let pieceSize = 1024 * 1024;
+  while (pieceSize < LARGE_PIECE && size / pieceSize > pieces) pieceSize *= 2;
+  return pieceSize;
+}
+
+/** How many pieces a file of `size` bytes has. An empty file has none. */
+export function pieceCountOf(size: number, pieceSize: number): number {
+  return Math.ceil(size / pieceSize);
+}
+
+/** What a file is, once its last byte has been read. */
+export interface FileDigest {
+  size: number;
+  /** SHA-256 of the whole file, base64url. */
+  sha256: string;
+}
+
+/**
+ * The SHA-256 of each piece of a file, in order, growing while the file is read or received. It is
+ * complete when `digest` is set; from then on it does not change.
+ */
+export class Manifest {
+  readonly pieceSize: number;
+  #hashes = new Uint8Array(64 * HASH_BYTES);
+  #count = 0;
+  #digest: FileDigest | undefined;
+
+  constructor(pieceSize: number) {
+    this.pieceSize = pieceSize;
+  }
+
+  /** Pieces whose hash is known. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Set when all hashes are known. */
+  get digest(): FileDigest | undefined {
+    return this.#digest;
+  }
+
+  /** The hash of piece `index` (32 bytes), or `undefined` when it is not known yet. */
+  hashOf(index: number): Uint8Array | undefined {
+    return index < this.#count
+      ? this.#hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)
+      : undefined;
+  }
+
+  /** A copy of the hashes of pieces `[start, end)`. */
+  slice(start: number, end: number): Uint8Array<ArrayBuffer> {
+    return this.#hashes.slice(start * HASH_BYTES, Math.min(end, this.#count) * HASH_BYTES);
+  }
+
+  /**
+   * Adds hashes from piece `start` on. Those that are known already must be the same.
+   *
+   * @throws {P2PError} `malformed` on a gap or a broken hash, `source-changed` when a known one differs.
+   */
+  add(start: number, hashes: Uint8Array): void {
+    if (hashes.length % HASH_BYTES !== 0 || start > this.#count) {
+      throw new P2PError("malformed", "Cannot read HASHES: they are not whole or leave a gap");
+    }
+    const end = start + hashes.length / HASH_BYTES;
+    const known = Math.min(end, this.#count) - start;
+    if (!sameBytes(this.slice(start, start + known), hashes.subarray(0, known * HASH_BYTES))) {
+      throw new P2PError(
+        "source-changed",
+        "Cannot go on: the file has changed since it was offered",
+      );
+    }
+    if (end <= this.#count) return;
+    if (this.#digest) {
+      throw new P2PError("malformed", "Cannot read HASHES: more come after the last");
+    }
+    this.#reserve(end);
+    this.#hashes.set(hashes, start * HASH_BYTES);
+    this.#count = end;
+  }
+
+  /**
+   * Completes the manifest.
+   *
+   * @throws {P2PError} `malformed` when the size does not fit the hashes, `source-changed` when it was
+   * complete with another digest.
+   */
+  finish(digest: FileDigest): void {
+    if (pieceCountOf(digest.size, this.pieceSize) !== this.#count) {
+      throw new P2PError(
+        "malformed",
+        `Cannot read HASHES: ${this.#count} hashes do not fit ${digest.size} bytes`,
+      );
+    }
+    if (this.#digest && this.#digest.sha256 !== digest.sha256) {
+      throw new P2PError(
+        "source-changed",
+        "Cannot go on: the file has changed since it was offered",
+      );
+    }
+    this.#digest = digest;
+  }
+
+  #reserve(count: number): void {
+    if (count * HASH_BYTES <= this.#hashes.length) return;
+    const larger = new Uint8Array(Math.max(count * HASH_BYTES, this.#hashes.length * 2));
+    larger.set(this.#hashes);
+    this.#hashes = larger;
+  }
+}
+
+/** Whether two byte strings are equal (hashes are public: the time it takes tells nothing). */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

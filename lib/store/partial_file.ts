@@ -1,0 +1,187 @@
+import { join } from "@std/path";
+import { P2PError } from "../errors.ts";
+import { diskError } from "./disk_error.ts";
+import { nameKey, numberedName, safeName } from "./file_name.ts";
+import { Sha256 } from "./hash.ts";
+
+/** Names tried before giving up: `name (9999).ext` is nobody's wish. */
+const MAX_NUMBER = 10_000;
+
+/** Where a partial lives and what becomes of it. */
+export interface PartialOptions {
+  /** Private folder of the partial. */
+  folder: string;
+  /** Folder of the final name; on the same file system. */
+  inbox: string;
+  /** Mode of the published file. */
+  mode: number;
+  /** Bytes. */
+  pieceSize: number;
+}
+
+/** A published file. */
+export interface Published {
+  /** The final name in the inbox. */
+  name: string;
+  /** Absolute path. */
+  path: string;
+}
+
+/**
+ * A file being received: a random name in a private folder until every byte is verified and synced, then
+ * the final name. It has one writer; writes are queued in order.
+ */
+export class PartialFile {
+  readonly #options: PartialOptions;
+  readonly #path: string;
+  readonly #file: Deno.FsFile;
+  #tail: Promise<void> = Promise.resolve();
+  #position = 0;
+  #closed = false;
+
+  private constructor(options: PartialOptions, path: string, file: Deno.FsFile) {
+    this.#options = options;
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /** Creates an empty partial, mode 0600, that no link can stand in for. */
+  static async create(options: PartialOptions): Promise<PartialFile> {
+    const path = join(options.folder, `${crypto.randomUUID()}.part`);
+    try {
+      const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+      return new PartialFile(options, path, file);
+    } catch (error) {
+      throw diskError("create", path, error);
+    }
+  }
+
+  /** Writes a verified piece; `bytes` must stay as they are until it resolves. */
+  write(index: number, bytes: Uint8Array): Promise<void> {
+    const turn = this.#tail.then(() => this.#writeNow(index * this.#options.pieceSize, bytes));
+    // The next write waits for this one, whatever became of it; the caller sees the failure.
+    this.#tail = turn.catch(() => {});
+    return turn;
+  }
+
+  /** SHA-256 (base64url) of what is written, read back from the disk. For pieces that came out of order. */
+  async digest(): Promise<string> {
+    await this.#tail;
+    const hash = new Sha256();
+    const buffer = new Uint8Array(this.#options.pieceSize);
+    await this.#file.seek(0, Deno.SeekMode.Start);
+    this.#position = -1;
+    for (let n = await this.#file.read(buffer); n !== null; n = await this.#file.read(buffer)) {
+      hash.update(buffer.subarray(0, n));
+    }
+    return hash.digest();
+  }
+
+  /**
+   * Makes the file durable and gives it its name: data and mode are synced, the name is linked (never
+   * over one that exists), the folder is synced. After this a power cut loses nothing.
+   *
+   * @throws {P2PError} `disk` or `no-space`; nothing is published then.
+   */
+  async publish(untrustedName: string): Promise<Published> {
+    await this.#tail;
+    try {
+      if (Deno.build.os !== "windows") await Deno.chmod(this.#path, this.#options.mode);
+      await this.#file.sync();
+      this.#close();
+      const published = await this.#link(safeName(untrustedName));
+      await syncFolder(this.#options.inbox);
+      await Deno.remove(this.#path).catch(ignoreMissing);
+      return published;
+    } catch (error) {
+      throw diskError("save to", this.#options.inbox, error);
+    }
+  }
+
+  /** Deletes what was received. */
+  async discard(): Promise<void> {
+    await this.#tail;
+    this.#close();
+    await Deno.remove(this.#path).catch(ignoreMissing);
+  }
+
+  async #writeNow(offset: number, bytes: Uint8Array): Promise<void> {
+    try {
+      if (this.#position !== offset) await this.#file.seek(offset, Deno.SeekMode.Start);
+      this.#position = -1;
+      let written = 0;
+      while (written < bytes.length) written += await this.#file.write(bytes.subarray(written));
+      this.#position = offset + bytes.length;
+    } catch (error) {
+      throw diskError("write to", this.#options.inbox, error);
+    }
+  }
+
+  async #link(name: string): Promise<Published> {
+    const { inbox } = this.#options;
+    const taken = new Set<string>();
+    for await (const entry of Deno.readDir(inbox)) taken.add(nameKey(entry.name));
+    for (let number = 0; number < MAX_NUMBER; number++) {
+      const candidate = numberedName(name, number);
+      // Another file may differ in case or normalisation only: elsewhere they would be one.
+      if (taken.has(nameKey(candidate))) continue;
+      const path = join(inbox, candidate);
+      if (await linkNew(this.#path, path)) return { name: candidate, path };
+    }
+    throw new P2PError(
+      "disk",
+      `Cannot save ${name}: ${MAX_NUMBER} files have that name; move some`,
+    );
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#file.close();
+  }
+}
+
+/** Links `from` to the new name `to`; false when the name exists. */
+async function linkNew(from: string, to: string): Promise<boolean> {
+  try {
+    await Deno.link(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    if (!cannotLink(error)) throw error;
+  }
+  // No hard links here (FAT, some network mounts): reserve the name, then rename over the reservation.
+  try {
+    (await Deno.open(to, { write: true, createNew: true })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+  try {
+    await Deno.rename(from, to);
+    return true;
+  } catch (error) {
+    await Deno.remove(to).catch(ignoreMissing);
+    throw error;
+  }
+}
+
+function cannotLink(error: unknown): boolean {
+  const code = (error as { code?: string }).code;
+  return code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP" || code === "ENOSYS" ||
+    error instanceof Deno.errors.NotSupported;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return; // A folder has no handle to sync; the journal of NTFS orders names.
+  const folder = await Deno.open(path, { read: true });
+  try {
+    await folder.sync();
+  } finally {
+    folder.close();
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}

@@ -1,0 +1,101 @@
+import type { Clock } from "../clock.ts";
+import { reasonOf } from "../errors.ts";
+import { lastSign, type Member } from "./members.ts";
+
+/** What {@linkcode Liveness} watches and what it does. Times are milliseconds. */
+export interface LivenessOptions {
+  clock: Clock;
+  /** Silence after which a member is asked. */
+  pingAfter: number;
+  /** How long a PONG may take. */
+  pongTimeout: number;
+  members: () => Iterable<Member>;
+  /** Dials the member's listener, pinned to its key; rejects when it does not answer. */
+  dialBack: (member: Member) => Promise<void>;
+  drop: (member: Member, reason: string) => Promise<void>;
+}
+
+/** Shortest pause between two looks at all members. */
+const MIN_PAUSE = 50;
+
+/**
+ * Finds members that are gone: any frame proves life; a silent one gets a PING; one that leaves it
+ * unanswered, or whose session broke, is dialled back once and dropped when that fails too.
+ */
+export class Liveness {
+  readonly #options: LivenessOptions;
+  #cancel: () => void = () => {};
+  #stopped = false;
+
+  constructor(options: LivenessOptions) {
+    this.#options = options;
+    this.#schedule();
+  }
+
+  /** Checks every member that has been silent for too long; resolves when each has answered or is gone. */
+  async cleanupPeers(): Promise<void> {
+    const { clock, pingAfter, members } = this.#options;
+    const late = [...members()].filter((member) =>
+      !member.checking && clock.now() - lastSign(member) >= pingAfter
+    );
+    await Promise.all(late.map((member) => this.#check(member)));
+  }
+
+  /** The member's session broke: it is gone, unless its listener answers. */
+  async sessionLost(member: Member): Promise<void> {
+    if (!member.checking && !this.#stopped) await this.#check(member);
+  }
+
+  /** Ends the checks; one under way drops nobody any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  async #check(member: Member): Promise<void> {
+    member.checking = true;
+    try {
+      if (!await this.#answersPing(member)) await this.#dialBackOrDrop(member);
+    } finally {
+      member.checking = false;
+    }
+  }
+
+  async #answersPing({ session }: Member): Promise<boolean> {
+    if (!session || session.connection.closed) return false;
+    try {
+      await session.request({ verb: "PING" }, { timeout: this.#options.pongTimeout });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #dialBackOrDrop(member: Member): Promise<void> {
+    const { clock, dialBack, drop } = this.#options;
+    const { session } = member;
+    try {
+      await dialBack(member);
+      member.checkedAt = clock.now();
+    } catch (error) {
+      // It may have come back on a new session meanwhile.
+      if (this.#stopped || member.session !== session) return;
+      await drop(member, reasonOf(error));
+    }
+  }
+
+  /** Looks again when the member that has been silent longest will be late. */
+  #schedule(): void {
+    const { clock, pingAfter, members } = this.#options;
+    const now = clock.now();
+    let next = now + pingAfter;
+    for (const member of members()) {
+      if (!member.checking) next = Math.min(next, lastSign(member) + pingAfter);
+    }
+    this.#cancel = clock.after(Math.max(MIN_PAUSE, next - now), () => {
+      if (this.#stopped) return;
+      this.cleanupPeers().catch(() => {});
+      this.#schedule();
+    });
+  }
+}

@@ -1,0 +1,68 @@
+import type { MessageOf, PeerEntry } from "../wire/message.ts";
+
+/** How a list changed. */
+export interface ListChange {
+  joined: PeerEntry[];
+  /** Entries that are there still, with another name, address or reachability. */
+  changed: PeerEntry[];
+  left: PeerEntry[];
+}
+
+/** What a peer knows of the others, kept up to date by PEER_LIST frames. */
+export class PeerList {
+  readonly #entries = new Map<string, PeerEntry>();
+  #barred: ReadonlySet<string> = new Set();
+  #epoch: string | undefined;
+  #revision = 0;
+  /** While a full list comes in pages: ids that have been in it. */
+  #fresh: Set<string> | undefined;
+
+  /** Where the next request goes on. */
+  get position(): { since: number; epoch?: string } {
+    return { since: this.#revision, ...(this.#epoch === undefined ? {} : { epoch: this.#epoch }) };
+  }
+
+  /** All peers that are known. */
+  get entries(): PeerEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** The peer with the id, if it is known. */
+  get(id: string): PeerEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** Whether the network has barred the id. */
+  isBarred(id: string): boolean {
+    return this.#barred.has(id);
+  }
+
+  /** Applies one frame. A full list replaces what is known once its last page is in. */
+  apply({ epoch, revision, full, more, peers, gone, barred }: MessageOf<"PEER_LIST">): ListChange {
+    this.#barred = new Set(barred);
+    if (full) this.#fresh = new Set();
+    this.#revision = full || epoch !== this.#epoch ? revision : Math.max(this.#revision, revision);
+    this.#epoch = epoch;
+    const change: ListChange = { joined: [], changed: [], left: [] };
+    for (const entry of peers) {
+      this.#fresh?.add(entry.id);
+      const known = this.#entries.get(entry.id);
+      this.#entries.set(entry.id, entry);
+      if (!known) change.joined.push(entry);
+      else if (!sameAddress(known, entry)) change.changed.push(entry);
+    }
+    const stale = this.#fresh && !more
+      ? [...this.#entries.keys()].filter((id) => !this.#fresh?.has(id))
+      : [];
+    for (const id of [...gone, ...stale]) {
+      const known = this.#entries.get(id);
+      if (known && this.#entries.delete(id)) change.left.push(known);
+    }
+    if (!more) this.#fresh = undefined;
+    return change;
+  }
+}
+
+function sameAddress(a: PeerEntry, b: PeerEntry): boolean {
+  return a.name === b.name && a.host === b.host && a.port === b.port && a.reachable === b.reachable;
+}

@@ -1,0 +1,33 @@
+import type { Clock } from "../clock.ts";
+
+/** A token bucket per key: `rate` per second on average, `burst` at once. */
+export class RateLimit {
+  readonly #rate: number;
+  readonly #burst: number;
+  readonly #clock: Clock;
+  readonly #buckets = new Map<string, { tokens: number; at: number }>();
+
+  constructor({ rate, burst, clock }: { rate: number; burst: number; clock: Clock }) {
+    this.#rate = rate;
+    this.#burst = burst;
+    this.#clock = clock;
+  }
+
+  /** Takes one token of `key`; false when there is none. */
+  take(key: string): boolean {
+    const now = this.#clock.now();
+    const bucket = this.#buckets.get(key) ?? { tokens: this.#burst, at: now };
+    const tokens = Math.min(this.#burst, bucket.tokens + (now - bucket.at) * this.#rate / 1000);
+    const allowed = tokens >= 1;
+    this.#buckets.set(key, { tokens: allowed ? tokens - 1 : tokens, at: now });
+    return allowed;
+  }
+
+  /** Forgets keys whose bucket is full again. Call it now and then. */
+  sweep(): void {
+    const now = this.#clock.now();
+    for (const [key, { tokens, at }] of this.#buckets) {
+      if (tokens + (now - at) * this.#rate / 1000 >= this.#burst) this.#buckets.delete(key);
+    }
+  }
+}

@@ -1,0 +1,341 @@
+import type { Clock } from "../clock.ts";
+import { asP2PError, P2PError } from "../errors.ts";
+import { clip, type Session } from "../net/session.ts";
+import { Sha256, sha256 } from "../store/hash.ts";
+import { Manifest, sameBytes } from "../store/manifest.ts";
+import type { PartialFile, Published } from "../store/partial_file.ts";
+import { PieceBuffers } from "../store/piece_buffers.ts";
+import type { Range } from "../wire/fields.ts";
+import { MAX_PIECES, MAX_RANGES } from "../wire/limits.ts";
+import { type MessageOf, remoteError } from "../wire/message.ts";
+import { PiecePicker } from "./picker.ts";
+
+/** Bytes of pieces that may be asked for and not there yet. */
+const WINDOW = 8 * 1024 * 1024;
+/** Writes to disk that may wait while the next piece is read from the network. */
+const MAX_WRITES = 2;
+/** Bad copies of one piece before the transfer is given up. */
+const MAX_BAD = 4;
+/** Time in milliseconds between signs of life to the sender, and between progress reports. */
+const REPORT_INTERVAL = 500;
+/** Reports without news after which an empty one tells the sender that this side lives (5 s). */
+const QUIET_REPORTS = 10;
+/** Silence of the sender in milliseconds after which its session is given up. */
+const SENDER_SILENCE = 120_000;
+
+/** What a sender offers. */
+export interface Offer {
+  transfer: string;
+  /** The sender's id. */
+  from: string;
+  /** Safe already. */
+  name: string;
+  /** Bytes; null when the sender does not know. */
+  size: number | null;
+  /** Bytes. */
+  pieceSize: number;
+}
+
+/** A file that has arrived, is verified and durable. */
+export interface Received extends Published {
+  /** Bytes. */
+  size: number;
+  /** SHA-256, base64url. */
+  sha256: string;
+  /** From offer to publication. */
+  seconds: number;
+}
+
+/** What an {@linkcode IncomingTransfer} needs. */
+export interface IncomingOptions {
+  offer: Offer;
+  partial: PartialFile;
+  clock: Clock;
+  maxSize: number | undefined;
+  /** Hears how many bytes are verified, at most twice a second. */
+  onProgress(bytes: number): void;
+  /** Called once, when nothing more will happen. */
+  onEnd(outcome: Received | P2PError): void;
+}
+
+/**
+ * One file on its way in: asks for pieces whose hash is known, verifies each before it is written, and
+ * publishes when all are there. Any failure deletes the partial; a lost session only pauses it.
+ */
+export class IncomingTransfer {
+  readonly offer: Offer;
+  readonly buffers: PieceBuffers;
+  /** The session it runs on; undefined while the sender is lost. */
+  session: Session | undefined;
+  readonly #options: IncomingOptions;
+  readonly #window: number;
+  readonly #started: number;
+  readonly #bad = new Map<number, number>();
+  #picker = new PiecePicker();
+  #manifest: Manifest;
+  #hash = new Sha256();
+  #hashed = 0;
+  #verifiedBytes = 0;
+  #writes = new Set<Promise<void>>();
+  #news: Range[] = [];
+  #quiet = 0;
+  #finishing: Promise<void> | undefined;
+  #ended = false;
+  readonly #over = Promise.withResolvers<void>();
+  #cancelTimer: () => void = () => {};
+
+  constructor(options: IncomingOptions) {
+    const { offer } = options;
+    this.#options = options;
+    this.offer = offer;
+    this.#window = Math.max(2, Math.floor(WINDOW / offer.pieceSize));
+    this.buffers = new PieceBuffers(offer.pieceSize, MAX_WRITES + 2);
+    this.#manifest = new Manifest(offer.pieceSize);
+    this.#started = options.clock.now();
+  }
+
+  /** Resolves when the transfer has ended, well or not. */
+  get ended(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** Accepts the offer on `session`. */
+  begin(session: Session, seq: number): void {
+    this.session = session;
+    session.connection.startStreaming();
+    const { transfer } = this.offer;
+    session.post({
+      verb: "ACK",
+      re: seq,
+      transfer,
+      state: "ready",
+      have: this.#picker.ranges().slice(0, MAX_RANGES),
+    });
+    this.#schedule();
+  }
+
+  /** The sender has come back, maybe before this side noticed that it was gone. */
+  resume(session: Session, offer: Offer, seq: number): void {
+    const { size, pieceSize, name } = this.offer;
+    if (offer.size !== size || offer.pieceSize !== pieceSize || offer.name !== name) {
+      throw new P2PError("invalid", "Cannot resume: the offer is not the one that was accepted");
+    }
+    if (this.session !== session) {
+      this.session?.abort(
+        new P2PError("connection-lost", "The sender came back on a new connection"),
+      );
+    }
+    this.#cancelTimer();
+    this.#picker.forgetAsked();
+    this.begin(session, seq);
+    this.#ask();
+  }
+
+  /** The session is gone; without a new one in `ms` the transfer fails. */
+  orphan(ms: number): void {
+    this.session = undefined;
+    this.#cancelTimer();
+    if (this.#ended || this.#finishing) return;
+    this.#picker.forgetAsked();
+    this.#cancelTimer = this.#options.clock.after(ms, () => {
+      this.fail(new P2PError("connection-lost", "The sender was lost and did not come back"));
+    });
+  }
+
+  /** Takes the hashes of more pieces, which may be asked for from now on. */
+  onHashes({ start, last }: MessageOf<"HASHES">, body: Uint8Array): void {
+    if (this.#ended) return;
+    try {
+      this.#manifest.add(start, body);
+      this.#checkSize();
+      if (last) {
+        if (this.offer.size !== null && last.size !== this.offer.size) {
+          throw new P2PError("malformed", "Cannot read HASHES: the size is not the one offered");
+        }
+        this.#manifest.finish(last);
+      }
+    } catch (error) {
+      this.fail(asP2PError(error));
+      return;
+    }
+    this.#picker.grow(this.#manifest.count);
+    this.#ask();
+    this.#finishIfComplete();
+  }
+
+  /** Verifies a piece and queues it to be written; waits when the disk is behind. */
+  async onPiece(index: number, body: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (this.#ended) return;
+    if (!this.#picker.isAsked(index)) {
+      return await this.fail(new P2PError("malformed", `Piece ${index} came unasked`));
+    }
+    const expected = this.#manifest.hashOf(index);
+    if (!expected || !sameBytes(sha256(body), expected)) {
+      this.buffers.give(body);
+      return await this.#onBadPiece(index);
+    }
+    this.#accept(index, body);
+    this.#ask();
+    this.#finishIfComplete();
+    while (this.#writes.size > MAX_WRITES) await Promise.race(this.#writes);
+  }
+
+  /** The sender gives up. */
+  async onCancel(message: MessageOf<"CANCEL">): Promise<void> {
+    await this.fail(remoteError(message));
+  }
+
+  /** Ends the transfer: tells the sender, unless it said so itself, and deletes the partial. */
+  async fail(error: P2PError): Promise<void> {
+    // Once every byte is verified only the disk can fail it.
+    await this.#finishing;
+    if (!this.#ended) await this.#failNow(error);
+  }
+
+  async #failNow(error: P2PError): Promise<void> {
+    this.#end();
+    if (!error.remote) {
+      const { transfer } = this.offer;
+      this.session?.post({
+        verb: "CANCEL",
+        transfer,
+        code: error.code,
+        message: clip(error.message),
+      });
+    }
+    await Promise.allSettled(this.#writes);
+    await this.#options.partial.discard();
+    this.#options.onEnd(error);
+    this.#over.resolve();
+  }
+
+  #checkSize(): void {
+    const { size, pieceSize } = this.offer;
+    const most = size ?? this.#options.maxSize ?? Infinity;
+    const { count } = this.#manifest;
+    if (count > MAX_PIECES || (count - 1) * pieceSize >= most && count > 0) {
+      throw new P2PError("malformed", "Cannot read HASHES: there are more than the size allows");
+    }
+  }
+
+  #ask(): void {
+    if (!this.session || this.#ended) return;
+    while (this.#picker.askedCount < this.#window) {
+      const index = this.#picker.take();
+      if (index === undefined) return;
+      this.session.post({ verb: "GET", transfer: this.offer.transfer, index });
+    }
+  }
+
+  #accept(index: number, body: Uint8Array<ArrayBuffer>): void {
+    this.#picker.verified(index);
+    this.#verifiedBytes += body.length;
+    const last = this.#news.at(-1);
+    if (last && last[1] === index) last[1]++;
+    else this.#news.push([index, index + 1]);
+    if (index === this.#hashed) {
+      this.#hash.update(body);
+      this.#hashed++;
+    }
+    const write: Promise<void> = this.#options.partial.write(index, body).then(
+      () => this.buffers.give(body),
+      (error) => this.#onWriteFailed(asP2PError(error, "disk")),
+    ).finally(() => this.#writes.delete(write));
+    this.#writes.add(write);
+  }
+
+  #onWriteFailed(error: P2PError): void {
+    if (!this.#ended) void this.#failNow(error);
+  }
+
+  async #onBadPiece(index: number): Promise<void> {
+    const bad = (this.#bad.get(index) ?? 0) + 1;
+    this.#bad.set(index, bad);
+    if (bad >= MAX_BAD) {
+      return await this.fail(
+        new P2PError(
+          "integrity",
+          `Cannot receive ${this.offer.name}: piece ${index} was wrong ${bad} times`,
+        ),
+      );
+    }
+    this.#picker.failed(index);
+    this.#ask();
+  }
+
+  #finishIfComplete(): void {
+    const { digest, count } = this.#manifest;
+    if (!digest || this.#picker.verifiedCount < count || this.#finishing || this.#ended) return;
+    this.#finishing = this.#finish(digest).catch((error) => this.#failNow(asP2PError(error)));
+  }
+
+  async #finish({ size, sha256 }: { size: number; sha256: string }): Promise<void> {
+    await Promise.all(this.#writes);
+    // A write that failed has ended the transfer.
+    if (this.#ended) return;
+    const { partial, clock } = this.#options;
+    const actual = this.#hashed === this.#manifest.count
+      ? this.#hash.digest()
+      : await partial.digest();
+    if (actual !== sha256) {
+      throw new P2PError("integrity", `Cannot receive ${this.offer.name}: its SHA-256 is wrong`);
+    }
+    const published = await partial.publish(this.offer.name);
+    const seconds = (clock.now() - this.#started) / 1000;
+    const received: Received = { ...published, size, sha256, seconds };
+    this.#end();
+    const { transfer } = this.offer;
+    this.session?.post({ verb: "ACK", transfer, state: "saved", name: received.name, sha256 });
+    this.#options.onEnd(received);
+    this.#over.resolve();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#cancelTimer();
+  }
+
+  /** Tells both the sender and the application how far it is, twice a second when there is news. */
+  #schedule(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.clock.after(REPORT_INTERVAL, () => {
+      this.#report();
+      this.#schedule();
+    });
+  }
+
+  #report(): void {
+    const { transfer } = this.offer;
+    const { session } = this;
+    if (
+      session && !this.#finishing && this.#options.clock.now() - session.lastHeard > SENDER_SILENCE
+    ) {
+      session.abort(new P2PError("timeout", "The sender was silent for 2 minutes"));
+    }
+    const pieces = this.#news.splice(0);
+    if (pieces.length > 0) {
+      this.#quiet = 0;
+      const ranges = normalised(pieces);
+      for (let at = 0; at < ranges.length; at += MAX_RANGES) {
+        this.session?.post({ verb: "HAVE", transfer, pieces: ranges.slice(at, at + MAX_RANGES) });
+      }
+      this.#options.onProgress(this.#verifiedBytes);
+    } else if (++this.#quiet >= QUIET_REPORTS) {
+      this.#quiet = 0;
+      if (this.#finishing) this.session?.post({ verb: "ACK", transfer, state: "syncing" });
+      else this.session?.post({ verb: "HAVE", transfer, pieces });
+    }
+  }
+}
+
+/** Ascending and disjoint, as the wire wants them: a piece that came late stands behind later ones. */
+function normalised(ranges: Range[]): Range[] {
+  ranges.sort((a, b) => a[0] - b[0]);
+  const result: Range[] = [];
+  for (const range of ranges) {
+    const last = result.at(-1);
+    if (last && last[1] === range[0]) last[1] = range[1];
+    else result.push(range);
+  }
+  return result;
+}

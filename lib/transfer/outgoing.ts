@@ -1,0 +1,218 @@
+import type { Clock } from "../clock.ts";
+import { asP2PError, P2PError } from "../errors.ts";
+import type { Session, SessionHandler } from "../net/session.ts";
+import type { FileSource } from "../store/source.ts";
+import type { Frame } from "../wire/frame.ts";
+import { MAX_HASHES } from "../wire/limits.ts";
+import { type MessageOf, remoteError } from "../wire/message.ts";
+import type { Range } from "../wire/fields.ts";
+
+/** How a recipient keeps what it was sent. */
+export interface Delivery {
+  state: "delivered" | "already";
+  /** The name it was saved under. */
+  savedAs: string;
+  /** SHA-256, base64url, as the receiver says. */
+  sha256: string;
+}
+
+/** What an {@linkcode OutgoingTransfer} needs. */
+export interface OutgoingOptions {
+  /** Id of the transfer, the same for every try. */
+  transfer: string;
+  source: FileSource;
+  /** Longest silence of the receiver, milliseconds. */
+  ackTimeout: number;
+  clock: Clock;
+  /** `bytes` are verified by the receiver. */
+  onProgress(bytes: number): void;
+  /** Bytes of pieces that went out. */
+  onSent(bytes: number): void;
+}
+
+/**
+ * One try at sending one file over one session: offers it, sends hashes as they become known, serves the
+ * pieces that the receiver asks for, and settles with its ACK.
+ */
+export class OutgoingTransfer implements SessionHandler {
+  readonly #options: OutgoingOptions;
+  readonly #session: Session;
+  readonly #ack = Promise.withResolvers<Delivery>();
+  readonly #verified = new Set<number>();
+  #verifiedBytes = 0;
+  #offered = false;
+  #settled = false;
+  #cancelWatch: () => void = () => {};
+
+  constructor(session: Session, options: OutgoingOptions) {
+    this.#session = session;
+    this.#options = options;
+    this.#ack.promise.catch(() => {});
+  }
+
+  /**
+   * Offers the file and waits until the receiver has it on disk.
+   *
+   * @throws {P2PError} what the receiver refused or broke off with, `timeout`, `connection-lost`, or why
+   * the source could not be read.
+   */
+  async deliver(): Promise<Delivery> {
+    const { source, transfer, ackTimeout } = this.#options;
+    source.start();
+    try {
+      const { message } = await this.#session.request({
+        verb: "SEND_FILE",
+        transfer,
+        name: source.name,
+        size: source.size,
+        pieceSize: source.pieceSize,
+      }, { timeout: ackTimeout });
+      if (message.verb !== "ACK") {
+        throw new P2PError(
+          "unexpected-verb",
+          `The receiver answered an offer with ${message.verb}`,
+        );
+      }
+      if (message.state === "saved" || message.state === "already") this.#onAck(message);
+      else {
+        this.#offered = true;
+        this.#onHave(message.have ?? []);
+        this.#watch();
+        this.#sendHashes().catch((error) => this.#giveUp(asP2PError(error)));
+      }
+      return await this.#recvAck();
+    } finally {
+      this.#settled = true;
+      this.#cancelWatch();
+    }
+  }
+
+  async onMessage({ message }: Frame): Promise<void> {
+    if (!("transfer" in message) || message.transfer !== this.#options.transfer) {
+      throw new P2PError("unexpected-verb", `Cannot answer ${message.verb} on a transfer`);
+    }
+    if (this.#settled) return;
+    this.#watch();
+    switch (message.verb) {
+      case "GET":
+        return await this.#servePiece(message.index);
+      case "HAVE":
+        return this.#onHave(message.pieces);
+      case "ACK":
+        return this.#onAck(message);
+      case "CANCEL":
+        return this.#ack.reject(remoteError(message));
+      default:
+        throw new P2PError("unexpected-verb", `Cannot answer ${message.verb} on a transfer`);
+    }
+  }
+
+  onClosed(error: P2PError | null): void {
+    this.#ack.reject(
+      error ?? new P2PError("connection-lost", "The receiver ended the connection before its ACK"),
+    );
+  }
+
+  /** Waits for the final ACK, the original's `recv_ack`. */
+  #recvAck(): Promise<Delivery> {
+    return this.#ack.promise;
+  }
+
+  #onAck({ state, name, sha256 }: MessageOf<"ACK">): void {
+    if (state === "ready" || state === "syncing") return;
+    if (name === undefined || sha256 === undefined) {
+      this.#ack.reject(
+        new P2PError("malformed", "Cannot read ACK: it lacks the name or the SHA-256"),
+      );
+      return;
+    }
+    const ours = this.#options.source.manifest.digest?.sha256;
+    if (ours !== undefined && ours !== sha256) {
+      this.#ack.reject(
+        new P2PError(
+          "integrity",
+          `Cannot send ${this.#options.source.name}: the receiver has other bytes`,
+        ),
+      );
+      return;
+    }
+    this.#options.onProgress(this.#options.source.size);
+    this.#ack.resolve({
+      state: state === "saved" ? "delivered" : "already",
+      savedAs: name,
+      sha256,
+    });
+  }
+
+  #onHave(pieces: Range[]): void {
+    const { source, onProgress } = this.#options;
+    for (const [start, end] of pieces) {
+      for (let index = start; index < Math.min(end, source.pieceCount); index++) {
+        if (this.#verified.has(index)) continue;
+        this.#verified.add(index);
+        this.#verifiedBytes += Math.min(source.pieceSize, source.size - index * source.pieceSize);
+      }
+    }
+    if (pieces.length > 0) onProgress(this.#verifiedBytes);
+  }
+
+  /** Sends every hash as soon as it is known; the last frame carries the SHA-256 of the file. */
+  async #sendHashes(): Promise<void> {
+    const { source, transfer } = this.#options;
+    for (let next = 0; !this.#settled;) {
+      const { start, hashes, digest } = await source.hashesFrom(next, MAX_HASHES);
+      await this.#session.send(
+        { verb: "HASHES", transfer, start, ...(digest ? { last: digest } : {}) },
+        hashes,
+      );
+      if (digest) return;
+      next = start + hashes.length / 32;
+    }
+  }
+
+  async #servePiece(index: number): Promise<void> {
+    const { source, transfer } = this.#options;
+    if (!this.#offered || source.manifest.hashOf(index) === undefined) {
+      throw new P2PError("malformed", `Cannot serve piece ${index}: its hash has not been sent`);
+    }
+    try {
+      const piece = await source.lend(index);
+      try {
+        await this.#session.send({ verb: "PIECE", transfer, index }, piece.bytes);
+        this.#options.onSent(piece.bytes.length);
+      } finally {
+        piece.release();
+      }
+    } catch (error) {
+      this.#giveUp(asP2PError(error));
+    }
+  }
+
+  /** This side cannot go on: the receiver is told, and drops what it has. */
+  #giveUp(error: P2PError): void {
+    if (!this.#settled && !this.#session.connection.closed) {
+      const { transfer } = this.#options;
+      this.#session.post({
+        verb: "CANCEL",
+        transfer,
+        code: error.code,
+        message: error.message,
+      });
+    }
+    this.#ack.reject(error);
+  }
+
+  /** Every frame of the receiver puts the time-out off. */
+  #watch(): void {
+    const { clock, ackTimeout } = this.#options;
+    this.#cancelWatch();
+    this.#cancelWatch = clock.after(ackTimeout, () => {
+      const error = new P2PError(
+        "timeout",
+        `No ACK: the receiver was silent for ${ackTimeout / 1000} s`,
+      );
+      this.#ack.reject(error);
+      this.#session.abort(error);
+    });
+  }
+}

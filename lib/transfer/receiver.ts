@@ -1,0 +1,206 @@
+import { type Clock, systemClock } from "../clock.ts";
+import { P2PError } from "../errors.ts";
+import type { Session } from "../net/session.ts";
+import type { Inbox } from "../store/inbox.ts";
+import { pieceCountOf } from "../store/manifest.ts";
+import { safeName } from "../store/file_name.ts";
+import { MAX_PIECES } from "../wire/limits.ts";
+import type { Frame } from "../wire/frame.ts";
+import type { MessageOf, Verb } from "../wire/message.ts";
+import { IncomingTransfer, type Offer, type Received } from "./incoming.ts";
+
+/** What the application hears of what arrives. */
+export interface ReceiverObserver {
+  /** An offer was accepted. */
+  onStarted(offer: Offer): void;
+  /** `bytes` are verified; at most twice a second. */
+  onProgress(offer: Offer, bytes: number): void;
+  /** A file is on disk under its final name. */
+  onReceived(offer: Offer, received: Received): void;
+  /** A transfer ended without a file; nothing of it is left. */
+  onFailed(offer: Offer, error: P2PError): void;
+}
+
+/** Settings of a {@linkcode Receiver}. */
+export interface ReceiverOptions {
+  inbox: Inbox;
+  observer: ReceiverObserver;
+  /** Largest file in bytes that is accepted. */
+  maxSize?: number | undefined;
+  /** Transfers at once; over it offers are answered with `busy`. */
+  maxTransfers?: number;
+  /** How long in milliseconds a transfer waits for its sender to come back. */
+  orphanTime?: number;
+  clock?: Clock;
+}
+
+/** Finished transfers that are remembered, so that a repeated offer makes no second copy. */
+const REMEMBERED = 10_000;
+
+/**
+ * The receiving side of all transfers of a peer. Frames come in through {@linkcode onMessage}, whichever
+ * session they are on; a transfer outlives its session for a while, so that its sender can go on.
+ */
+export class Receiver implements AsyncDisposable {
+  readonly #options: ReceiverOptions;
+  readonly #clock: Clock;
+  readonly #active = new Map<string, IncomingTransfer>();
+  readonly #done = new Map<string, Received>();
+  #closed = false;
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Transfers under way. */
+  get activeCount(): number {
+    return this.#active.size;
+  }
+
+  /** Memory for the body of a frame on `session`: pieces go into the buffers of their transfer. */
+  allocate(session: Session, verb: Verb, length: number): Uint8Array<ArrayBuffer> {
+    if (verb === "PIECE") {
+      for (const transfer of this.#active.values()) {
+        if (transfer.session === session && length <= transfer.offer.pieceSize) {
+          return transfer.buffers.take(length);
+        }
+      }
+    }
+    return new Uint8Array(length);
+  }
+
+  /** Handles SEND_FILE, HASHES, PIECE and CANCEL; false for any other verb. */
+  async onMessage({ message, body }: Frame, session: Session): Promise<boolean> {
+    switch (message.verb) {
+      case "SEND_FILE":
+        await this.#onOffer(message, session);
+        return true;
+      case "HASHES":
+        this.#find(message.transfer, session)?.onHashes(message, body);
+        return true;
+      case "PIECE":
+        await this.#find(message.transfer, session)?.onPiece(message.index, body);
+        return true;
+      case "CANCEL":
+        await this.#find(message.transfer, session)?.onCancel(message);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** The session ended: its transfers wait for their sender to come back. */
+  onSessionClosed(session: Session): void {
+    for (const transfer of this.#active.values()) {
+      if (transfer.session === session) transfer.orphan(this.#options.orphanTime ?? 60_000);
+    }
+  }
+
+  /** Takes nothing new; resolves when what is under way has ended. Transfers without a sender fail now. */
+  async drained(): Promise<void> {
+    this.#closed = true;
+    for (const transfer of this.#active.values()) {
+      if (!transfer.session) await transfer.fail(shuttingDown());
+    }
+    await Promise.all([...this.#active.values()].map((transfer) => transfer.ended));
+  }
+
+  /** Fails what is under way and deletes its partials. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#active.values()].map((transfer) => transfer.fail(shuttingDown())));
+  }
+
+  async #onOffer(message: MessageOf<"SEND_FILE">, session: Session): Promise<void> {
+    const { transfer: id, seq } = message;
+    const offer: Offer = {
+      transfer: id,
+      from: session.remote.id,
+      name: safeName(message.name),
+      size: message.size,
+      pieceSize: message.pieceSize,
+    };
+    const key = keyOf(id, session);
+    const done = this.#done.get(key);
+    if (done) {
+      session.post({
+        verb: "ACK",
+        re: seq,
+        transfer: id,
+        state: "saved",
+        name: done.name,
+        sha256: done.sha256,
+      });
+      return;
+    }
+    const known = this.#active.get(key);
+    if (known) return known.resume(session, offer, seq);
+    this.#check(offer);
+    const partial = await this.#options.inbox.begin(offer.size, offer.pieceSize);
+    if (this.#closed || session.connection.closed) return await partial.discard();
+    const { observer } = this.#options;
+    const transfer = new IncomingTransfer({
+      offer,
+      partial,
+      clock: this.#clock,
+      maxSize: this.#options.maxSize,
+      onProgress: (bytes) => observer.onProgress(offer, bytes),
+      onEnd: (outcome) => {
+        this.#active.delete(key);
+        if (outcome instanceof P2PError) return observer.onFailed(offer, outcome);
+        this.#remember(key, outcome);
+        observer.onReceived(offer, outcome);
+      },
+    });
+    this.#active.set(key, transfer);
+    observer.onStarted(offer);
+    transfer.begin(session, seq);
+  }
+
+  #check({ size, pieceSize }: Offer): void {
+    if (this.#closed) throw shuttingDown();
+    if (this.#active.size >= (this.#options.maxTransfers ?? 1024)) {
+      throw new P2PError(
+        "busy",
+        "Cannot receive: too many transfers are under way; try again later",
+      );
+    }
+    const { maxSize } = this.#options;
+    if (size !== null && maxSize !== undefined && size > maxSize) {
+      throw new P2PError(
+        "refused",
+        `Cannot receive ${size} bytes: the receiver takes up to ${maxSize}`,
+      );
+    }
+    if (size !== null && pieceCountOf(size, pieceSize) > MAX_PIECES) {
+      throw new P2PError(
+        "invalid",
+        `Cannot receive ${size} bytes in pieces of ${pieceSize}: too many`,
+      );
+    }
+  }
+
+  #find(id: string, session: Session): IncomingTransfer | undefined {
+    const transfer = this.#active.get(keyOf(id, session));
+    // Frames that were on their way when the transfer ended, or came on a session it has left.
+    return transfer?.session === session ? transfer : undefined;
+  }
+
+  #remember(key: string, received: Received): void {
+    this.#done.set(key, received);
+    for (const oldest of this.#done.keys()) {
+      if (this.#done.size <= REMEMBERED) break;
+      this.#done.delete(oldest);
+    }
+  }
+}
+
+/** A transfer belongs to who began it: another peer that knows its id gets nowhere. */
+function keyOf(transfer: string, session: Session): string {
+  return `${transfer} ${session.remote.id}`;
+}
+
+function shuttingDown(): P2PError {
+  return new P2PError("shutting-down", "Cannot receive: the receiver is shutting down");
+}

@@ -1,0 +1,72 @@
+import { type Clock, delay, systemClock } from "../clock.ts";
+import { isRetriable, P2PError } from "../errors.ts";
+import type { Session } from "../net/session.ts";
+import type { FileSource } from "../store/source.ts";
+import { type Delivery, OutgoingTransfer } from "./outgoing.ts";
+
+/** Tries after the first, each on a connection of its own. */
+const RETRIES = 5;
+/** First pause in milliseconds; it doubles, with jitter. */
+const FIRST_PAUSE = 500;
+
+/** Settings of {@linkcode sendToOne}. */
+export interface SendOptions {
+  transfer: string;
+  source: FileSource;
+  /** Opens a session to the recipient; called again for each retry. */
+  connect: () => Promise<Session>;
+  /** Milliseconds. */
+  ackTimeout: number;
+  onProgress: (bytes: number) => void;
+  onSent: (bytes: number) => void;
+  onRetry: (attempt: number, error: P2PError) => void;
+  signal?: AbortSignal | undefined;
+  clock?: Clock;
+  random?: () => number;
+}
+
+/**
+ * Sends one file to one recipient, and tries again when the connection breaks: the same transfer id on a
+ * new connection, so that the receiver goes on where it was and never makes a second copy.
+ *
+ * @throws {P2PError} the last failure.
+ */
+export async function sendToOne(options: SendOptions): Promise<Delivery> {
+  const { clock = systemClock, random = Math.random, signal } = options;
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await tryOnce(options, clock);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      // A first connection that cannot be made is an answer; one that broke is worth another try.
+      const never = attempt === 1 && error instanceof P2PError && error.code === "peer-unreachable";
+      if (!isRetriable(error) || never || attempt > RETRIES) throw error;
+      options.onRetry(attempt, error as P2PError);
+      await delay(clock, FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + random()), signal);
+    }
+  }
+}
+
+async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
+  options.signal?.throwIfAborted();
+  const session = await options.connect();
+  const { transfer, source, ackTimeout, onProgress, onSent } = options;
+  const outgoing = new OutgoingTransfer(session, {
+    transfer,
+    source,
+    ackTimeout,
+    clock,
+    onProgress,
+    onSent,
+  });
+  const running = session.run(outgoing);
+  const onAbort = () => session.abort(new P2PError("interrupted", "Sending was interrupted"));
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await outgoing.deliver();
+  } finally {
+    options.signal?.removeEventListener("abort", onAbort);
+    await session.close();
+    await running;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * The names that peers go by: what people type after `--to` and `@`, so nothing in them may mean
+ * something else there or look like another name.
+ *
+ * @module
+ */
+
+/** Longest peer name in characters (code points). */
+export const MAX_PEER_NAME = 64;
+
+/** Means every peer, in any case. */
+const RESERVED = "all";
+
+/**
+ * What no name may hold: whitespace, the separators of recipients and addresses, controls, and
+ * whatever is invisible. Variation selectors only choose between glyphs.
+ */
+const FORBIDDEN =
+  /(?!\p{Variation_Selector})[\s,@:\/\\\p{Cc}\p{Cs}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u{FFF9}-\u{FFFB}]/u;
+const EACH_FORBIDDEN = new RegExp(FORBIDDEN.source, "gu");
+
+/** A dash would read as a flag; a combining mark would join what is printed before it. */
+const BAD_START = /^[-\p{M}]+/u;
+
+/** Whether a peer may go by this name. */
+export function isPeerName(name: string): boolean {
+  return name.length > 0 && name.length <= 2 * MAX_PEER_NAME &&
+    [...name].length <= MAX_PEER_NAME &&
+    !FORBIDDEN.test(name) && !BAD_START.test(name) && name.toLowerCase() !== RESERVED;
+}
+
+/** The peer name that a machine's host name gives; `peer` when nothing of it can be used. */
+export function defaultPeerName(hostName: string): string {
+  const allowed = hostName.trim().replace(EACH_FORBIDDEN, "-").replace(BAD_START, "");
+  const name = [...allowed].slice(0, MAX_PEER_NAME).join("");
+  return isPeerName(name) ? name : "peer";
+}
+
+/** The name of the `n`th peer that asks for `name`: the name itself for the first, then `name-2`. */
+export function numberedPeerName(name: string, n: number): string {
+  if (n < 2) return name;
+  const end = `-${n}`;
+  return [...name].slice(0, MAX_PEER_NAME - end.length).join("") + end;
+}

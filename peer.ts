@@ -1,0 +1,3 @@
+import { runPeer } from "./lib/app/peer_app.ts";
+
+if (import.meta.main) Deno.exit(await runPeer(Deno.args));

@@ -1,0 +1,246 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { P2PError } from "../../../lib/errors.ts";
+import { encodeHeader } from "../../../lib/wire/frame.ts";
+import {
+  MAX_BARRED,
+  MAX_HEADER,
+  MAX_NAME,
+  MAX_PEERS_PER_FRAME,
+  MAX_PIECE,
+  MAX_PIECES,
+  MAX_RANGES,
+  MIN_PIECE,
+} from "../../../lib/wire/limits.ts";
+import {
+  bodyCap,
+  decodeMessage,
+  isVerb,
+  type Message,
+  messageFields,
+  type PeerEntry,
+  remoteError,
+  type Verb,
+} from "../../../lib/wire/message.ts";
+import { GOLDEN_FRAMES } from "../../testdata/golden_frames.ts";
+
+const ID = "A".repeat(43);
+const TOKEN = "A".repeat(22);
+const SIGNATURE = "A".repeat(86);
+
+const PEER: PeerEntry = { id: ID, name: "anna", host: "192.0.2.7", port: 6001, reachable: true };
+const LIST = { epoch: TOKEN, revision: 1, full: true, more: false, gone: [], barred: [] };
+const SEND = { seq: 1, transfer: TOKEN, name: "a", size: 1, pieceSize: MIN_PIECE };
+const HELLO = { protocol: 1, role: "peer", id: ID, nonce: ID };
+const MESSAGE = { id: TOKEN, from: ID, name: "a", time: "t", signature: SIGNATURE };
+
+/** Fields of a verb, and the one that is named as wrong. */
+const MALFORMED: [verb: Verb, fields: Record<string, unknown>, field: string][] = [
+  ["PING", { seq: 0 }, "seq"],
+  ["PING", { seq: -1 }, "seq"],
+  ["PING", { seq: 1.5 }, "seq"],
+  ["PING", { seq: "1" }, "seq"],
+  ["PING", { seq: 2 ** 53 }, "seq"],
+  ["PING", { seq: [1] }, "seq"],
+  ["PONG", { re: true }, "re"],
+  ["UNREGISTER", {}, "seq"],
+  ["UNREGISTER", { seq: null }, "seq"],
+  ["HELLO", { ...HELLO, role: "admin" }, "role"],
+  ["HELLO", { ...HELLO, role: "toString" }, "role"],
+  ["HELLO", { ...HELLO, protocol: 0 }, "protocol"],
+  ["HELLO", { ...HELLO, id: "" }, "id"],
+  ["HELLO", { ...HELLO, id: "A".repeat(42) }, "id"],
+  ["HELLO", { ...HELLO, id: "A".repeat(44) }, "id"],
+  ["HELLO", { ...HELLO, id: "A".repeat(42) + "=" }, "id"],
+  ["HELLO", { ...HELLO, id: "A".repeat(42) + "+" }, "id"],
+  ["HELLO", { ...HELLO, id: "A".repeat(42) + "\n" }, "id"],
+  ["HELLO", { ...HELLO, id: "A".repeat(42) + "B" }, "id"],
+  ["HELLO", { ...HELLO, id: [ID] }, "id"],
+  ["HELLO", { ...HELLO, token: ID }, "token"],
+  ["HELLO", { ...HELLO, network: 1 }, "network"],
+  ["AUTH", { mac: ID, signature: ID }, "signature"],
+  ["OK", { re: 1, port: 0 }, "port"],
+  ["OK", { re: 1, reachable: 1 }, "reachable"],
+  ["OK", { re: 1, delivered: -1 }, "delivered"],
+  ["ERROR", { code: "busy" }, "message"],
+  ["ERROR", { code: "", message: "x" }, "code"],
+  ["ERROR", { code: "busy", message: "x".repeat(2049) }, "message"],
+  ["REGISTER", { seq: 1, name: "", port: 1 }, "name"],
+  ["REGISTER", { seq: 1, name: "\u{1f600}".repeat(65), port: 1 }, "name"],
+  ["REGISTER", { seq: 1, name: "lone \ud800", port: 1 }, "name"],
+  ["REGISTER", { seq: 1, name: { length: 1 }, port: 1 }, "name"],
+  ["REGISTER", { seq: 1, name: "a", port: 65536 }, "port"],
+  ["REGISTER", { seq: 1, name: "a", port: 1, host: "x".repeat(254) }, "host"],
+  ["PEERS", { seq: 1, since: -1 }, "since"],
+  ["PEER_LIST", { ...LIST, peers: {} }, "peers"],
+  ["PEER_LIST", { ...LIST, peers: [null] }, "peers"],
+  ["PEER_LIST", { ...LIST, peers: [[]] }, "peers"],
+  ["PEER_LIST", { ...LIST, peers: [{ ...PEER, port: 0 }] }, "port"],
+  ["PEER_LIST", { ...LIST, peers: [{ ...PEER, reachable: "yes" }] }, "reachable"],
+  ["PEER_LIST", { ...LIST, peers: Array(MAX_PEERS_PER_FRAME + 1).fill(PEER) }, "peers"],
+  ["PEER_LIST", { ...LIST, peers: [], gone: ["x"] }, "gone"],
+  ["PEER_LIST", { ...LIST, peers: [], gone: { length: 0 } }, "gone"],
+  ["PEER_LIST", { ...LIST, peers: [], barred: Array(MAX_BARRED + 1).fill(ID) }, "barred"],
+  ["MESSAGE", { ...MESSAGE, time: "t".repeat(41) }, "time"],
+  ["MESSAGE", { ...MESSAGE, from: TOKEN }, "from"],
+  ["SEND_FILE", { ...SEND, name: "x".repeat(MAX_NAME + 1) }, "name"],
+  ["SEND_FILE", { ...SEND, name: "\u{20ac}".repeat(MAX_NAME / 3 + 1) }, "name"],
+  ["SEND_FILE", { ...SEND, size: -1 }, "size"],
+  ["SEND_FILE", { ...SEND, size: 1e300 }, "size"],
+  ["SEND_FILE", { ...SEND, size: "1" }, "size"],
+  ["SEND_FILE", { ...SEND, pieceSize: MIN_PIECE - 1 }, "pieceSize"],
+  ["SEND_FILE", { ...SEND, pieceSize: MAX_PIECE + 1 }, "pieceSize"],
+  ["SEND_FILE", { ...SEND, recipients: ID }, "recipients"],
+  ["SEND_FILE", { ...SEND, recipients: Array(1025).fill(ID) }, "recipients"],
+  ["ACK", { transfer: TOKEN, state: "done" }, "state"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [[1, 1]] }, "have"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [[2, 3], [0, 1]] }, "have"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [[0, 3], [2, 4]] }, "have"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [[-1, 1]] }, "have"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [[0, 1, 2]] }, "have"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [["0", "1"]] }, "have"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [[0, 0.5]] }, "have"],
+  ["ACK", { transfer: TOKEN, state: "ready", have: [[0, MAX_PIECES + 1]] }, "have"],
+  ["HASHES", { transfer: TOKEN, start: MAX_PIECES + 1 }, "start"],
+  ["HASHES", { transfer: TOKEN, start: 0, last: true, size: 1 }, "sha256"],
+  ["HASHES", { transfer: TOKEN, start: 0, last: { size: 1, sha256: ID } }, "last"],
+  ["GET", { transfer: TOKEN, index: MAX_PIECES }, "index"],
+  ["GET", { transfer: TOKEN, index: -1 }, "index"],
+  ["GET", { transfer: TOKEN.slice(1), index: 0 }, "transfer"],
+  ["PIECE", { transfer: TOKEN, index: 0, signature: "" }, "signature"],
+  ["HAVE", { transfer: TOKEN }, "pieces"],
+  ["HAVE", { transfer: TOKEN, pieces: ranges(MAX_RANGES + 1) }, "pieces"],
+  ["CANCEL", { transfer: TOKEN, code: "x".repeat(65), message: "x" }, "code"],
+  ["REPORT", { transfer: TOKEN, peer: ID, index: 0, reason: "" }, "reason"],
+];
+
+/** `count` ranges of one piece each, the last of them at the end, where numbers are longest. */
+function ranges(count: number): [number, number][] {
+  const first = MAX_PIECES - 2 * count;
+  return Array.from({ length: count }, (_, i) => [first + 2 * i, first + 2 * i + 1]);
+}
+
+Deno.test("fields of the wrong kind are malformed, and the field is named", async (t) => {
+  for (const [verb, fields, field] of MALFORMED) {
+    const text = JSON.stringify(fields).slice(0, 60);
+    await t.step(`${verb} ${field} ${text}`, () => {
+      const error = assertThrows(() => decodeMessage(verb, fields), P2PError);
+      assertEquals(error.code, "malformed");
+      assertMatch(error.message, new RegExp(`^Cannot read ${verb}\\b.*"${field}" is not `));
+    });
+  }
+});
+
+Deno.test("every field of every golden frame is checked", () => {
+  for (const { message } of GOLDEN_FRAMES) {
+    const fields = messageFields(message);
+    for (const field of Object.keys(fields)) {
+      const spoilt = { ...fields, [field]: { not: "this" } };
+      const error = assertThrows(() => decodeMessage(message.verb, spoilt), P2PError);
+      assertEquals(error.code, "malformed", `${message.verb} ${field}`);
+    }
+  }
+});
+
+Deno.test("unknown fields are ignored, and absent ones stay absent", () => {
+  const fields = { seq: 1, later: [1], __proto__: { re: 5 } };
+  assertEquals(decodeMessage("PING", fields), { verb: "PING", seq: 1 });
+  assertEquals(Object.keys(decodeMessage("PING", { seq: null })), ["verb"]);
+  assertEquals(decodeMessage("SEND_FILE", { ...SEND, size: null }), {
+    verb: "SEND_FILE",
+    ...SEND,
+    size: null,
+  });
+});
+
+Deno.test("inherited properties are not fields", () => {
+  const inherited = Object.create({ seq: 1 });
+  assertThrows(() => decodeMessage("ROTATE", inherited), P2PError);
+});
+
+Deno.test("HASHES is the last one only when it says true", () => {
+  const fields = { transfer: TOKEN, start: 3 };
+  assertEquals(decodeMessage("HASHES", { ...fields, last: false }), { verb: "HASHES", ...fields });
+  const last = { size: 5, sha256: ID };
+  const message: Message = { verb: "HASHES", ...fields, last };
+  assertEquals(messageFields(message), { ...fields, last: true, ...last });
+  assertEquals(decodeMessage("HASHES", messageFields(message)), message);
+});
+
+Deno.test("the longest lists that are taken fit a header", () => {
+  const longest: PeerEntry = {
+    id: ID,
+    name: "\u{1f600}".repeat(64),
+    host: "h".repeat(253),
+    port: 65535,
+    reachable: false,
+  };
+  const revision = Number.MAX_SAFE_INTEGER;
+  const messages: Message[] = [
+    {
+      verb: "PEER_LIST",
+      re: revision,
+      epoch: TOKEN,
+      revision,
+      full: false,
+      more: false,
+      peers: Array(MAX_PEERS_PER_FRAME).fill(longest),
+      gone: Array(MAX_PEERS_PER_FRAME).fill(ID),
+      barred: Array(MAX_BARRED).fill(ID),
+    },
+    {
+      verb: "ACK",
+      re: revision,
+      transfer: TOKEN,
+      state: "already",
+      have: ranges(MAX_RANGES),
+      name: "n".repeat(MAX_NAME),
+      sha256: ID,
+    },
+    { verb: "HAVE", transfer: TOKEN, pieces: ranges(MAX_RANGES) },
+    {
+      verb: "SEND_FILE",
+      ...SEND,
+      name: "n".repeat(MAX_NAME),
+      size: revision,
+      sha256: ID,
+      recipients: Array(1024).fill(ID),
+    },
+  ];
+  for (const message of messages) {
+    assertEquals(encodeHeader(message).length <= MAX_HEADER + 1, true);
+    assertEquals(decodeMessage(message.verb, messageFields(message)), message);
+  }
+});
+
+Deno.test("texts for people are made fit for the other side", () => {
+  const cases: [text: string, sent: string][] = [
+    ["busy", "busy"],
+    ["", "no reason given"],
+    ["lone \ud800", "lone \ufffd"],
+    ["x".repeat(5000), "x".repeat(2048)],
+    ["\u{20ac}".repeat(1000), "\u{20ac}".repeat(682)],
+  ];
+  for (const [text, sent] of cases) {
+    const error: Message = { verb: "ERROR", code: "disk", message: text };
+    assertEquals(decodeMessage("ERROR", messageFields(error)), { ...error, message: sent });
+    const report: Message = { verb: "REPORT", transfer: TOKEN, peer: ID, index: 0, reason: text };
+    assertEquals(decodeMessage("REPORT", messageFields(report)), { ...report, reason: sent });
+  }
+});
+
+Deno.test("isVerb and bodyCap know the verbs and nothing else", () => {
+  for (const { message, body } of GOLDEN_FRAMES) {
+    assertEquals(isVerb(message.verb), true);
+    assertEquals(body.length / 2 <= bodyCap(message.verb), true);
+  }
+  for (const other of ["", "ping", "FROB", "toString", "__proto__", "constructor"]) {
+    assertEquals(isVerb(other), false);
+  }
+  assertEquals([bodyCap("PING"), bodyCap("PIECE")], [0, MAX_PIECE]);
+});
+
+Deno.test("remoteError keeps the codes we know and marks them as remote", () => {
+  const busy = remoteError({ code: "busy", message: "later" });
+  assertEquals([busy.code, busy.message, busy.remote], ["busy", "later", true]);
+  assertEquals(remoteError({ code: "toString", message: "x" }).code, "unexpected");
+});
