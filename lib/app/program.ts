@@ -91,12 +91,11 @@ function outputFor(
   const json = isOn(values, "json");
   const menu = hasMenu ? new Menu({ sink: json ? stderr : stdout }) : null;
   const over = (sink: Sink) => menu ? menu.over(sink) : sink;
-  if (json) return { output: new JsonOutput({ stdout, stderr: over(stderr) }), menu };
+  const sinks = { stdout: over(stdout), stderr: over(stderr), quiet: isOn(values, "quiet") };
+  if (json) return { output: new JsonOutput(sinks), menu };
   return {
     output: new TextOutput({
-      stdout: over(stdout),
-      stderr: over(stderr),
-      quiet: isOn(values, "quiet"),
+      ...sinks,
       ...(menu ? { bars: stdout.isTerminal && !menu.interactive } : {}),
     }),
     menu,

@@ -85,9 +85,8 @@ export class EventText {
       }
       case "message": {
         const text = escapeText(event.text.replaceAll("\r\n", "\n"), { multiline: true });
-        return `${bold(`Message from ${who({ id: event.from, name: event.name })}:`)} ${
-          hang(text)
-        }`;
+        const author = who({ id: event.from, name: event.name });
+        return bold(`Message from ${author}:`) + hang(text);
       }
       case "broadcast-sent":
         return `Broadcast delivered to ${count(event.delivered, "peer")}`;

@@ -10,6 +10,9 @@ const WIDTH = 80;
 /** Where the right column starts at the latest; a longer left cell gets a line of its own. */
 const MAX_LEFT = 28;
 
+/** A space that no line is broken at. */
+const GLUE = "\u00a0";
+
 /** A left and a right cell. */
 type Row = [left: string, right: string];
 
@@ -63,8 +66,8 @@ function flagRows(flags: FlagSpec[]): Row[] {
       ? `--${flag.name}`
       : `--${flag.name} ${flag.placeholder}`;
     const facts = [
-      ...flag.default === undefined ? [] : [`default ${flag.default}`],
-      ...flag.env === undefined ? [] : [`env ${flag.env}`],
+      ...flag.default === undefined ? [] : [`default${GLUE}${flag.default}`],
+      ...flag.env === undefined ? [] : [`env${GLUE}${flag.env}`],
     ];
     return [left, facts.length === 0 ? flag.help : `${flag.help} [${facts.join(", ")}]`];
   });
@@ -95,7 +98,7 @@ function wrap(text: string, width = WIDTH): string[] {
       line = line === "" ? word : `${line} ${word}`;
     }
   }
-  return [...lines, line];
+  return [...lines, line].map((wrapped) => wrapped.replaceAll(GLUE, " "));
 }
 
 function indent(line: string): string {

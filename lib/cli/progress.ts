@@ -15,7 +15,7 @@ export interface BarState {
 }
 
 /** A row: one recipient, or how many more there are. */
-type Row = { state: BarState } | { more: number };
+export type Row = { state: BarState } | { more: number };
 
 const REDRAWS_PER_SECOND = 8;
 const MIN_LABEL = 8;

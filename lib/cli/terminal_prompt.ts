@@ -57,7 +57,9 @@ export class TerminalPrompt implements LineSource {
       completer: (line: string, callback: (error: null, result: Completion) => void) => {
         const none = (): Completion => [[], line];
         const found = this.#questions.length > 0 ? Promise.resolve(none()) : complete(line);
-        found.catch(none).then((result) => callback(null, result));
+        found.catch(none).then((result) => {
+          if (this.#end === null) callback(null, result);
+        });
       },
     });
     this.#readline.on("history", (history) => {

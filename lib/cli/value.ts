@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isIPv6 } from "node:net";
 import { P2PError } from "../errors.ts";
 import { escapeText } from "./escape.ts";
 import type { Address, FlagSpec, FlagValue } from "./spec.ts";
@@ -36,15 +37,12 @@ export function parseFlagValue(spec: FlagSpec, text: string, source: string): Fl
  * `host`, `host:port`, `[v6]:port` or a bare IPv6 address; `null` when it is none of them.
  */
 export function parseAddress(text: string): Address | null {
-  const match = /^(?:\[([0-9a-fA-F:.]+(?:%\w+)?)\]|([^\s:/@\[\]]+))(?::(\d{1,5}))?$/.exec(text);
-  if (match === null) {
-    return /^[0-9a-fA-F:.]+$/.test(text) && text.split(":").length > 2
-      ? { host: text, port: null }
-      : null;
-  }
-  const host = match[1] ?? match[2] ?? "";
+  if (isIPv6(text)) return { host: text, port: null };
+  const match = /^(?:\[([^\]]+)\]|([^\s:/@\[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  if (match === null || (match[1] !== undefined && !isIPv6(match[1]))) return null;
   const port = match[3] === undefined ? null : Number(match[3]);
-  return port !== null && (port < 1 || port > MAX_PORT) ? null : { host, port };
+  if (port !== null && (port < 1 || port > MAX_PORT)) return null;
+  return { host: match[1] ?? match[2] ?? "", port };
 }
 
 /** Why a value will not do; completes "'x' is ...". */

@@ -31,7 +31,7 @@ export async function openSession(options: OpenOptions): Promise<Session> {
   const { membership } = credentials;
   const pin = membership ? decodeBase64Url(id ?? membership.id) : null;
   const started = clock.now();
-  const conn = await dial({ ...address, pin, timeout, signal });
+  const conn = await dial({ ...address, pin, timeout, signal, clock });
   const connection = new Connection(conn, { clock });
   const late = () =>
     new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type Clock, systemClock } from "../clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
 
@@ -31,6 +32,7 @@ export interface DialOptions extends Address {
   /** Absolute limit for connect and TLS handshake together, milliseconds. */
   timeout: number;
   signal?: AbortSignal | undefined;
+  clock?: Clock;
 }
 
 /** Certificate and key of a listener, PEM. */
@@ -78,32 +80,55 @@ export function listen({ host, port }: Address, tls: ListenerKey | null): Listen
  * `insecure-mismatch` (it does not speak TLS).
  */
 export async function dial(options: DialOptions): Promise<Deno.Conn> {
-  const deadline = AbortSignal.timeout(options.timeout);
-  const signal = options.signal ? AbortSignal.any([deadline, options.signal]) : deadline;
-  const tcp = await abortable(
-    Deno.connect({ hostname: options.host, port: options.port }),
-    signal,
-    (late) => late.close(),
-    options,
+  const { clock = systemClock, timeout, signal } = options;
+  const stop = new AbortController();
+  const cancel = clock.after(
+    timeout,
+    () => stop.abort(new DOMException("no answer in time", "TimeoutError")),
   );
-  if (options.pin === null) return tcp;
-  // From here on only closing ends a stalled handshake.
-  const stop = () => closeQuietly(tcp);
-  signal.addEventListener("abort", stop, { once: true });
-  let tls: Deno.TlsConn | undefined;
+  const onAbort = () => stop.abort(signal?.reason);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const tcp = await abortable(
+      Deno.connect({ hostname: options.host, port: options.port }),
+      stop.signal,
+      (late) => late.close(),
+    );
+    return options.pin === null ? tcp : await secure(tcp, options.pin, stop.signal);
+  } catch (error) {
+    throw dialError(stop.signal.aborted ? stop.signal.reason : error, options);
+  } finally {
+    cancel();
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Upgrades to TLS with a listener that proves the pinned key. Closes the connection when it does not. */
+async function secure(
+  tcp: Deno.TcpConn,
+  pin: Uint8Array,
+  signal: AbortSignal,
+): Promise<Deno.TlsConn> {
+  let conn: Deno.Conn = tcp;
+  // Only closing ends a stalled handshake.
+  const onAbort = () => closeQuietly(conn);
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
     tcp.setNoDelay(true);
-    tls = await Deno.startTls(tcp, {
+    const tls = await Deno.startTls(tcp, {
       hostname: SERVER_NAME,
-      caCerts: [trustAnchorPem(options.pin)],
+      caCerts: [trustAnchorPem(pin)],
     });
-    await abortable(tls.handshake(), signal, () => {}, options);
+    conn = tls;
+    signal.throwIfAborted();
+    await tls.handshake();
     return tls;
   } catch (error) {
-    if (tls) closeQuietly(tls);
-    throw signal.aborted ? dialError(signal.reason, options) : dialError(error, options);
+    closeQuietly(conn);
+    throw error;
   } finally {
-    signal.removeEventListener("abort", stop);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -121,16 +146,13 @@ function abortable<T>(
   promise: Promise<T>,
   signal: AbortSignal,
   drop: (late: T) => void,
-  where: Address,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(dialError(signal.reason, where));
+    const onAbort = () => reject(signal.reason);
     if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(
-      (value) => signal.aborted ? drop(value) : resolve(value),
-      (error) => reject(dialError(error, where)),
-    ).finally(() => signal.removeEventListener("abort", onAbort));
+    promise.then((value) => signal.aborted ? drop(value) : resolve(value), reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
   });
 }
 

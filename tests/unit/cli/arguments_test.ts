@@ -125,7 +125,7 @@ Deno.test("What can't be used is named, with the remedy", () => {
     [["send", "x", "--parallel", "0"], ["from 1 to 1024"]],
   ];
   for (const [argv, parts] of table) {
-    const error = assertThrows(() => parse(argv), P2PError);
+    const error = assertThrows(() => parse(argv), P2PError, "", argv.join(" "));
     assertEquals(error.exitCode, ExitCode.usage);
     for (const part of parts) assertStringIncludes(error.message, part);
   }

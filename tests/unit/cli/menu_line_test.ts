@@ -36,13 +36,11 @@ Deno.test("Lines that are no command say what would do", () => {
   const table: [string, string][] = [
     ["broadcast", "write broadcast <message>"],
     ["sendfil x", "did you mean sendfile?"],
-    ["fly\x1b", "'fly\\x1b' is no command; did you mean"],
-    ["frobnicate", "the commands are ping, broadcast"],
+    ["frobnicate\x1b", "'frobnicate\\x1b': it is no command; the commands are ping, broadcast"],
     ["exit now", "write exit alone"],
     ["ping a b", "ping <peer|host:port>"],
     ["sendfile 'a b", "quote is not closed"],
   ];
-  table.splice(2, 1);
   for (const [line, part] of table) {
     const error = assertThrows(() => parseMenuLine(line), P2PError);
     assertEquals(error.exitCode, ExitCode.usage);
@@ -67,7 +65,7 @@ Deno.test("Help lists every command", () => {
   for (const word of MENU_WORDS) {
     assertEquals(MENU_HELP.some(([usage]) => usage.split(" ")[0] === word), true, word);
   }
-  for (const [, help] of MENU_HELP) assertEquals(help.length <= 40, true, help);
+  for (const [, help] of MENU_HELP) assertEquals(help.length <= 42, true, help);
 });
 
 Deno.test("The last word is completed", async () => {

@@ -56,7 +56,8 @@ Examples:
   );
   assertStringIncludes(
     help,
-    "  --port PORT  Listen on this port; 0 takes a free one [default 5000, env P2P_PORT]\n",
+    "  --port PORT  Listen on this port; 0 takes a free one [default 5000,\n" +
+      "               env P2P_PORT]\n",
   );
 });
 

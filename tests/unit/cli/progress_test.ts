@@ -10,11 +10,11 @@ const STATE = { label: "laptop", bytes: 5 * MIB, size: 10 * MIB, rate: MIB };
 Deno.test("A row has name, bar, percentage, bytes, rate and time left", () => {
   assertEquals(
     formatRow({ state: STATE }, 90),
-    "laptop                [======>      ]   50%       5 MiB/10 MiB     1 MiB/s  0:05 left",
+    "laptop                [========>        ]   50%       5 MiB/10 MiB     1 MiB/s  0:05 left",
   );
   assertEquals(
     formatRow({ state: { ...STATE, size: null } }, 90),
-    "laptop                                               5 MiB     1 MiB/s",
+    "laptop                                                       5 MiB     1 MiB/s",
   );
   assertEquals(formatRow({ more: 3 }, 90), "and 3 more");
 });
@@ -34,7 +34,7 @@ Deno.test("Bars are drawn below what is printed, and are gone at the end", () =>
   bars.update("a", STATE);
   bars.update("b", { ...STATE, label: "desk" });
   bars.above(() => sink.write("news\n"));
-  assertMatch(sink.take(), /news\n\rlaptop .*\n\rdesk /s);
+  assertMatch(sink.take(), /news\n\r+laptop .*\n\r+desk /s);
   bars.finish("a");
   bars.finish("b");
   bars.finish("b");
