@@ -149,17 +149,18 @@ export class EventText {
     if (!secure) lines.push(warn("Insecure: nothing is encrypted, and anyone may join"));
     if (inbox !== undefined) lines.push(`Received files go to ${bold(escapeText(inbox))}`);
     const isLocal = inbox === undefined && isLoopback(host);
-    if (invite !== undefined) lines.push(...this.#howToJoin(invite, isLocal));
+    if (invite !== undefined && !isLocal) lines.push(...this.#howToJoin(invite));
     if (isLocal) {
+      lines.push("On this machine `peer` finds it by itself");
       lines.push(dim("Only this machine can reach it; --host 0.0.0.0 opens it to other machines"));
     }
     return lines.join("\n");
   }
 
-  #howToJoin(invite: string, isLocal: boolean): string[] {
+  #howToJoin(invite: string): string[] {
     if (!this.#showInvite) return ["`tracker invite` shows what other machines join with"];
     return [
-      `To join ${isLocal ? "from this machine" : "from another machine"}, paste there:`,
+      "To join from another machine, paste there:",
       `  ${this.#palette.bold(joinLine(invite))}`,
     ];
   }

@@ -81,6 +81,13 @@ const TRACKER_RUN: CommandSpec = {
       help: "Drop a peer that does not answer the ping in time",
       default: "5",
     },
+    {
+      name: "allow-advertise",
+      kind: "boolean",
+      env: "P2P_ALLOW_ADVERTISE",
+      help:
+        "List peers behind a port mapping under the address they ask for, once dialled back there",
+    },
   ],
   examples: ["tracker", "tracker --host 0.0.0.0", "tracker run --port 6000 --json"],
 };
@@ -275,7 +282,7 @@ export const PEER_PROGRAM: ProgramSpec = {
     },
     {
       name: "send",
-      summary: "send files or folders, and wait until they are verified and on the other disk",
+      summary: "send files, and wait until they are verified and on the other disk",
       usage: "send <path>... [--to <peer,peer|all>] [flags]",
       positionals: { min: 1, max: Infinity, names: ["path"] },
       flags: [
@@ -308,7 +315,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       ],
       examples: [
         "peer send report.pdf --to laptop",
-        "peer send photos/ notes.txt --to laptop,id:3fA9c2d1",
+        "peer send notes.txt photo.jpg --to laptop,id:3fA9c2d1",
         "peer send image.iso --to all --json",
       ],
     },

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
-import fc from "fast-check";
+import fc from "../helpers/fast_check.ts";
 import { ByteReader } from "../../lib/wire/byte_reader.ts";
 import type { Range } from "../../lib/wire/fields.ts";
 import { encodeHeader, readFrame } from "../../lib/wire/frame.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { dirname, join } from "@std/path";
-import fc from "fast-check";
+import fc from "../helpers/fast_check.ts";
 import { escapeText } from "../../lib/cli/escape.ts";
 import {
   MAX_NAME_BYTES,

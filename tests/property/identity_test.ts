@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
-import fc from "fast-check";
+import fc from "../helpers/fast_check.ts";
 import { P2PError } from "../../lib/errors.ts";
 import {
   checkProof,

@@ -1,11 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-// @peculiar/x509 needs it loaded first.
-import "reflect-metadata";
 import {
   BasicConstraintsExtension,
   SubjectAlternativeNameExtension,
   X509Certificate,
-} from "@peculiar/x509";
+} from "../../helpers/x509.ts";
 import { certificatePem, SERVER_NAME, trustAnchorPem } from "../../../lib/identity/certificate.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
 import { permitted } from "../../helpers/permissions.ts";
