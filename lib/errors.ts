@@ -52,6 +52,7 @@ const CODES = {
   "wrong-network": { exit: ExitCode.unauthorised, retriable: false },
   "wrong-secret": { exit: ExitCode.unauthorised, retriable: false },
   "barred": { exit: ExitCode.unauthorised, retriable: false },
+  "replaced": { exit: ExitCode.unauthorised, retriable: false },
   "name-changed-key": { exit: ExitCode.unauthorised, retriable: false },
   "insecure-mismatch": { exit: ExitCode.unauthorised, retriable: false },
   "no-invite": { exit: ExitCode.unauthorised, retriable: false },

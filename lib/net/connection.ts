@@ -13,12 +13,16 @@ import { type Address, closeQuietly } from "./transport.ts";
 
 /** What may wait to be written, in bytes, before the other side counts as stuck. */
 const MAX_QUEUED = 16 * 1024 * 1024;
+/** What a queued write costs beside its bytes: many small frames fill the queue too. */
+const QUEUED_COST = 512;
 /** Frames below this are joined into one write. */
 const JOIN_BELOW = 32 * 1024;
 /** Buffer for headers while pieces flow. */
 const STREAM_BUFFER = 16 * 1024;
 /** Longest time in milliseconds in which the other side takes not one byte. */
 const WRITE_STALL = 30_000;
+/** How long in milliseconds the end of a connection waits for what is queued. */
+const END_TIMEOUT = 5_000;
 
 interface Queued {
   bytes: Uint8Array<ArrayBuffer>;
@@ -42,7 +46,7 @@ export class Connection {
   readonly #clock: Clock;
   readonly #reader: ByteReader;
   #streaming: ReadableStreamBYOBReader | undefined;
-  #unread: Frame | undefined;
+  #unread: Frame | UnknownFrame | undefined;
   #queue: Queued[] = [];
   #queuedBytes = 0;
   #writing: Promise<void> | undefined;
@@ -80,7 +84,7 @@ export class Connection {
   }
 
   /** Hands a frame back: the next {@linkcode read} gets it. */
-  unread(frame: Frame): void {
+  unread(frame: Frame | UnknownFrame): void {
     this.#unread = frame;
   }
 
@@ -105,12 +109,18 @@ export class Connection {
    * Queues one frame; resolves when the socket has taken it. `body` must not change until then.
    *
    * @throws {P2PError} `busy` when the other side leaves too much unread (the connection is closed then),
-   * or the reason of the close.
+   * `too-long` when the frame is over its cap (the connection goes on), or the reason of the close.
    */
   write(message: Message, body?: Uint8Array<ArrayBuffer>): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closed);
-    const header = encodeHeader(message, body?.length ?? 0);
-    this.#queuedBytes += header.length + (body?.length ?? 0);
+    let header: Uint8Array<ArrayBuffer>;
+    try {
+      header = encodeHeader(message, body?.length ?? 0);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const parts = body && body.length > 0 ? [header, body] : [header];
+    this.#queuedBytes += costOf(parts);
     if (this.#queuedBytes > MAX_QUEUED) {
       this.close(
         new P2PError(
@@ -122,27 +132,29 @@ export class Connection {
     }
     const written = new Promise<void>((done, failed) => {
       const nothing = () => {};
-      if (body && body.length > 0) {
-        this.#queue.push({ bytes: header, done: nothing, failed: nothing });
-        this.#queue.push({ bytes: body, done, failed });
-      } else {
-        this.#queue.push({ bytes: header, done, failed });
+      const last = parts.length - 1;
+      for (const [i, bytes] of parts.entries()) {
+        this.#queue.push(
+          i === last ? { bytes, done, failed } : { bytes, done: nothing, failed: nothing },
+        );
       }
     });
     this.#writing ??= this.#drain();
     return written;
   }
 
-  /** Waits until all that is queued is written, then ends the sending direction and closes. */
+  /** Waits a while until all that is queued is written, then ends the sending direction and closes. */
   async end(): Promise<void> {
-    await this.#writing;
-    if (this.#closed) return;
+    const cancel = this.#clock.after(END_TIMEOUT, () => this.close());
     try {
-      await this.#conn.closeWrite();
+      await this.#writing;
+      if (!this.#closed) await this.#conn.closeWrite();
     } catch {
       // The other side was faster; all that matters was acknowledged by frames.
+    } finally {
+      cancel();
+      this.close();
     }
-    this.close();
   }
 
   /** Closes at once. Idempotent; the first reason stays. */
@@ -183,7 +195,7 @@ export class Connection {
           this.close(reason);
           return;
         }
-        this.#queuedBytes -= bytes.length;
+        this.#queuedBytes -= costOf(batch.map(({ bytes }) => bytes));
         for (const { done } of batch) done();
       }
     } finally {
@@ -217,6 +229,10 @@ export class Connection {
       }
     }
   }
+}
+
+function costOf(parts: Uint8Array[]): number {
+  return parts.reduce((sum, bytes) => sum + bytes.length + QUEUED_COST, 0);
 }
 
 function joined(batch: Queued[]): Uint8Array {

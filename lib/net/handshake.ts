@@ -90,11 +90,10 @@ export async function greetAsListener(
     if (first === null) throw new P2PError("connection-lost", "Connection ended before HELLO");
     if ("unknown" in first || first.message.verb !== "HELLO") {
       if (credentials.membership) throw unexpected("HELLO", first);
-      if ("unknown" in first) {
-        throw new P2PError("unknown-verb", `Cannot answer ${first.unknown}: unknown verb`);
-      }
+      const anonymous: Remote = { id: "", role: "client" };
+      admit(anonymous);
       connection.unread(first);
-      return { id: "", role: "client" };
+      return anonymous;
     }
     const theirs = first.message;
     checkHello(theirs, credentials);

@@ -19,6 +19,8 @@ export interface ServerOptions {
   handshakeTimeout?: number;
   /** Handshakes under way at once; over it the oldest of the busiest address gives way. */
   maxPending?: number;
+  /** Silence in milliseconds after which a session is asked whether it is there. */
+  idleLimit?: number;
   /** Sessions at once; over it new ones are refused with `busy`. */
   maxSessions?: number;
   /** Sessions at once from one address. */
@@ -120,8 +122,15 @@ export class Server {
       this.#pending.delete(pending);
     }
     this.#sessions.add(session);
-    await this.#options.onSession(session);
-    this.#sessions.delete(session);
+    try {
+      this.#watchIdle(session);
+      await this.#options.onSession(session);
+    } catch (error) {
+      // A handler with a bug costs its own session, not the process.
+      connection.close(asP2PError(error));
+    } finally {
+      this.#sessions.delete(session);
+    }
   }
 
   /** Closes the oldest handshake of the address that has most of them, when there are too many. */
@@ -136,6 +145,25 @@ export class Server {
       closeQuietly(pending.conn);
       return;
     }
+  }
+
+  /** Asks a session that has been silent for long whether it is still there, again and again. */
+  #watchIdle(session: Session): void {
+    const { idleLimit = 120_000 } = this.#options;
+    let cancel: () => void;
+    const look = () => {
+      const wait = session.lastHeard + idleLimit - this.#clock.now();
+      cancel = this.#clock.after(Math.max(1000, wait), async () => {
+        if (this.#clock.now() - session.lastHeard >= idleLimit) {
+          await session.request({ verb: "PING" }).catch((cause) =>
+            session.abort(new P2PError("timeout", "Connection lost: no answer to PING", { cause }))
+          );
+        }
+        if (!session.connection.closed) look();
+      });
+    };
+    look();
+    session.ended.then(() => cancel());
   }
 
   #checkLimits(host: string): void {

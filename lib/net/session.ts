@@ -79,7 +79,7 @@ export class Session {
       }
     } catch (thrown) {
       error = this.#goodbye ? null : asP2PError(thrown);
-      if (error && error.code !== "connection-lost" && !error.remote) await this.#tell(error);
+      if (error && error.code !== "connection-lost" && !error.remote) await this.refuse(error);
     }
     const reason = error ?? new P2PError("connection-lost", "Connection closed");
     this.connection.close(reason);
@@ -139,6 +139,13 @@ export class Session {
     await this.connection.end();
   }
 
+  /** Tells the other side why, flushes and closes. */
+  async refuse(error: P2PError): Promise<void> {
+    if (this.connection.closed) return;
+    this.post({ verb: "ERROR", code: error.code, message: clip(error.message) });
+    await this.connection.end();
+  }
+
   /** Closes at once; `onClosed` gets `error`. */
   abort(error: P2PError): void {
     this.connection.close(error);
@@ -179,7 +186,11 @@ export class Session {
       else pending.resolve({ message: message as ReplyMessage, body });
       return true;
     }
-    if (message.verb === "ERROR") throw remoteError(message);
+    if (message.verb === "ERROR") {
+      // The other side is older and does not know a notification of ours.
+      if (message.code === "unknown-verb") return true;
+      throw remoteError(message);
+    }
     return message.verb === "PONG";
   }
 
@@ -201,12 +212,6 @@ export class Session {
       code: "unknown-verb",
       message: `Cannot answer ${unknown}: unknown verb`,
     });
-  }
-
-  async #tell(error: P2PError): Promise<void> {
-    if (this.connection.closed) return;
-    this.post({ verb: "ERROR", code: error.code, message: clip(error.message) });
-    await this.connection.end();
   }
 }
 

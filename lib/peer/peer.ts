@@ -7,6 +7,7 @@ import type { Identity } from "../identity/keys.ts";
 import type { Membership } from "../identity/network.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import { ASKING_ONLY } from "../net/open_session.ts";
+import { RateLimit, REFUSALS_TOLD } from "../net/rate_limit.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, isLoopback, listen } from "../net/transport.ts";
@@ -70,6 +71,7 @@ export class Peer implements AsyncDisposable {
   readonly #names: NameBook;
   readonly #cache: PeerCache;
   readonly #messages: MessageInbox;
+  readonly #refusals: RateLimit;
   readonly #sends = new Set<Promise<unknown>>();
   readonly #refused = Promise.withResolvers<never>();
   #cached: PeerEntry[] = [];
@@ -86,6 +88,7 @@ export class Peer implements AsyncDisposable {
     this.#names = new NameBook(options.folder);
     this.#cache = new PeerCache(options.folder);
     this.history = new History(options.folder);
+    this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock: this.#clock });
     this.#messages = new MessageInbox(options.membership?.id);
     this.#tracker = new TrackerClient({
       address: options.tracker,
@@ -374,9 +377,10 @@ export class Peer implements AsyncDisposable {
   }
 
   #registration(): { name: string; port: number; host?: string } {
-    const { advertise, name } = this.#options;
+    const { advertise } = this.#options;
     const port = advertise?.port ?? this.#listeningPort();
-    return { name, port, ...(advertise ? { host: advertise.host } : {}) };
+    // The name as given: at a tracker that was restarted peers of one name must not swap theirs.
+    return { name: this.#name, port, ...(advertise ? { host: advertise.host } : {}) };
   }
 
   #ownHost(): string {
@@ -415,6 +419,7 @@ export class Peer implements AsyncDisposable {
   #onRefusedCaller(error: P2PError, from: Address): void {
     // Connections that merely end are everyday; those that fail to prove themselves are not.
     if (error.code === "connection-lost" || error.code === "timeout") return;
+    if (!this.#refusals.take(from.host)) return;
     this.#emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${error.message}` });
   }
 
@@ -462,8 +467,13 @@ export class Peer implements AsyncDisposable {
     if (message.seq !== undefined) session.post({ verb: "OK", re: message.seq });
   }
 
+  /** A bad message is its author's fault, and no reason to leave the tracker that relayed it. */
   #onRelayed(message: MessageOf<"MESSAGE">, body: Uint8Array): void {
-    this.#showMessage(message, body);
+    try {
+      this.#showMessage(message, body);
+    } catch (error) {
+      this.#emit({ event: "notice", message: asP2PError(error).message });
+    }
   }
 
   #showMessage(message: MessageOf<"MESSAGE">, body: Uint8Array): void {

@@ -18,7 +18,7 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
       cause,
     });
   }
-  if (cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable) {
+  if (cause instanceof Deno.errors.PermissionDenied) {
     return new P2PError("disk", `Cannot ${action} ${path}: permission denied`, { cause });
   }
   return new P2PError("disk", `Cannot ${action} ${path}: ${reasonOf(cause)}`, { cause });

@@ -1,5 +1,5 @@
 import { type Clock, delay, systemClock } from "../clock.ts";
-import { asP2PError, ExitCode, P2PError } from "../errors.ts";
+import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
@@ -49,6 +49,8 @@ export class TrackerClient implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #stop = new AbortController();
   #session: Session | undefined;
+  /** Why the last session ended. */
+  #failure: P2PError | undefined;
   #running: Promise<void> = Promise.resolve();
   #returning: Promise<void> | undefined;
   #registered = false;
@@ -123,7 +125,10 @@ export class TrackerClient implements AsyncDisposable {
     if (message.verb !== "OK") throw unexpected("REGISTER", message.verb);
     this.#registered = true;
     observer?.onRegistered?.(message);
-    await this.refresh();
+    // When the session breaks before the list has come, the client comes back and asks again.
+    await this.refresh().catch((error) => {
+      if (!isRetriable(error)) throw error;
+    });
     return message;
   }
 
@@ -188,6 +193,8 @@ export class TrackerClient implements AsyncDisposable {
     body?: Uint8Array<ArrayBuffer>,
   ) {
     if (!this.#session) {
+      // A tracker that does not admit this peer says so when the handshake is over.
+      if (this.#failure?.remote && isFinal(this.#failure)) throw this.#explain(this.#failure);
       throw new P2PError("tracker-unreachable", this.#text("there is no connection"));
     }
     return await this.#session.request(message, { timeout, body });
@@ -221,9 +228,12 @@ export class TrackerClient implements AsyncDisposable {
   #onClosed(session: Session, error: P2PError | null): void {
     if (this.#session !== session) return;
     this.#session = undefined;
+    this.#failure = error ?? undefined;
     if (this.#stop.signal.aborted || !this.#registered) return;
     const reason = error ?? new P2PError("connection-lost", "the tracker said goodbye");
-    if (error && isFinal(error)) return this.#options.observer?.onRefused?.(this.#explain(error));
+    if (error?.remote && isFinal(error)) {
+      return this.#options.observer?.onRefused?.(this.#explain(error));
+    }
     this.#options.observer?.onLost?.(reason);
     this.#returning ??= this.#comeBack().finally(() => this.#returning = undefined);
   }
@@ -237,7 +247,7 @@ export class TrackerClient implements AsyncDisposable {
         await delay(this.#clock, pause * (0.5 + random()), signal);
         await this.connect();
         await this.register();
-        return;
+        if (this.isConnected) return;
       } catch (thrown) {
         const error = asP2PError(thrown);
         await this.#session?.close();

@@ -7,6 +7,7 @@ import { type Identity, randomToken } from "../identity/keys.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import { probe } from "../net/open_session.ts";
+import { RateLimit, REFUSALS_TOLD } from "../net/rate_limit.ts";
 import { Server } from "../net/server.ts";
 import { clip, type Session } from "../net/session.ts";
 import { type Address, listen } from "../net/transport.ts";
@@ -15,7 +16,6 @@ import { MAX_BARRED } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { Liveness } from "./liveness.ts";
 import { Gate, type Member } from "./members.ts";
-import { RateLimit } from "./rate_limit.ts";
 import { MemoryRegistry, type Registry } from "./registry.ts";
 
 /** What the application hears of a tracker. */
@@ -58,6 +58,8 @@ export interface TrackerOptions {
 
 /** Broadcasts of one member: on average two a second, twenty at once. */
 const BROADCAST_RATE = { rate: 2, burst: 20 };
+/** Requests of one member that make somebody dial: on average two a second, fifty at once. */
+const DIAL_RATE = { rate: 2, burst: 50 };
 /** Dial-backs under way at once. */
 const MAX_DIALS = 64;
 /** Changes within this time, milliseconds, reach the peers in one frame. */
@@ -75,11 +77,14 @@ export class Tracker implements AsyncDisposable {
   readonly #members = new Map<string, Member>();
   readonly #barred: Set<string>;
   readonly #broadcasts: RateLimit;
+  readonly #dialRequests: RateLimit;
+  readonly #refusals: RateLimit;
   readonly #dials = new Gate(MAX_DIALS);
   readonly #liveness: Liveness;
   #network: NetworkKey | undefined;
   #server: Server | undefined;
   #cancelPush: (() => void) | undefined;
+  #closed = false;
 
   constructor(options: TrackerOptions) {
     this.#options = options;
@@ -89,6 +94,8 @@ export class Tracker implements AsyncDisposable {
     this.#network = options.trust?.network;
     this.#barred = new Set(options.trust?.barred);
     this.#broadcasts = new RateLimit({ ...BROADCAST_RATE, clock: this.#clock });
+    this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock: this.#clock });
+    this.#dialRequests = new RateLimit({ ...DIAL_RATE, clock: this.#clock });
     this.#liveness = new Liveness({
       clock: this.#clock,
       pingAfter: options.pingAfter ?? 20_000,
@@ -136,7 +143,9 @@ export class Tracker implements AsyncDisposable {
       credentials: () => this.#credentials(),
       admit: (remote) => this.#admit(remote),
       onSession: (session) => this.#serve(session),
-      onRefused: (error, address) => this.#observer.onRefused?.(error, address),
+      onRefused: (error, address) => {
+        if (this.#refusals.take(address.host)) this.#observer.onRefused?.(error, address);
+      },
       clock: this.#clock,
       ...(handshakeTimeout === undefined ? {} : { handshakeTimeout }),
     });
@@ -176,6 +185,7 @@ export class Tracker implements AsyncDisposable {
     if (id === "" || role !== "peer") {
       throw new P2PError("unauthorised", "Cannot register: only a peer that said HELLO may");
     }
+    this.#limitDials(id);
     const wanted: PeerEntry = {
       id,
       name: message.name,
@@ -208,6 +218,7 @@ export class Tracker implements AsyncDisposable {
 
   /** Says goodbye to all and stops. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#liveness.stop();
     this.#cancelPush?.();
     await this.#server?.close();
@@ -293,7 +304,7 @@ export class Tracker implements AsyncDisposable {
         `Cannot broadcast: more than ${BROADCAST_RATE.rate} a second; wait a moment`,
       );
     }
-    this.#broadcasts.sweep();
+    if (!isText(text)) throw new P2PError("invalid", "Cannot broadcast: the text is not UTF-8");
     const network = this.#network?.key.id;
     if (network && !verifyMessage(from, { network, id, time, name }, text, signature)) {
       throw new P2PError("unauthorised", "Cannot broadcast: the signature is not the sender's");
@@ -313,22 +324,27 @@ export class Tracker implements AsyncDisposable {
       throw new P2PError("peer-unknown", `Cannot connect to ${peer.slice(0, 8)}: it is not here`);
     }
     const { id } = session.remote;
+    if (id === "") throw new P2PError("unauthorised", "Cannot connect: say HELLO first");
+    this.#limitDials(id);
     member.session.post({ verb: "DIAL", peer: id, host: sourceHost(session), port, token });
     session.post({ verb: "OK", re: seq });
+  }
+
+  #limitDials(id: string): void {
+    if (this.#dialRequests.take(id)) return;
+    throw new P2PError("rate-limited", "Cannot dial so often: wait a moment");
   }
 
   async #remove(session: Session, { seq, id }: MessageOf<"REMOVE">): Promise<void> {
     const trust = this.#operated(session);
     this.#barred.add(id);
     await trust.saveBarred([...this.#barred]);
-    const member = this.#members.get(id);
-    if (member) await this.#drop(member, "removed from the network");
     const error = new P2PError("barred", "This peer has been removed from the network");
     for (const other of this.#server?.sessions ?? []) {
-      if (other.remote.id !== id) continue;
-      other.post({ verb: "ERROR", code: error.code, message: error.message });
-      await other.close();
+      if (other.remote.id === id) await other.refuse(error);
     }
+    const member = this.#members.get(id);
+    if (member) await this.#drop(member, "removed from the network");
     this.#pushSoon();
     session.post({ verb: "OK", re: seq });
   }
@@ -375,7 +391,10 @@ export class Tracker implements AsyncDisposable {
   #join(entry: PeerEntry, session: Session): void {
     const known = this.#members.get(entry.id);
     if (known?.session && known.session !== session) {
-      known.session.abort(new P2PError("connection-lost", "The peer came back on a new session"));
+      // Its own old session is dead already; one that is alive is of a copy of its state folder.
+      const error =
+        "Another peer with the same key has registered; each needs its own --state folder";
+      void known.session.refuse(new P2PError("replaced", error));
     }
     this.#members.set(entry.id, {
       entry,
@@ -421,6 +440,7 @@ export class Tracker implements AsyncDisposable {
 
   /** Tells every member what changed, soon, in as few frames as possible. */
   #pushSoon(): void {
+    if (this.#closed) return;
     this.#cancelPush ??= this.#clock.after(PUSH_DELAY, () => {
       this.#cancelPush = undefined;
       for (const member of this.#members.values()) void this.#push(member);
@@ -435,6 +455,14 @@ export class Tracker implements AsyncDisposable {
     // A list that is longer than one frame is fetched by the peer, page by page.
     const { epoch, revision } = changes;
     member.told = { epoch, revision };
+  }
+}
+
+function isText(bytes: Uint8Array): boolean {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes) !== "";
+  } catch {
+    return false;
   }
 }
 

@@ -34,6 +34,8 @@ export interface Offer {
   size: number | null;
   /** Bytes. */
   pieceSize: number;
+  /** SHA-256 of the file, base64url, when the sender knew it. */
+  sha256?: string | undefined;
 }
 
 /** A file that has arrived, is verified and durable. */
@@ -149,8 +151,12 @@ export class IncomingTransfer {
       this.#manifest.add(start, body);
       this.#checkSize();
       if (last) {
-        if (this.offer.size !== null && last.size !== this.offer.size) {
-          throw new P2PError("malformed", "Cannot read HASHES: the size is not the one offered");
+        const { size, sha256 } = this.offer;
+        if ((size ?? last.size) !== last.size || (sha256 ?? last.sha256) !== last.sha256) {
+          throw new P2PError(
+            "source-changed",
+            "Cannot go on: size or SHA-256 is not what was offered",
+          );
         }
         this.#manifest.finish(last);
       }
@@ -158,7 +164,9 @@ export class IncomingTransfer {
       this.fail(asP2PError(error));
       return;
     }
-    this.#picker.grow(this.#manifest.count);
+    // Of a stream the last known piece may be a short one: how long it is shows with the next hash.
+    const isOpen = this.offer.size === null && !this.#manifest.digest;
+    this.#picker.grow(this.#manifest.count - (isOpen ? 1 : 0));
     this.#ask();
     this.#finishIfComplete();
   }
@@ -168,6 +176,12 @@ export class IncomingTransfer {
     if (this.#ended) return;
     if (!this.#picker.isAsked(index)) {
       return await this.fail(new P2PError("malformed", `Piece ${index} came unasked`));
+    }
+    if (body.length !== this.#lengthOf(index)) {
+      const wrong = `piece ${index} has ${body.length} bytes and not ${this.#lengthOf(index)}`;
+      return await this.fail(
+        new P2PError("integrity", `Cannot receive ${this.offer.name}: ${wrong}`),
+      );
     }
     const expected = this.#manifest.hashOf(index);
     if (!expected || !sameBytes(sha256(body), expected)) {
@@ -207,6 +221,13 @@ export class IncomingTransfer {
     await this.#options.partial.discard();
     this.#options.onEnd(error);
     this.#over.resolve();
+  }
+
+  /** Bytes of a piece that has been asked for. */
+  #lengthOf(index: number): number {
+    const { size, pieceSize } = this.offer;
+    const known = size ?? this.#manifest.digest?.size ?? Infinity;
+    return Math.min(pieceSize, known - index * pieceSize);
   }
 
   #checkSize(): void {

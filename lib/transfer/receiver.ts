@@ -120,6 +120,7 @@ export class Receiver implements AsyncDisposable {
       name: safeName(message.name),
       size: message.size,
       pieceSize: message.pieceSize,
+      sha256: message.sha256,
     };
     const key = keyOf(id, session);
     const done = this.#done.get(key);

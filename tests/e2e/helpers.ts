@@ -28,7 +28,7 @@ export interface Line {
 }
 
 /** Which program. */
-export type ProgramName = "tracker" | "peer";
+export type ProgramName = "tracker" | "peer" | "demo";
 
 /** How to start a program. */
 export interface StartOptions {
@@ -40,8 +40,6 @@ export interface StartOptions {
   home?: string;
   /** Command that starts the program, which is appended. */
   wrap?: string[];
-  /** Lines of stdout are no JSON. */
-  text?: boolean;
 }
 
 /** What a program left behind. */
@@ -96,7 +94,7 @@ export async function commandOf(
   const binary = variable(`P2P_${program.toUpperCase()}_BIN`);
   if (binary !== undefined) return { command: [binary], env: {} };
   const config = join(ROOT, "deno.json");
-  const script = join(ROOT, `${program}.ts`);
+  const script = join(ROOT, program === "demo" ? "lib/app/demo.ts" : `${program}.ts`);
   const run = ["run", "-q", "--no-prompt", "--config", config, `-P=${program}`, script];
   const env = { DENO_DIR: await cacheFolder(), DENO_NO_UPDATE_CHECK: "1" };
   return { command: [Deno.execPath(), ...run], env };
@@ -145,7 +143,7 @@ export class World implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    return this.use(new Program(`${program} ${args.join(" ")}`, child, options));
+    return this.use(new Program([program, ...args], child, options));
   }
 
   /** Runs a program to its end. */
@@ -187,7 +185,9 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const resource of this.#resources.reverse()) await resource[Symbol.asyncDispose]();
+    for (const resource of this.#resources.reverse()) {
+      await inTime(resource[Symbol.asyncDispose](), () => `the end of ${Deno.inspect(resource)}`);
+    }
     await Deno.remove(this.folder, { recursive: true });
   }
 }
@@ -216,7 +216,7 @@ export class Program implements AsyncDisposable {
   readonly lines: Line[] = [];
   readonly #title: string;
   readonly #child: Deno.ChildProcess;
-  readonly #stdin: WritableStreamDefaultWriter<Uint8Array> | null;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array> | undefined;
   readonly #reading: Promise<unknown>;
   readonly #waiting = new Set<() => void>();
   #stdout = "";
@@ -224,13 +224,13 @@ export class Program implements AsyncDisposable {
   #broken: string | null = null;
   #ended: Deno.CommandStatus | null = null;
 
-  constructor(title: string, child: Deno.ChildProcess, options: StartOptions) {
-    this.#title = title;
+  constructor(title: string[], child: Deno.ChildProcess, { stdin }: StartOptions) {
+    this.#title = title.join(" ");
+    this.#stdin = stdin ? child.stdin.getWriter() : undefined;
     this.#child = child;
     this.pid = child.pid;
-    this.#stdin = options.stdin ? child.stdin.getWriter() : null;
     this.#reading = Promise.all([
-      options.text ? this.#readText() : this.#readLines(),
+      title.includes("--json") ? this.#readLines() : this.#readText(),
       this.#readErrors(),
     ]);
     this.#reading.then(() => child.status).then((status) => {
@@ -267,7 +267,7 @@ export class Program implements AsyncDisposable {
 
   /** How it ended, once it has. */
   get outcome(): Promise<Outcome> {
-    return this.#within("its end", this.status).then(({ code }) => {
+    return inTime(this.status, () => `the end of ${this.report}`).then(({ code }) => {
       if (this.#broken !== null) throw new Error(`not JSON: ${this.#broken}\n${this.report}`);
       return { code, lines: this.lines, stdout: this.#stdout, stderr: this.#stderr };
     });
@@ -310,6 +310,7 @@ export class Program implements AsyncDisposable {
     await this.status;
   }
 
+  /** Writes to its standard input, which must be the test's. */
   async write(text: string): Promise<void> {
     await this.#stdin?.write(new TextEncoder().encode(text));
   }
@@ -325,7 +326,7 @@ export class Program implements AsyncDisposable {
       // It has ended.
     }
     await this.#stdin?.abort().catch(() => {});
-    await this.status;
+    await inTime(this.status, () => `the end of ${this.report}`);
   }
 
   async #readLines(): Promise<void> {
@@ -372,20 +373,20 @@ export class Program implements AsyncDisposable {
     };
     this.#waiting.add(look);
     look();
-    await this.#within(what, promise).finally(() => this.#waiting.delete(look));
-  }
-
-  async #within<T>(what: string, promise: Promise<T>): Promise<T> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => late.reject(new Error(`${what} did not come in time: ${this.report}`)),
-      PATIENCE,
+    await inTime(promise, () => `${what} of ${this.report}`).finally(() =>
+      this.#waiting.delete(look)
     );
-    try {
-      return await Promise.race([promise, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+  }
+}
+
+/** Fails when a promise takes longer than anything should; `describe` says what it was then. */
+export async function inTime<T>(promise: PromiseLike<T>, describe: () => string): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`late: ${describe()}`)), PATIENCE);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -415,6 +416,12 @@ export async function namesIn(folder: string): Promise<string[]> {
 /** Partials and other leftovers in an inbox; the lock is none. */
 export async function leftovers(inbox: string, id: string): Promise<string[]> {
   return (await namesIn(join(inbox, ".partial", id))).filter((name) => name !== "lock");
+}
+
+/** A file of `/proc/PID`, which Deno itself reads with all permissions only. */
+export async function procFile(pid: number, name: string): Promise<string> {
+  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/${name}`] }).output();
+  return new TextDecoder().decode(stdout);
 }
 
 /** The secret in an invite. */

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { inTime } from "./helpers.ts";
+
 /** Where the peer behind a {@linkcode Proxy} has to listen; only Linux has all of 127.0.0.0/8. */
 export const BEHIND = "127.0.0.2";
 
@@ -48,7 +50,7 @@ export class Proxy implements AsyncDisposable {
   /** Stops each caller's bytes after so many; resolves when one has come that far. */
   hold(bytes: number): Promise<void> {
     this.#limit = bytes;
-    return this.#held.promise;
+    return inTime(this.#held.promise, () => `a caller's ${bytes} bytes`);
   }
 
   /** Goes on after {@linkcode hold}. */

@@ -1,0 +1,152 @@
+/**
+ * Two ends of a connection in memory, for tests of what happens above the socket.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../lib/clock.ts";
+import { Connection } from "../../lib/net/connection.ts";
+import type { Remote } from "../../lib/net/handshake.ts";
+import { Session } from "../../lib/net/session.ts";
+
+/** One direction: a bounded buffer of chunks. */
+class Pipe {
+  readonly #capacity: number;
+  readonly #chunks: Uint8Array[] = [];
+  #size = 0;
+  #ended = false;
+  #broken: Error | undefined;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  async read(into: Uint8Array): Promise<number | null> {
+    while (this.#chunks.length === 0) {
+      if (this.#broken) throw this.#broken;
+      if (this.#ended) return null;
+      await this.#wake.promise;
+    }
+    const chunk = this.#chunks[0] as Uint8Array;
+    const taken = chunk.subarray(0, into.length);
+    into.set(taken);
+    if (taken.length === chunk.length) this.#chunks.shift();
+    else this.#chunks[0] = chunk.subarray(taken.length);
+    this.#size -= taken.length;
+    this.#changed();
+    return taken.length;
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    while (this.#size >= this.#capacity && !this.#broken && !this.#ended) await this.#wake.promise;
+    if (this.#broken) throw this.#broken;
+    if (this.#ended) throw new Deno.errors.BrokenPipe("the other side is closed");
+    const taken = bytes.slice(0, this.#capacity - this.#size);
+    this.#chunks.push(taken);
+    this.#size += taken.length;
+    this.#changed();
+    return taken.length;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#changed();
+  }
+
+  break(error: Error): void {
+    this.#broken ??= error;
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers();
+  }
+}
+
+/** What {@linkcode Connection} uses of a socket. */
+class MemoryConn {
+  readonly localAddr: Deno.NetAddr;
+  readonly remoteAddr: Deno.NetAddr;
+  readonly #in: Pipe;
+  readonly #out: Pipe;
+  #closed = false;
+
+  constructor(ins: Pipe, out: Pipe, port: number) {
+    this.#in = ins;
+    this.#out = out;
+    this.localAddr = { transport: "tcp", hostname: "127.0.0.1", port };
+    this.remoteAddr = { transport: "tcp", hostname: "127.0.0.1", port: 3 - port };
+  }
+
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return new ReadableStream({
+      type: "bytes",
+      pull: async (controller) => {
+        const request = controller.byobRequest;
+        const view = request?.view;
+        if (!request || !view) throw new Error("only BYOB reads are used");
+        const into = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+        const n = await this.read(into);
+        if (n === null) controller.close();
+        request.respond(n ?? 0);
+      },
+    });
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#in.read(into);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#out.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    this.#out.end();
+    return Promise.resolve();
+  }
+
+  close(): void {
+    if (this.#closed) throw new Deno.errors.BadResource("closed twice");
+    this.#closed = true;
+    this.#out.end();
+    this.#in.break(new Deno.errors.Interrupted("closed locally"));
+  }
+}
+
+/** Two connected sockets; each direction holds `capacity` bytes. */
+export function socketPair(capacity = 64 * 1024): [Deno.Conn, Deno.Conn] {
+  const [there, back] = [new Pipe(capacity), new Pipe(capacity)];
+  const ends = [new MemoryConn(back, there, 1), new MemoryConn(there, back, 2)];
+  return ends as unknown as [Deno.Conn, Deno.Conn];
+}
+
+/** Two connections that talk to each other. */
+export function connectionPair(
+  { clock, capacity }: { clock?: Clock; capacity?: number } = {},
+): [Connection, Connection] {
+  const options = clock ? { clock } : {};
+  const [a, b] = socketPair(capacity);
+  return [new Connection(a, options), new Connection(b, options)];
+}
+
+const ID_A = "A".repeat(43);
+const ID_B = "B".repeat(42) + "A";
+
+/** Two sessions that talk to each other; nobody runs them yet. The first one's remote is B. */
+export function sessionPair(
+  { clock, capacity, ids = [ID_A, ID_B] }: {
+    clock?: Clock;
+    capacity?: number;
+    ids?: [string, string];
+  } = {},
+): [Session, Session] {
+  const [a, b] = connectionPair({
+    ...(clock ? { clock } : {}),
+    ...(capacity ? { capacity } : {}),
+  });
+  const remote = (id: string): Remote => ({ id, role: "peer" });
+  return [new Session(a, remote(ids[1]), clock), new Session(b, remote(ids[0]), clock)];
+}

@@ -1,0 +1,122 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { P2PError } from "../../lib/errors.ts";
+import { Identity } from "../../lib/identity/keys.ts";
+import type { Membership, NetworkKey } from "../../lib/identity/network.ts";
+import { randomBytes } from "../../lib/identity/random.ts";
+import type { Address } from "../../lib/net/transport.ts";
+import { TrackerClient } from "../../lib/tracker/client.ts";
+import type { Registry } from "../../lib/tracker/registry.ts";
+import { Tracker } from "../../lib/tracker/tracker.ts";
+import type { PeerEntry } from "../../lib/wire/message.ts";
+import { EventLog } from "./event_log.ts";
+
+/** What a tracker's application heard. */
+export type TrackerEvent =
+  | { event: "joined"; entry: PeerEntry }
+  | { event: "left"; entry: PeerEntry; reason: string }
+  | { event: "broadcast"; author: string; delivered: number }
+  | { event: "refused"; error: P2PError };
+
+/** What differs from a fresh tracker with trust on a free port of 127.0.0.1. */
+export interface TrackerSetting {
+  insecure?: boolean;
+  port?: number;
+  identity?: Identity;
+  network?: NetworkKey;
+  barred?: string[];
+  allowAdvertise?: boolean;
+  pingAfter?: number;
+  pongTimeout?: number;
+  dialTimeout?: number;
+  handshakeTimeout?: number;
+  registry?: Registry;
+  clock?: Clock;
+}
+
+/** A tracker in this process. */
+export class TestTracker implements AsyncDisposable {
+  readonly tracker: Tracker;
+  readonly events = new EventLog<TrackerEvent>();
+  readonly identity: Identity;
+  readonly address: Address;
+  /** The ids that were saved as barred. */
+  barred: string[];
+  network: NetworkKey | null;
+
+  constructor(setting: TrackerSetting) {
+    const { insecure, port = 0, identity, network, barred = [], ...options } = setting;
+    this.identity = identity ?? Identity.generate();
+    this.network = insecure ? null : network ?? newNetwork();
+    this.barred = barred;
+    const { add } = this.events;
+    this.tracker = new Tracker({
+      host: "127.0.0.1",
+      port,
+      identity: this.identity,
+      trust: this.network && {
+        network: this.network,
+        barred,
+        rotate: () => Promise.resolve(this.#rotated()),
+        saveBarred: (ids) => {
+          this.barred = ids;
+          return Promise.resolve();
+        },
+      },
+      observer: {
+        onJoined: (entry) => add({ event: "joined", entry }),
+        onLeft: (entry, reason) => add({ event: "left", entry, reason }),
+        onBroadcast: (author, _text, delivered) => add({ event: "broadcast", author, delivered }),
+        onRefused: (error) => add({ event: "refused", error }),
+      },
+      ...options,
+    });
+    this.tracker.start();
+    this.address = this.tracker.address;
+  }
+
+  /** What its members know; null with `insecure`. */
+  get membership(): Membership | null {
+    return this.network && { id: this.network.key.id, secret: this.network.secret };
+  }
+
+  /** What it takes to start it again in the same place. */
+  get same(): TrackerSetting {
+    const { identity, network, address: { port } } = this;
+    return { identity, port, ...(network ? { network } : { insecure: true }) };
+  }
+
+  /** The names that are listed, sorted. */
+  async names(): Promise<string[]> {
+    return (await this.tracker.peers()).map(({ name }) => name).sort();
+  }
+
+  /** A client with the tracker's own key. */
+  async operator(): Promise<TrackerClient> {
+    const { identity, membership, address } = this;
+    const client = new TrackerClient({
+      address,
+      credentials: { identity, role: "operator", membership },
+    });
+    await client.connect();
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.tracker.close();
+  }
+
+  #rotated(): NetworkKey {
+    if (!this.network) throw new TypeError("an insecure tracker has no secret");
+    return this.network = { key: this.network.key, secret: randomBytes(16) };
+  }
+}
+
+/** A new network. */
+export function newNetwork(): NetworkKey {
+  return { key: Identity.generate(), secret: randomBytes(16) };
+}
+
+/** Starts a tracker in this process, on a free port of 127.0.0.1. */
+export function startTracker(setting: TrackerSetting = {}): TestTracker {
+  return new TestTracker(setting);
+}

@@ -1,0 +1,209 @@
+import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import type { AppEvent } from "../../lib/cli/events.ts";
+import { parseInvite } from "../../lib/identity/invite.ts";
+import { Identity } from "../../lib/identity/keys.ts";
+import { Peer } from "../../lib/peer/peer.ts";
+import { EventLog } from "../helpers/event_log.ts";
+import { permitted } from "../helpers/permissions.ts";
+import { tempDir } from "../helpers/temp_dir.ts";
+import { startTracker } from "../helpers/tracker.ts";
+
+// A client in another language, written from PROTOCOL.md alone, against the real tracker and peer: what it
+// cannot do, the page does not say.
+
+const PYTHON = "/usr/bin/python3";
+const CLIENT = fromFileUrl(new URL("client.py", import.meta.url));
+const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "run", "sys"];
+/** The protocol client gets no more time than this, in seconds. */
+const LIMIT = "60";
+
+/** Why the client cannot run here, if it cannot. */
+function reasonNotToRun(): string | undefined {
+  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return undefined;
+  const isCi = Deno.permissions.querySync({ name: "env", variable: "CI" }).state === "granted" &&
+    Deno.env.get("CI") !== undefined;
+  if (isCi) return undefined;
+  try {
+    const { success } = new Deno.Command(PYTHON, {
+      args: ["-c", "import cryptography"],
+      stderr: "null",
+    }).outputSync();
+    return success
+      ? undefined
+      : `${PYTHON} has no module cryptography (Debian: python3-cryptography)`;
+  } catch {
+    return `there is no ${PYTHON}`;
+  }
+}
+
+const REASON = reasonNotToRun();
+
+function withPython(name: string, fn: () => Promise<void>): void {
+  if (REASON === undefined) return permitted(name, NEEDS, fn);
+  // deno-lint-ignore no-console
+  console.error(`Ignored: ${name}: ${REASON}`);
+  Deno.test({ name, ignore: true, fn });
+}
+
+/** A line that the client printed. */
+interface Line {
+  event: string;
+  [field: string]: unknown;
+}
+
+function command(args: string[]): Deno.Command {
+  return new Deno.Command("timeout", {
+    args: [LIMIT, PYTHON, "-B", CLIENT, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+/** Runs the client to its end and resolves with what it printed. */
+async function client(...args: string[]): Promise<Line[]> {
+  const child = command(args).spawn();
+  await child.stdin.close();
+  const { stdout, stderr } = await child.output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  if (lines[0] === "") throw new Error(new TextDecoder().decode(stderr));
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** The client as a registered peer. */
+function registered(args: string[]) {
+  const child = command([...args, "register", "python"]).spawn();
+  const log = new EventLog<Line>();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+  const reading = (async () => {
+    for await (const line of lines) log.add(JSON.parse(line));
+    return await new Response(child.stderr).text();
+  })();
+  return {
+    log,
+    /** Lets it unregister and end; resolves with what it wrote to stderr. */
+    async stop() {
+      await child.stdin.close();
+      const text = await reading;
+      await child.status;
+      return text;
+    },
+  };
+}
+
+/** A tracker and one peer of this program in this process, and the flags that lead the client there. */
+async function startNetwork(isSecure: boolean) {
+  const folder = await tempDir();
+  const { tracker, events: seen, membership, address } = startTracker({ insecure: !isSecure });
+  const events = new EventLog<AppEvent>();
+  const peer = new Peer({
+    identity: Identity.generate(),
+    membership,
+    tracker: address,
+    role: "peer",
+    name: "deno",
+    received: folder.at("received"),
+    folder: folder.at("state"),
+    emit: events.add,
+  });
+  await peer.start();
+  const { invite } = tracker;
+  return {
+    folder,
+    events,
+    peer,
+    tracker,
+    flags: invite === undefined
+      ? ["--insecure", `${address.host}:${address.port}`]
+      : ["--join", invite],
+    async [Symbol.asyncDispose]() {
+      await peer[Symbol.asyncDispose]();
+      await seen.until(({ event, ...e }) =>
+        event === "left" && "entry" in e && e.entry.id === peer.id
+      );
+      await tracker.close();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+withPython("protocol client: it computes the worked examples of the page", async () => {
+  assertEquals(await client("selftest"), [{ event: "selftest", ok: true }]);
+});
+
+for (const isSecure of [true, false]) {
+  const mode = isSecure ? "secure" : "insecure";
+
+  withPython(`protocol client, ${mode}: it registers, is pinged, and hears messages`, async () => {
+    await using network = await startNetwork(isSecure);
+    const { peer, events, flags } = network;
+    const python = registered(flags);
+    const { name, reachable, id } = await python.log.until(({ event }) => event === "registered");
+    assertEquals([name, reachable], ["python", true]);
+    await python.log.until(({ names }) => `${names}` === "deno,python");
+    const joined = await events.until((e) => e.event === "peer-joined" && e.name === "python");
+    assertEquals((joined as { id: string }).id, id);
+    await peer.ping("python");
+
+    assertEquals(await peer.sendBroadcastMessage("gr\u00fc\u00dfe"), 1);
+    const heard = await python.log.until(({ event }) => event === "message");
+    assertEquals(heard, {
+      event: "message",
+      text: "gr\u00fc\u00dfe",
+      sender: peer.id,
+      valid: true,
+    });
+
+    assertEquals(await python.stop(), "");
+    assertEquals(python.log.all.at(-1)?.event, "unregistered");
+    await events.until((e) => e.event === "peer-left" && e.name === "python");
+  });
+
+  withPython(`protocol client, ${mode}: it lists, pings and broadcasts`, async () => {
+    await using network = await startNetwork(isSecure);
+    const { peer, events, flags } = network;
+    const listed = await client(...flags, "list");
+    const { host, port } = peer.address ?? { host: "", port: 0 };
+    assertEquals(listed, [
+      { event: "peer", id: peer.id, name: "deno", host, port, reachable: true },
+    ]);
+    assertEquals(await client(...flags, "ping", "deno"), [{ event: "pong", verb: "PONG" }]);
+    const [sent] = await client(...flags, "broadcast", "\u00bfqu\u00e9?");
+    assertEquals(sent?.delivered, 1);
+    const heard = await events.until((e) => e.event === "message") as {
+      text: string;
+      from: string;
+    };
+    assertEquals([heard.text, heard.from], ["\u00bfqu\u00e9?", sent?.id]);
+  });
+
+  withPython(`protocol client, ${mode}: it sends files of 0, 1 and many pieces`, async () => {
+    await using network = await startNetwork(isSecure);
+    const { folder, flags } = network;
+    for (const size of [0, 1, 256 * 1024, 1_500_000]) {
+      const bytes = new Uint8Array(size).map((_, i) => i * i >> 8);
+      await Deno.writeFile(folder.at("a.bin"), bytes);
+      const [delivered] = await client(...flags, "send", folder.at("a.bin"), "deno");
+      assertEquals(delivered?.event, "delivered", JSON.stringify(delivered));
+      assertMatch(`${delivered?.savedAs}`, /^a( \(\d\))?\.bin$/);
+      assertEquals(await Deno.readFile(folder.at("received", `${delivered?.savedAs}`)), bytes);
+    }
+  });
+}
+
+withPython("protocol client: a wrong invite is refused with the code of the page", async () => {
+  await using network = await startNetwork(true);
+  const { invite = "", address: { host, port } } = network.tracker;
+  const codeOf = async (text: string) => (await client("--join", text, "list"))[0]?.code;
+  const secret = invite.slice(invite.lastIndexOf(".") + 1);
+  const other = `${secret[0] === "A" ? "B" : "A"}${secret.slice(1)}`;
+  assertNotEquals(other, secret);
+  assertEquals(await codeOf(invite.slice(0, -secret.length) + other), "wrong-secret");
+  const { network: id } = parseInvite(invite);
+  const stranger = invite.replace(id, Identity.generate().id);
+  assertEquals(await codeOf(stranger), "wrong-network");
+  const [plain] = await client("--insecure", `${host}:${port}`, "list");
+  assertEquals(plain?.event, "error");
+});

@@ -1,0 +1,41 @@
+"""The worked examples of lib/wire/PROTOCOL.md, taken from the page itself, against client.py."""
+
+import base64
+import pathlib
+import re
+
+from client import message_bytes, say
+from cryptography.hazmat.primitives.serialization import Encoding
+from protocol import Identity, Node, b64, parse_invite, transcript
+
+
+def run():
+    page = pathlib.Path(__file__).parents[2].joinpath("lib/wire/PROTOCOL.md").read_text("utf-8")
+
+    def stands(text):
+        assert text in page, f"not on the page: {text}"
+
+    dialler, listener, network = (Identity(bytes(range(at, at + 32))) for at in (0, 0x20, 0x40))
+    for identity in (dialler, listener, network):
+        stands(identity.id)
+    secret, nonces = bytes(range(0x60, 0x70)), (bytes(range(0x80, 0xA0)), bytes(range(0xA0, 0xC0)))
+    membership = {"id": network.public, "secret": secret}
+    invite = re.search(r"^p2p://192.*$", page, re.M)[0]
+    assert parse_invite(invite) == ("192.168.1.7", 5000, membership)
+    for identity, role in ((dialler, b"D"), (listener, b"L")):
+        data = transcript(role, network.public, nonces, (dialler.public, listener.public))
+        assert len(data) == 176
+        if role == b"D":
+            assert data.hex() in re.sub(r"\s", "", page)
+        proof = Node(identity, membership, "peer").prove(data)
+        stands(proof["mac"])
+        stands(proof["signature"])
+    header = {"id": b64(bytes(range(0xC0, 0xD0))), "time": "2025-01-02T03:04:05.678Z", "name": "anna"}
+    for member in (membership, None):
+        stands(b64(dialler.key.sign(message_bytes(member, header, b"hello"))))
+    own = listener.certificate().public_bytes(Encoding.DER)
+    assert base64.b64encode(own).decode() in re.sub(r"\s", "", page), "the certificate"
+    certified = listener.certificate(network).public_bytes(Encoding.DER)
+    assert certified[:-64] == own[:-64]
+    stands(b64(certified[-64:]))
+    say("selftest", ok=True)

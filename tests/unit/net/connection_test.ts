@@ -1,0 +1,154 @@
+import { assert, assertEquals } from "@std/assert";
+import { P2PError } from "../../../lib/errors.ts";
+import { Connection } from "../../../lib/net/connection.ts";
+import type { Frame } from "../../../lib/wire/frame.ts";
+import type { Message } from "../../../lib/wire/message.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { connectionPair, socketPair } from "../../helpers/pipes.ts";
+
+const TRANSFER = "A".repeat(22);
+const PIECE = (index: number): Message => ({ verb: "PIECE", transfer: TRANSFER, index });
+
+Deno.test("a connection carries frames and their bodies in order", async () => {
+  const [a, b] = connectionPair({ capacity: 1000 });
+  const bodies = [1, 40_000, 31_999, 3].map((length, i) => new Uint8Array(length).fill(i + 1));
+  const written = bodies.map((body, i) => a.write(PIECE(i), body));
+  for (const [i, body] of bodies.entries()) {
+    const frame = await b.read() as Frame;
+    assertEquals(frame.message, PIECE(i));
+    assertEquals(frame.body, body);
+  }
+  await Promise.all(written);
+  await a.end();
+  assertEquals(await b.read(), null);
+  b.close();
+});
+
+Deno.test("a connection goes on byte by byte after it starts to stream", async () => {
+  const [a, b] = connectionPair();
+  const body = new Uint8Array(100_000).fill(7);
+  const writing = (async () => {
+    await a.write({ verb: "PING" });
+    await a.write(PIECE(0), body);
+    await a.write({ verb: "PONG" });
+    await a.end();
+  })();
+  assertEquals((await b.read() as Frame).message, { verb: "PING" });
+  b.startStreaming();
+  b.startStreaming();
+  assertEquals((await b.read() as Frame).body, body);
+  assertEquals((await b.read() as Frame).message, { verb: "PONG" });
+  assertEquals(await b.read(), null);
+  await writing;
+  b.close();
+});
+
+Deno.test("a frame that was handed back is read next", async () => {
+  const [a, b] = connectionPair();
+  await a.write({ verb: "PING", seq: 1 });
+  const frame = await b.read() as Frame;
+  b.unread(frame);
+  assertEquals(await b.read(), frame);
+  a.close();
+  b.close();
+});
+
+Deno.test("the first reason of a close stays, and rejects what was going on", async () => {
+  const [a, b] = connectionPair({ capacity: 100 });
+  const reading = rejectsWith("timeout", () => a.read());
+  const writing = [rejectsWith("timeout", () => a.write(PIECE(0), new Uint8Array(1000)))];
+  writing.push(rejectsWith("timeout", () => a.write({ verb: "PING" })));
+  a.close(new P2PError("timeout", "too late"));
+  a.close(new P2PError("busy", "second"));
+  await Promise.all([reading, ...writing]);
+  await rejectsWith("timeout", () => a.write({ verb: "PING" }));
+  assertEquals(a.closed?.message, "too late");
+  b.close();
+});
+
+Deno.test("a connection that ends inside a frame is lost, not ended", async () => {
+  const [a, b] = socketPair();
+  const connection = new Connection(b);
+  await a.write(new TextEncoder().encode("PIN"));
+  a.close();
+  await rejectsWith("connection-lost", () => connection.read());
+  connection.close();
+});
+
+Deno.test("a side that does not read is cut off at the cap of the queue", async () => {
+  const [a, b] = connectionPair({ capacity: 10 });
+  const body = new Uint8Array(4 * 1024 * 1024);
+  const writes = Array.from({ length: 3 }, (_, i) => a.write(PIECE(i), body));
+  const ends = Promise.allSettled(writes);
+  assertEquals(a.closed, undefined);
+  await rejectsWith("busy", () => a.write(PIECE(3), body));
+  assertEquals(a.closed?.code, "busy");
+  for (const end of await ends) assertEquals(end.status, "rejected");
+  b.close();
+});
+
+Deno.test("a frame over its cap is refused without harm to the connection", async () => {
+  const [a, b] = connectionPair();
+  const message: Message = { verb: "OK", re: 1, name: "x".repeat(70_000) };
+  await rejectsWith("too-long", () => a.write(message));
+  await a.write({ verb: "PING" });
+  assertEquals((await b.read() as Frame).message, { verb: "PING" });
+  a.close();
+  b.close();
+});
+
+Deno.test("a side that takes no byte for 30 s is given up", async () => {
+  const clock = new FakeClock();
+  const [a, b] = connectionPair({ clock, capacity: 10 });
+  const stuck = rejectsWith("timeout", () => a.write(PIECE(0), new Uint8Array(1000)));
+  await clock.timer((ms) => ms === 30_000);
+  clock.advance(29_999);
+  assertEquals(a.closed, undefined);
+  clock.advance(1);
+  await stuck;
+  assertEquals(clock.pending, []);
+  b.close();
+});
+
+Deno.test("any byte that is taken puts the stall off", async () => {
+  const clock = new FakeClock();
+  const [a, b] = socketPair(10);
+  const writer = new Connection(a, { clock });
+  const writing = writer.write(PIECE(0), new Uint8Array(100));
+  for (let read = 0; read < 150;) {
+    await clock.timer((ms) => ms === 30_000);
+    clock.advance(20_000);
+    assertEquals(writer.closed, undefined);
+    read += await b.read(new Uint8Array(10)) ?? 0;
+  }
+  writer.close();
+  await writing.catch(() => {});
+  b.close();
+});
+
+Deno.test("ending waits for a slow reader, but not for ever", async () => {
+  const clock = new FakeClock();
+  const [a, b] = connectionPair({ clock, capacity: 10 });
+  const writing = a.write(PIECE(0), new Uint8Array(1000)).catch((error) => error);
+  const ending = a.end();
+  const patience = await clock.timer((ms) => ms < 30_000);
+  assertEquals(a.closed, undefined);
+  clock.advance(patience);
+  await ending;
+  assert(await writing instanceof P2PError);
+  assertEquals(clock.pending, []);
+  b.close();
+});
+
+for (const [firstByte, what] of [[0x15, "an alert"], [0x16, "a handshake"]] as const) {
+  Deno.test(`${what} of TLS is told from a broken frame`, async () => {
+    const [a, b] = socketPair();
+    const connection = new Connection(b);
+    await a.write(Uint8Array.of(firstByte, 3, 3, 0, 2, 2, 40));
+    const error = await rejectsWith("insecure-mismatch", () => connection.read());
+    assert(error.message.includes("--insecure"));
+    a.close();
+    connection.close();
+  });
+}

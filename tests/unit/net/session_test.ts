@@ -1,0 +1,266 @@
+import { assert, assertEquals } from "@std/assert";
+import { P2PError } from "../../../lib/errors.ts";
+import { Connection } from "../../../lib/net/connection.ts";
+import { Session, type SessionHandler } from "../../../lib/net/session.ts";
+import type { Frame } from "../../../lib/wire/frame.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { sessionPair, socketPair } from "../../helpers/pipes.ts";
+
+const ID = "A".repeat(43);
+const TOKEN = "A".repeat(22);
+const encoder = new TextEncoder();
+
+/** A handler that answers every PEERS request with OK, and notes everything. */
+class Recorder implements SessionHandler {
+  readonly frames: Frame[] = [];
+  readonly closed = Promise.withResolvers<P2PError | null>();
+  answer: (frame: Frame, session: Session) => void | Promise<void> = (frame, session) => {
+    const { message } = frame;
+    if ("seq" in message && message.seq) session.post({ verb: "OK", re: message.seq });
+  };
+
+  onMessage(frame: Frame, session: Session): void | Promise<void> {
+    this.frames.push(frame);
+    return this.answer(frame, session);
+  }
+
+  onClosed(error: P2PError | null): void {
+    this.closed.resolve(error);
+  }
+}
+
+/** Two running sessions; `end` closes both. */
+function running(setting: { clock?: FakeClock; capacity?: number } = {}) {
+  const [a, b] = sessionPair(setting);
+  const [forA, forB] = [new Recorder(), new Recorder()];
+  const ends = [a.run(forA), b.run(forB)];
+  return { a, b, forA, forB, end: () => Promise.all([a.close(), b.close(), ...ends]) };
+}
+
+/** A running session whose other end is bytes. */
+function againstBytes() {
+  const [raw, conn] = socketPair();
+  const session = new Session(new Connection(conn), { id: ID, role: "peer" });
+  const recorder = new Recorder();
+  const ended = session.run(recorder);
+  const send = (text: string) => raw.write(encoder.encode(text));
+  const lines = linesOf(raw);
+  const line = async () => (await lines.next()).value ?? "";
+  return { raw, session, recorder, ended, send, line };
+}
+
+async function* linesOf(conn: Deno.Conn): AsyncGenerator<string> {
+  let text = "";
+  const buffer = new Uint8Array(4096);
+  while (true) {
+    const n = await conn.read(buffer);
+    if (n === null) return;
+    text += new TextDecoder().decode(buffer.subarray(0, n));
+    const parts = text.split("\n");
+    text = parts.pop() ?? "";
+    yield* parts;
+  }
+}
+
+Deno.test("both sides ask at once and get their own answers", async () => {
+  const { a, b, forA, forB, end } = running();
+  forA.answer = ({ message }, session) => {
+    if (message.verb === "PEERS") session.post({ verb: "OK", re: message.seq, name: "from a" });
+  };
+  forB.answer = ({ message }, session) => {
+    if (message.verb === "PEERS") session.post({ verb: "OK", re: message.seq, name: "from b" });
+  };
+  const asked = [a, a, b, b, a].map((side) => side.request({ verb: "PEERS", since: 0 }));
+  const names = (await Promise.all(asked)).map(({ message }) =>
+    message.verb === "OK" ? message.name : message.verb
+  );
+  assertEquals(names, ["from b", "from b", "from a", "from a", "from b"]);
+  await end();
+});
+
+Deno.test("answers may come in another order than the questions", async () => {
+  const { a, forB, end } = running();
+  const waiting: number[] = [];
+  forB.answer = ({ message }, session) => {
+    if (message.verb !== "PEERS") return;
+    waiting.push(message.seq);
+    if (waiting.length < 3) return;
+    for (const re of waiting.reverse()) session.post({ verb: "OK", re, delivered: re });
+  };
+  const answers = await Promise.all([1, 2, 3].map(() => a.request({ verb: "PEERS", since: 0 })));
+  assertEquals(
+    answers.map(({ message }) => message.verb === "OK" ? message.delivered : undefined),
+    [1, 2, 3],
+  );
+  await end();
+});
+
+Deno.test("PING is answered by the session itself", async () => {
+  const { a, forB, end } = running();
+  const { message } = await a.request({ verb: "PING" });
+  assertEquals(message.verb, "PONG");
+  assertEquals(forB.frames, []);
+  await end();
+});
+
+Deno.test("a throw of the handler answers the request, and the session goes on", async () => {
+  const { a, forB, end } = running();
+  forB.answer = () => {
+    throw new P2PError("invalid", "Cannot do that");
+  };
+  const error = await rejectsWith("invalid", () => a.request({ verb: "PEERS", since: 0 }));
+  assertEquals([error.remote, error.message], [true, "Cannot do that"]);
+  assertEquals((await a.request({ verb: "PING" })).message.verb, "PONG");
+  await end();
+});
+
+Deno.test("any error of the handler is one the other side can read", async () => {
+  const { a, forB, end } = running();
+  forB.answer = () => {
+    throw new Error("\ud800" + "x".repeat(100_000));
+  };
+  const error = await rejectsWith("unexpected", () => a.request({ verb: "PEERS", since: 0 }));
+  assert(error.message.length < 2048);
+  assertEquals((await a.request({ verb: "PING" })).message.verb, "PONG");
+  await end();
+});
+
+Deno.test("a throw without a question closes the session and says why", async () => {
+  const { a, forA, forB, end } = running();
+  forB.answer = () => {
+    throw new P2PError("unauthorised", "Cannot take it");
+  };
+  a.post({ verb: "DIAL", peer: ID, host: "x", port: 1, token: TOKEN });
+  const [atA, atB] = await Promise.all([forA.closed.promise, forB.closed.promise]);
+  assertEquals([atA?.code, atA?.remote], ["unauthorised", true]);
+  assertEquals([atB?.code, atB?.remote], ["unauthorised", false]);
+  await end();
+});
+
+Deno.test("an unknown verb is answered, its body dropped, and the session goes on", async () => {
+  const { raw, session, send, line, ended } = againstBytes();
+  await send('FOO {"seq":7,"body":5}\nPING\nBAR\nPING {"seq":3}\n');
+  const error = JSON.parse((await line()).slice("ERROR ".length));
+  assertEquals([error.code, error.re], ["unknown-verb", 7]);
+  const second = JSON.parse((await line()).slice("ERROR ".length));
+  assertEquals([second.code, second.re], ["unknown-verb", undefined]);
+  assertEquals(await line(), 'PONG {"re":3}');
+  await session.close();
+  await ended;
+  raw.close();
+});
+
+Deno.test("a malformed frame is answered with ERROR and closes the session", async () => {
+  for (const bad of ["ping\n", "PING {]\n", "PING []\n", 'GET {"transfer":1}\n', "\n"]) {
+    const { raw, recorder, send, line, ended } = againstBytes();
+    await send(bad);
+    assertEquals(JSON.parse((await line()).slice("ERROR ".length)).code, "malformed", bad);
+    assertEquals(await line(), "");
+    assertEquals((await recorder.closed.promise)?.code, "malformed");
+    await ended;
+    raw.close();
+  }
+});
+
+Deno.test("an oversized body is refused before it comes", async () => {
+  const { raw, recorder, send, line, ended } = againstBytes();
+  await send(`PIECE {"transfer":"${TOKEN}","index":0,"body":4194305}\n`);
+  assertEquals(JSON.parse((await line()).slice("ERROR ".length)).code, "too-long");
+  assertEquals((await recorder.closed.promise)?.code, "too-long");
+  await ended;
+  raw.close();
+});
+
+Deno.test("BYE is a goodbye on both sides, and an end without it is a failure", async () => {
+  const { a, forA, forB, end } = running();
+  await a.close();
+  assertEquals(await forA.closed.promise, null);
+  assertEquals(await forB.closed.promise, null);
+  await end();
+  const { raw, recorder, ended } = againstBytes();
+  raw.close();
+  assertEquals((await recorder.closed.promise)?.code, "connection-lost");
+  await ended;
+});
+
+Deno.test("what is asked when the connection goes is rejected with the reason", async () => {
+  const clock = new FakeClock();
+  const { a, forA, forB, end } = running({ clock });
+  forB.answer = () => {};
+  const asked = rejectsWith("timeout", () => a.request({ verb: "PEERS", since: 0 }));
+  a.abort(new P2PError("timeout", "enough"));
+  await asked;
+  assertEquals((await forA.closed.promise)?.message, "enough");
+  await rejectsWith("timeout", () => a.request({ verb: "PEERS", since: 0 }));
+  await end();
+  assertEquals(clock.pending, []);
+});
+
+Deno.test("a question that cannot be sent leaves nothing behind", async () => {
+  const clock = new FakeClock();
+  const { a, end } = running({ clock });
+  await rejectsWith(
+    "too-long",
+    () => a.request({ verb: "REGISTER", name: "x".repeat(70_000), port: 1 }),
+  );
+  a.post({ verb: "OK", re: 1, name: "x".repeat(70_000) });
+  assertEquals((await a.request({ verb: "PING" })).message.verb, "PONG");
+  await end();
+  assertEquals(clock.pending, []);
+});
+
+Deno.test("a question times out, and its late answer is nobody's", async () => {
+  const clock = new FakeClock();
+  const { a, b, forB, end } = running({ clock });
+  forB.answer = () => {};
+  const asked = rejectsWith("timeout", () => a.request({ verb: "UNREGISTER" }, { timeout: 500 }));
+  await a.request({ verb: "PING" });
+  clock.advance(500);
+  await asked;
+  b.post({ verb: "OK", re: 1 });
+  assertEquals((await b.request({ verb: "PING" })).message.verb, "PONG");
+  await end();
+  assertEquals(clock.pending, []);
+});
+
+Deno.test("any frame counts as a sign of life, also one that is refused", async () => {
+  const clock = new FakeClock();
+  const { a, b, end } = running({ clock });
+  clock.advance(5000);
+  await a.request({ verb: "PING" });
+  assertEquals([a.lastHeard, b.lastHeard], [clock.now(), clock.now()]);
+  await end();
+});
+
+Deno.test("a slow handler slows the sender", async () => {
+  const { a, forB, end } = running({ capacity: 1000 });
+  const gate = Promise.withResolvers<void>();
+  forB.answer = () => gate.promise;
+  const transfer = TOKEN;
+  const body = new Uint8Array(10_000);
+  await a.send({ verb: "HAVE", transfer, pieces: [] });
+  let taken = false;
+  const sending = a.send({ verb: "PIECE", transfer, index: 0 }, body).then(() => taken = true);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert(!taken && forB.frames.length === 1);
+  gate.resolve();
+  await sending;
+  await end();
+});
+
+Deno.test("a side that asks and does not read is closed at the cap", async () => {
+  const [raw, conn] = socketPair();
+  const session = new Session(new Connection(conn), { id: ID, role: "peer" });
+  const recorder = new Recorder();
+  const ended = session.run(recorder);
+  const pings = encoder.encode('PING {"seq":1}\n'.repeat(4096));
+  const flood = (async () => {
+    for (let at = 0;; at %= pings.length) at += await raw.write(pings.subarray(at));
+  })().catch(() => {});
+  const closed = await recorder.closed.promise;
+  assertEquals(closed?.code, "busy");
+  await ended;
+  raw.close();
+  await flood;
+});

@@ -1,0 +1,137 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { certificatePem } from "../../../lib/identity/certificate.ts";
+import { Identity } from "../../../lib/identity/keys.ts";
+import { openSession } from "../../../lib/net/open_session.ts";
+import { dial, formatAddress, isLoopback, listen } from "../../../lib/net/transport.ts";
+import { rejectsWith, throwsWith } from "../../helpers/errors.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { newMembership, startServer } from "../../helpers/server.ts";
+
+const identity = Identity.generate();
+const timeout = 60_000;
+const HERE = { host: "127.0.0.1", port: 0 };
+
+function portOf(listener: Deno.Listener): number {
+  return (listener.addr as Deno.NetAddr).port;
+}
+
+function tlsOf(subject: Identity) {
+  return {
+    cert: certificatePem({ subjectKey: subject.publicKey, issuer: subject }),
+    key: subject.pkcs8Pem(),
+  };
+}
+
+Deno.test("addresses are written with brackets where they need them", () => {
+  assertEquals(formatAddress({ host: "10.0.0.1", port: 5000 }), "10.0.0.1:5000");
+  assertEquals(formatAddress({ host: "fe80::1", port: 5000 }), "[fe80::1]:5000");
+});
+
+Deno.test("loopback is recognised in every notation", () => {
+  for (const host of ["localhost", "127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"]) {
+    assert(isLoopback(host), host);
+  }
+  for (const host of ["0.0.0.0", "10.0.0.1", "::", "128.0.0.1", "example.org"]) {
+    assert(!isLoopback(host), host);
+  }
+});
+
+permitted("a port in use and a foreign address are told apart", ["net"], () => {
+  using taken = listen(HERE, null);
+  throwsWith("address-in-use", () => listen({ ...HERE, port: portOf(taken) }, null));
+  throwsWith("address-in-use", () => listen({ ...HERE, port: portOf(taken) }, tlsOf(identity)));
+  throwsWith("usage", () => listen({ host: "192.0.2.1", port: 0 }, null));
+});
+
+permitted("a closed port is refused", ["net"], async () => {
+  const listener = listen(HERE, null);
+  const port = portOf(listener);
+  listener.close();
+  for (const pin of [null, identity.publicKey]) {
+    const error = await rejectsWith(
+      "peer-unreachable",
+      () => dial({ host: "127.0.0.1", port, pin, timeout }),
+    );
+    assertStringIncludes(error.message, "refused");
+  }
+});
+
+permitted("a listener with another key is not trusted", ["net"], async () => {
+  using listener = listen(HERE, tlsOf(Identity.generate()));
+  const accepting = listener.accept();
+  const error = await rejectsWith(
+    "wrong-key",
+    () => dial({ host: "127.0.0.1", port: portOf(listener), pin: identity.publicKey, timeout }),
+  );
+  assertStringIncludes(error.message, `127.0.0.1:${portOf(listener)}`);
+  (await accepting).close();
+});
+
+permitted("the pinned key connects", ["net"], async () => {
+  using listener = listen(HERE, tlsOf(identity));
+  const accepting = listener.accept().then(async (conn) => {
+    await (conn as Deno.TlsConn).handshake();
+    return conn;
+  });
+  using _dialled = await dial({
+    host: "127.0.0.1",
+    port: portOf(listener),
+    pin: identity.publicKey,
+    timeout,
+  });
+  (await accepting).close();
+});
+
+permitted("a TLS dialler recognises a listener without TLS", ["net"], async () => {
+  await using plain = startServer(null);
+  const error = await rejectsWith(
+    "insecure-mismatch",
+    () => dial({ ...plain.address, pin: identity.publicKey, timeout }),
+  );
+  assertStringIncludes(error.message, "--insecure");
+  const refused = await plain.refused.until(({ code }) => code === "insecure-mismatch");
+  assertStringIncludes(refused.message, "--insecure");
+});
+
+permitted("a dialler without TLS recognises a listener with it", ["net"], async () => {
+  await using secure = startServer(newMembership());
+  const credentials = { identity, role: "peer", membership: null } as const;
+  const error = await rejectsWith(
+    "insecure-mismatch",
+    () => openSession({ address: secure.address, credentials, id: secure.identity.id }),
+  );
+  assertStringIncludes(error.message, "--insecure");
+  await secure.refused.until(({ code }) => code === "insecure-mismatch");
+});
+
+permitted("a listener that never answers the TLS handshake times out", ["net"], async () => {
+  const clock = new FakeClock();
+  using listener = listen(HERE, null);
+  const accepting = listener.accept();
+  const dialling = rejectsWith("timeout", () =>
+    dial({
+      host: "127.0.0.1",
+      port: portOf(listener),
+      pin: identity.publicKey,
+      timeout: 10_000,
+      clock,
+    }));
+  using _silent = await accepting;
+  await clock.timer((ms) => ms === 10_000);
+  clock.advance(10_000);
+  await dialling;
+  assertEquals(clock.pending, []);
+});
+
+permitted("dialling can be taken back", ["net"], async () => {
+  using listener = listen(HERE, null);
+  const accepting = listener.accept();
+  const stop = new AbortController();
+  const where = { host: "127.0.0.1", port: portOf(listener) };
+  const dialling = dial({ ...where, pin: identity.publicKey, timeout, signal: stop.signal });
+  const rejected = dialling.then(() => "connected", (error) => error.message);
+  using _silent = await accepting;
+  stop.abort(new Error("changed my mind"));
+  assertStringIncludes(await rejected, "changed my mind");
+});

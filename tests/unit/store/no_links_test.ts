@@ -1,0 +1,64 @@
+/** File systems without hard links, which are not to be had everywhere: `Deno.link` itself is replaced. */
+
+import { assertEquals } from "@std/assert";
+import { Inbox } from "../../../lib/store/inbox.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { tempDir } from "../../helpers/temp_dir.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
+const ID = "A".repeat(43);
+
+/** Puts something else in the place of a function of Deno until it is disposed of. */
+function replaced<K extends "link" | "rename">(name: K, by: typeof Deno[K]): Disposable {
+  const original = Deno[name];
+  Deno[name] = by;
+  return { [Symbol.dispose]: () => void (Deno[name] = original) };
+}
+
+function withoutLinks(code: string): Disposable {
+  return replaced("link", () => {
+    const error = code === "EPERM" ? new Deno.errors.PermissionDenied("no") : new Error("no");
+    return Promise.reject(Object.assign(error, { code }));
+  });
+}
+
+async function publish(inbox: Inbox, name: string, seed: number): Promise<string> {
+  const partial = await inbox.begin(10, 16 * 1024);
+  await partial.write(0, bytesOf(10, seed));
+  return (await partial.publish(name)).name;
+}
+
+for (const code of ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]) {
+  permitted(`without hard links (${code}) nothing is overwritten either`, NEEDS, async () => {
+    await using dir = await tempDir();
+    using inbox = await Inbox.open(dir.at("inbox"), ID);
+    using _ = withoutLinks(code);
+    const seeds = [1, 2, 3, 4, 5, 6, 7, 8];
+    const names = await Promise.all(seeds.map((seed) => publish(inbox, "a.txt", seed)));
+    assertEquals(new Set(names).size, seeds.length);
+    for (const [i, name] of names.entries()) {
+      assertEquals(await Deno.readFile(dir.at("inbox", name)), bytesOf(10, i + 1));
+    }
+  });
+}
+
+permitted("a reserved name that cannot be filled is given back", NEEDS, async () => {
+  await using dir = await tempDir();
+  using inbox = await Inbox.open(dir.at("inbox"), ID);
+  using _ = withoutLinks("EPERM");
+  {
+    using _ = replaced("rename", () => Promise.reject(new Error("Input/output error")));
+    await rejectsWith("disk", () => publish(inbox, "a.txt", 1));
+  }
+  assertEquals(await publish(inbox, "a.txt", 2), "a.txt");
+});
+
+permitted("any other failure to link is one", NEEDS, async () => {
+  await using dir = await tempDir();
+  using inbox = await Inbox.open(dir.at("inbox"), ID);
+  using _ = withoutLinks("EIO");
+  await rejectsWith("disk", () => publish(inbox, "a.txt", 1));
+  assertEquals([...Deno.readDirSync(dir.at("inbox"))].map(({ name }) => name), [".partial"]);
+});
