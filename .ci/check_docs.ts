@@ -33,6 +33,8 @@ function isNoise(diagnostic: string): boolean {
   if (diagnostic.startsWith("error[private-type-ref]")) return /\btypeof\b/.test(line);
   if (!diagnostic.startsWith("error[missing-jsdoc]")) return false;
   const isMember = /^\s/.test(line);
+  // An override is what the class above it says.
+  if (/^\s+override\b/.test(line)) return true;
   const isFieldOrConstructor = !/\w\s*[(<]/.test(line.split(/[:=]/)[0] ?? "") ||
     /^\s*constructor\(/.test(line);
   return isMember && isFieldOrConstructor;

@@ -11,10 +11,12 @@ export class SinkBarTerminal implements BarTerminal {
     this.#sink = sink;
   }
 
+  /** Bars are drawn on terminals only. */
   isTTY(): boolean {
     return true;
   }
 
+  /** Columns. */
   getWidth(): number {
     return this.#sink.columns;
   }
@@ -25,6 +27,7 @@ export class SinkBarTerminal implements BarTerminal {
   /** Lines are cut to the width instead, for the same reason. */
   lineWrapping(_enabled: boolean): void {}
 
+  /** Back to the first row of the bars. */
   cursorRelativeReset(): void {
     this.#sink.write(this.#down > 0 ? `\x1b[${this.#down}A\r` : "\r");
     this.#down = 0;
@@ -35,23 +38,28 @@ export class SinkBarTerminal implements BarTerminal {
     this.#sink.write("\r");
   }
 
+  /** Empties the row. */
   clearLine(): void {
     this.#sink.write("\x1b[2K");
   }
 
+  /** Empties the rest of the row. */
   clearRight(): void {
     this.#sink.write("\x1b[K");
   }
 
+  /** Empties everything below. */
   clearBottom(): void {
     this.#sink.write("\x1b[J");
   }
 
+  /** Ends the row. */
   newline(): void {
     this.#sink.write("\n");
     this.#down++;
   }
 
+  /** Writes within the row. */
   write(text: string): void {
     this.#sink.write(text);
   }

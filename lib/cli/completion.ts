@@ -3,7 +3,9 @@ import { MENU_WORDS, quoteWord } from "./menu_line.ts";
 
 /** Where the words to complete with come from. */
 export interface CompletionSources {
+  /** Names of the files in the data folder. */
   dataFiles(): Promise<string[]>;
+  /** Names of the other peers. */
   peerNames(): string[];
 }
 

@@ -23,13 +23,17 @@ export const MENU_PROMPT = "Enter command (ping, broadcast <message>, sendfile <
 export interface MenuActions {
   /** `target` is a peer or `host:port`. */
   ping(target: string): Promise<void>;
+  /** Sends a message to everybody. */
   broadcast(text: string): Promise<void>;
   /** `recipients` is empty when none was named: ask ({@linkcode Menu.ask}) or refuse. */
   sendFile(name: string, recipients: string[]): Promise<void>;
+  /** Shows who is there. */
   peers(): Promise<void>;
+  /** Shows what was sent and received. */
   history(): Promise<void>;
   /** Names of the files in `data/`. */
   dataFiles(): Promise<string[]>;
+  /** Names of the other peers, for completion. */
   peerNames(): string[];
 }
 

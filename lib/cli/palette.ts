@@ -3,10 +3,15 @@ import type { Sink } from "./sink.ts";
 
 /** How text is set off. */
 export interface Palette {
+  /** What matters in a line. */
   bold(text: string): string;
+  /** What may be passed over. */
   dim(text: string): string;
+  /** It worked. */
   good(text: string): string;
+  /** It failed. */
   bad(text: string): string;
+  /** It needs attention. */
   warn(text: string): string;
 }
 

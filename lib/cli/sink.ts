@@ -24,7 +24,9 @@ export interface SinkOptions {
 
 /** What a sink needs of `Deno.stdout`. */
 export interface SyncWriter {
+  /** Writes some of `data` and returns how many bytes. */
   writeSync(data: Uint8Array): number;
+  /** Whether it is a terminal. */
   isTerminal(): boolean;
 }
 

@@ -11,6 +11,7 @@ export interface TerminalPromptOptions {
   /** The terminal. */
   sink: Sink;
   prompt: string;
+  /** What Tab offers for the line typed so far. */
   complete(line: string): Promise<Completion>;
 }
 

@@ -22,10 +22,12 @@ export class TerminalStream extends Writable {
     }
   }
 
+  /** Width, which readline wraps by. */
   get columns(): number {
     return this.#sink.columns;
   }
 
+  /** Height. */
   get rows(): number {
     return this.#sink.rows ?? 24;
   }

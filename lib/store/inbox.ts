@@ -82,7 +82,7 @@ export class Inbox implements Disposable {
   }
 }
 
-/** Makes a folder of mode 0700, or accepts one that is there and is no link. */
+/** Makes a folder of mode 0700, or makes one that is there and is no link private; it has to be ours. */
 async function makePrivateFolder(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { mode: 0o700 });
@@ -92,6 +92,7 @@ async function makePrivateFolder(path: string): Promise<void> {
     if (!isDirectory) {
       throw new P2PError("disk", `Cannot use ${path}: it is not a folder; move it away`);
     }
+    if (Deno.build.os !== "windows") await Deno.chmod(path, 0o700);
   }
 }
 

@@ -90,8 +90,14 @@ export class PartialFile {
       await this.#file.sync();
       this.#close();
       const published = await this.#link(safeName(untrustedName));
-      await syncFolder(this.#options.inbox);
-      await Deno.remove(this.#path).catch(ignoreMissing);
+      try {
+        await syncFolder(this.#options.inbox);
+      } catch (error) {
+        await Deno.remove(published.path).catch(ignoreMissing);
+        throw error;
+      }
+      // The next sweep takes a second name that cannot be removed now.
+      await Deno.remove(this.#path).catch(() => {});
       return published;
     } catch (error) {
       throw diskError("save to", this.#options.inbox, error);

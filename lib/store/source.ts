@@ -128,7 +128,8 @@ export class FileSource implements AsyncDisposable {
   /**
    * Lends a piece whose hash is known.
    *
-   * @throws {P2PError} `source-changed` when it had to be read again and differs.
+   * @throws {P2PError} `source-changed`, `file-not-found` or `disk` when it had to be read again and
+   * cannot, or is not what it was.
    */
   async lend(index: number): Promise<LentPiece> {
     this.#want(index + 1);
@@ -221,13 +222,18 @@ export class FileSource implements AsyncDisposable {
 
   /** Reads a piece that has left the cache, through a handle of its own, one at a time. */
   #readAgain(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const turn = this.#againTurn.catch(() => {}).then(async () => {
+    const turn = this.#againTurn.catch(() => {}).then(() => this.#readAgainNow(index));
+    this.#againTurn = turn;
+    return turn;
+  }
+
+  async #readAgainNow(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const start = index * this.pieceSize;
+    const piece = this.#buffers.take(Math.min(this.pieceSize, this.size - start));
+    try {
       const file = await (this.#again ??= Deno.open(this.path, { read: true }));
-      const start = index * this.pieceSize;
-      const piece = this.#buffers.take(Math.min(this.pieceSize, this.size - start));
       await file.seek(start, Deno.SeekMode.Start);
-      let filled = 0;
-      while (filled < piece.length) {
+      for (let filled = 0; filled < piece.length;) {
         const n = await file.read(piece.subarray(filled));
         if (n === null) throw this.#changed("it became shorter");
         filled += n;
@@ -237,9 +243,10 @@ export class FileSource implements AsyncDisposable {
         throw this.#changed("its content differs");
       }
       return piece;
-    });
-    this.#againTurn = turn;
-    return turn;
+    } catch (error) {
+      this.#buffers.give(piece);
+      throw diskError("read", this.path, error);
+    }
   }
 
   #changed(how: string): P2PError {

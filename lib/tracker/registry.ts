@@ -53,6 +53,8 @@ interface Slot {
 
 /** Names and departures that are remembered beyond the peers that are there. */
 const MAX_REMEMBERED = 10_000;
+/** Names that one key keeps; the one that it has not asked for for longest is free again. */
+const MAX_NAMES = 8;
 
 /**
  * A registry in memory. Invariants: each id has one slot; slots stand in the order of their revisions,
@@ -65,6 +67,8 @@ export class MemoryRegistry implements Registry {
   readonly #slots = new Map<string, Slot>();
   /** Name to the id that first asked for it. */
   readonly #owners = new Map<string, string>();
+  /** Id to the names that it owns, the last one it got at the end. */
+  readonly #names = new Map<string, Set<string>>();
   #revision = 0;
   /** Slots with an entry. */
   #present = 0;
@@ -142,8 +146,21 @@ export class MemoryRegistry implements Registry {
       const candidate = numberedPeerName(name, n);
       const owner = this.#owners.get(candidate);
       if (owner !== undefined && owner !== id) continue;
-      this.#owners.set(candidate, id);
+      this.#own(candidate, id);
       return candidate;
+    }
+  }
+
+  #own(name: string, id: string): void {
+    const names = this.#names.get(id) ?? new Set();
+    names.delete(name);
+    names.add(name);
+    this.#names.set(id, names);
+    this.#owners.set(name, id);
+    for (const oldest of names) {
+      if (names.size <= MAX_NAMES) break;
+      names.delete(oldest);
+      this.#owners.delete(oldest);
     }
   }
 
@@ -153,6 +170,7 @@ export class MemoryRegistry implements Registry {
     for (const [name, owner] of this.#owners) {
       if (!this.#slots.has(owner)) this.#owners.delete(name);
     }
+    for (const id of this.#names.keys()) if (!this.#slots.has(id)) this.#names.delete(id);
     this.#epoch = this.#newEpoch();
   }
 }

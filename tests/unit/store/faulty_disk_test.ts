@@ -1,4 +1,4 @@
-/** File systems without hard links, which are not to be had everywhere: `Deno.link` itself is replaced. */
+/** Disks that fail or lack hard links, which are not to be had everywhere: Deno's functions are replaced. */
 
 import { assertEquals } from "@std/assert";
 import { Inbox } from "../../../lib/store/inbox.ts";
@@ -11,7 +11,7 @@ const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
 
 /** Puts something else in the place of a function of Deno until it is disposed of. */
-function replaced<K extends "link" | "rename">(name: K, by: typeof Deno[K]): Disposable {
+function replaced<K extends "link" | "rename" | "open">(name: K, by: typeof Deno[K]): Disposable {
   const original = Deno[name];
   Deno[name] = by;
   return { [Symbol.dispose]: () => void (Deno[name] = original) };
@@ -61,4 +61,17 @@ permitted("any other failure to link is one", NEEDS, async () => {
   using _ = withoutLinks("EIO");
   await rejectsWith("disk", () => publish(inbox, "a.txt", 1));
   assertEquals([...Deno.readDirSync(dir.at("inbox"))].map(({ name }) => name), [".partial"]);
+});
+
+permitted("a name that cannot be made durable is taken back", NEEDS, async () => {
+  await using dir = await tempDir();
+  using inbox = await Inbox.open(dir.at("inbox"), ID);
+  const { open } = Deno;
+  const failing: typeof Deno.open = (path, options) =>
+    path === inbox.path ? Promise.reject(new Error("Input/output error")) : open(path, options);
+  {
+    using _ = replaced("open", failing);
+    await rejectsWith("disk", () => publish(inbox, "a.txt", 1));
+  }
+  assertEquals([...Deno.readDirSync(inbox.path)].map(({ name }) => name), [".partial"]);
 });

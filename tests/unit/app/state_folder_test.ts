@@ -1,0 +1,89 @@
+import { assertEquals } from "@std/assert";
+import { isWildcard, machineAddresses } from "../../../lib/app/addresses.ts";
+import { announceTracker, findTracker } from "../../../lib/app/local_tracker.ts";
+import { stateFolders } from "../../../lib/app/state_folder.ts";
+import { Identity } from "../../../lib/identity/keys.ts";
+import { throwsWith } from "../../helpers/errors.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { tempDir } from "../../helpers/temp_dir.ts";
+
+const unix = Deno.build.os !== "windows";
+
+function root(os: typeof Deno.build.os, variables: Record<string, string>): string {
+  const { tracker, peers } = stateFolders(undefined, (name) => variables[name], os);
+  assertEquals(peers.replace(/peers$/, "tracker"), tracker);
+  return tracker.replace(/[/\\]tracker$/, "").replaceAll("\\", "/");
+}
+
+Deno.test("state is kept where each system keeps it", () => {
+  assertEquals(root("linux", { HOME: "/home/a" }), "/home/a/.local/state/p2p");
+  assertEquals(root("linux", { HOME: "/home/a", XDG_STATE_HOME: "/s" }), "/s/p2p");
+  assertEquals(
+    root("darwin", { HOME: "/U/a", XDG_STATE_HOME: "/s" }),
+    "/U/a/Library/Application Support/p2p",
+  );
+  assertEquals(root("windows", { LOCALAPPDATA: "C:/L", HOME: "/x" }), "C:/L/p2p");
+  assertEquals(root("windows", { USERPROFILE: "C:/U" }), "C:/U/.local/state/p2p");
+});
+
+Deno.test("an empty variable is none, and without any the flag is asked for", () => {
+  assertEquals(root("linux", { HOME: "/home/a", XDG_STATE_HOME: "" }), "/home/a/.local/state/p2p");
+  const { message } = throwsWith("usage", () => stateFolders(undefined, () => undefined, "linux"));
+  assertEquals(message.includes("--state"), true);
+});
+
+permitted("--state wins", ["read"], () => {
+  if (!unix) return;
+  const env = () => "/other";
+  assertEquals(stateFolders("/x", env, "linux"), { tracker: "/x/tracker", peers: "/x/peers" });
+});
+
+permitted(
+  "the tracker of this user is found where it announced itself",
+  ["read", "write"],
+  async () => {
+    await using dir = await tempDir();
+    assertEquals(await findTracker(dir.path), null);
+    const invite = {
+      host: "::1",
+      port: 5000,
+      network: Identity.generate().id,
+      secret: new Uint8Array(16),
+    };
+    await announceTracker(dir.path, { host: "::1", port: 5000, invite });
+    assertEquals(await findTracker(dir.path), { host: "::1", port: 5000, invite });
+    await announceTracker(dir.path, { host: "h", port: 1, invite: null });
+    assertEquals(await findTracker(dir.path), { host: "h", port: 1, invite: null });
+    if (unix) assertEquals(((await Deno.stat(dir.at("address.json"))).mode ?? 0) & 0o777, 0o600);
+    for (
+      const broken of ["{", "null", '{"host":1,"port":2}', '{"host":"h","port":1,"invite":"x"}']
+    ) {
+      await Deno.writeTextFile(dir.at("address.json"), broken);
+      assertEquals(await findTracker(dir.path), null);
+    }
+  },
+);
+
+Deno.test("a machine's likeliest address comes first", () => {
+  const net = (name: string, address: string, family: "IPv4" | "IPv6" = "IPv4") => ({
+    name,
+    address,
+    family,
+  });
+  const addresses = machineAddresses([
+    net("lo", "127.0.0.1"),
+    net("docker0", "172.17.0.1"),
+    net("eth0", "2001:db8::1", "IPv6"),
+    net("eth0", "fe80::1", "IPv6"),
+    net("eth1", "169.254.1.1"),
+    net("eth0", "192.168.1.5"),
+    net("lo", "::1", "IPv6"),
+  ]);
+  assertEquals(addresses, ["192.168.1.5", "2001:db8::1", "172.17.0.1"]);
+  assertEquals(["0.0.0.0", "::", "127.0.0.1", "localhost"].map(isWildcard), [
+    true,
+    true,
+    false,
+    false,
+  ]);
+});

@@ -1,0 +1,187 @@
+import { assertEquals } from "@std/assert";
+import { ASKING_ONLY } from "../../../lib/net/open_session.ts";
+import { Liveness } from "../../../lib/tracker/liveness.ts";
+import type { Member } from "../../../lib/tracker/members.ts";
+import { entryOf } from "../../helpers/entries.ts";
+import { EventLog } from "../../helpers/event_log.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { sessionPair } from "../../helpers/pipes.ts";
+
+/** A tracker's view of some peers, whose life is in the hands of the test. */
+class Scene implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly members = new Set<Member>();
+  readonly dialled = new EventLog<string>();
+  readonly dropped = new EventLog<string>();
+  /** Whether the listeners answer a dial-back. */
+  reachable = false;
+  readonly liveness: Liveness;
+  readonly #ends: (() => Promise<unknown>)[] = [];
+
+  constructor() {
+    this.liveness = new Liveness({
+      clock: this.clock,
+      pingAfter: 20_000,
+      pongTimeout: 5_000,
+      members: () => this.members,
+      dialBack: ({ entry }) => {
+        this.dialled.add(entry.name);
+        return this.reachable ? Promise.resolve() : Promise.reject(new Error("refused"));
+      },
+      drop: (member, reason) => {
+        this.members.delete(member);
+        this.dropped.add(`${member.entry.name}: ${reason}`);
+        return Promise.resolve();
+      },
+    });
+  }
+
+  /** A member whose peer answers PINGs, or never reads. */
+  join(name: string, { answers = true } = {}): Member & { leave: () => Promise<void> } {
+    const [near, far] = sessionPair({ clock: this.clock });
+    const ends = [near.run(ASKING_ONLY)];
+    if (answers) ends.push(far.run(ASKING_ONLY));
+    const member = {
+      entry: entryOf(1, { name }),
+      session: near,
+      checkedAt: this.clock.now(),
+      checking: false,
+      told: { epoch: "", revision: 0 },
+      leave: async () => {
+        far.connection.close();
+        await near.ended;
+      },
+    };
+    this.members.add(member);
+    this.#ends.push(async () => {
+      near.connection.close();
+      far.connection.close();
+      await Promise.all(ends);
+    });
+    return member;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.liveness.stop();
+    for (const end of this.#ends) await end();
+    assertEquals(this.clock.pending, []);
+  }
+}
+
+const PONG = (ms: number) => ms === 5_000;
+
+Deno.test("a peer that says nothing for 20 s is asked, and stays when it answers", async () => {
+  await using scene = new Scene();
+  const { clock } = scene;
+  const { session } = scene.join("a");
+  clock.advance(19_999);
+  assertEquals(clock.pending.filter(PONG), []);
+  const heard = session?.lastHeard;
+  clock.advance(1);
+  await scene.liveness.cleanupPeers();
+  while (session?.lastHeard === heard) await Promise.resolve();
+  clock.advance(19_999);
+  assertEquals([scene.dialled.all, scene.dropped.all], [[], []]);
+  assertEquals(clock.pending.filter(PONG), []);
+});
+
+Deno.test("any frame puts the question off", async () => {
+  await using scene = new Scene();
+  const { clock } = scene;
+  const { session } = scene.join("a");
+  clock.advance(15_000);
+  await session?.request({ verb: "PING" });
+  clock.advance(19_000);
+  assertEquals(clock.pending.filter(PONG), []);
+  clock.advance(1_000);
+  await clock.timer(PONG);
+});
+
+Deno.test("no PONG within 5 s and a listener that is silent: dropped", async () => {
+  await using scene = new Scene();
+  scene.join("a", { answers: false });
+  scene.clock.advance(20_000);
+  await scene.clock.timer(PONG);
+  scene.clock.advance(4_999);
+  assertEquals(scene.dialled.all, []);
+  scene.clock.advance(1);
+  await scene.dropped.until((text) => text === "a: refused");
+  assertEquals(scene.dialled.all, ["a"]);
+});
+
+Deno.test("no PONG but a listener that answers: stays, and is asked again in 20 s", async () => {
+  await using scene = new Scene();
+  scene.reachable = true;
+  const member = scene.join("a", { answers: false });
+  for (let round = 1; round <= 2; round++) {
+    scene.clock.advance(20_000);
+    await scene.clock.timer(PONG);
+    scene.clock.advance(5_000);
+    await scene.dialled.until(() => scene.dialled.length === round);
+    while (member.checking) await Promise.resolve();
+  }
+  assertEquals(scene.dropped.all, []);
+});
+
+Deno.test("a lost session is followed by one dial-back", async () => {
+  await using scene = new Scene();
+  scene.reachable = true;
+  const member = scene.join("a");
+  await member.leave();
+  member.session = null as unknown as typeof member.session;
+  await scene.liveness.sessionLost(member);
+  assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
+  scene.reachable = false;
+  await scene.liveness.sessionLost(member);
+  assertEquals([scene.dialled.all, scene.dropped.all], [["a", "a"], ["a: refused"]]);
+});
+
+Deno.test("a peer that comes back during its dial-back is not dropped", async () => {
+  await using scene = new Scene();
+  const member = scene.join("a");
+  const [fresh, other] = sessionPair({ clock: scene.clock });
+  await member.leave();
+  const losing = scene.liveness.sessionLost(member);
+  member.session = fresh;
+  await losing;
+  assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
+  fresh.connection.close();
+  other.connection.close();
+});
+
+Deno.test("one check of a member at a time, and none after the end", async () => {
+  await using scene = new Scene();
+  const member = scene.join("a", { answers: false });
+  scene.clock.advance(20_000);
+  await scene.clock.timer(PONG);
+  await scene.liveness.cleanupPeers();
+  await scene.liveness.sessionLost(member);
+  assertEquals(scene.clock.pending.filter(PONG).length, 1);
+  scene.liveness.stop();
+  scene.clock.advance(5_000);
+  while (member.checking) await Promise.resolve();
+  assertEquals(scene.dropped.all, []);
+  await scene.liveness.sessionLost(member);
+  assertEquals(scene.dialled.all, ["a"]);
+});
+
+Deno.test("a peer that joins late is asked 20 s after it joined", async () => {
+  await using scene = new Scene();
+  scene.clock.advance(19_000);
+  scene.join("late", { answers: false });
+  scene.clock.advance(19_900);
+  assertEquals(scene.clock.pending.filter(PONG), []);
+  scene.clock.advance(150);
+  await scene.clock.timer(PONG);
+});
+
+Deno.test("many members are checked side by side", async () => {
+  await using scene = new Scene();
+  for (let i = 0; i < 200; i++) scene.join(`p${i}`, { answers: i % 2 === 0 });
+  scene.clock.advance(20_000);
+  await scene.clock.timer(PONG);
+  while (scene.clock.pending.filter(PONG).length > 100) await Promise.resolve();
+  scene.clock.advance(5_000);
+  await scene.dropped.until(() => scene.dropped.length === 100);
+  assertEquals(scene.members.size, 100);
+});
