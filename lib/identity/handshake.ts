@@ -14,6 +14,7 @@ import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
+import type { Role } from "../wire/message.ts";
 import { HASH_BYTES, PROTOCOL_VERSION } from "../wire/limits.ts";
 import { concat, decodeExactly, uint16 } from "./bytes.ts";
 import { type Identity, KEY_BYTES, SIGNATURE_BYTES, verifySignature } from "./keys.ts";
@@ -26,7 +27,8 @@ export const MESSAGE_ID_BYTES = 16;
 const encoder = new TextEncoder();
 const DOMAIN = encoder.encode("p2p-handshake");
 const MESSAGE_DOMAIN = encoder.encode("p2p-message");
-const ROLE_BYTE: Record<Prover, number> = { dialler: 0x44, listener: 0x4c };
+const PROVER_BYTE: Record<Prover, number> = { dialler: 0x44, listener: 0x4c };
+const ROLE_BYTE: Record<Role, number> = { peer: 0x50, tracker: 0x54, client: 0x43, operator: 0x4f };
 const MAX_UINT16 = 0xffff;
 const NO_NETWORK = new Uint8Array(KEY_BYTES);
 
@@ -38,7 +40,11 @@ export interface TranscriptFields {
   /** The protocol version in HELLO. */
   version: number;
   /** Whose proof it is. */
-  role: Prover;
+  prover: Prover;
+  /** The role in the dialler's HELLO. */
+  diallerRole: Role;
+  /** The role in the listener's HELLO. */
+  listenerRole: Role;
   /** The network's public key. */
   network: string;
   /** The nonce in the dialler's HELLO. */
@@ -60,19 +66,21 @@ export interface Proof {
 }
 
 /**
- * The bytes that both proofs of one side are over: 176, each part of a fixed length.
+ * The bytes that both proofs of one side are over: 178, each part of a fixed length. The prover stops
+ * reflection; ids and roles stop a member from passing the proofs of two others on as its own, or those of
+ * a peer as a tracker's.
  *
  * @throws {P2PError} `malformed` when a part has another length.
  */
 export function transcript(fields: TranscriptFields): Uint8Array<ArrayBuffer> {
-  const { version, role } = fields;
+  const { version, prover, diallerRole, listenerRole } = fields;
   if (!Number.isInteger(version) || version < 0 || version > MAX_UINT16) {
     throw new P2PError("malformed", `Cannot make a transcript: version is not 0 to ${MAX_UINT16}`);
   }
   return concat(
     DOMAIN,
     uint16(version),
-    Uint8Array.of(ROLE_BYTE[role]),
+    Uint8Array.of(PROVER_BYTE[prover], ROLE_BYTE[diallerRole], ROLE_BYTE[listenerRole]),
     decodeExactly("the network id", fields.network, KEY_BYTES),
     decodeExactly("the dialler's nonce", fields.diallerNonce, NONCE_BYTES),
     decodeExactly("the listener's nonce", fields.listenerNonce, NONCE_BYTES),

@@ -86,7 +86,8 @@ export async function greetAsListener(
   admit: (remote: Remote) => void,
 ): Promise<Remote> {
   try {
-    const first = await connection.read();
+    const { membership } = credentials;
+    const first = await connection.read(membership ? refuseBody : undefined);
     if (first === null) throw new P2PError("connection-lost", "Connection ended before HELLO");
     if ("unknown" in first || first.message.verb !== "HELLO") {
       if (credentials.membership) throw unexpected("HELLO", first);
@@ -108,9 +109,7 @@ export async function greetAsListener(
       const { secret } = shared.membership;
       const own = prove(transcriptFor("listener", shared), secret, credentials.identity);
       // Queued together, so that both leave in one write.
-      const hello = connection.write(mine);
-      await connection.write({ verb: "AUTH", ...own });
-      await hello;
+      await Promise.all([connection.write(mine), connection.write({ verb: "AUTH", ...own })]);
       const proof = await expect(connection, "AUTH");
       checkProof(transcriptFor("dialler", shared), secret, theirs.id, proof);
       admit(remote);
@@ -129,12 +128,14 @@ export async function greetAsListener(
 }
 
 function transcriptFor(
-  role: "dialler" | "listener",
+  prover: "dialler" | "listener",
   { membership, dialler, listener }: { membership: Membership; dialler: Hello; listener: Hello },
 ): Uint8Array {
   return transcript({
     version: PROTOCOL_VERSION,
-    role,
+    prover,
+    diallerRole: dialler.role,
+    listenerRole: listener.role,
     network: membership.id,
     diallerNonce: dialler.nonce,
     listenerNonce: listener.nonce,
@@ -157,12 +158,17 @@ async function expect<V extends "HELLO" | "AUTH">(
   connection: Connection,
   verb: V,
 ): Promise<MessageOf<V>> {
-  const frame = await connection.read();
+  const frame = await connection.read(refuseBody);
   if (frame === null) {
     throw new P2PError("connection-lost", `Connection ended before ${verb}`);
   }
   if ("unknown" in frame || frame.message.verb !== verb) throw unexpected(verb, frame);
   return frame.message as MessageOf<V>;
+}
+
+/** Nothing that comes before the proofs has a body, and nobody has memory to spend on one yet. */
+function refuseBody(verb: string): never {
+  throw new P2PError("unexpected-verb", `Cannot greet: ${verb} came with a body`);
 }
 
 function unexpected(
