@@ -127,6 +127,25 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** What another machine is told in place of a text that may name files of this one. */
+const TOLD: { [code in ErrorCode]?: string } = {
+  "unexpected": "Something unexpected happened on the other side; its own messages say what",
+  "disk": "The other side cannot use its disk; its own messages say why",
+  "file-not-found": "The other side cannot find the file",
+  "source-changed": "The file changed while it was read; send it again",
+};
+
+/** Longest text of an error that travels, in UTF-16 units: fits the wire's cap in any script. */
+const MAX_TOLD = 500;
+
+/** The code and text of a failure as another machine may hear them: no paths, and not too long. */
+export function tellable(thrown: unknown): { code: ErrorCode; message: string } {
+  const { code, message } = asP2PError(thrown);
+  const text = TOLD[code] ?? message;
+  const cut = text.length > MAX_TOLD ? `${text.slice(0, MAX_TOLD).toWellFormed()}...` : text;
+  return { code, message: cut || code };
+}
+
 /** The exit code for any thrown value. */
 export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof P2PError ? error.exitCode : ExitCode.unexpected;

@@ -1,5 +1,6 @@
 import { basename, join } from "@std/path";
 import { addressOf, isOn, numberOf, textOf } from "../cli/arguments.ts";
+import { escapeText } from "../cli/escape.ts";
 import type { Menu, MenuActions } from "../cli/menu.ts";
 import { PEER_PROGRAM } from "../cli/programs.ts";
 import { ExitCode, P2PError } from "../errors.ts";
@@ -45,7 +46,7 @@ function listed(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>
     using slot = await takeSlot(folder);
     const peer = makePeer(context, { identity: slot.identity, folder, network, role: "peer" });
     try {
-      await peer.start();
+      await Promise.race([peer.start(), interrupted(context.signal)]);
       await remember(folder, network);
       return await body(peer, context);
     } finally {
@@ -69,6 +70,12 @@ function oneShot(body: (peer: Peer, context: CommandContext) => Promise<ExitCode
     const stopped = aborted(context.signal).then(() => ExitCode.interrupted);
     return await Promise.race([working, stopped]);
   };
+}
+
+/** Rejects at the first signal: while it starts there is nothing to let end. */
+async function interrupted(signal: AbortSignal): Promise<never> {
+  await aborted(signal);
+  throw signal.reason;
 }
 
 /** Receives until a signal comes; then lets transfers under way end, until a second one. */
@@ -131,7 +138,7 @@ function menuActions(peer: Peer, menu: Menu, context: CommandContext): MenuActio
 async function askRecipient(peer: Peer, menu: Menu): Promise<string[]> {
   const others = await peer.updatePeersList();
   if (others.length < 2 || !menu.interactive) return [];
-  const names = others.map(({ name }) => name).join(", ");
+  const names = others.map(({ name }) => escapeText(name)).join(", ");
   const answer = await menu.ask(`To whom (${names} or all)? `);
   if (answer === "") throw new P2PError("usage", "Cannot send: no recipient was named");
   return [answer];
@@ -299,6 +306,6 @@ function peerName(flag: string | undefined): string {
   throw new P2PError(
     "usage",
     `Cannot use the name '${flag}': names have 1 to 64 characters without spaces and without , @ : / ` +
-      "and are not `all`",
+      "and are not `all` or `tracker`",
   );
 }

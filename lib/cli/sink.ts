@@ -72,22 +72,22 @@ export class WriterSink implements Sink {
       try {
         written += this.#writer.writeSync(data.subarray(written));
       } catch (error) {
-        this.#recover(error);
+        if (!this.#recover(error)) return;
       }
     }
   }
 
-  /** Waits when the pipe is full, stops quietly when nobody reads it, rethrows anything else. */
-  #recover(error: unknown): void {
+  /** Waits when the pipe is full; false when the text cannot be written and is dropped. */
+  #recover(error: unknown): boolean {
     if (error instanceof Deno.errors.WouldBlock) {
       // A terminal or pipe may be non-blocking because another process shares it.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_WAIT);
-    } else if (error instanceof Deno.errors.BrokenPipe) {
-      this.#broken = true;
-      this.#onBroken?.();
-    } else {
-      throw error;
+      return true;
     }
+    // A full disk under a log file must not end a service; a reader that has gone is said once.
+    this.#broken = error instanceof Deno.errors.BrokenPipe;
+    if (this.#broken) this.#onBroken?.();
+    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import { P2PError } from "../errors.ts";
+import { P2PError, tellable } from "../errors.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
 import { checkProof, prove, transcript } from "../identity/handshake.ts";
 import type { Membership } from "../identity/network.ts";
@@ -120,7 +120,7 @@ export async function greetAsListener(
     return remote;
   } catch (error) {
     if (error instanceof P2PError && !error.remote && !connection.closed) {
-      await connection.write({ verb: "ERROR", code: error.code, message: error.message })
+      await connection.write({ verb: "ERROR", ...tellable(error) })
         .catch(() => {});
     }
     throw error;

@@ -2,6 +2,7 @@ import { asP2PError, P2PError } from "../errors.ts";
 import { type Clock, delay, systemClock } from "../clock.ts";
 import { Connection } from "./connection.ts";
 import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
+import { keepAlive } from "./keep_alive.ts";
 import { Session } from "./session.ts";
 import { type Address, closeQuietly, type Listener } from "./transport.ts";
 
@@ -123,7 +124,7 @@ export class Server {
     }
     this.#sessions.add(session);
     try {
-      this.#watchIdle(session);
+      keepAlive(session, { idleLimit: this.#options.idleLimit ?? 120_000, clock: this.#clock });
       await this.#options.onSession(session);
     } catch (error) {
       // A handler with a bug costs its own session, not the process.
@@ -145,25 +146,6 @@ export class Server {
       closeQuietly(pending.conn);
       return;
     }
-  }
-
-  /** Asks a session that has been silent for long whether it is still there, again and again. */
-  #watchIdle(session: Session): void {
-    const { idleLimit = 120_000 } = this.#options;
-    let cancel: () => void;
-    const look = () => {
-      const wait = session.lastHeard + idleLimit - this.#clock.now();
-      cancel = this.#clock.after(Math.max(1000, wait), async () => {
-        if (this.#clock.now() - session.lastHeard >= idleLimit) {
-          await session.request({ verb: "PING" }).catch((cause) =>
-            session.abort(new P2PError("timeout", "Connection lost: no answer to PING", { cause }))
-          );
-        }
-        if (!session.connection.closed) look();
-      });
-    };
-    look();
-    session.ended.then(() => cancel());
   }
 
   #checkLimits(host: string): void {

@@ -1,4 +1,4 @@
-import { asP2PError, P2PError } from "../errors.ts";
+import { asP2PError, P2PError, tellable } from "../errors.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Allocate, Frame, UnknownFrame } from "../wire/frame.ts";
 import {
@@ -142,7 +142,7 @@ export class Session {
   /** Tells the other side why, flushes and closes. */
   async refuse(error: P2PError): Promise<void> {
     if (this.connection.closed) return;
-    this.post({ verb: "ERROR", code: error.code, message: clip(error.message) });
+    this.post({ verb: "ERROR", ...tellable(error) });
     await this.connection.end();
   }
 
@@ -201,7 +201,7 @@ export class Session {
       const error = asP2PError(thrown);
       const seq = "seq" in frame.message ? frame.message.seq : undefined;
       if (seq === undefined) throw error;
-      this.post({ verb: "ERROR", re: seq, code: error.code, message: clip(error.message) });
+      this.post({ verb: "ERROR", re: seq, ...tellable(error) });
     }
   }
 
@@ -213,9 +213,4 @@ export class Session {
       message: `Cannot answer ${unknown}: unknown verb`,
     });
   }
-}
-
-/** An error text that fits the wire's cap. */
-export function clip(text: string): string {
-  return text.length > 500 ? `${text.slice(0, 500).toWellFormed()}...` : text || "unknown";
 }

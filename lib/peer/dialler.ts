@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Credentials } from "../net/handshake.ts";
-import { openSession } from "../net/open_session.ts";
+import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { formatAddress } from "../net/transport.ts";
 import type { TrackerClient } from "../tracker/client.ts";
@@ -26,11 +26,19 @@ interface Expected {
 /** How long in milliseconds a peer may take to dial back. */
 const DIAL_TIMEOUT = 10_000;
 
+/** Dials and sessions under way because others asked for them; of these, for one address. */
+const MAX_ANSWERS = 64;
+const MAX_ANSWERS_PER_HOST = 16;
+
 /** Opens sessions to peers: dials them, or has the tracker ask those to dial that cannot be dialled. */
 export class Dialler {
   readonly #options: DiallerOptions;
   readonly #expected = new Map<string, Expected>();
-  readonly #claimed = new Set<Session>();
+  /** Sessions that this side opened or waited for. */
+  readonly #sessions = new Set<Session>();
+  /** Hosts that have been dialled because they asked, one for each dial or session under way. */
+  readonly #answers: string[] = [];
+  readonly #stop = new AbortController();
 
   constructor(options: DiallerOptions) {
     this.#options = options;
@@ -45,12 +53,26 @@ export class Dialler {
     return entry.reachable ? await this.#dial(entry) : await this.#askToDial(entry);
   }
 
-  /** Dials a peer that asked for it through the tracker. */
+  /**
+   * Dials a peer that asked for it through the tracker, and has `serve` run the session. Members can make
+   * this peer dial, so that only a few of these are under way at a time; others are left out.
+   */
   async answer(
     { id, host, port, token }: Pick<MessageOf<"DIAL">, "host" | "port" | "token"> & { id: string },
-  ): Promise<Session> {
+    serve: (session: Session) => Promise<void>,
+  ): Promise<void> {
+    const ofHost = this.#answers.filter((other) => other === host).length;
+    if (this.#answers.length >= MAX_ANSWERS || ofHost >= MAX_ANSWERS_PER_HOST) return;
+    this.#answers.push(host);
     const { credentials, clock } = this.#options;
-    return await openSession({ address: { host, port }, id, token, credentials, clock });
+    const { signal } = this.#stop;
+    try {
+      await serve(this.#track(
+        await openSession({ address: { host, port }, id, token, credentials, clock, signal }),
+      ));
+    } finally {
+      this.#answers.splice(this.#answers.indexOf(host), 1);
+    }
   }
 
   /** Whether the session is one that {@linkcode open} waits for; whoever waits runs it then. */
@@ -59,27 +81,34 @@ export class Dialler {
     const expected = token === undefined ? undefined : this.#expected.get(token);
     if (token === undefined || expected?.id !== id) return false;
     this.#expected.delete(token);
-    this.#claimed.add(session);
-    session.ended.then(() => this.#claimed.delete(session));
-    expected.resolve(session);
+    expected.resolve(this.#track(session));
     return true;
   }
 
-  /** Ends the sessions that were claimed. */
+  /** Opens no more sessions, and ends those that it opened or waited for. */
   async close(): Promise<void> {
-    for (const session of this.#claimed) await session.close();
+    this.#stop.abort(new P2PError("interrupted", "This peer is stopping"));
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+  }
+
+  #track(session: Session): Session {
+    this.#sessions.add(session);
+    session.ended.then(() => this.#sessions.delete(session));
+    return session;
   }
 
   async #dial(entry: PeerEntry): Promise<Session> {
     const { credentials, clock } = this.#options;
     try {
-      return await openSession({
+      const session = await openSession({
         address: entry,
         id: entry.id,
         timeout: DIAL_TIMEOUT,
         credentials,
         clock,
+        signal: this.#stop.signal,
       });
+      return this.#track(session);
     } catch (error) {
       if (!(error instanceof P2PError) || error.code !== "wrong-key") throw error;
       throw new P2PError(
@@ -105,11 +134,18 @@ export class Dialler {
       );
     });
     promise.catch(() => {});
+    const onStop = () => reject(this.#stop.signal.reason);
+    this.#stop.signal.addEventListener("abort", onStop, { once: true });
     try {
       await tracker.requestDial(entry.id, listeningPort(), token);
       return await promise;
+    } catch (error) {
+      // It may have dialled all the same: a session that nobody runs would never end.
+      promise.then((session) => session.close().then(() => session.run(ASKING_ONLY)), () => {});
+      throw error;
     } finally {
       cancel();
+      this.#stop.signal.removeEventListener("abort", onStop);
       this.#expected.delete(token);
     }
   }

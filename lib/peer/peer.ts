@@ -21,6 +21,7 @@ import type { Delivery } from "../transfer/outgoing.ts";
 import { Receiver } from "../transfer/receiver.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import { isPeerName } from "../wire/peer_name.ts";
 import { Dialler } from "./dialler.ts";
 import { History } from "./history.ts";
 import { composeMessage, MessageInbox } from "./messages.ts";
@@ -73,6 +74,7 @@ export class Peer implements AsyncDisposable {
   readonly #messages: MessageInbox;
   readonly #refusals: RateLimit;
   readonly #sends = new Set<Promise<unknown>>();
+  readonly #stopping = new AbortController();
   readonly #refused = Promise.withResolvers<never>();
   #cached: PeerEntry[] = [];
   #inbox: Inbox | undefined;
@@ -304,7 +306,7 @@ export class Peer implements AsyncDisposable {
       ackTimeout: this.#options.ackTimeout ?? 30_000,
       parallel: this.#options.parallel ?? 4,
       clock: this.#clock,
-      signal,
+      signal: AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]),
     });
     this.#sends.add(sending);
     try {
@@ -357,11 +359,13 @@ export class Peer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(new P2PError("interrupted", "This peer is stopping"));
     await this.#tracker.close();
     this.#server?.stopAccepting();
     await this.#receiver?.[Symbol.asyncDispose]();
     await this.#dialler.close();
     await this.#server?.close();
+    await Promise.allSettled(this.#sends);
     this.#inbox?.[Symbol.dispose]();
     this.#inbox = undefined;
   }
@@ -480,10 +484,16 @@ export class Peer implements AsyncDisposable {
     const text = this.#messages.open(message, body);
     if (text === null) return;
     const { id, from, time: sent } = message;
-    // The listed name, so that nobody speaks in the name of another.
-    const name = this.#nameOf(from) ??
-      (from === this.#tracker.trackerId ? "tracker" : message.name);
-    this.#emit({ event: "message", id, from, name, text, sent });
+    this.#emit({ event: "message", id, from, name: this.#authorName(message), text, sent });
+  }
+
+  /** The listed name; a claimed one only where nobody else goes by it. */
+  #authorName({ from, name }: MessageOf<"MESSAGE">): string {
+    const listed = this.#nameOf(from);
+    if (listed !== undefined) return listed;
+    if (from === this.#tracker.trackerId) return "tracker";
+    const isFree = isPeerName(name) && !this.#tracker.list.hasName(name);
+    return isFree ? name : `id:${from.slice(0, 8)}`;
   }
 
   /** Sends a message straight to every known peer. */
@@ -510,8 +520,7 @@ export class Peer implements AsyncDisposable {
 
   /** Another peer cannot be dialled by this one's caller: dial it, then serve it as if it had dialled. */
   #onDial({ peer: id, host, port, token }: MessageOf<"DIAL">): void {
-    this.#dialler.answer({ id, host, port, token }).then(
-      (session) => this.handlePeer(session),
+    this.#dialler.answer({ id, host, port, token }, (session) => this.handlePeer(session)).catch(
       (error) => this.#emit({ event: "notice", message: asP2PError(error).message }),
     );
   }

@@ -48,6 +48,7 @@ export async function firstIdentity(peersFolder: string): Promise<Identity> {
  */
 export class NameBook {
   readonly #path: string;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(peersFolder: string) {
     this.#path = join(peersFolder, "names.json");
@@ -58,9 +59,25 @@ export class NameBook {
    *
    * @throws {P2PError} `name-changed-key`, with both ids.
    */
-  async check({ name, id }: PeerEntry): Promise<void> {
+  check(entry: PeerEntry): Promise<void> {
+    return this.#inTurn(() => this.#checkNow(entry));
+  }
+
+  /** Forgets what the name stood for and remembers `id` instead. */
+  trust({ name, id }: PeerEntry): Promise<void> {
+    return this.#inTurn(async () => await this.#save((await this.#load()).set(name, id)));
+  }
+
+  /** One change after another, so that none is lost. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(change);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #checkNow({ name, id }: PeerEntry): Promise<void> {
     const names = await this.#load();
-    const known = names[name];
+    const known = names.get(name);
     if (known === id) return;
     if (known !== undefined) {
       throw new P2PError(
@@ -70,23 +87,18 @@ export class NameBook {
         { candidates: [`before: id:${known}`, `now: id:${id}`] },
       );
     }
-    await this.#save({ ...names, [name]: id });
+    await this.#save(names.set(name, id));
   }
 
-  /** Forgets what the name stood for and remembers `id` instead. */
-  async trust({ name, id }: PeerEntry): Promise<void> {
-    await this.#save({ ...await this.#load(), [name]: id });
-  }
-
-  async #load(): Promise<Record<string, string>> {
+  async #load(): Promise<Map<string, string>> {
     const entries = Object.entries(await readJson(this.#path) ?? {});
-    return Object.fromEntries(
+    return new Map(
       entries.filter((entry): entry is [string, string] => isBase64Url(entry[1], 32)),
     );
   }
 
-  async #save(names: Record<string, string>): Promise<void> {
-    await replacePrivate(this.#path, JSON.stringify(names, null, 2));
+  async #save(names: Map<string, string>): Promise<void> {
+    await replacePrivate(this.#path, JSON.stringify(Object.fromEntries(names), null, 2));
   }
 }
 
@@ -100,20 +112,21 @@ export class PeerCache {
 
   /** The peers of `network` as last seen; none when another network was seen since. */
   async load(network: string): Promise<PeerEntry[]> {
-    const cached = await readJson(this.#path) as
-      | { network?: string; peers?: PeerEntry[] }
-      | null;
+    const cached = await readJson(this.#path) as { network?: string; peers?: unknown } | null;
     if (cached?.network !== network || !Array.isArray(cached.peers)) return [];
-    return cached.peers.filter((peer) =>
-      isBase64Url(peer.id, 32) && typeof peer.name === "string" && typeof peer.host === "string" &&
-      Number.isSafeInteger(peer.port)
-    );
+    return cached.peers.filter(isPeerEntry);
   }
 
   /** Replaces what is kept by the peers of `network`. */
   async save(network: string, peers: readonly PeerEntry[]): Promise<void> {
     await replacePrivate(this.#path, JSON.stringify({ network, peers }));
   }
+}
+
+function isPeerEntry(value: unknown): value is PeerEntry {
+  const { id, name, host, port, reachable } = (value ?? {}) as Partial<PeerEntry>;
+  return isBase64Url(id, 32) && typeof name === "string" && typeof host === "string" &&
+    Number.isSafeInteger(port) && typeof reachable === "boolean";
 }
 
 async function readJson(path: string): Promise<object | null> {

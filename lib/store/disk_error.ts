@@ -7,7 +7,7 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new P2PError(
       "no-space",
-      `Cannot ${action} ${path}: the disk is full; make room and send again`,
+      "Cannot save the file: the disk is full; make room and send again",
       {
         cause,
       },

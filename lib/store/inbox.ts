@@ -55,13 +55,13 @@ export class Inbox implements Disposable {
   }
 
   /**
-   * Checks that `size` bytes fit and starts a partial.
+   * Checks that `size` bytes fit beside the `promised` ones of other transfers, and starts a partial.
    *
    * @throws {P2PError} `no-space` or `disk`.
    */
-  async begin(size: number | null, pieceSize: number): Promise<PartialFile> {
+  async begin(size: number | null, pieceSize: number, promised = 0): Promise<PartialFile> {
     const { bavail, bsize } = await statfs(this.path);
-    const free = bavail * bsize - RESERVE;
+    const free = bavail * bsize - RESERVE - promised;
     if (size !== null && size > free) {
       throw new P2PError(
         "no-space",

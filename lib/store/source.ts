@@ -76,19 +76,18 @@ export class FileSource implements AsyncDisposable {
    * @throws {P2PError} `file-not-found` or `disk`.
    */
   static async open(path: string): Promise<FileSource> {
-    let file: Deno.FsFile;
     try {
-      file = await Deno.open(path, { read: true });
+      // Before it is opened: opening a FIFO waits for somebody to write to it.
+      const { isFile, isDirectory } = await Deno.stat(path);
+      if (!isFile) {
+        const what = isDirectory ? "it is a directory" : "it is not a regular file";
+        throw new P2PError("disk", `Cannot send ${path}: ${what}; send single files`);
+      }
+      const file = await Deno.open(path, { read: true });
+      return new FileSource(path, file, await file.stat());
     } catch (error) {
       throw diskError("read", path, error);
     }
-    const stat = await file.stat();
-    if (!stat.isFile) {
-      file.close();
-      const what = stat.isDirectory ? "it is a directory" : "it is not a regular file";
-      throw new P2PError("disk", `Cannot send ${path}: ${what}; send single files`);
-    }
-    return new FileSource(path, file, stat);
   }
 
   /** Bytes of every piece but the last. */

@@ -1,6 +1,7 @@
 import { type Clock, delay, systemClock } from "../clock.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
+import { keepAlive } from "../net/keep_alive.ts";
 import { openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
@@ -36,6 +37,8 @@ export interface TrackerClientOptions {
   random?: () => number;
 }
 
+/** Silence of the tracker in milliseconds after which it is asked whether it is there. */
+const IDLE_LIMIT = 60_000;
 /** Pauses in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 15_000;
@@ -99,6 +102,10 @@ export class TrackerClient implements AsyncDisposable {
     } catch (error) {
       throw this.#explain(asP2PError(error));
     }
+    if (this.#stop.signal.aborted) {
+      await session.close();
+      throw this.#stop.signal.reason;
+    }
     if (session.remote.role !== "tracker") {
       await session.close();
       throw new P2PError(
@@ -107,6 +114,7 @@ export class TrackerClient implements AsyncDisposable {
       );
     }
     this.#session = session;
+    keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
     this.#running = session.run({
       onMessage: (frame) => this.#onMessage(frame),
       onClosed: (error) => this.#onClosed(session, error),
@@ -141,10 +149,14 @@ export class TrackerClient implements AsyncDisposable {
   /** Brings the list up to date and resolves with it. */
   async refresh(): Promise<PeerEntry[]> {
     for (let more = true; more;) {
+      const { since } = this.list.position;
       const { message } = await this.#ask({ verb: "PEERS", ...this.list.position });
       if (message.verb !== "PEER_LIST") throw unexpected("PEERS", message.verb);
       this.#apply(message);
       more = message.more;
+      if (more && !message.full && message.revision <= since) {
+        throw new P2PError("malformed", "Cannot read PEER_LIST: it goes on without end");
+      }
     }
     return this.list.entries;
   }
@@ -235,7 +247,7 @@ export class TrackerClient implements AsyncDisposable {
       return this.#options.observer?.onRefused?.(this.#explain(error));
     }
     this.#options.observer?.onLost?.(reason);
-    this.#returning ??= this.#comeBack().finally(() => this.#returning = undefined);
+    this.#returning ??= this.#comeBack();
   }
 
   /** Connects and registers again, with growing, jittered pauses. */
@@ -247,7 +259,10 @@ export class TrackerClient implements AsyncDisposable {
         await delay(this.#clock, pause * (0.5 + random()), signal);
         await this.connect();
         await this.register();
-        if (this.isConnected) return;
+        if (!this.isConnected) continue;
+        // At once, not when the promise has settled: the session may break before that.
+        this.#returning = undefined;
+        return;
       } catch (thrown) {
         const error = asP2PError(thrown);
         await this.#session?.close();

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { reasonOf } from "../errors.ts";
+import { P2PError, reasonOf } from "../errors.ts";
 import { lastSign, type Member } from "./members.ts";
 
 /** What {@linkcode Liveness} watches and what it does. Times are milliseconds. */
@@ -77,6 +77,10 @@ export class Liveness {
     try {
       await dialBack(member);
       member.checkedAt = clock.now();
+      // It lives, and this session of it does not: closed here, it ends there too, and the peer comes back.
+      if (member.session === session) {
+        session?.abort(new P2PError("timeout", "Connection lost: no answer to PING"));
+      }
     } catch (error) {
       // It may have come back on a new session meanwhile.
       if (this.#stopped || member.session !== session) return;

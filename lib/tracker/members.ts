@@ -18,26 +18,3 @@ export interface Member {
 export function lastSign({ session, checkedAt }: Member): number {
   return Math.max(session?.lastHeard ?? 0, checkedAt);
 }
-
-/** Runs at most `limit` tasks at once; the others wait their turn. */
-export class Gate {
-  readonly #waiting: (() => void)[] = [];
-  #free: number;
-
-  constructor(limit: number) {
-    this.#free = limit;
-  }
-
-  /** Runs `task` when there is room. */
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
-}

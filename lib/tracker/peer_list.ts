@@ -1,4 +1,5 @@
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 
 /** How a list changed. */
 export interface ListChange {
@@ -32,6 +33,12 @@ export class PeerList {
     return this.#entries.get(id);
   }
 
+  /** Whether a peer that is listed goes by this name, or by one that looks the same. */
+  hasName(name: string): boolean {
+    const key = peerNameKey(name);
+    return this.entries.some((entry) => peerNameKey(entry.name) === key);
+  }
+
   /** Whether the network has barred the id. */
   isBarred(id: string): boolean {
     return this.#barred.has(id);
@@ -44,7 +51,8 @@ export class PeerList {
     this.#revision = full || epoch !== this.#epoch ? revision : Math.max(this.#revision, revision);
     this.#epoch = epoch;
     const change: ListChange = { joined: [], changed: [], left: [] };
-    for (const entry of peers) {
+    // A tracker that lists a name it must not take is not to be trusted with the screen.
+    for (const entry of peers.filter(({ name }) => isPeerName(name))) {
       this.#fresh?.add(entry.id);
       const known = this.#entries.get(entry.id);
       this.#entries.set(entry.id, entry);

@@ -7,7 +7,7 @@
 import { P2PError } from "../errors.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { isPeerName, numberedPeerName } from "../wire/peer_name.ts";
+import { isPeerName, numberedPeerName, peerNameKey } from "../wire/peer_name.ts";
 
 /** A value, now or later: a registry may live in this process or in a database. */
 export type Awaitable<T> = T | Promise<T>;
@@ -139,14 +139,14 @@ export class MemoryRegistry implements Registry {
       throw new P2PError(
         "invalid",
         `Cannot register the name "${name}": names have 1 to 64 characters without spaces and ` +
-          "without , @ : / and are not `all`; choose another with --name",
+          "without , @ : / and are not `all` or `tracker`; choose another with --name",
       );
     }
     for (let n = 1;; n++) {
       const candidate = numberedPeerName(name, n);
-      const owner = this.#owners.get(candidate);
+      const owner = this.#owners.get(peerNameKey(candidate));
       if (owner !== undefined && owner !== id) continue;
-      this.#own(candidate, id);
+      this.#own(peerNameKey(candidate), id);
       return candidate;
     }
   }

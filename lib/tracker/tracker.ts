@@ -9,13 +9,14 @@ import type { Credentials, Remote } from "../net/handshake.ts";
 import { probe } from "../net/open_session.ts";
 import { RateLimit, REFUSALS_TOLD } from "../net/rate_limit.ts";
 import { Server } from "../net/server.ts";
-import { clip, type Session } from "../net/session.ts";
+import type { Session } from "../net/session.ts";
 import { type Address, listen } from "../net/transport.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_BARRED } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import { DialGate, Gate } from "./gate.ts";
 import { Liveness } from "./liveness.ts";
-import { Gate, type Member } from "./members.ts";
+import type { Member } from "./members.ts";
 import { MemoryRegistry, type Registry } from "./registry.ts";
 
 /** What the application hears of a tracker. */
@@ -60,7 +61,7 @@ export interface TrackerOptions {
 const BROADCAST_RATE = { rate: 2, burst: 20 };
 /** Requests of one member that make somebody dial: on average two a second, fifty at once. */
 const DIAL_RATE = { rate: 2, burst: 50 };
-/** Dial-backs under way at once. */
+/** Dial-backs of silent members under way at once. */
 const MAX_DIALS = 64;
 /** Changes within this time, milliseconds, reach the peers in one frame. */
 const PUSH_DELAY = 50;
@@ -79,7 +80,8 @@ export class Tracker implements AsyncDisposable {
   readonly #broadcasts: RateLimit;
   readonly #dialRequests: RateLimit;
   readonly #refusals: RateLimit;
-  readonly #dials = new Gate(MAX_DIALS);
+  readonly #registrations = new DialGate();
+  readonly #checks = new Gate(MAX_DIALS);
   readonly #liveness: Liveness;
   #network: NetworkKey | undefined;
   #server: Server | undefined;
@@ -101,7 +103,7 @@ export class Tracker implements AsyncDisposable {
       pingAfter: options.pingAfter ?? 20_000,
       pongTimeout: options.pongTimeout ?? 5_000,
       members: () => this.#members.values(),
-      dialBack: ({ entry }) => this.#dialBack(entry),
+      dialBack: ({ entry }) => this.#checks.run(() => this.#dialBack(entry)),
       drop: (member, reason) => this.#drop(member, reason),
     });
   }
@@ -193,7 +195,10 @@ export class Tracker implements AsyncDisposable {
       port: message.port,
       reachable: true,
     };
-    const reason = await this.#dialBack(wanted).then(() => undefined, reasonOf);
+    const reason = await this.#registrations.run(
+      sourceHost(session),
+      () => this.#dialBack(wanted).then(() => undefined, reasonOf),
+    );
     if (session.connection.closed) return;
     const entry = await this.#registry.register({ ...wanted, reachable: reason === undefined });
     this.#join(entry, session);
@@ -206,7 +211,7 @@ export class Tracker implements AsyncDisposable {
       port,
       reachable,
       ...(reason === undefined ? {} : {
-        reason: clip(`${reason}; open port ${port} of this machine to the others`),
+        reason: `${reason}; open port ${port} of this machine to the others`,
       }),
     });
   }
@@ -340,9 +345,8 @@ export class Tracker implements AsyncDisposable {
     this.#barred.add(id);
     await trust.saveBarred([...this.#barred]);
     const error = new P2PError("barred", "This peer has been removed from the network");
-    for (const other of this.#server?.sessions ?? []) {
-      if (other.remote.id === id) await other.refuse(error);
-    }
+    const theirs = [...this.#server?.sessions ?? []].filter(({ remote }) => remote.id === id);
+    await Promise.all(theirs.map((other) => other.refuse(error)));
     const member = this.#members.get(id);
     if (member) await this.#drop(member, "removed from the network");
     this.#pushSoon();
@@ -354,7 +358,8 @@ export class Tracker implements AsyncDisposable {
     this.#network = await this.#operated(session).rotate();
     const { invite } = this;
     session.post({ verb: "OK", re: seq, ...(invite ? { invite } : {}) });
-    for (const other of this.#server?.sessions ?? []) if (other !== session) await other.close();
+    const others = [...this.#server?.sessions ?? []].filter((other) => other !== session);
+    await Promise.all(others.map((other) => other.close()));
   }
 
   #operated(session: Session): TrackerTrust {
@@ -378,14 +383,12 @@ export class Tracker implements AsyncDisposable {
   }
 
   async #dialBack(entry: PeerEntry): Promise<void> {
-    await this.#dials.run(() =>
-      probe({
-        address: entry,
-        id: entry.id,
-        credentials: this.#credentials(),
-        timeout: this.#options.dialTimeout ?? 5_000,
-      })
-    );
+    await probe({
+      address: entry,
+      id: entry.id,
+      credentials: this.#credentials(),
+      timeout: this.#options.dialTimeout ?? 5_000,
+    });
   }
 
   #join(entry: PeerEntry, session: Session): void {

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
-import { asP2PError, P2PError } from "../errors.ts";
-import { clip, type Session } from "../net/session.ts";
+import { asP2PError, P2PError, tellable } from "../errors.ts";
+import type { Session } from "../net/session.ts";
 import { Sha256, sha256 } from "../store/hash.ts";
 import { Manifest, sameBytes } from "../store/manifest.ts";
 import type { PartialFile, Published } from "../store/partial_file.ts";
@@ -20,7 +20,7 @@ const MAX_BAD = 4;
 const REPORT_INTERVAL = 500;
 /** Reports without news after which an empty one tells the sender that this side lives (5 s). */
 const QUIET_REPORTS = 10;
-/** Silence of the sender in milliseconds after which its session is given up. */
+/** Time without a new piece in milliseconds after which the sender's session is given up. */
 const SENDER_SILENCE = 120_000;
 
 /** What a sender offers. */
@@ -78,6 +78,8 @@ export class IncomingTransfer {
   #hash = new Sha256();
   #hashed = 0;
   #verifiedBytes = 0;
+  /** When a piece was verified last, or the transfer began. */
+  #lastProgress: number;
   #writes = new Set<Promise<void>>();
   #news: Range[] = [];
   #quiet = 0;
@@ -94,6 +96,7 @@ export class IncomingTransfer {
     this.buffers = new PieceBuffers(offer.pieceSize, MAX_WRITES + 2);
     this.#manifest = new Manifest(offer.pieceSize);
     this.#started = options.clock.now();
+    this.#lastProgress = this.#started;
   }
 
   /** Resolves when the transfer has ended, well or not. */
@@ -101,9 +104,20 @@ export class IncomingTransfer {
     return this.#over.promise;
   }
 
+  /** Whether nothing more will come of it: {@linkcode ended} is about to resolve. */
+  get isEnding(): boolean {
+    return this.#ended;
+  }
+
+  /** Bytes of the offer that are not on disk yet; 0 for a stream. */
+  get missingBytes(): number {
+    return Math.max(0, (this.offer.size ?? 0) - this.#verifiedBytes);
+  }
+
   /** Accepts the offer on `session`. */
   begin(session: Session, seq: number): void {
     this.session = session;
+    this.#lastProgress = this.#options.clock.now();
     session.connection.startStreaming();
     const { transfer } = this.offer;
     session.post({
@@ -210,15 +224,11 @@ export class IncomingTransfer {
     this.#end();
     if (!error.remote) {
       const { transfer } = this.offer;
-      this.session?.post({
-        verb: "CANCEL",
-        transfer,
-        code: error.code,
-        message: clip(error.message),
-      });
+      this.session?.post({ verb: "CANCEL", transfer, ...tellable(error) });
     }
     await Promise.allSettled(this.#writes);
-    await this.#options.partial.discard();
+    // What cannot be deleted now goes with the next sweep.
+    await this.#options.partial.discard().catch(() => {});
     this.#options.onEnd(error);
     this.#over.resolve();
   }
@@ -251,6 +261,7 @@ export class IncomingTransfer {
   #accept(index: number, body: Uint8Array<ArrayBuffer>): void {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
+    this.#lastProgress = this.#options.clock.now();
     const last = this.#news.at(-1);
     if (last && last[1] === index) last[1]++;
     else this.#news.push([index, index + 1]);
@@ -328,10 +339,9 @@ export class IncomingTransfer {
   #report(): void {
     const { transfer } = this.offer;
     const { session } = this;
-    if (
-      session && !this.#finishing && this.#options.clock.now() - session.lastHeard > SENDER_SILENCE
-    ) {
-      session.abort(new P2PError("timeout", "The sender was silent for 2 minutes"));
+    const idle = this.#options.clock.now() - this.#lastProgress;
+    if (session && !this.#finishing && idle > SENDER_SILENCE) {
+      session.abort(new P2PError("timeout", "The sender sent no piece for 2 minutes"));
     }
     const pieces = this.#news.splice(0);
     if (pieces.length > 0) {

@@ -1,11 +1,14 @@
 import type { Clock } from "../clock.ts";
-import { asP2PError, P2PError } from "../errors.ts";
+import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Session, SessionHandler } from "../net/session.ts";
 import type { FileSource } from "../store/source.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_HASHES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
 import type { Range } from "../wire/fields.ts";
+
+/** Time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
+const MAX_WORDS = 10;
 
 /** How a recipient keeps what it was sent. */
 export interface Delivery {
@@ -42,11 +45,14 @@ export class OutgoingTransfer implements SessionHandler {
   #verifiedBytes = 0;
   #offered = false;
   #settled = false;
+  /** When a piece went out or was said to be verified for the first time. */
+  #lastProgress: number;
   #cancelWatch: () => void = () => {};
 
   constructor(session: Session, options: OutgoingOptions) {
     this.#session = session;
     this.#options = options;
+    this.#lastProgress = options.clock.now();
     this.#ack.promise.catch(() => {});
   }
 
@@ -126,8 +132,8 @@ export class OutgoingTransfer implements SessionHandler {
       );
       return;
     }
-    const ours = this.#options.source.manifest.digest?.sha256;
-    if (ours !== undefined && ours !== sha256) {
+    // A receiver cannot have what this side has not read to its end.
+    if (this.#options.source.manifest.digest?.sha256 !== sha256) {
       this.#ack.reject(
         new P2PError(
           "integrity",
@@ -150,6 +156,7 @@ export class OutgoingTransfer implements SessionHandler {
       for (let index = start; index < Math.min(end, source.pieceCount); index++) {
         if (this.#verified.has(index)) continue;
         this.#verified.add(index);
+        this.#progressed();
         this.#verifiedBytes += Math.min(source.pieceSize, source.size - index * source.pieceSize);
       }
     }
@@ -175,36 +182,40 @@ export class OutgoingTransfer implements SessionHandler {
     if (!this.#offered || source.manifest.hashOf(index) === undefined) {
       throw new P2PError("malformed", `Cannot serve piece ${index}: its hash has not been sent`);
     }
+    // Meanwhile nothing is read: a receiver that takes its bytes slowly is not a silent one.
+    this.#cancelWatch();
     try {
       const piece = await source.lend(index);
       try {
         await this.#session.send({ verb: "PIECE", transfer, index }, piece.bytes);
         this.#options.onSent(piece.bytes.length);
+        this.#progressed();
       } finally {
         piece.release();
       }
     } catch (error) {
       this.#giveUp(asP2PError(error));
     }
+    if (!this.#settled) this.#watch();
   }
 
   /** This side cannot go on: the receiver is told, and drops what it has. */
   #giveUp(error: P2PError): void {
     if (!this.#settled && !this.#session.connection.closed) {
       const { transfer } = this.#options;
-      this.#session.post({
-        verb: "CANCEL",
-        transfer,
-        code: error.code,
-        message: error.message,
-      });
+      this.#session.post({ verb: "CANCEL", transfer, ...tellable(error) });
     }
     this.#ack.reject(error);
   }
 
-  /** Every frame of the receiver puts the time-out off. */
+  #progressed(): void {
+    this.#lastProgress = this.#options.clock.now();
+  }
+
+  /** Every frame of the receiver puts the time-out off, but not for ever: words alone are no progress. */
   #watch(): void {
     const { clock, ackTimeout } = this.#options;
+    if (clock.now() - this.#lastProgress > MAX_WORDS * ackTimeout) return;
     this.#cancelWatch();
     this.#cancelWatch = clock.after(ackTimeout, () => {
       const error = new P2PError(

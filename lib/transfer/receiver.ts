@@ -3,6 +3,7 @@ import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { Inbox } from "../store/inbox.ts";
 import { pieceCountOf } from "../store/manifest.ts";
+import type { PartialFile } from "../store/partial_file.ts";
 import { safeName } from "../store/file_name.ts";
 import { MAX_PIECES } from "../wire/limits.ts";
 import type { Frame } from "../wire/frame.ts";
@@ -34,6 +35,9 @@ export interface ReceiverOptions {
   clock?: Clock;
 }
 
+/** Transfers of one sender at once: nobody takes all the places. */
+const MAX_PER_SENDER = 128;
+
 /** Finished transfers that are remembered, so that a repeated offer makes no second copy. */
 const REMEMBERED = 10_000;
 
@@ -45,6 +49,8 @@ export class Receiver implements AsyncDisposable {
   readonly #options: ReceiverOptions;
   readonly #clock: Clock;
   readonly #active = new Map<string, IncomingTransfer>();
+  /** Offers that are being accepted: their partials are about to be. */
+  readonly #starting = new Set<string>();
   readonly #done = new Map<string, Received>();
   #closed = false;
 
@@ -136,10 +142,17 @@ export class Receiver implements AsyncDisposable {
       return;
     }
     const known = this.#active.get(key);
+    if (known?.isEnding) {
+      await known.ended;
+      return await this.#onOffer(message, session);
+    }
     if (known) return known.resume(session, offer, seq);
     this.#check(offer);
-    const partial = await this.#options.inbox.begin(offer.size, offer.pieceSize);
-    if (this.#closed || session.connection.closed) return await partial.discard();
+    const partial = await this.#begin(key, offer);
+    if (this.#closed || session.connection.closed) {
+      await partial.discard();
+      throw shuttingDown();
+    }
     const { observer } = this.#options;
     const transfer = new IncomingTransfer({
       offer,
@@ -159,12 +172,39 @@ export class Receiver implements AsyncDisposable {
     transfer.begin(session, seq);
   }
 
-  #check({ size, pieceSize }: Offer): void {
+  /** Starts a partial; the same offer, come on another connection meanwhile, has to wait. */
+  async #begin(key: string, { size, pieceSize }: Offer): Promise<PartialFile> {
+    if (this.#starting.has(key)) {
+      throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
+    }
+    this.#starting.add(key);
+    try {
+      return await this.#options.inbox.begin(size, pieceSize, this.#promisedBytes());
+    } finally {
+      this.#starting.delete(key);
+    }
+  }
+
+  /** Bytes that transfers under way will still take. */
+  #promisedBytes(): number {
+    let bytes = 0;
+    for (const transfer of this.#active.values()) bytes += transfer.missingBytes;
+    return bytes;
+  }
+
+  #check({ size, pieceSize, from }: Offer): void {
     if (this.#closed) throw shuttingDown();
-    if (this.#active.size >= (this.#options.maxTransfers ?? 1024)) {
+    if (this.#active.size + this.#starting.size >= (this.#options.maxTransfers ?? 1024)) {
       throw new P2PError(
         "busy",
         "Cannot receive: too many transfers are under way; try again later",
+      );
+    }
+    const theirs = [...this.#active.values()].filter((transfer) => transfer.offer.from === from);
+    if (theirs.length >= MAX_PER_SENDER) {
+      throw new P2PError(
+        "busy",
+        `Cannot receive: ${MAX_PER_SENDER} transfers of this sender are under way; try again later`,
       );
     }
     const { maxSize } = this.#options;

@@ -33,10 +33,18 @@ export interface SendOptions {
  */
 export async function sendToOne(options: SendOptions): Promise<Delivery> {
   const { clock = systemClock, random = Math.random, signal } = options;
+  let verified = 0;
   for (let attempt = 1;; attempt++) {
+    const before = verified;
+    const onProgress = (bytes: number) => {
+      verified = Math.max(verified, bytes);
+      options.onProgress(bytes);
+    };
     try {
-      return await tryOnce(options, clock);
+      return await tryOnce({ ...options, onProgress }, clock);
     } catch (error) {
+      // A try that got further than all before it is the first of a new series.
+      if (verified > before) attempt = 1;
       if (signal?.aborted) throw signal.reason;
       // A first connection that cannot be made is an answer; one that broke is worth another try.
       const never = attempt === 1 && error instanceof P2PError && error.code === "peer-unreachable";
@@ -62,6 +70,7 @@ async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   const running = session.run(outgoing);
   const onAbort = () => session.abort(new P2PError("interrupted", "Sending was interrupted"));
   options.signal?.addEventListener("abort", onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
   try {
     return await outgoing.deliver();
   } finally {

@@ -8,8 +8,8 @@
 /** Longest peer name in characters (code points). */
 export const MAX_PEER_NAME = 64;
 
-/** Means every peer, in any case. */
-const RESERVED = "all";
+/** Names that mean something else, in any case: every peer, and whoever runs the tracker. */
+const RESERVED: ReadonlySet<string> = new Set(["all", "tracker"]);
 
 /**
  * What no name may hold: whitespace, the separators of recipients and addresses, controls, and
@@ -26,12 +26,21 @@ const BAD_START = /^[-\p{M}]+/u;
 export function isPeerName(name: string): boolean {
   return name.length > 0 && name.length <= 2 * MAX_PEER_NAME &&
     [...name].length <= MAX_PEER_NAME &&
-    !FORBIDDEN.test(name) && !BAD_START.test(name) && name.toLowerCase() !== RESERVED;
+    !FORBIDDEN.test(name) && !BAD_START.test(name) && !RESERVED.has(peerNameKey(name)) &&
+    name === name.normalize("NFC");
+}
+
+/** What names that look the same to people have in common: two peers must not share it. */
+export function peerNameKey(name: string): string {
+  return name.normalize("NFKC").toLowerCase();
 }
 
 /** The peer name that a machine's host name gives; `peer` when nothing of it can be used. */
 export function defaultPeerName(hostName: string): string {
-  const allowed = hostName.trim().replace(EACH_FORBIDDEN, "-").replace(BAD_START, "");
+  const allowed = hostName.normalize("NFC").trim().replace(EACH_FORBIDDEN, "-").replace(
+    BAD_START,
+    "",
+  );
   const name = [...allowed].slice(0, MAX_PEER_NAME).join("");
   return isPeerName(name) ? name : "peer";
 }

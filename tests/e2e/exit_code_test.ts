@@ -182,12 +182,12 @@ e2e("exit 8: the receiver's disk is full, before and during", async (world) => {
   assertEquals(last(before.lines).recipients[0].error.code, "no-space");
 
   const fits = await world.file("fits", 40 * MIB);
-  const held = proxy.hold(8 * MIB);
-  const sending = world.run("peer", ["send", fits.path, "--json"]);
-  await held;
+  proxy.hold(8 * MIB);
+  const sender = await world.start("peer", ["send", fits.path, "--json"]);
+  await proxy.held(sender);
   await disk.fill();
   proxy.release();
-  const { code, lines } = await sending;
+  const { code, lines } = await sender.outcome;
   assertEquals(code, 8);
   assertEquals(last(lines).recipients[0].error.code, "no-space");
   assertEquals((await peer.program.until("receive-failed")).code, "no-space");
@@ -236,9 +236,9 @@ e2e("exit 130: SIGINT during a send; both sides clean up", async (world) => {
   const proxy = world.use(new Proxy());
   const peer = await world.peer("in", proxy.flags);
   const { path, sha256 } = await world.file("f", 16 * MIB);
-  const held = proxy.hold(4 * MIB);
+  proxy.hold(4 * MIB);
   const sender = await world.start("peer", ["send", path, "--json"]);
-  await held;
+  await proxy.held(sender);
   await peer.program.until("transfer-progress");
   const { code } = await sender.stop("SIGINT");
   assertEquals(code, 130);

@@ -76,13 +76,13 @@ e2e("a transfer under way outlives the tracker, and the next one too", async (wo
   const proxy = world.use(new Proxy());
   const peer = await world.peer("in", proxy.flags);
   const { path, sha256 } = await world.file("f", 16 * MIB);
-  const held = proxy.hold(4 * MIB);
-  const sending = world.run("peer", ["send", path, "--json"]);
-  await held;
+  proxy.hold(4 * MIB);
+  const sender = await world.start("peer", ["send", path, "--json"]);
+  await proxy.held(sender);
   await tracker.program.kill();
   await peer.program.until("tracker-lost");
   proxy.release();
-  const { code, lines } = await sending;
+  const { code, lines } = await sender.outcome;
   assertEquals([code, last(lines).recipients[0].state], [0, "delivered"]);
   assertEquals((await peer.program.until("file-received")).sha256, sha256);
   const { mark } = peer.program;
@@ -99,9 +99,9 @@ e2e("SIGTERM lets a transfer under way end, a second one does not", async (world
     const proxy = world.use(new Proxy());
     const peer = await world.peer(`in-${name}`, proxy.flags);
     const { path, sha256 } = await world.file(name, 16 * MIB);
-    const held = proxy.hold(4 * MIB);
+    proxy.hold(4 * MIB);
     const sender = await world.start("peer", ["send", path, "--json"]);
-    await held;
+    await proxy.held(sender);
     peer.program.signal("SIGTERM");
     await peer.program.until("notice");
     if (signals > 1) {

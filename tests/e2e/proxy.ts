@@ -5,7 +5,7 @@
  * @module
  */
 
-import { inTime } from "./helpers.ts";
+import { inTime, type Program } from "./helpers.ts";
 
 /** Where the peer behind a {@linkcode Proxy} has to listen; only Linux has all of 127.0.0.0/8. */
 export const BEHIND = "127.0.0.2";
@@ -47,10 +47,18 @@ export class Proxy implements AsyncDisposable {
     this.#target = { hostname, port };
   }
 
-  /** Stops each caller's bytes after so many; resolves when one has come that far. */
-  hold(bytes: number): Promise<void> {
+  /** Stops each caller's bytes after so many. */
+  hold(bytes: number): void {
     this.#limit = bytes;
-    return inTime(this.#held.promise, () => `a caller's ${bytes} bytes`);
+  }
+
+  /** Waits until this caller has come as far as {@linkcode hold} said. */
+  async held(caller: Program): Promise<void> {
+    const ended = caller.status.then(() => {
+      throw new Error(`ended before it was held: ${caller.report}`);
+    });
+    ended.catch(() => {});
+    await inTime(Promise.race([this.#held.promise, ended]), () => `holding ${caller.report}`);
   }
 
   /** Goes on after {@linkcode hold}. */

@@ -3,7 +3,7 @@ import { deadline } from "./deadline.ts";
 /** Keeps everything that is reported to it, so that a test can wait for what has been or will be. */
 export class EventLog<T> {
   readonly all: T[] = [];
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<(event: T) => void>();
 
   /** How many there were; the start of what {@linkcode until} is to look at. */
   get length(): number {
@@ -13,8 +13,14 @@ export class EventLog<T> {
   /** Takes an event. Bound, to be handed over as a callback. */
   readonly add = (event: T): void => {
     this.all.push(event);
-    for (const wake of this.#waiting) wake();
+    for (const wake of this.#waiting) wake(event);
   };
+
+  /** Calls back for each event from now on, until it is disposed of. */
+  listen(callback: (event: T) => void): Disposable {
+    this.#waiting.add(callback);
+    return { [Symbol.dispose]: () => void this.#waiting.delete(callback) };
+  }
 
   /** The first event from `from` on that matches, as soon as there is one. */
   async until<S extends T>(

@@ -10,6 +10,8 @@ export interface Fault {
   stallAfter?: number;
   /** What comes after so many bytes is read and thrown away. */
   dropAfter?: number;
+  /** From the first of these bytes on, everything is thrown away. ASCII, whole in one read. */
+  dropFrom?: string;
 }
 
 /** `up` is what the caller sends, `down` what it is sent. */
@@ -32,6 +34,9 @@ export class FaultyProxy implements AsyncDisposable {
   readonly address: Address;
   /** Bytes that passed, by connection. */
   readonly passed: Record<Direction, number>[] = [];
+  /** With `record`, what the sides sent, by connection. */
+  readonly recorded: Record<Direction, Uint8Array[]>[] = [];
+  record = false;
   faults: Faults;
   #target: Address;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -57,9 +62,14 @@ export class FaultyProxy implements AsyncDisposable {
     this.#target = target;
   }
 
+  /** Cuts what is stalled, now and from now on. */
+  release(): void {
+    this.#released.resolve();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
-    this.#released.resolve();
+    this.release();
     for (const conn of this.#conns) close(conn);
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
   }
@@ -74,6 +84,7 @@ export class FaultyProxy implements AsyncDisposable {
       const caller = await this.#listener.accept();
       this.#conns.add(caller);
       this.passed.push({ up: 0, down: 0 });
+      this.recorded.push({ up: [], down: [] });
       this.#track(this.#serve(n, caller));
     }
   }
@@ -103,7 +114,7 @@ export class FaultyProxy implements AsyncDisposable {
     to: Deno.Conn;
     cut: () => void;
   }): Promise<void> {
-    const fault = this.faults(n, direction) ?? {};
+    const fault = { ...this.faults(n, direction) };
     const count = this.passed[n] as Record<Direction, number>;
     const limit = Math.min(fault.cutAfter ?? Infinity, fault.stallAfter ?? Infinity);
     const buffer = new Uint8Array(64 * 1024);
@@ -112,11 +123,13 @@ export class FaultyProxy implements AsyncDisposable {
         const read = await from.read(buffer);
         if (read === null) return await to.closeWrite();
         const bytes = buffer.subarray(0, Math.min(read, limit - count[direction]));
+        if (this.record) this.recorded[n]?.[direction].push(bytes.slice());
+        if (fault.dropFrom && includes(bytes, fault.dropFrom)) fault.dropAfter = count[direction];
         await writeAll(to, damaged(bytes, count[direction], fault));
         count[direction] += bytes.length;
       }
       if (fault.stallAfter === limit) await this.#released.promise;
-      else cut();
+      cut();
     } catch {
       cut();
     }
@@ -127,6 +140,10 @@ function damaged(bytes: Uint8Array, offset: number, { flipAt, dropAfter }: Fault
   const at = (flipAt ?? -1) - offset;
   if (at >= 0 && at < bytes.length) bytes[at] = (bytes[at] as number) ^ 1;
   return dropAfter === undefined ? bytes : bytes.subarray(0, Math.max(0, dropAfter - offset));
+}
+
+function includes(bytes: Uint8Array, text: string): boolean {
+  return new TextDecoder("latin1").decode(bytes).includes(text);
 }
 
 async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {

@@ -31,6 +31,8 @@ export class RawSession implements AsyncDisposable {
   readonly session: Session;
   readonly identity: Identity;
   readonly frames = new EventLog<Frame>();
+  /** While it is pending nothing more is read than the frame that came first. */
+  busy: Promise<void> = Promise.resolve();
   /** What the session ended with; `null` after a goodbye. */
   readonly closed: Promise<P2PError | null>;
   readonly #running: Promise<void>;
@@ -41,7 +43,10 @@ export class RawSession implements AsyncDisposable {
     const closed = Promise.withResolvers<P2PError | null>();
     this.closed = closed.promise;
     this.#running = session.run({
-      onMessage: (frame) => this.frames.add(frame),
+      onMessage: (frame) => {
+        this.frames.add(frame);
+        return this.busy;
+      },
       onClosed: (error) => closed.resolve(error),
     });
   }

@@ -10,6 +10,7 @@ import {
 } from "../../lib/identity/handshake.ts";
 import { formatInvite, parseInvite, redactInvite } from "../../lib/identity/invite.ts";
 import { Identity, verifySignature } from "../../lib/identity/keys.ts";
+import type { Role } from "../../lib/wire/message.ts";
 
 // fast-check prints the seed and the path of what fails.
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
@@ -77,9 +78,12 @@ Deno.test("property: a signature holds for its key and data, and for no changed 
 });
 
 Deno.test("property: a proof holds for its own transcript and for no other", () => {
+  const roles = fc.constantFrom<Role[]>("peer", "tracker", "client", "operator");
   const record = fc.record<TranscriptFields>({
     version: fc.integer({ min: 0, max: 65535 }),
-    role: fc.constantFrom("dialler", "listener"),
+    prover: fc.constantFrom("dialler", "listener"),
+    diallerRole: roles,
+    listenerRole: roles,
     network: text(32),
     diallerNonce: text(32),
     listenerNonce: text(32),

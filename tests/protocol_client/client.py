@@ -131,7 +131,7 @@ async def register(node, tracker_at, name):
 async def main(options):
     if options.command == "selftest":
         import selftest
-        return selftest.run()
+        return await selftest.run()
     if options.join:
         host, port, network = parse_invite(options.join)
     else:

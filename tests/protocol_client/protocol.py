@@ -97,7 +97,7 @@ class Frames:
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
 
-    async def read(self):
+    async def read(self, may_have_body=True):
         """(verb, fields, body), or None at the end of the connection."""
         line = await self.reader.readline()
         if not line:
@@ -111,6 +111,8 @@ class Frames:
         verb, length = verb.decode(), fields.get("body", 0)
         if length > BODY_CAPS.get(verb, 65536):
             raise ProtocolError("too-long", f"a body of {length} bytes")
+        if length and not may_have_body:
+            raise ProtocolError("unexpected-verb", f"{verb} with a body before the proofs")
         body = await self.reader.readexactly(length)
         trace("<", line, body)
         return verb, fields, body
@@ -193,8 +195,13 @@ async def ignore(session, verb, fields, body):
 
 # Section 7
 
-def transcript(role, network, nonces, ids):
-    return b"p2p-handshake" + (1).to_bytes(2, "big") + role + network + b"".join(nonces) + b"".join(ids)
+ROLES = {"peer": b"P", "tracker": b"T", "client": b"C", "operator": b"O"}
+
+
+def transcript(prover, roles, network, nonces, ids):
+    """`roles`, `nonces` and `ids` are pairs: the dialler's, the listener's."""
+    return (b"p2p-handshake" + (1).to_bytes(2, "big") + prover + b"".join(ROLES[role] for role in roles)
+            + network + b"".join(nonces) + b"".join(ids))
 
 
 class Node:
@@ -217,7 +224,7 @@ class Node:
             raise ProtocolError("wrong-key", "not signed by its id")
 
     async def expect(self, frames, wanted):
-        frame = await frames.read()
+        frame = await frames.read(may_have_body=False)
         if frame is None:
             raise ProtocolError("connection-lost", f"ended before {wanted}")
         verb, fields, _ = frame
@@ -230,6 +237,8 @@ class Node:
                 raise ProtocolError("version", "another version")
             if self.network and fields.get("network") != b64(self.network["id"]):
                 raise ProtocolError("wrong-network", "another network")
+            if fields["role"] not in ROLES:
+                raise ProtocolError("malformed", "not a role")
         return fields
 
     async def dial(self, host, port, peer_id=None, on_frame=ignore):
@@ -240,7 +249,7 @@ class Node:
             raise ProtocolError("peer-unreachable", f"cannot connect: {error}") from error
 
     async def dial_now(self, host, port, peer_id, on_frame):
-        context = None
+        context, to_tracker = None, peer_id is None
         if self.network:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -259,11 +268,14 @@ class Node:
         if peer_id and session.remote_id != peer_id:
             raise ProtocolError("wrong-key", "another id")
         if self.network:
-            nonces = (nonce, unb64(theirs["nonce"], 32))
-            ids = (self.identity.public, session.remote_id)
+            about = ((self.role, theirs["role"]), self.network["id"],
+                     (nonce, unb64(theirs["nonce"], 32)), (self.identity.public, session.remote_id))
             auth = await self.expect(session, "AUTH")
-            self.check(transcript(b"L", self.network["id"], nonces, ids), session.remote_id, auth)
-            await session.write("AUTH", self.prove(transcript(b"D", self.network["id"], nonces, ids)))
+            self.check(transcript(b"L", *about), session.remote_id, auth)
+            await session.write("AUTH", self.prove(transcript(b"D", *about)))
+        if to_tracker and theirs["role"] != "tracker":
+            writer.close()
+            raise ProtocolError("usage", "not a tracker")
         session.start()
         return session
 
@@ -308,7 +320,8 @@ class Node:
         nonce = os.urandom(32)
         await session.write("HELLO", self.hello(nonce))
         if self.network:
-            nonces, ids = (unb64(theirs["nonce"], 32), nonce), (session.remote_id, self.identity.public)
-            await session.write("AUTH", self.prove(transcript(b"L", self.network["id"], nonces, ids)))
+            about = ((theirs["role"], self.role), self.network["id"],
+                     (unb64(theirs["nonce"], 32), nonce), (session.remote_id, self.identity.public))
+            await session.write("AUTH", self.prove(transcript(b"L", *about)))
             auth = await self.expect(session, "AUTH")
-            self.check(transcript(b"D", self.network["id"], nonces, ids), session.remote_id, auth)
+            self.check(transcript(b"D", *about), session.remote_id, auth)

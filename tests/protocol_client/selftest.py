@@ -1,15 +1,26 @@
 """The worked examples of lib/wire/PROTOCOL.md, taken from the page itself, against client.py."""
 
+import asyncio
 import base64
 import pathlib
 import re
 
 from client import message_bytes, say
 from cryptography.hazmat.primitives.serialization import Encoding
-from protocol import Identity, Node, b64, parse_invite, transcript
+from protocol import ROLES, Frames, Identity, Node, ProtocolError, b64, parse_invite, transcript
 
 
-def run():
+async def read(data, may_have_body):
+    """A frame, or the code of the error that reading it gives."""
+    reader = asyncio.StreamReader()
+    reader.feed_data(data)
+    try:
+        return await Frames(reader, None).read(may_have_body)
+    except ProtocolError as error:
+        return error.code
+
+
+async def run():
     page = pathlib.Path(__file__).parents[2].joinpath("lib/wire/PROTOCOL.md").read_text("utf-8")
 
     def stands(text):
@@ -22,14 +33,21 @@ def run():
     membership = {"id": network.public, "secret": secret}
     invite = re.search(r"^p2p://192.*$", page, re.M)[0]
     assert parse_invite(invite) == ("192.168.1.7", 5000, membership)
-    for identity, role in ((dialler, b"D"), (listener, b"L")):
-        data = transcript(role, network.public, nonces, (dialler.public, listener.public))
-        assert len(data) == 176
-        if role == b"D":
+    ids = (dialler.public, listener.public)
+    for identity, prover in ((dialler, b"D"), (listener, b"L")):
+        data = transcript(prover, ("peer", "peer"), network.public, nonces, ids)
+        assert len(data) == 178
+        if prover == b"D":
             assert data.hex() in re.sub(r"\s", "", page)
         proof = Node(identity, membership, "peer").prove(data)
         stands(proof["mac"])
         stands(proof["signature"])
+    for role, byte in ROLES.items():
+        stands(f"`{role}` 0x{byte.hex()} \"{byte.decode()}\"")
+        assert transcript(b"D", (role, "peer"), network.public, nonces, ids)[16:18] == byte + b"P"
+        assert transcript(b"D", ("peer", role), network.public, nonces, ids)[16:18] == b"P" + byte
+    for may_have_body, result in ((True, ("PIECE", {"body": 2}, b"ab")), (False, "unexpected-verb")):
+        assert await read(b'PIECE {"body":2}\nab', may_have_body) == result
     header = {"id": b64(bytes(range(0xC0, 0xD0))), "time": "2025-01-02T03:04:05.678Z", "name": "anna"}
     for member in (membership, None):
         stands(b64(dialler.key.sign(message_bytes(member, header, b"hello"))))

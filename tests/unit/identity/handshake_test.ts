@@ -12,6 +12,7 @@ import {
   verifyMessage,
 } from "../../../lib/identity/handshake.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
+import type { Role } from "../../../lib/wire/message.ts";
 
 /** The bytes `from`, `from + 1`, ... */
 function run(from: number, length: number): Uint8Array<ArrayBuffer> {
@@ -25,7 +26,9 @@ const network = Identity.fromSeed(run(0x40, 32));
 const secret = run(0x60, 16);
 const fields: TranscriptFields = {
   version: 1,
-  role: "dialler",
+  prover: "dialler",
+  diallerRole: "peer",
+  listenerRole: "peer",
   network: network.id,
   diallerNonce: encodeBase64Url(run(0x80, 32)),
   listenerNonce: encodeBase64Url(run(0xa0, 32)),
@@ -33,7 +36,7 @@ const fields: TranscriptFields = {
   listenerId: listener.id,
 };
 const dialled = transcript(fields);
-const listened = transcript({ ...fields, role: "listener" });
+const listened = transcript({ ...fields, prover: "listener" });
 
 Deno.test("the worked example: ids", () => {
   assertEquals(dialler.id, "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg");
@@ -42,10 +45,12 @@ Deno.test("the worked example: ids", () => {
 });
 
 Deno.test("the worked example: transcripts", () => {
-  const parts = (role: string) => [
+  const parts = (prover: string) => [
     "7032702d68616e647368616b65", // "p2p-handshake"
     "0001", // version 1
-    role,
+    prover,
+    "50", // the dialler's role: P, a peer
+    "50", // the listener's role
     "2543b92ff1095511476adc8369db6ddc933665a11978dda1404ee1066ca9559d", // network id
     "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f", // dialler's nonce
     "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf", // listener's nonce
@@ -54,19 +59,29 @@ Deno.test("the worked example: transcripts", () => {
   ];
   assertEquals(encodeHex(dialled), parts("44").join("")); // D
   assertEquals(encodeHex(listened), parts("4c").join("")); // L
-  assertEquals(dialled.length, 176);
+  assertEquals(dialled.length, 178);
+});
+
+Deno.test("each role has its byte in the transcript, the dialler's before the listener's", () => {
+  const bytes = { peer: "50", tracker: "54", client: "43", operator: "4f" };
+  for (const [role, byte] of Object.entries(bytes) as [Role, string][]) {
+    const roleBytes = (change: Partial<TranscriptFields>) =>
+      encodeHex(transcript({ ...fields, ...change }).subarray(16, 18));
+    assertEquals(roleBytes({ diallerRole: role }), `${byte}50`);
+    assertEquals(roleBytes({ listenerRole: role }), `50${byte}`);
+  }
 });
 
 Deno.test("the worked example: proofs", () => {
   assertEquals(prove(dialled, secret, dialler), {
-    mac: "5klMLToh06d2S5BFg5aT0l7_y8R-W8NhrfPv_XYwVho",
+    mac: "dsGkzW4rOmWhE3kIowupwmn4A5nEsib7mb9pVrSYvEg",
     signature:
-      "2pg-iMZ-7Nz70Oh26cVcO9cqWVbahkauA_WKognZBs9RArOKtdB1AyVO1TjqO5dfe_mitD81zExNPwqglreTCQ",
+      "-KtZgxdrdXJGzQlyn5--npD6d08xOGIz5B5YcJNEGE7386YNxgPNPskTBBaAQiVUBQpQwIQxLjQXiCEYJLTxBw",
   });
   assertEquals(prove(listened, secret, listener), {
-    mac: "65BfoL_WahA4sAiXXUhvQdJnvuT0Vxf6WPidLO4h6Dg",
+    mac: "pBDcSLwpWoQiWrtKUCBEkMRLeLDREOTcCi-0b9r0WwA",
     signature:
-      "ElmJtkhoUhqJB52vDuhKxJixCf_7OqWn0hZWP2MqXo1MQN2Yrtj9WDzOgZm1h52hXC3loXhuV7vHrKiAbAwqAA",
+      "ckFxq3gFAWSU1uIRzEFEEkhID_ra3Lnq3ON83eJuoDdoaSihKVLCT7EjoSKNZlmajUm3lQiEaFrBK6H8-9kGAA",
   });
 });
 
@@ -107,10 +122,10 @@ Deno.test("a proof that comes back to its maker is refused (reflection)", () => 
   assertRefused("wrong-secret", () => checkProof(listened, secret, listener.id, proof));
   // Also when the other side claims to be the maker.
   const own = { ...fields, listenerId: dialler.id };
-  const sent = prove(transcript({ ...own, role: "dialler" }), secret, dialler);
+  const sent = prove(transcript({ ...own, prover: "dialler" }), secret, dialler);
   assertRefused(
     "wrong-secret",
-    () => checkProof(transcript({ ...own, role: "listener" }), secret, dialler.id, sent),
+    () => checkProof(transcript({ ...own, prover: "listener" }), secret, dialler.id, sent),
   );
 });
 
@@ -122,6 +137,30 @@ Deno.test("a proof for another peer is refused (relaying)", () => {
   // `middle` is a member and makes the HMAC itself, but it has no signature over these ids.
   const mac = prove(dialled, secret, middle).mac;
   assertRefused("wrong-key", () => checkProof(dialled, secret, dialler.id, { ...proof, mac }));
+});
+
+Deno.test("a proof with either role changed is refused (relaying)", () => {
+  for (const [prover, identity] of [["dialler", dialler], ["listener", listener]] as const) {
+    const own = { ...fields, prover };
+    const proof = prove(transcript(own), secret, identity);
+    for (const changed of ["diallerRole", "listenerRole"] as const) {
+      for (const role of ["tracker", "client", "operator"] as const) {
+        const told = transcript({ ...own, [changed]: role });
+        assertRefused("wrong-secret", () => checkProof(told, secret, identity.id, proof));
+        // A member makes the HMAC itself, but it has no signature over these roles.
+        const mac = prove(told, secret, Identity.generate()).mac;
+        assertRefused("wrong-key", () => checkProof(told, secret, identity.id, { ...proof, mac }));
+      }
+    }
+  }
+  // Roles that changed places are changed too.
+  const mixed = { ...fields, diallerRole: "client", listenerRole: "tracker" } as const;
+  const swapped = { ...fields, diallerRole: "tracker", listenerRole: "client" } as const;
+  const proof = prove(transcript(mixed), secret, dialler);
+  assertRefused(
+    "wrong-secret",
+    () => checkProof(transcript(swapped), secret, dialler.id, proof),
+  );
 });
 
 Deno.test("a proof of another connection is refused (replay)", () => {

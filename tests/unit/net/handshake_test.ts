@@ -7,14 +7,15 @@ import { prove, transcript } from "../../../lib/identity/handshake.ts";
 import { Identity, randomToken } from "../../../lib/identity/keys.ts";
 import type { Membership } from "../../../lib/identity/network.ts";
 import { Connection } from "../../../lib/net/connection.ts";
-import { greetAsListener } from "../../../lib/net/handshake.ts";
-import { openSession, probe } from "../../../lib/net/open_session.ts";
+import { greetAsDialler, greetAsListener } from "../../../lib/net/handshake.ts";
+import { ASKING_ONLY, openSession, probe } from "../../../lib/net/open_session.ts";
 import { dial, listen } from "../../../lib/net/transport.ts";
-import type { Frame } from "../../../lib/wire/frame.ts";
-import { PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
-import type { Message, MessageOf } from "../../../lib/wire/message.ts";
+import { type Allocate, encodeHeader, type Frame } from "../../../lib/wire/frame.ts";
+import { MAX_PIECE, MAX_TEXT, PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
+import type { Message, MessageOf, Role } from "../../../lib/wire/message.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
+import { socketPair } from "../../helpers/pipes.ts";
 import { newMembership, startServer, type TestServer } from "../../helpers/server.ts";
 
 const identity = Identity.generate();
@@ -33,7 +34,7 @@ class Script implements Disposable {
   readonly server: TestServer;
   readonly membership: Membership;
 
-  private constructor(connection: Connection, server: TestServer, membership: Membership) {
+  constructor(connection: Connection, server: TestServer, membership: Membership) {
     this.connection = connection;
     this.server = server;
     this.membership = membership;
@@ -78,7 +79,9 @@ class Script implements Disposable {
     const proof = prove(
       transcript({
         version: PROTOCOL_VERSION,
-        role: "dialler",
+        prover: "dialler",
+        diallerRole: mine.role,
+        listenerRole: theirs.role,
         network: this.membership.id,
         diallerNonce: mine.nonce,
         listenerNonce: theirs.nonce,
@@ -188,6 +191,183 @@ permitted("the listener's own AUTH is refused (reflection)", ["net"], async () =
   const [, auth] = await script.greet(mine);
   await script.connection.write(auth);
   assertEquals(await script.refusal(), "wrong-secret");
+});
+
+permitted("a role that is not the one proven is refused by the listener", ["net"], async () => {
+  const membership = newMembership();
+  await using server = startServer(membership);
+  for (const end of ["dialler", "listener"] as const) {
+    using script = await Script.dial(server, membership);
+    const mine = script.hello();
+    const [theirs] = await script.greet(mine);
+    const rewritten = (hello: MessageOf<"HELLO">): MessageOf<"HELLO"> => ({
+      ...hello,
+      role: "client",
+    });
+    const auth = end === "dialler"
+      ? script.auth(rewritten(mine), theirs)
+      : script.auth(mine, rewritten(theirs));
+    await script.connection.write(auth);
+    assertEquals(await script.refusal(), "wrong-secret");
+  }
+});
+
+/**
+ * A listener that the network's key certified (a malicious tracker) answers with the HELLO and AUTH that a
+ * peer gives for the dialler's HELLO, after `change`. Resolves with the role the dialler takes it for.
+ */
+async function relayed(
+  change: (relay: { hello: MessageOf<"HELLO">; auth: MessageOf<"AUTH"> }) => void,
+  forged: { fromDialler?: Role; remakeMac?: boolean } = {},
+): Promise<string> {
+  const [network, middle] = [Identity.generate(), Identity.generate()];
+  const membership = { ...newMembership(), id: network.id };
+  await using server = startServer(membership);
+  using listener = listen({ host: "127.0.0.1", port: 0 }, {
+    cert: certificatePem({ subjectKey: middle.publicKey, issuer: network }),
+    key: middle.pkcs8Pem(),
+  });
+  const relaying = listener.accept().then(async (conn) => {
+    const connection = new Connection(conn);
+    using script = await Script.dial(server, membership);
+    const asked = (await connection.read() as Frame).message as MessageOf<"HELLO">;
+    const [hello, auth] = await script.greet({
+      ...asked,
+      ...(forged.fromDialler ? { role: forged.fromDialler } : {}),
+    });
+    const relay = { hello, auth };
+    change(relay);
+    if (forged.remakeMac) {
+      const { mac } = prove(
+        transcript({
+          version: PROTOCOL_VERSION,
+          prover: "listener",
+          diallerRole: asked.role,
+          listenerRole: relay.hello.role,
+          network: membership.id,
+          diallerNonce: asked.nonce,
+          listenerNonce: hello.nonce,
+          diallerId: asked.id,
+          listenerId: hello.id,
+        }),
+        membership.secret,
+        middle,
+      );
+      relay.auth = { ...auth, mac };
+    }
+    await connection.write(relay.hello);
+    await connection.write(relay.auth);
+    // Until the dialler has closed or said its AUTH.
+    await connection.read().catch(() => {});
+    connection.close();
+  });
+  try {
+    const { port } = listener.addr as Deno.NetAddr;
+    const session = await openSession({
+      address: { host: "127.0.0.1", port },
+      credentials: credentials(membership),
+      id: undefined,
+    });
+    const running = session.run(ASKING_ONLY);
+    await session.close();
+    await running;
+    return session.remote.role;
+  } finally {
+    await relaying;
+  }
+}
+
+permitted("a relayed proof with a rewritten role is refused by the dialler", ["net"], async () => {
+  // Unchanged it is the peer's, which whoever wanted a tracker refuses by the role.
+  assertEquals(await relayed(() => {}), "peer");
+  const asTracker = (relay: { hello: MessageOf<"HELLO"> }) => {
+    relay.hello = { ...relay.hello, role: "tracker" };
+  };
+  await rejectsWith("wrong-secret", () => relayed(asTracker));
+  await rejectsWith("wrong-secret", () => relayed(() => {}, { fromDialler: "client" }));
+  // A member makes the HMAC itself, but not the peer's signature.
+  await rejectsWith("wrong-key", () => relayed(asTracker, { remakeMac: true }));
+  await rejectsWith(
+    "wrong-key",
+    () => relayed(() => {}, { fromDialler: "client", remakeMac: true }),
+  );
+});
+
+/** Frames that may have a body, after the proofs. */
+const WITH_BODY: [Message, number][] = [
+  [{ verb: "PIECE", transfer: randomToken(16), index: 0 }, MAX_PIECE],
+  [
+    {
+      verb: "MESSAGE",
+      id: randomToken(16),
+      from: identity.id,
+      name: "anna",
+      time: "2025-01-02T03:04:05.678Z",
+      signature: randomToken(64),
+    },
+    MAX_TEXT,
+  ],
+];
+
+permitted("a body before the proofs is refused before it comes", ["net"], async () => {
+  const membership = newMembership();
+  await using server = startServer(membership);
+  for (const [message, length] of WITH_BODY) {
+    for (const greeted of [false, true]) {
+      const conn = await dial({
+        ...server.address,
+        pin: server.identity.publicKey,
+        timeout: 30_000,
+      });
+      using script = new Script(new Connection(conn), server, membership);
+      if (greeted) await script.greet(script.hello());
+      // No byte of the body follows: whoever waits for one does not answer.
+      await conn.write(encodeHeader(message, length));
+      assertEquals(await script.refusal(), "unexpected-verb");
+    }
+  }
+});
+
+/** Takes down for how many bytes of body memory is given. */
+class Watched extends Connection {
+  readonly allocated: number[] = [];
+
+  override read(allocate: Allocate = (_verb, length) => new Uint8Array(length)) {
+    return super.read((verb, length) => {
+      const buffer = allocate(verb, length);
+      this.allocated.push(buffer.length);
+      return buffer;
+    });
+  }
+}
+
+Deno.test("no memory is taken for a body before the proofs, by either side", async () => {
+  const membership = newMembership();
+  const listen = (connection: Connection) =>
+    greetAsListener(connection, credentials(membership), () => {});
+  const greet = (connection: Connection) => greetAsDialler(connection, credentials(membership));
+  const hello: Message = {
+    verb: "HELLO",
+    protocol: PROTOCOL_VERSION,
+    role: "peer",
+    id: identity.id,
+    nonce: randomToken(32),
+    network: membership.id,
+  };
+  for (const [message, length] of WITH_BODY) {
+    for (const act of [listen, greet]) {
+      for (const before of [[], [hello]]) {
+        const [near, far] = socketPair();
+        const watched = new Watched(near);
+        for (const first of before) await far.write(encodeHeader(first));
+        await far.write(encodeHeader(message, length));
+        await rejectsWith("unexpected-verb", () => act(watched));
+        assertEquals(watched.allocated, []);
+        watched.close();
+        far.close();
+      }
+    }
+  }
 });
 
 permitted("another version parts before anything else is looked at", ["net"], async () => {

@@ -15,6 +15,7 @@ class Scene implements AsyncDisposable {
   readonly dropped = new EventLog<string>();
   /** Whether the listeners answer a dial-back. */
   reachable = false;
+  onDial: () => void = () => {};
   readonly liveness: Liveness;
   readonly #ends: (() => Promise<unknown>)[] = [];
 
@@ -26,6 +27,7 @@ class Scene implements AsyncDisposable {
       members: () => this.members,
       dialBack: ({ entry }) => {
         this.dialled.add(entry.name);
+        this.onDial();
         return this.reachable ? Promise.resolve() : Promise.reject(new Error("refused"));
       },
       drop: (member, reason) => {
@@ -141,9 +143,8 @@ Deno.test("a peer that comes back during its dial-back is not dropped", async ()
   const member = scene.join("a");
   const [fresh, other] = sessionPair({ clock: scene.clock });
   await member.leave();
-  const losing = scene.liveness.sessionLost(member);
-  member.session = fresh;
-  await losing;
+  scene.onDial = () => member.session = fresh;
+  await scene.liveness.sessionLost(member);
   assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
   fresh.connection.close();
   other.connection.close();

@@ -1,0 +1,34 @@
+import type { Clock } from "../clock.ts";
+import { P2PError } from "../errors.ts";
+import type { Session } from "./session.ts";
+
+/** Shortest pause between two looks, milliseconds. */
+const MIN_PAUSE = 1000;
+
+/**
+ * Asks a session that has been silent for `idleLimit` milliseconds whether the other side is still there,
+ * and aborts it when no answer comes: a connection whose other end vanished says nothing by itself.
+ */
+export function keepAlive(session: Session, { idleLimit, clock }: {
+  idleLimit: number;
+  clock: Clock;
+}): void {
+  let cancel: () => void;
+  const look = () => {
+    const wait = session.lastHeard + idleLimit - clock.now();
+    cancel = clock.after(Math.max(MIN_PAUSE, wait), async () => {
+      if (clock.now() - session.lastHeard >= idleLimit) await ask(session);
+      if (!session.connection.closed) look();
+    });
+  };
+  look();
+  session.ended.then(() => cancel());
+}
+
+async function ask(session: Session): Promise<void> {
+  try {
+    await session.request({ verb: "PING" });
+  } catch (cause) {
+    session.abort(new P2PError("timeout", "Connection lost: no answer to PING", { cause }));
+  }
+}

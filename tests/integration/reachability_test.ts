@@ -1,0 +1,202 @@
+/** Who can be dialled, and how the others are reached all the same. */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Identity } from "../../lib/identity/keys.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry.ts";
+import type { MessageOf } from "../../lib/wire/message.ts";
+import { assertSameBytes } from "../helpers/bytes.ts";
+import { epochs } from "../helpers/entries.ts";
+import { rejectsWith } from "../helpers/errors.ts";
+import { BEHIND_PROXY, NO_PROXY } from "../helpers/faulty_proxy.ts";
+import { startPeer } from "../helpers/peer.ts";
+import { permitted } from "../helpers/permissions.ts";
+import { bytesOf } from "../helpers/random.ts";
+import { openRaw, type RawSession } from "../helpers/raw.ts";
+import { tempDir } from "../helpers/temp_dir.ts";
+import { startTracker, type TestTracker } from "../helpers/tracker.ts";
+
+const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys"];
+
+/** A port on which nobody listens. */
+function closedPort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+function member(tracker: TestTracker): Promise<RawSession> {
+  const { address, membership } = tracker;
+  return openRaw({ address, membership, role: "peer" });
+}
+
+async function register(
+  session: RawSession,
+  registration: { name?: string; port: number; host?: string },
+): Promise<MessageOf<"OK">> {
+  const { message } = await session.session.request({
+    verb: "REGISTER",
+    name: "raw",
+    ...registration,
+  });
+  if (message.verb !== "OK") throw new Error(`REGISTER was answered with ${message.verb}`);
+  return message;
+}
+
+permitted("a peer that cannot be dialled is told which port to open", NEEDS, async () => {
+  await using tracker = startTracker();
+  await using session = await member(tracker);
+  const port = closedPort();
+  const { reachable, reason } = await register(session, { port });
+  assertEquals(reachable, false);
+  assertStringIncludes(reason ?? "", `open port ${port}`);
+  const [entry] = await tracker.tracker.peers();
+  assertEquals([entry?.reachable, entry?.host, entry?.port], [false, "127.0.0.1", port]);
+});
+
+permitted("a listener with another key does not make a peer reachable", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  await using bob = await startPeer(tracker, dir, { name: "bob" });
+  await using mallory = await member(tracker);
+  const { reachable, reason } = await register(mallory, { port: bob.address.port });
+  assertEquals(reachable, false);
+  assertMatch(reason ?? "", /does not hold the expected key/);
+});
+
+permitted("a peer is listed only under the address it comes from", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  await using bob = await startPeer(tracker, dir, { name: "bob" });
+  await using mallory = await member(tracker);
+  for (const host of ["192.0.2.1", "127.0.0.1", "localhost"]) {
+    await rejectsWith("invalid", () => register(mallory, { port: bob.address.port, host }));
+  }
+  assertEquals(await tracker.names(), ["bob"]);
+  assertEquals((await tracker.tracker.peers())[0]?.host, "127.0.0.1");
+});
+
+if (!NO_PROXY) {
+  permitted(
+    "where it is allowed, an advertised address counts once it is proven",
+    NEEDS,
+    async () => {
+      await using dir = await tempDir();
+      await using tracker = startTracker({ allowAdvertise: true });
+      await using anna = await startPeer(tracker, dir, {
+        name: "anna",
+        host: BEHIND_PROXY,
+        advertise: { host: BEHIND_PROXY, port: null },
+      });
+      await using bob = await startPeer(tracker, dir, { name: "bob" });
+      assertEquals((await anna.until("registered")).host, BEHIND_PROXY);
+      assertEquals((await anna.until("registered")).reachable, true);
+      await bob.peer.ping("anna");
+      // Somebody else's address is not: the key there is another.
+      await using mallory = await member(tracker);
+      const stolen = { host: BEHIND_PROXY, port: anna.address.port };
+      assertEquals((await register(mallory, stolen)).reachable, false);
+    },
+  );
+
+  for (const insecure of [false, true]) {
+    const how = insecure ? "without TLS" : "with TLS";
+    permitted(
+      `a peer that cannot be dialled is reached by dialling back, ${how}`,
+      NEEDS,
+      async () => {
+        await using dir = await tempDir();
+        await using tracker = startTracker({ insecure });
+        // The tracker looks for it on 127.0.0.1.
+        await using hidden = await startPeer(tracker, dir, { name: "hidden", host: BEHIND_PROXY });
+        assertEquals((await hidden.until("registered")).reachable, false);
+        await using anna = await startPeer(tracker, dir, { name: "anna" });
+        await anna.peer.ping("hidden");
+        const content = bytesOf(600_000);
+        await Deno.writeFile(dir.at("file.bin"), content);
+        const report = await anna.peer.sendFile(dir.at("file.bin"), ["hidden"]);
+        assertEquals(report.failures, []);
+        const { path, from } = await hidden.until("file-received");
+        assertSameBytes(await Deno.readFile(path), content);
+        assertEquals(from, "anna");
+        await hidden.peer.ping("anna");
+        // A one-shot command starts to listen for it.
+        await using client = await startPeer(tracker, dir, { name: "me", role: "client" });
+        await client.peer.ping("hidden");
+      },
+    );
+  }
+}
+
+permitted("a peer that stops while it is dialled back holds nothing open", NEEDS, async () => {
+  if (NO_PROXY) return;
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  const hidden = await startPeer(tracker, dir, { name: "hidden", host: BEHIND_PROXY });
+  await using anna = await startPeer(tracker, dir, { name: "anna", start: false });
+  await anna.peer.start();
+  const [entry] = (await anna.peer.updatePeersList()).filter(({ name }) => name === "hidden");
+  assertEquals(entry?.reachable, false);
+  await Deno.writeFile(dir.at("large"), new Uint8Array(64 * 1024 * 1024));
+  const sending = anna.peer.sendFile(dir.at("large"), ["hidden"], { signal: stopAfterStart(anna) });
+  await hidden.until("transfer-started");
+  await hidden[Symbol.asyncDispose]();
+  assertEquals((await sending).recipients[0]?.state, "failed");
+});
+
+/** Aborts when the first retry is announced. */
+function stopAfterStart(
+  { events }: { events: { listen(f: (e: { event: string }) => void): unknown } },
+) {
+  const stop = new AbortController();
+  events.listen(({ event }) => {
+    if (event === "transfer-retry") stop.abort(new Error("enough"));
+  });
+  return stop.signal;
+}
+
+permitted("an entry that leads to another key's listener is not trusted", NEEDS, async () => {
+  await using dir = await tempDir();
+  const registry = new MemoryRegistry(epochs());
+  await using tracker = startTracker({ registry });
+  await using anna = await startPeer(tracker, dir, { name: "anna" });
+  await using mallory = await startPeer(tracker, dir, { name: "mallory" });
+  const { id } = Identity.generate();
+  registry.register({ ...mallory.address, id, name: "bob", reachable: true });
+  const error = await rejectsWith("wrong-key", () => anna.peer.ping("bob"));
+  assertEquals(error.exitCode, 6);
+  assertStringIncludes(error.message, `127.0.0.1:${mallory.address.port}`);
+  await Deno.writeTextFile(dir.at("secret.txt"), "secret");
+  const { recipients, failures } = await anna.peer.sendFile(dir.at("secret.txt"), ["bob"]);
+  assertEquals([recipients[0]?.state, failures[0]?.exitCode], ["failed", 6]);
+  assertEquals(mallory.all("transfer-started"), []);
+});
+
+permitted(
+  "a name that turns up with another key is refused until it is trusted",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const registry = new MemoryRegistry(epochs());
+    await using tracker = startTracker({ registry });
+    await using anna = await startPeer(tracker, dir, { name: "anna" });
+    await using bob = await startPeer(tracker, dir, { name: "bob" });
+    await anna.peer.ping("bob");
+    // The tracker says that another peer is bob now.
+    await using other = await startPeer(tracker, dir, { name: "other" });
+    registry.unregister(bob.identity.id);
+    registry.unregister(other.identity.id);
+    registry.list = () => [];
+    const listed = { ...other.address, id: other.identity.id, name: "bob", reachable: true };
+    registry.changes = () => ({
+      epoch: epochs(50)(),
+      revision: 1,
+      full: true,
+      more: false,
+      peers: [listed],
+      gone: [],
+    });
+    const error = await rejectsWith("name-changed-key", () => anna.peer.ping("bob"));
+    assertEquals([error.exitCode, error.candidates.length], [6, 2]);
+    await anna.peer.trust("bob");
+    await anna.peer.ping("bob");
+  },
+);

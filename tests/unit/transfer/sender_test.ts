@@ -1,0 +1,221 @@
+import { assert, assertEquals } from "@std/assert";
+import { P2PError } from "../../../lib/errors.ts";
+import { Connection } from "../../../lib/net/connection.ts";
+import { Session } from "../../../lib/net/session.ts";
+import { FileSource } from "../../../lib/store/source.ts";
+import { type SendOptions, sendToOne } from "../../../lib/transfer/sender.ts";
+import { deadline } from "../../helpers/deadline.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { sessionPair, socketPair } from "../../helpers/pipes.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write"];
+const TRANSFER = "A".repeat(22);
+const PIECE = 256 * 1024;
+
+async function sourceIn(dir: TempDir, size = 10): Promise<FileSource> {
+  await Deno.writeFile(dir.at("file"), bytesOf(size));
+  return await FileSource.open(dir.at("file"));
+}
+
+/** Settings with a hand-turned clock and nobody listening. */
+function settings(
+  source: FileSource,
+  clock: FakeClock,
+  connect: () => Promise<Session>,
+): SendOptions & { retries: string[] } {
+  const retries: string[] = [];
+  return {
+    transfer: TRANSFER,
+    source,
+    connect,
+    ackTimeout: 30_000,
+    onProgress: () => {},
+    onSent: () => {},
+    onRetry: (attempt, { code }) => retries.push(`${attempt} ${code}`),
+    clock,
+    random: () => 0.5,
+    retries,
+  };
+}
+
+permitted(
+  "a connection that breaks is tried again five times, more and more slowly",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    let tries = 0;
+    const options = settings(source, clock, () => {
+      tries++;
+      return Promise.reject(new P2PError("connection-lost", "lost"));
+    });
+    const failing = rejectsWith("connection-lost", () => sendToOne(options));
+    for (const pause of [500, 1000, 2000, 4000, 8000]) {
+      assertEquals(await clock.timer(() => true), pause);
+      clock.advance(pause);
+    }
+    await failing;
+    assertEquals(tries, 6);
+    assertEquals(options.retries, [1, 2, 3, 4, 5].map((n) => `${n} connection-lost`));
+    assertEquals(clock.pending, []);
+  },
+);
+
+permitted(
+  "a recipient that cannot be reached at first is not tried again, later it is",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const codes = ["connection-lost", "peer-unreachable", "refused"] as const;
+    let next = 1;
+    const options = settings(source, clock, () => {
+      return Promise.reject(new P2PError(codes[next++] ?? "unexpected", "no"));
+    });
+    await rejectsWith("peer-unreachable", () => sendToOne(options));
+    next = 0;
+    const failing = rejectsWith("refused", () => sendToOne(options));
+    for (let i = 0; i < 2; i++) clock.advance(await clock.timer(() => true));
+    await failing;
+    assertEquals(options.retries, ["1 connection-lost", "2 peer-unreachable"]);
+  },
+);
+
+for (const code of ["refused", "no-space", "integrity", "source-changed", "wrong-key"] as const) {
+  permitted(`${code} is an answer and not tried again`, NEEDS, async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const options = settings(
+      source,
+      new FakeClock(),
+      () => Promise.reject(new P2PError(code, "no")),
+    );
+    await rejectsWith(code, () => sendToOne(options));
+    assertEquals(options.retries, []);
+  });
+}
+
+permitted("an abort ends a pause, and a connection that comes too late", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const reason = new P2PError("interrupted", "enough");
+  const pausing = new AbortController();
+  const lost = () => Promise.reject(new P2PError("connection-lost", "lost"));
+  const first = sendToOne({ ...settings(source, clock, lost), signal: pausing.signal });
+  const rejected = rejectsWith("interrupted", () => first);
+  await clock.timer((ms) => ms === 500);
+  pausing.abort(reason);
+  await rejected;
+  assertEquals(clock.pending, []);
+
+  const connecting = new AbortController();
+  const [near, far] = sessionPair({ clock });
+  const late = () => {
+    connecting.abort(reason);
+    return Promise.resolve(near);
+  };
+  await rejectsWith(
+    "interrupted",
+    () => sendToOne({ ...settings(source, clock, late), signal: connecting.signal }),
+  );
+  await near.ended;
+  assert(near.connection.closed);
+  far.connection.close();
+  assertEquals(clock.pending, []);
+});
+
+/** A receiver that is written by hand: its end of the socket, and the sender's session. */
+function byHand(clock: FakeClock, capacity: number): { raw: Deno.Conn; session: Session } {
+  const [near, raw] = socketPair(capacity);
+  const session = new Session(
+    new Connection(near, { clock }),
+    { id: "B".repeat(42) + "A", role: "peer" },
+    clock,
+  );
+  return { raw, session };
+}
+
+async function say(raw: Deno.Conn, lines: string[]): Promise<void> {
+  const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(""));
+  for (let at = 0; at < bytes.length;) at += await raw.write(bytes.subarray(at));
+}
+
+/** Reads frames until one has the verb. */
+async function hear(raw: Deno.Conn, verb: string): Promise<void> {
+  const take = async (length: number) => {
+    for (let left = length; left > 0;) left -= await raw.read(new Uint8Array(left)) ?? left;
+  };
+  const byte = new Uint8Array(1);
+  const reading = (async () => {
+    let line = "";
+    while (await raw.read(byte) !== null) {
+      if (byte[0] !== 0x0a) {
+        line += String.fromCharCode(byte[0] as number);
+        continue;
+      }
+      await take(Number(/"body":(\d+)/.exec(line)?.[1] ?? 0));
+      if (line.startsWith(verb)) return;
+      line = "";
+    }
+  })();
+  await deadline(reading, verb);
+}
+
+const READY = `ACK {"re":1,"transfer":"${TRANSFER}","state":"ready"}`;
+const GET = `GET {"transfer":"${TRANSFER}","index":0}`;
+
+permitted("a receiver that says nothing for the ACK time-out is given up", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 64 * 1024);
+  const stop = new AbortController();
+  const options = {
+    ...settings(source, clock, () => Promise.resolve(session)),
+    signal: stop.signal,
+  };
+  const sending = rejectsWith("interrupted", () => sendToOne(options));
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  clock.advance(29_999);
+  assertEquals(session.connection.closed, undefined);
+  clock.advance(1);
+  assertEquals(await clock.timer((ms) => ms < 5_000), 500);
+  assertEquals(options.retries, ["1 timeout"]);
+  stop.abort(new P2PError("interrupted", "enough"));
+  await sending;
+  raw.close();
+});
+
+permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir, PIECE);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 8 * 1024);
+  const options = settings(source, clock, () => Promise.resolve(session));
+  const sending = sendToOne({ ...options, ackTimeout: 25_000 });
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  await say(raw, [GET]);
+  const buffer = new Uint8Array(8 * 1024);
+  for (let taken = 0; taken < PIECE;) {
+    await clock.timer((ms) => ms === 30_000);
+    clock.advance(10_000);
+    assertEquals(session.connection.closed, undefined, `gave up after ${taken} bytes`);
+    taken += await raw.read(buffer) ?? 0;
+  }
+  const { digest } = await source.hashesFrom(1, 1);
+  const saved = { transfer: TRANSFER, state: "saved", name: "file", sha256: digest?.sha256 };
+  await say(raw, [`ACK ${JSON.stringify(saved)}`]);
+  assertEquals((await sending).savedAs, "file");
+  raw.close();
+});
