@@ -46,8 +46,10 @@ function listed(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>
     using slot = await takeSlot(folder);
     const peer = makePeer(context, { identity: slot.identity, folder, network, role: "peer" });
     try {
-      await Promise.race([peer.start(), interrupted(context.signal)]);
-      await remember(folder, network);
+      const starting = peer.connect()
+        .then(() => remember(folder, network))
+        .then(() => peer.start());
+      await Promise.race([starting, interrupted(context.signal)]);
       return await body(peer, context);
     } finally {
       await peer[Symbol.asyncDispose]();

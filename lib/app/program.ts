@@ -8,6 +8,7 @@ import type { ProgramSpec } from "../cli/spec.ts";
 import { TextOutput } from "../cli/text_output.ts";
 import { isOn } from "../cli/arguments.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
+import { redactInvite } from "../identity/invite.ts";
 import config from "../../deno.json" with { type: "json" };
 
 /** What a command gets to work with. */
@@ -62,11 +63,17 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   } catch (thrown) {
     if (signals.first.aborted) return ExitCode.interrupted;
     const error = asP2PError(thrown);
-    output.emit(errorEvent(error));
+    output.emit(safeErrorEvent(error));
     return error.exitCode;
   } finally {
     output.close();
   }
+}
+
+/** An invite that was pasted in the wrong place must not end in a log. */
+function safeErrorEvent(error: P2PError): AppEvent {
+  const event = errorEvent(error);
+  return { ...event, message: redactInvite(event.message) };
 }
 
 function print(sink: Sink, text: string): ExitCode {
@@ -78,7 +85,7 @@ function print(sink: Sink, text: string): ExitCode {
 function reportUsage(error: P2PError, args: readonly string[]): ExitCode {
   const sinks = { stdout: stdoutSink(), stderr: stderrSink() };
   const output = args.includes("--json") ? new JsonOutput(sinks) : new TextOutput(sinks);
-  output.emit(errorEvent(error));
+  output.emit(safeErrorEvent(error));
   output.close();
   return error.exitCode;
 }

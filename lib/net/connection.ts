@@ -21,6 +21,8 @@ const JOIN_BELOW = 32 * 1024;
 const STREAM_BUFFER = 16 * 1024;
 /** Longest time in milliseconds in which the other side takes not one byte. */
 const WRITE_STALL = 30_000;
+/** Time in milliseconds after which a write under way is not merely on its way. */
+const STUCK_AFTER = 1_000;
 /** How long in milliseconds the end of a connection waits for what is queued. */
 const END_TIMEOUT = 5_000;
 
@@ -51,6 +53,9 @@ export class Connection {
   #queuedBytes = 0;
   #writing: Promise<void> | undefined;
   #closed: P2PError | undefined;
+  /** When the socket was given bytes that it has not taken yet. */
+  #writingSince: number | undefined;
+  #cutShort = false;
 
   constructor(conn: Deno.Conn, options: ConnectionOptions = {}) {
     this.#conn = conn;
@@ -58,6 +63,14 @@ export class Connection {
     this.local = addressOf(conn.localAddr);
     this.remote = addressOf(conn.remoteAddr);
     this.#reader = new ByteReader(this.#plainSource());
+  }
+
+  /**
+   * Whether it was closed while a write had been stuck. Deno holds the descriptor of such a TLS connection
+   * until the other side has read or gone.
+   */
+  get isCutShort(): boolean {
+    return this.#cutShort;
   }
 
   /** Why it is closed, or `undefined` while it is open. */
@@ -160,6 +173,9 @@ export class Connection {
   /** Closes at once. Idempotent; the first reason stays. */
   close(reason?: P2PError): void {
     if (this.#closed) return;
+    const stalled = this.#writingSince !== undefined &&
+      this.#clock.now() - this.#writingSince >= STUCK_AFTER;
+    this.#cutShort = "handshake" in this.#conn && stalled;
     this.#closed = reason ?? new P2PError("connection-lost", "Connection closed by this side");
     for (const { failed } of this.#queue.splice(0)) failed(this.#closed);
     closeQuietly(this.#conn);
@@ -222,9 +238,11 @@ export class Connection {
           new P2PError("timeout", `Cannot send to ${this.remote.host}: it took no byte for 30 s`),
         );
       });
+      this.#writingSince = this.#clock.now();
       try {
         at += await this.#conn.write(at === 0 ? bytes : bytes.subarray(at));
       } finally {
+        this.#writingSince = undefined;
         cancel();
       }
     }

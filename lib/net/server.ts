@@ -37,6 +37,10 @@ interface Pending {
 /** Pause after an accept that failed because descriptors ran out, milliseconds. */
 const ACCEPT_PAUSE = 50;
 
+/** Connections that an address may leave stuck in a quarter of an hour before it is refused. */
+const MAX_CUT_SHORT = 64;
+const CUT_SHORT_TIME = 15 * 60_000;
+
 /** Accepts connections until it is closed, greets each and runs its session. */
 export class Server {
   readonly address: Address;
@@ -46,6 +50,9 @@ export class Server {
   readonly #pending = new Set<Pending>();
   readonly #sessions = new Set<Session>();
   readonly #tasks = new Set<Promise<void>>();
+  /** Connections of an address that were closed while it left them unread. */
+  readonly #cutShort = new Map<string, number>();
+  readonly #cancels = new Set<() => void>();
   readonly #stop = new AbortController();
   readonly #accepting: Promise<void>;
 
@@ -68,6 +75,7 @@ export class Server {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
     closeQuietly(this.#listener);
+    for (const cancel of this.#cancels) cancel();
     for (const { conn } of this.#pending) closeQuietly(conn);
   }
 
@@ -131,6 +139,7 @@ export class Server {
       connection.close(asP2PError(error));
     } finally {
       this.#sessions.delete(session);
+      if (connection.isCutShort) this.#noteCutShort(host);
     }
   }
 
@@ -148,7 +157,23 @@ export class Server {
     }
   }
 
+  /** Counts a descriptor that may stay taken although its session is over. */
+  #noteCutShort(host: string): void {
+    if (this.#stop.signal.aborted) return;
+    this.#cutShort.set(host, (this.#cutShort.get(host) ?? 0) + 1);
+    const cancel = this.#clock.after(CUT_SHORT_TIME, () => {
+      this.#cancels.delete(cancel);
+      const left = (this.#cutShort.get(host) ?? 1) - 1;
+      if (left > 0) this.#cutShort.set(host, left);
+      else this.#cutShort.delete(host);
+    });
+    this.#cancels.add(cancel);
+  }
+
   #checkLimits(host: string): void {
+    if ((this.#cutShort.get(host) ?? 0) >= MAX_CUT_SHORT) {
+      throw new P2PError("busy", "Cannot connect: too many connections of this address are stuck");
+    }
     const { maxSessions = 20_000, maxSessionsPerAddress = 4096 } = this.#options;
     let fromHere = 0;
     for (const session of this.#sessions) if (session.connection.remote.host === host) fromHere++;

@@ -65,6 +65,7 @@ export class MessageInbox {
     } catch (cause) {
       throw new P2PError("malformed", "Cannot read a message: it is not UTF-8", { cause });
     }
+    if (text === "") throw new P2PError("malformed", "Cannot read a message: it is empty");
     const key = `${from} ${id}`;
     if (this.#seen.has(key)) return null;
     this.#seen.add(key);

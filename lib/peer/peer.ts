@@ -157,9 +157,14 @@ export class Peer implements AsyncDisposable {
     return this.#refused.promise;
   }
 
+  /** Connects to the tracker; {@linkcode start} does the rest. */
+  async connect(): Promise<void> {
+    await this.#tracker.connect();
+  }
+
   /** Joins as a listed peer: connects, listens, registers. */
   async start(): Promise<void> {
-    await this.#tracker.connect();
+    if (!this.isConnected) await this.connect();
     await this.startListening();
     await this.registerWithTracker();
   }

@@ -86,11 +86,13 @@ export class PartialFile {
   async publish(untrustedName: string): Promise<Published> {
     await this.#tail;
     try {
+      await this.#expectOurs(this.#path);
       if (Deno.build.os !== "windows") await Deno.chmod(this.#path, this.#options.mode);
       await this.#file.sync();
-      this.#close();
       const published = await this.#link(safeName(untrustedName));
       try {
+        await this.#expectOurs(published.path);
+        this.#close();
         await syncFolder(this.#options.inbox);
       } catch (error) {
         await Deno.remove(published.path).catch(ignoreMissing);
@@ -100,6 +102,7 @@ export class PartialFile {
       await Deno.remove(this.#path).catch(() => {});
       return published;
     } catch (error) {
+      this.#close();
       throw diskError("save to", this.#options.inbox, error);
     }
   }
@@ -138,6 +141,13 @@ export class PartialFile {
       "disk",
       `Cannot save ${name}: ${MAX_NUMBER} files have that name; move some`,
     );
+  }
+
+  /** Somebody who can write into the inbox may have put another file in our file's place. */
+  async #expectOurs(path: string): Promise<void> {
+    const [ours, there] = [await this.#file.stat(), await Deno.lstat(path)];
+    if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;
+    throw new P2PError("integrity", `Cannot save the file: ${path} was exchanged for another`);
   }
 
   #close(): void {

@@ -309,7 +309,9 @@ export class Tracker implements AsyncDisposable {
         `Cannot broadcast: more than ${BROADCAST_RATE.rate} a second; wait a moment`,
       );
     }
-    if (!isText(text)) throw new P2PError("invalid", "Cannot broadcast: the text is not UTF-8");
+    if (!isText(text)) {
+      throw new P2PError("invalid", "Cannot broadcast: the text is empty or not UTF-8");
+    }
     const network = this.#network?.key.id;
     if (network && !verifyMessage(from, { network, id, time, name }, text, signature)) {
       throw new P2PError("unauthorised", "Cannot broadcast: the signature is not the sender's");

@@ -76,7 +76,7 @@ export function parseHeader(line: Uint8Array): Header {
     throw malformed(`the header of ${verb} is not one JSON object`);
   }
   const fields = value as Record<string, unknown>;
-  const body = Object.hasOwn(fields, "body") ? fields["body"] : 0;
+  const body = Object.hasOwn(fields, "body") ? fields["body"] ?? 0 : 0;
   if (!Number.isSafeInteger(body) || (body as number) < 0) {
     throw malformed(`"body" of ${verb} is not a length`);
   }

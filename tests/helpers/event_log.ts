@@ -1,5 +1,7 @@
 import { deadline } from "./deadline.ts";
 
+const NEVER = new Promise<never>(() => {});
+
 /** Keeps everything that is reported to it, so that a test can wait for what has been or will be. */
 export class EventLog<T> {
   readonly all: T[] = [];
@@ -25,7 +27,12 @@ export class EventLog<T> {
   /** The first event from `from` on that matches, as soon as there is one. */
   async until<S extends T>(
     matches: ((event: T) => event is S) | ((event: T) => boolean),
-    { from = 0, what = "an event" }: { from?: number; what?: string } = {},
+    { from = 0, what = "an event", unless = NEVER }: {
+      from?: number;
+      what?: string;
+      /** Rejects when there is no use in waiting any longer. */
+      unless?: Promise<never>;
+    } = {},
   ): Promise<S> {
     const { promise, resolve } = Promise.withResolvers<T>();
     const look = () => {
@@ -35,7 +42,10 @@ export class EventLog<T> {
     this.#waiting.add(look);
     look();
     try {
-      return await deadline(promise, () => `${what}; there were ${this.#text()}`) as S;
+      return await deadline(
+        Promise.race([promise, unless]),
+        () => `${what}; there were ${this.#text()}`,
+      ) as S;
     } finally {
       this.#waiting.delete(look);
     }

@@ -58,11 +58,11 @@ export class RawSession implements AsyncDisposable {
     from = 0,
   ): Promise<MessageOf<V>> {
     const isIt = ({ message }: Frame) => message.verb === verb && matches(message as MessageOf<V>);
-    const end = this.closed.then((error) => {
+    const unless = this.closed.then((error) => {
       throw error ?? new P2PError("connection-lost", `goodbye instead of ${verb}`);
     });
-    end.catch(() => {});
-    const frame = await Promise.race([this.frames.until(isIt, { from, what: verb }), end]);
+    unless.catch(() => {});
+    const frame = await this.frames.until(isIt, { from, what: verb, unless });
     return frame.message as MessageOf<V>;
   }
 

@@ -13,6 +13,7 @@ import { dial, listen } from "../../../lib/net/transport.ts";
 import { type Allocate, encodeHeader, type Frame } from "../../../lib/wire/frame.ts";
 import { MAX_PIECE, MAX_TEXT, PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
 import type { Message, MessageOf, Role } from "../../../lib/wire/message.ts";
+import { deadline } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { socketPair } from "../../helpers/pipes.ts";
@@ -96,7 +97,7 @@ class Script implements Disposable {
 
   /** The code of the ERROR that has to come, before the end. */
   async refusal(): Promise<string> {
-    const message = await this.read();
+    const message = await deadline(this.read(), "the listener's ERROR");
     assertEquals(await this.connection.read(), null);
     return message.verb === "ERROR" ? message.code : message.verb;
   }
@@ -198,15 +199,11 @@ permitted("a role that is not the one proven is refused by the listener", ["net"
   await using server = startServer(membership);
   for (const end of ["dialler", "listener"] as const) {
     using script = await Script.dial(server, membership);
-    const mine = script.hello();
+    const mine = script.hello({ role: "client" });
     const [theirs] = await script.greet(mine);
-    const rewritten = (hello: MessageOf<"HELLO">): MessageOf<"HELLO"> => ({
-      ...hello,
-      role: "client",
-    });
     const auth = end === "dialler"
-      ? script.auth(rewritten(mine), theirs)
-      : script.auth(mine, rewritten(theirs));
+      ? script.auth({ ...mine, role: "peer" }, theirs)
+      : script.auth(mine, { ...theirs, role: "tracker" });
     await script.connection.write(auth);
     assertEquals(await script.refusal(), "wrong-secret");
   }
