@@ -217,7 +217,7 @@ const MALFORMED: [line: string, why: RegExp][] = [
   ['PING {"body":-1}', /length/],
   ['PING {"body":1.5}', /length/],
   ['PING {"body":"1"}', /length/],
-  ['PING {"body":null}', /length/],
+  ['PING {"body":[]}', /length/],
   ['PING {"body":true}', /length/],
   ['PING {"body":9007199254740992}', /length/],
   ['PING {"body":1e400}', /length/],
