@@ -4,6 +4,7 @@ import { ByteReader } from "../../lib/wire/byte_reader.ts";
 import { type Allocate, encodeHeader, readFrame } from "../../lib/wire/frame.ts";
 import { MAX_HEADER } from "../../lib/wire/limits.ts";
 import { bodyCap } from "../../lib/wire/message.ts";
+import { randomFrom } from "../helpers/random.ts";
 import { detaching, frameBytes, GOLDEN_FRAMES, play } from "../testdata/golden_frames.ts";
 
 /** Set it to the number of a failed run to see it again. */
@@ -40,23 +41,12 @@ const TOKENS = [
   "\0",
 ];
 
-/** Numbers from 0 below 1, the same for the same seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Makes the streams of a run. */
 class Mutator {
   readonly #next: () => number;
 
   constructor(seed: number) {
-    this.#next = random(seed);
+    this.#next = randomFrom(seed);
   }
 
   below(end: number): number {
