@@ -145,8 +145,3 @@ export function tellable(thrown: unknown): { code: ErrorCode; message: string } 
   const cut = text.length > MAX_TOLD ? `${text.slice(0, MAX_TOLD).toWellFormed()}...` : text;
   return { code, message: cut || code };
 }
-
-/** The exit code for any thrown value. */
-export function exitCodeOf(error: unknown): ExitCode {
-  return error instanceof P2PError ? error.exitCode : ExitCode.unexpected;
-}

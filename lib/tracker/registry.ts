@@ -6,26 +6,14 @@
 
 import { P2PError } from "../errors.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
-import type { PeerEntry } from "../wire/message.ts";
+import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { isPeerName, numberedPeerName, peerNameKey } from "../wire/peer_name.ts";
 
 /** A value, now or later: a registry may live in this process or in a database. */
 export type Awaitable<T> = T | Promise<T>;
 
-/** What changed since a revision. */
-export interface Changes {
-  /** Names one life of the registry; a revision of another epoch means nothing. */
-  epoch: string;
-  /** Whole up to here. */
-  revision: number;
-  /** True when it replaces what is known. */
-  full: boolean;
-  /** True when there is more after `revision`. */
-  more: boolean;
-  peers: PeerEntry[];
-  /** Ids that have left. */
-  gone: string[];
-}
+/** What changed since a revision: what a PEER_LIST frame says of the registry. */
+export type Changes = Omit<MessageOf<"PEER_LIST">, "verb" | "re" | "barred">;
 
 /** Where a tracker keeps its peers. */
 export interface Registry {
