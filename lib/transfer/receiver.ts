@@ -3,6 +3,7 @@ import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { Inbox } from "../store/inbox.ts";
 import { pieceCountOf } from "../store/manifest.ts";
+import type { JournalSubject } from "../store/journal.ts";
 import type { PartialFile } from "../store/partial_file.ts";
 import { safeName } from "../store/file_name.ts";
 import { MAX_PIECES } from "../wire/limits.ts";
@@ -147,16 +148,18 @@ export class Receiver implements AsyncDisposable {
       return await this.#onOffer(message, session);
     }
     if (known) return known.resume(session, offer, seq);
+    await this.#suspendOrphan(offer);
     this.#check(offer);
     const partial = await this.#begin(key, offer);
     if (this.#closed || session.connection.closed) {
       await partial.discard();
       throw shuttingDown();
     }
-    const { observer } = this.#options;
+    const { observer, inbox } = this.#options;
     const transfer = new IncomingTransfer({
       offer,
       partial,
+      release: (keep) => keep ? inbox.suspend(partial, subjectOf(offer)) : partial.discard(),
       clock: this.#clock,
       maxSize: this.#options.maxSize,
       onProgress: (bytes) => observer.onProgress(offer, bytes),
@@ -172,14 +175,28 @@ export class Receiver implements AsyncDisposable {
     transfer.begin(session, seq);
   }
 
+  /** The sender may have been started again: what its last run left half done is this offer's to go on with. */
+  async #suspendOrphan({ from, name, size, pieceSize }: Offer): Promise<void> {
+    const reason = new P2PError("connection-lost", "The sender came back with a new transfer");
+    for (const transfer of this.#active.values()) {
+      const { offer, session } = transfer;
+      const isSame = offer.from === from && offer.name === name && offer.size === size &&
+        offer.pieceSize === pieceSize;
+      if (!session && isSame) await transfer.fail(reason);
+    }
+  }
+
   /** Starts a partial; the same offer, come on another connection meanwhile, has to wait. */
-  async #begin(key: string, { size, pieceSize }: Offer): Promise<PartialFile> {
+  async #begin(key: string, { from, name, size, pieceSize }: Offer): Promise<PartialFile> {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
     this.#starting.add(key);
     try {
-      return await this.#options.inbox.begin(size, pieceSize, this.#promisedBytes());
+      return await this.#options.inbox.begin(
+        { from, name, size, pieceSize },
+        this.#promisedBytes(),
+      );
     } finally {
       this.#starting.delete(key);
     }
@@ -244,4 +261,8 @@ function keyOf(transfer: string, session: Session): string {
 
 function shuttingDown(): P2PError {
   return new P2PError("shutting-down", "Cannot receive: the receiver is shutting down");
+}
+
+function subjectOf({ from, name, size, pieceSize }: Offer): JournalSubject | null {
+  return size === null ? null : { from, name, size, pieceSize };
 }
