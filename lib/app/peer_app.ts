@@ -49,7 +49,12 @@ function listed(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>
       const starting = peer.connect()
         .then(() => remember(folder, network))
         .then(() => peer.start());
-      await Promise.race([starting, interrupted(context.signal)]);
+      const stopped = interrupted(context.signal).catch((error) => {
+        // Once registered it is up, though the list may still be on its way: it leaves as it should.
+        if (!peer.isRegistered) throw error;
+        return starting;
+      });
+      await Promise.race([starting, stopped]);
       return await body(peer, context);
     } finally {
       await peer[Symbol.asyncDispose]();

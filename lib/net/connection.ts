@@ -56,6 +56,7 @@ export class Connection {
   /** When the socket was given bytes that it has not taken yet. */
   #writingSince: number | undefined;
   #cutShort = false;
+  #interrupt: ((reason: P2PError) => void) | undefined;
 
   constructor(conn: Deno.Conn, options: ConnectionOptions = {}) {
     this.#conn = conn;
@@ -161,7 +162,7 @@ export class Connection {
     const cancel = this.#clock.after(END_TIMEOUT, () => this.close());
     try {
       await this.#writing;
-      if (!this.#closed) await this.#conn.closeWrite();
+      if (!this.#closed) await this.#untilClosed(this.#conn.closeWrite());
     } catch {
       // The other side was faster; all that matters was acknowledged by frames.
     } finally {
@@ -179,6 +180,15 @@ export class Connection {
     this.#closed = reason ?? new P2PError("connection-lost", "Connection closed by this side");
     for (const { failed } of this.#queue.splice(0)) failed(this.#closed);
     closeQuietly(this.#conn);
+    this.#interrupt?.(this.#closed);
+  }
+
+  /** Settles with the operation, or rejects when this side closes: a stuck write may outlive the close. */
+  #untilClosed<T>(operation: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      operation.then(resolve, reject);
+    });
   }
 
   #plainSource(): ByteSource {
@@ -240,7 +250,7 @@ export class Connection {
       });
       this.#writingSince = this.#clock.now();
       try {
-        at += await this.#conn.write(at === 0 ? bytes : bytes.subarray(at));
+        at += await this.#untilClosed(this.#conn.write(at === 0 ? bytes : bytes.subarray(at)));
       } finally {
         this.#writingSince = undefined;
         cancel();

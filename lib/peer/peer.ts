@@ -147,6 +147,11 @@ export class Peer implements AsyncDisposable {
     return this.#tracker.isConnected;
   }
 
+  /** Whether the tracker lists this peer, as far as it knows. */
+  get isRegistered(): boolean {
+    return this.#tracker.isRegistered;
+  }
+
   /** Whether something is being sent or received. */
   get isBusy(): boolean {
     return this.#sends.size > 0 || (this.#receiver?.activeCount ?? 0) > 0;

@@ -73,6 +73,11 @@ export class TrackerClient implements AsyncDisposable {
     return this.#session !== undefined && !this.#session.connection.closed;
   }
 
+  /** Whether it has registered and not unregistered since; also while the session is broken. */
+  get isRegistered(): boolean {
+    return this.#registered;
+  }
+
   /** The tracker's id, once greeted. */
   get trackerId(): string | undefined {
     return this.#session?.remote.id;

@@ -188,6 +188,7 @@ test("a sender that stops altogether does not wait for its transfers", async () 
   await link.bob.until("transfer-started");
   await link.anna[Symbol.asyncDispose]();
   assertEquals((await sending).failures.map(({ code }) => code), ["interrupted"]);
+  assertEquals(link.anna.all("transfer-retry"), []);
 });
 
 test("a link that goes silent is given up after the ACK time-out, and tried again", async () => {

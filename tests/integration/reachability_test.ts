@@ -1,17 +1,22 @@
 /** Who can be dialled, and how the others are reached all the same. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Identity } from "../../lib/identity/keys.ts";
+import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { ASKING_ONLY } from "../../lib/net/open_session.ts";
+import type { Session } from "../../lib/net/session.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry.ts";
 import type { MessageOf } from "../../lib/wire/message.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { epochs } from "../helpers/entries.ts";
+import { deadline } from "../helpers/deadline.ts";
+import { EventLog } from "../helpers/event_log.ts";
 import { rejectsWith } from "../helpers/errors.ts";
 import { BEHIND_PROXY, NO_PROXY } from "../helpers/faulty_proxy.ts";
 import { startPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { openRaw, type RawSession } from "../helpers/raw.ts";
+import { startServer } from "../helpers/server.ts";
 import { tempDir } from "../helpers/temp_dir.ts";
 import { startTracker, type TestTracker } from "../helpers/tracker.ts";
 
@@ -153,6 +158,32 @@ function stopAfterStart(
   return stop.signal;
 }
 
+permitted("a session that was dialled on request ends with its peer", NEEDS, async () => {
+  if (NO_PROXY) return;
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  const hidden = await startPeer(tracker, dir, { name: "hidden", host: BEHIND_PROXY });
+  const dialled = new EventLog<Session>();
+  await using server = startServer(tracker.membership, {
+    onSession: (session) => {
+      dialled.add(session);
+      return session.run(ASKING_ONLY);
+    },
+  });
+  const { address, membership } = tracker;
+  await using asking = await openRaw({ address, membership, identity: server.identity });
+  await asking.session.request({
+    verb: "CONNECT",
+    peer: hidden.identity.id,
+    port: server.address.port,
+    token: randomToken(16),
+  });
+  const session = await dialled.until(() => true);
+  assertEquals(session.remote.id, hidden.identity.id);
+  await hidden[Symbol.asyncDispose]();
+  await deadline(session.ended, "the end of the session");
+});
+
 permitted("an entry that leads to another key's listener is not trusted", NEEDS, async () => {
   await using dir = await tempDir();
   const registry = new MemoryRegistry(epochs());
@@ -196,6 +227,10 @@ permitted(
     });
     const error = await rejectsWith("name-changed-key", () => anna.peer.ping("bob"));
     assertEquals([error.exitCode, error.candidates.length], [6, 2]);
+    await Deno.writeTextFile(dir.at("secret.txt"), "secret");
+    const { failures } = await anna.peer.sendFile(dir.at("secret.txt"), ["bob"]);
+    assertEquals(failures.map(({ code }) => code), ["name-changed-key"]);
+    assertEquals(other.all("transfer-started"), []);
     await anna.peer.trust("bob");
     await anna.peer.ping("bob");
   },

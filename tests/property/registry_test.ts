@@ -66,15 +66,16 @@ class World {
 
 type Step = (world: World) => void;
 
+/** The larger the world, the rarer a list is fetched: so there is more than one page to fetch. */
 function steps(peers: number): fc.Arbitrary<Step> {
   const n = fc.nat({ max: peers - 1 });
   return fc.oneof(
     {
-      weight: 5,
+      weight: peers,
       arbitrary: fc.tuple(n, fc.constantFrom(...NAMES), fc.integer({ min: 1, max: 2 }))
         .map(([n, name, port]): Step => (world) => world.register(n, name, port)),
     },
-    { weight: 3, arbitrary: n.map((n): Step => (world) => world.unregister(n)) },
+    { weight: Math.ceil(peers / 3), arbitrary: n.map((n): Step => (world) => world.unregister(n)) },
     { weight: 2, arbitrary: fc.constant<Step>((world) => void world.fetch()) },
   );
 }
