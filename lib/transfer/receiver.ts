@@ -39,6 +39,9 @@ export interface ReceiverOptions {
 /** Transfers of one sender at once: nobody takes all the places. */
 const MAX_PER_SENDER = 128;
 
+/** How long in milliseconds an older session of a sender may take to show that it lives. */
+const PROBE_TIMEOUT = 1_000;
+
 /** Finished transfers that are remembered, so that a repeated offer makes no second copy. */
 const REMEMBERED = 10_000;
 
@@ -148,7 +151,7 @@ export class Receiver implements AsyncDisposable {
       return await this.#onOffer(message, session);
     }
     if (known) return known.resume(session, offer, seq);
-    await this.#suspendOrphan(offer);
+    await this.#suspendAbandoned(offer);
     this.#check(offer);
     const partial = await this.#begin(key, offer);
     if (this.#closed || session.connection.closed) {
@@ -175,14 +178,19 @@ export class Receiver implements AsyncDisposable {
     transfer.begin(session, seq);
   }
 
-  /** The sender may have been started again: what its last run left half done is this offer's to go on with. */
-  async #suspendOrphan({ from, name, size, pieceSize }: Offer): Promise<void> {
+  /**
+   * The sender may have been started again: what its last run left half done is this offer's to go on with,
+   * unless that run is alive and sends the same file a second time.
+   */
+  async #suspendAbandoned({ from, name, size, pieceSize }: Offer): Promise<void> {
     const reason = new P2PError("connection-lost", "The sender came back with a new transfer");
     for (const transfer of this.#active.values()) {
       const { offer, session } = transfer;
       const isSame = offer.from === from && offer.name === name && offer.size === size &&
         offer.pieceSize === pieceSize;
-      if (!session && isSame) await transfer.fail(reason);
+      if (!isSame || session && await isAlive(session)) continue;
+      session?.abort(reason);
+      await transfer.fail(reason);
     }
   }
 
@@ -261,6 +269,16 @@ function keyOf(transfer: string, session: Session): string {
 
 function shuttingDown(): P2PError {
   return new P2PError("shutting-down", "Cannot receive: the receiver is shutting down");
+}
+
+/** Whether the other side of a session still answers. */
+async function isAlive(session: Session): Promise<boolean> {
+  try {
+    await session.request({ verb: "PING" }, { timeout: PROBE_TIMEOUT });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function subjectOf({ from, name, size, pieceSize }: Offer): JournalSubject | null {
