@@ -20,6 +20,11 @@ export async function deadline<T>(
   }
 }
 
+/** Lets everything run that is ready: what waits for promises only has come to its end then. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
 /**
  * Resolves when `holds` does. Only for what announces itself to nobody (descriptors of the process,
  * files); everything else is awaited.

@@ -130,6 +130,7 @@ permitted("a peer that comes back on a new session replaces the old one", NEEDS,
   const identity = Identity.generate();
   await using old = await raw(tracker, identity);
   await register(old, 1, "bob");
+  await watcher.until("peer-joined", ({ name }) => name === "bob");
   await using fresh = await raw(tracker, identity);
   await register(fresh, 2, "bob");
   assertEquals((await old.end())?.code, "replaced");

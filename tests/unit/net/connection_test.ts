@@ -3,6 +3,7 @@ import { P2PError } from "../../../lib/errors.ts";
 import { Connection } from "../../../lib/net/connection.ts";
 import type { Frame } from "../../../lib/wire/frame.ts";
 import type { Message } from "../../../lib/wire/message.ts";
+import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { connectionPair, socketPair } from "../../helpers/pipes.ts";
@@ -121,6 +122,7 @@ Deno.test("any byte that is taken puts the stall off", async () => {
     clock.advance(20_000);
     assertEquals(writer.closed, undefined);
     read += await b.read(new Uint8Array(10)) ?? 0;
+    await turn();
   }
   writer.close();
   await writing.catch(() => {});

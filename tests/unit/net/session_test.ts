@@ -3,6 +3,7 @@ import { P2PError } from "../../../lib/errors.ts";
 import { Connection } from "../../../lib/net/connection.ts";
 import { Session, type SessionHandler } from "../../../lib/net/session.ts";
 import type { Frame } from "../../../lib/wire/frame.ts";
+import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { sessionPair, socketPair } from "../../helpers/pipes.ts";
@@ -242,7 +243,7 @@ Deno.test("a slow handler slows the sender", async () => {
   await a.send({ verb: "HAVE", transfer, pieces: [] });
   let taken = false;
   const sending = a.send({ verb: "PIECE", transfer, index: 0 }, body).then(() => taken = true);
-  await new Promise((resolve) => setTimeout(resolve));
+  await turn();
   assert(!taken && forB.frames.length === 1);
   gate.resolve();
   await sending;

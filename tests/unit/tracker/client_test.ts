@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { Identity, randomToken } from "../../../lib/identity/keys.ts";
 import { TrackerClient } from "../../../lib/tracker/client.ts";
+import { closeQuietly } from "../../../lib/net/transport.ts";
 import { PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
 import { EventLog } from "../../helpers/event_log.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -55,6 +56,11 @@ class ScriptedTracker implements AsyncDisposable {
     return { host: "127.0.0.1", port: this.#listener.addr.port };
   }
 
+  /** Ends the last connection without a word. */
+  drop(): void {
+    this.#conns.at(-1)?.close();
+  }
+
   async #accept(): Promise<void> {
     for await (const conn of this.#listener) {
       const script = this.#scripts[this.#conns.length] ?? this.#scripts.at(-1);
@@ -81,7 +87,7 @@ class ScriptedTracker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
-    for (const conn of this.#conns) conn.close();
+    for (const conn of this.#conns) closeQuietly(conn);
     await Promise.all(this.#tasks);
   }
 }
@@ -120,6 +126,24 @@ permitted("a tracker that goes as soon as it has answered is come back to", ["ne
   assertEquals(await client.refresh(), []);
   await client.close();
   assertEquals(events.all.filter((event) => event.startsWith("refused")), []);
+  assertEquals(clock.pending, []);
+});
+
+permitted("a client comes back each time that its session breaks", ["net"], async () => {
+  await using tracker = new ScriptedTracker(honest);
+  const clock = new FakeClock();
+  const { client, events } = clientOf(tracker, clock);
+  await client.connect();
+  await client.register();
+  for (let n = 2; n <= 4; n++) {
+    const from = events.length;
+    tracker.drop();
+    await events.until((event) => event === "lost: connection-lost", { from });
+    clock.advance(await clock.timer(PAUSE));
+    await events.until((event) => event === "registered", { from });
+    await client.refresh();
+  }
+  await client.close();
   assertEquals(clock.pending, []);
 });
 

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ASKING_ONLY } from "../../../lib/net/open_session.ts";
 import { Liveness } from "../../../lib/tracker/liveness.ts";
 import type { Member } from "../../../lib/tracker/members.ts";
+import { eventually } from "../../helpers/deadline.ts";
 import { entryOf } from "../../helpers/entries.ts";
 import { EventLog } from "../../helpers/event_log.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
@@ -81,7 +82,7 @@ Deno.test("a peer that says nothing for 20 s is asked, and stays when it answers
   const heard = session?.lastHeard;
   clock.advance(1);
   await scene.liveness.cleanupPeers();
-  while (session?.lastHeard === heard) await Promise.resolve();
+  await eventually(() => session?.lastHeard !== heard, "a PONG");
   clock.advance(19_999);
   assertEquals([scene.dialled.all, scene.dropped.all], [[], []]);
   assertEquals(clock.pending.filter(PONG), []);
@@ -122,7 +123,7 @@ Deno.test("no PONG but a listener that answers: stays, and its stuck session end
   assertEquals(member.session?.connection.closed?.code, "timeout");
   assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
   // Without a session it is dialled again when nothing is heard of it for another 20 s.
-  while (member.checking) await Promise.resolve();
+  await eventually(() => !member.checking, "the end of the check");
   scene.clock.advance(20_000);
   await scene.dialled.until(() => scene.dialled.length === 2);
   assertEquals(scene.dropped.all, []);
@@ -163,7 +164,7 @@ Deno.test("one check of a member at a time, and none after the end", async () =>
   assertEquals(scene.clock.pending.filter(PONG).length, 1);
   scene.liveness.stop();
   scene.clock.advance(5_000);
-  while (member.checking) await Promise.resolve();
+  await eventually(() => !member.checking, "the end of the check");
   assertEquals(scene.dropped.all, []);
   await scene.liveness.sessionLost(member);
   assertEquals(scene.dialled.all, ["a"]);
@@ -184,7 +185,7 @@ Deno.test("many members are checked side by side", async () => {
   for (let i = 0; i < 200; i++) scene.join(`p${i}`, { answers: i % 2 === 0 });
   scene.clock.advance(20_000);
   await scene.clock.timer(PONG);
-  while (scene.clock.pending.filter(PONG).length > 100) await Promise.resolve();
+  await eventually(() => scene.clock.pending.filter(PONG).length === 100, "half of the PONGs");
   scene.clock.advance(5_000);
   await scene.dropped.until(() => scene.dropped.length === 100);
   assertEquals(scene.members.size, 100);
