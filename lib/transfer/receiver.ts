@@ -41,6 +41,8 @@ const MAX_PER_SENDER = 128;
 
 /** How long in milliseconds an older session of a sender may take to show that it lives. */
 const PROBE_TIMEOUT = 1_000;
+/** Silence in milliseconds after which it has to. */
+const PROBE_AFTER = 500;
 
 /** Finished transfers that are remembered, so that a repeated offer makes no second copy. */
 const REMEMBERED = 10_000;
@@ -188,9 +190,20 @@ export class Receiver implements AsyncDisposable {
       const { offer, session } = transfer;
       const isSame = offer.from === from && offer.name === name && offer.size === size &&
         offer.pieceSize === pieceSize;
-      if (!isSame || session && await isAlive(session)) continue;
+      if (!isSame || session && await this.#isAlive(session)) continue;
       session?.abort(reason);
       await transfer.fail(reason);
+    }
+  }
+
+  /** Whether the other side of a session still answers; one that has just been heard is not asked. */
+  async #isAlive(session: Session): Promise<boolean> {
+    if (this.#clock.now() - session.lastHeard < PROBE_AFTER) return !session.connection.closed;
+    try {
+      await session.request({ verb: "PING" }, { timeout: PROBE_TIMEOUT });
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -269,16 +282,6 @@ function keyOf(transfer: string, session: Session): string {
 
 function shuttingDown(): P2PError {
   return new P2PError("shutting-down", "Cannot receive: the receiver is shutting down");
-}
-
-/** Whether the other side of a session still answers. */
-async function isAlive(session: Session): Promise<boolean> {
-  try {
-    await session.request({ verb: "PING" }, { timeout: PROBE_TIMEOUT });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function subjectOf({ from, name, size, pieceSize }: Offer): JournalSubject | null {

@@ -39,6 +39,7 @@ test("a sender that was interrupted and starts again sends what is missing", asy
   const first = link.send("big.bin", content, { signal: stop.signal });
   await halfReceived(link.bob);
   stop.abort(new P2PError("interrupted", "Interrupted"));
+  link.proxy.release();
   assertEquals((await first).failures.map(({ code }) => code), ["interrupted"]);
   const second = await link.send("big.bin", content);
   assertEquals(second.failures, []);
@@ -72,6 +73,7 @@ test("of a file that has changed meanwhile the changed pieces come again", async
   const first = link.send("big.bin", content, { signal: stop.signal });
   await halfReceived(link.bob);
   stop.abort(new P2PError("interrupted", "Interrupted"));
+  link.proxy.release();
   await first;
   content.fill(7, MIB, 2 * MIB);
   const second = await link.send("big.bin", content);
