@@ -305,12 +305,16 @@ export class Peer implements AsyncDisposable {
   ): Promise<SendReport> {
     const recipients = await this.recipients(to);
     await using source = await FileSource.open(path);
+    const tried = new Set<string>();
     const sending = sendToAll({
       source,
       recipients,
       connect: async (entry) => {
-        await this.#names.check(entry);
-        return await this.#open(entry);
+        // A recipient that was started again listens elsewhere.
+        const current = tried.has(entry.id) ? await this.#current(entry) : entry;
+        tried.add(entry.id);
+        await this.#names.check(current);
+        return await this.#open(current);
       },
       emit: this.#emit,
       ackTimeout: this.#options.ackTimeout ?? 30_000,
@@ -453,6 +457,12 @@ export class Peer implements AsyncDisposable {
   #isSelf({ id }: PeerEntry): boolean {
     const { role, tracker } = this.#options;
     return id === this.id && !(role === "client" && isLoopback(tracker.host));
+  }
+
+  /** The entry as the tracker lists it now; the known one while that cannot be asked or lists none. */
+  async #current(entry: PeerEntry): Promise<PeerEntry> {
+    const entries = await this.#entries().catch(() => []);
+    return entries.find(({ id }) => id === entry.id) ?? entry;
   }
 
   async #resolve(target: string): Promise<PeerEntry> {

@@ -2,10 +2,13 @@ import { statfs } from "node:fs/promises";
 import { join, resolve } from "@std/path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
-import { PartialFile } from "./partial_file.ts";
+import { type JournalSubject, parseJournal } from "./journal.ts";
+import { PartialFile, type PartialOptions } from "./partial_file.ts";
 
 /** Folder of partials and journals below the inbox. */
 const PARTIAL_FOLDER = ".partial";
+/** How long a partial waits for its sender, milliseconds: a week. */
+const KEEP_PARTIALS = 7 * 24 * 3600_000;
 /** Bytes that stay free beside what is received. */
 const RESERVE = 16 * 1024 * 1024;
 
@@ -19,21 +22,34 @@ export class Inbox implements Disposable {
   readonly #partials: string;
   readonly #lock: Deno.FsFile;
   readonly #mode: number;
+  /** Partials that wait to be gone on with: their paths without `.part`, by what they are a part of. */
+  readonly #unfinished: Map<string, string>;
 
-  private constructor(path: string, partials: string, lock: Deno.FsFile, mode: number) {
+  private constructor(
+    path: string,
+    partials: string,
+    lock: Deno.FsFile,
+    { mode, unfinished }: { mode: number; unfinished: Map<string, string> },
+  ) {
     this.path = path;
     this.#partials = partials;
     this.#lock = lock;
     this.#mode = mode;
+    this.#unfinished = unfinished;
   }
 
   /**
-   * Opens the inbox, making the folder when it is missing, and sweeps the partials that a process with
-   * the same identity left behind.
+   * Opens the inbox, making the folder when it is missing. Partials that a process with the same identity
+   * left behind wait to be gone on with when their journal says what they are and is younger than
+   * `keepPartials` milliseconds; the others are swept.
    *
    * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it.
    */
-  static async open(path: string, ownId: string): Promise<Inbox> {
+  static async open(
+    path: string,
+    ownId: string,
+    { keepPartials = KEEP_PARTIALS }: { keepPartials?: number } = {},
+  ): Promise<Inbox> {
     const inbox = resolve(path);
     const parent = join(inbox, PARTIAL_FOLDER);
     const partials = join(parent, ownId);
@@ -43,8 +59,9 @@ export class Inbox implements Disposable {
       await makePrivateFolder(partials);
       const lock = await takeLock(partials);
       try {
-        await sweep(partials);
-        return new Inbox(inbox, partials, lock, await publicMode(partials));
+        const unfinished = await sweep(partials, keepPartials);
+        const mode = await publicMode(partials);
+        return new Inbox(inbox, partials, lock, { mode, unfinished });
       } catch (error) {
         lock.close();
         throw error;
@@ -55,25 +72,56 @@ export class Inbox implements Disposable {
   }
 
   /**
-   * Checks that `size` bytes fit beside the `promised` ones of other transfers, and starts a partial.
+   * Checks that an offer fits beside the `promised` bytes of other transfers, and starts a partial, or goes
+   * on with one of the same sender, name, size and piece size.
    *
    * @throws {P2PError} `no-space` or `disk`.
    */
-  async begin(size: number | null, pieceSize: number, promised = 0): Promise<PartialFile> {
-    const { bavail, bsize } = await statfs(this.path);
-    const free = bavail * bsize - RESERVE - promised;
-    if (size !== null && size > free) {
-      throw new P2PError(
-        "no-space",
-        `Cannot receive ${size} bytes: ${Math.max(0, free)} are free at the receiver`,
-      );
-    }
-    return await PartialFile.create({
+  async begin(
+    { size, ...offer }: Omit<JournalSubject, "size"> & { size: number | null },
+    promised = 0,
+  ): Promise<PartialFile> {
+    const subject = size === null ? null : { ...offer, size };
+    const options = {
       folder: this.#partials,
       inbox: this.path,
       mode: this.#mode,
-      pieceSize,
-    });
+      pieceSize: offer.pieceSize,
+      subject,
+    };
+    const partial = await this.#reopen(options);
+    const missing = (size ?? 0) - (partial?.known.size ?? 0) * offer.pieceSize;
+    const { bavail, bsize } = await statfs(this.path);
+    const free = bavail * bsize - RESERVE - promised;
+    if (missing > free) {
+      if (partial) await this.suspend(partial, subject);
+      throw new P2PError(
+        "no-space",
+        `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver`,
+      );
+    }
+    return partial ?? await PartialFile.create(options);
+  }
+
+  /** Keeps a partial to be gone on with when the same sender offers the same again. */
+  async suspend(partial: PartialFile, subject: JournalSubject | null): Promise<void> {
+    if (!subject) return await partial.discard();
+    await partial.suspend();
+    const key = keyOf(subject);
+    const older = this.#unfinished.get(key);
+    this.#unfinished.set(key, partial.base);
+    if (older !== undefined) await removePartial(older);
+  }
+
+  async #reopen(options: PartialOptions): Promise<PartialFile | null> {
+    if (!options.subject) return null;
+    const key = keyOf(options.subject);
+    const base = this.#unfinished.get(key);
+    if (base === undefined) return null;
+    this.#unfinished.delete(key);
+    const partial = await PartialFile.reopen(options, base);
+    if (!partial) await removePartial(base);
+    return partial;
   }
 
   /** Gives the lock back. */
@@ -111,10 +159,43 @@ async function takeLock(folder: string): Promise<Deno.FsFile> {
   );
 }
 
-async function sweep(folder: string): Promise<void> {
-  for await (const { name } of Deno.readDir(folder)) {
-    if (name !== "lock") await Deno.remove(join(folder, name), { recursive: true });
+/** Deletes what nobody can go on with, and returns the paths without `.part` of the rest. */
+async function sweep(folder: string, keep: number): Promise<Map<string, string>> {
+  const unfinished = new Map<string, string>();
+  const names = new Set<string>();
+  for await (const { name } of Deno.readDir(folder)) names.add(name);
+  const wanted = new Set(["lock"]);
+  for (const name of names) {
+    const base = /^(.*)\.journal$/.exec(name)?.[1];
+    if (base === undefined || !names.has(`${base}.part`)) continue;
+    const subject = await readSubject(join(folder, name), keep);
+    if (!subject || unfinished.has(keyOf(subject))) continue;
+    unfinished.set(keyOf(subject), join(folder, base));
+    wanted.add(name).add(`${base}.part`);
   }
+  for (const name of names) {
+    if (!wanted.has(name)) await Deno.remove(join(folder, name), { recursive: true });
+  }
+  return unfinished;
+}
+
+/** What the journal is about; null when it is too old or says nothing. */
+async function readSubject(path: string, keep: number): Promise<JournalSubject | null> {
+  const { isFile, mtime } = await Deno.lstat(path);
+  if (!isFile || Date.now() - (mtime?.getTime() ?? 0) > keep) return null;
+  return parseJournal(await Deno.readTextFile(path))?.subject ?? null;
+}
+
+async function removePartial(base: string): Promise<void> {
+  for (const end of [".journal", ".part"]) {
+    await Deno.remove(`${base}${end}`).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+}
+
+function keyOf({ from, name, size, pieceSize }: JournalSubject): string {
+  return JSON.stringify([from, name, size, pieceSize]);
 }
 
 /** The mode that this process gives new files: 0666 & ~umask, learnt without asking for the umask. */

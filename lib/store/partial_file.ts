@@ -3,9 +3,13 @@ import { P2PError } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
 import { nameKey, numberedName, safeName } from "./file_name.ts";
 import { Sha256 } from "./hash.ts";
+import { Journal, type JournalPiece, type JournalSubject } from "./journal.ts";
 
 /** Names tried before giving up: `name (9999).ext` is nobody's wish. */
 const MAX_NUMBER = 10_000;
+
+/** Bytes that are written between two entries of the journal: what a crash may cost. */
+const CHECKPOINT = 8 * 1024 * 1024;
 
 /** Where a partial lives and what becomes of it. */
 export interface PartialOptions {
@@ -17,6 +21,8 @@ export interface PartialOptions {
   mode: number;
   /** Bytes. */
   pieceSize: number;
+  /** What it is a part of; null for what cannot be gone on with later (a stream). */
+  subject: JournalSubject | null;
 }
 
 /** A published file. */
@@ -29,20 +35,36 @@ export interface Published {
 
 /**
  * A file being received: a random name in a private folder until every byte is verified and synced, then
- * the final name. It has one writer; writes are queued in order.
+ * the final name. It has one writer; writes are queued in order. Of a large file the journal beside it
+ * says which pieces are on disk; it is written while the transfer goes on, after their data is synced.
  */
 export class PartialFile {
   readonly #options: PartialOptions;
   readonly #path: string;
   readonly #file: Deno.FsFile;
+  /** Hashes of the pieces that were on disk when it was reopened. */
+  readonly known: ReadonlyMap<number, Uint8Array>;
+  #journal: Journal | undefined;
+  /** Another handle of the file: on one handle a sync would hold up the writes. */
+  #syncer: Deno.FsFile | undefined;
+  #unsynced: JournalPiece[] = [];
+  #unsyncedBytes = 0;
+  #checkpointing: Promise<void> | undefined;
   #tail: Promise<void> = Promise.resolve();
   #position = 0;
   #closed = false;
 
-  private constructor(options: PartialOptions, path: string, file: Deno.FsFile) {
+  private constructor(
+    options: PartialOptions,
+    path: string,
+    file: Deno.FsFile,
+    reopened?: { journal: Journal; known: ReadonlyMap<number, Uint8Array> },
+  ) {
     this.#options = options;
     this.#path = path;
     this.#file = file;
+    this.known = reopened?.known ?? new Map();
+    this.#journal = reopened?.journal;
   }
 
   /** Creates an empty partial, mode 0600, that no link can stand in for. */
@@ -56,9 +78,44 @@ export class PartialFile {
     }
   }
 
+  /**
+   * Goes on with a partial that was {@linkcode suspend}ed, or left behind by a crash; null when it is of no
+   * use any more.
+   *
+   * @param base its path without `.part`.
+   */
+  static async reopen(options: PartialOptions, base: string): Promise<PartialFile | null> {
+    const path = `${base}.part`;
+    try {
+      const reopened = await Journal.reopen(journalOf(path));
+      if (!reopened) return null;
+      const { journal, content } = reopened;
+      try {
+        const { isFile } = await Deno.lstat(path);
+        if (!isFile) throw new Deno.errors.NotFound();
+        const file = await Deno.open(path, { read: true, write: true });
+        return new PartialFile(options, path, file, { journal, known: content.pieces });
+      } catch (error) {
+        journal[Symbol.dispose]();
+        throw error;
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw diskError("go on with", path, error);
+    }
+  }
+
+  /** Its path without `.part`, for {@linkcode PartialFile.reopen}. */
+  get base(): string {
+    return this.#path.slice(0, -".part".length);
+  }
+
   /** Writes a verified piece; `bytes` must stay as they are until it resolves. */
-  write(index: number, bytes: Uint8Array): Promise<void> {
-    const turn = this.#tail.then(() => this.#writeNow(index * this.#options.pieceSize, bytes));
+  write(index: number, bytes: Uint8Array, hash: Uint8Array): Promise<void> {
+    const turn = this.#tail.then(async () => {
+      await this.#writeNow(index * this.#options.pieceSize, bytes);
+      this.#note({ index, hash: hash.slice() }, bytes.length);
+    });
     // The next write waits for this one, whatever became of it; the caller sees the failure.
     this.#tail = turn.catch(() => {});
     return turn;
@@ -85,6 +142,7 @@ export class PartialFile {
    */
   async publish(untrustedName: string): Promise<Published> {
     await this.#tail;
+    await this.#checkpointing;
     try {
       await this.#expectOurs(this.#path);
       if (Deno.build.os !== "windows") await Deno.chmod(this.#path, this.#options.mode);
@@ -99,7 +157,7 @@ export class PartialFile {
         throw error;
       }
       // The next sweep takes a second name that cannot be removed now.
-      await Deno.remove(this.#path).catch(() => {});
+      await this.#remove().catch(() => {});
       return published;
     } catch (error) {
       this.#close();
@@ -110,7 +168,45 @@ export class PartialFile {
   /** Deletes what was received. */
   async discard(): Promise<void> {
     await this.#tail;
+    await this.#checkpointing;
     this.#close();
+    await this.#remove();
+  }
+
+  /** Writes the journal up to date and closes; the partial stays for a later {@linkcode reopen}. */
+  async suspend(): Promise<void> {
+    await this.#tail;
+    await this.#checkpointing;
+    if (this.#unsynced.length > 0) await this.#checkpoint();
+    this.#close();
+  }
+
+  /** Notes a piece that is written, and brings the journal up to date when there is enough to say. */
+  #note(piece: JournalPiece, bytes: number): void {
+    if (!this.#options.subject) return;
+    this.#unsynced.push(piece);
+    this.#unsyncedBytes += bytes;
+    if (this.#unsyncedBytes < CHECKPOINT) return;
+    // A journal that cannot be written costs the resuming, not the transfer.
+    this.#checkpointing ??= this.#checkpoint().catch(() => {}).finally(() =>
+      this.#checkpointing = undefined
+    );
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { subject } = this.#options;
+    if (!subject) return;
+    const pieces = this.#unsynced.splice(0);
+    this.#unsyncedBytes = 0;
+    this.#syncer ??= await Deno.open(this.#path, { write: true });
+    await this.#syncer.syncData();
+    this.#journal ??= await Journal.create(journalOf(this.#path), subject);
+    await this.#journal.append(pieces);
+  }
+
+  async #remove(): Promise<void> {
+    // The partial goes last: a journal without one would promise what is not there.
+    await Deno.remove(journalOf(this.#path)).catch(ignoreMissing);
     await Deno.remove(this.#path).catch(ignoreMissing);
   }
 
@@ -154,7 +250,14 @@ export class PartialFile {
     if (this.#closed) return;
     this.#closed = true;
     this.#file.close();
+    this.#syncer?.close();
+    this.#journal?.[Symbol.dispose]();
   }
+}
+
+/** The journal of a partial. */
+export function journalOf(partial: string): string {
+  return partial.replace(/part$/, "journal");
 }
 
 /** Links `from` to the new name `to`; false when the name exists. */

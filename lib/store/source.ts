@@ -100,6 +100,11 @@ export class FileSource implements AsyncDisposable {
     return pieceCountOf(this.size, this.pieceSize);
   }
 
+  /** Says that a recipient has the pieces below `index`: reading goes on from there. */
+  advance(index: number): void {
+    this.#want(index);
+  }
+
   /** Starts reading; the first hashes follow. Idempotent. */
   start(): void {
     this.#want(0);

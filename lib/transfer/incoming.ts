@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { asP2PError, P2PError, tellable } from "../errors.ts";
+import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import { Sha256, sha256 } from "../store/hash.ts";
 import { Manifest, sameBytes } from "../store/manifest.ts";
@@ -22,6 +22,19 @@ const REPORT_INTERVAL = 500;
 const QUIET_REPORTS = 10;
 /** Time without a new piece in milliseconds after which the sender's session is given up. */
 const SENDER_SILENCE = 120_000;
+
+/** Failures after which the sender may come back and go on. */
+const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "connection-lost",
+  "timeout",
+  "busy",
+  "shutting-down",
+  "interrupted",
+  "no-space",
+  "disk",
+]);
+/** Verified bytes below which a partial is not worth keeping. */
+const WORTH_KEEPING = 8 * 1024 * 1024;
 
 /** What a sender offers. */
 export interface Offer {
@@ -52,6 +65,8 @@ export interface Received extends Published {
 export interface IncomingOptions {
   offer: Offer;
   partial: PartialFile;
+  /** Takes the partial of a transfer that failed: to be deleted, or kept to be gone on with. */
+  release(keep: boolean): Promise<void>;
   clock: Clock;
   maxSize: number | undefined;
   /** Hears how many bytes are verified, at most twice a second. */
@@ -97,6 +112,10 @@ export class IncomingTransfer {
     this.#manifest = new Manifest(offer.pieceSize);
     this.#started = options.clock.now();
     this.#lastProgress = this.#started;
+    for (const index of options.partial.known.keys()) {
+      this.#picker.verified(index);
+      this.#verifiedBytes += this.#lengthOf(index);
+    }
   }
 
   /** Resolves when the transfer has ended, well or not. */
@@ -178,6 +197,7 @@ export class IncomingTransfer {
       this.fail(asP2PError(error));
       return;
     }
+    this.#dropChanged(start, this.#manifest.count);
     // Of a stream the last known piece may be a short one: how long it is shows with the next hash.
     const isOpen = this.offer.size === null && !this.#manifest.digest;
     this.#picker.grow(this.#manifest.count - (isOpen ? 1 : 0));
@@ -197,12 +217,12 @@ export class IncomingTransfer {
         new P2PError("integrity", `Cannot receive ${this.offer.name}: ${wrong}`),
       );
     }
-    const expected = this.#manifest.hashOf(index);
-    if (!expected || !sameBytes(sha256(body), expected)) {
+    const hash = this.#manifest.hashOf(index);
+    if (!hash || !sameBytes(sha256(body), hash)) {
       this.buffers.give(body);
       return await this.#onBadPiece(index);
     }
-    this.#accept(index, body);
+    this.#accept(index, body, hash);
     this.#ask();
     this.#finishIfComplete();
     while (this.#writes.size > MAX_WRITES) await Promise.race(this.#writes);
@@ -227,10 +247,23 @@ export class IncomingTransfer {
       this.session?.post({ verb: "CANCEL", transfer, ...tellable(error) });
     }
     await Promise.allSettled(this.#writes);
+    const keep = KEPT.has(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
     // What cannot be deleted now goes with the next sweep.
-    await this.#options.partial.discard().catch(() => {});
+    await this.#options.release(keep).catch(() => {});
     this.#options.onEnd(error);
     this.#over.resolve();
+  }
+
+  /** Pieces of an earlier try that are not what the sender has now have to come again. */
+  #dropChanged(start: number, end: number): void {
+    const { known } = this.#options.partial;
+    if (known.size === 0) return;
+    for (let index = start; index < end; index++) {
+      const [before, now] = [known.get(index), this.#manifest.hashOf(index)];
+      if (!before || !now || sameBytes(before, now) || !this.#picker.isVerified(index)) continue;
+      this.#picker.lost(index);
+      this.#verifiedBytes -= this.#lengthOf(index);
+    }
   }
 
   /** Bytes of a piece that has been asked for. */
@@ -258,7 +291,7 @@ export class IncomingTransfer {
     }
   }
 
-  #accept(index: number, body: Uint8Array<ArrayBuffer>): void {
+  #accept(index: number, body: Uint8Array<ArrayBuffer>, hash: Uint8Array): void {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
     this.#lastProgress = this.#options.clock.now();
@@ -269,7 +302,7 @@ export class IncomingTransfer {
       this.#hash.update(body);
       this.#hashed++;
     }
-    const write: Promise<void> = this.#options.partial.write(index, body).then(
+    const write: Promise<void> = this.#options.partial.write(index, body, hash).then(
       () => this.buffers.give(body),
       (error) => this.#onWriteFailed(asP2PError(error, "disk")),
     ).finally(() => this.#writes.delete(write));
@@ -308,6 +341,9 @@ export class IncomingTransfer {
     const { partial, clock } = this.#options;
     const actual = this.#hashed === this.#manifest.count
       ? this.#hash.digest()
+      // What an earlier try left is verified piece by piece, and not read again: its sum is the sender's word.
+      : partial.known.size > 0
+      ? sha256
       : await partial.digest();
     if (actual !== sha256) {
       throw new P2PError("integrity", `Cannot receive ${this.offer.name}: its SHA-256 is wrong`);

@@ -43,6 +43,8 @@ export class OutgoingTransfer implements SessionHandler {
   readonly #ack = Promise.withResolvers<Delivery>();
   readonly #verified = new Set<number>();
   #verifiedBytes = 0;
+  /** The receiver has all pieces below. */
+  #prefix = 0;
   #offered = false;
   #settled = false;
   /** When a piece went out or was said to be verified for the first time. */
@@ -160,6 +162,8 @@ export class OutgoingTransfer implements SessionHandler {
         this.#verifiedBytes += Math.min(source.pieceSize, source.size - index * source.pieceSize);
       }
     }
+    while (this.#verified.has(this.#prefix)) this.#prefix++;
+    source.advance(this.#prefix);
     if (pieces.length > 0) onProgress(this.#verifiedBytes);
   }
 

@@ -2,7 +2,7 @@ import type { Range } from "../wire/fields.ts";
 
 /**
  * Which piece to ask for next. Invariant: every piece below `known` is in exactly one of three states:
- * waiting to be asked for, asked, or verified; `verified` never goes back. Synchronous, no I/O.
+ * waiting to be asked for, asked, or verified; only `lost` takes `verified` back. Synchronous, no I/O.
  */
 export class PiecePicker {
   #known = 0;
@@ -59,6 +59,17 @@ export class PiecePicker {
   /** The asked piece came and is wrong: it will be asked for again. */
   failed(index: number): void {
     if (this.#asked.delete(index)) this.#again.push(index);
+  }
+
+  /** A piece that was verified is of another file: it has to come again. */
+  lost(index: number): void {
+    if (index < this.#prefix) {
+      for (let other = index + 1; other < this.#prefix; other++) this.#verified.add(other);
+      this.#prefix = index;
+    } else if (!this.#verified.delete(index)) {
+      return;
+    }
+    if (index < this.#next) this.#again.push(index);
   }
 
   /** The connection is gone: all that was asked will be asked for again. */

@@ -3,6 +3,7 @@ import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { Inbox } from "../store/inbox.ts";
 import { pieceCountOf } from "../store/manifest.ts";
+import type { JournalSubject } from "../store/journal.ts";
 import type { PartialFile } from "../store/partial_file.ts";
 import { safeName } from "../store/file_name.ts";
 import { MAX_PIECES } from "../wire/limits.ts";
@@ -37,6 +38,11 @@ export interface ReceiverOptions {
 
 /** Transfers of one sender at once: nobody takes all the places. */
 const MAX_PER_SENDER = 128;
+
+/** How long in milliseconds an older session of a sender may take to show that it lives. */
+const PROBE_TIMEOUT = 1_000;
+/** Silence in milliseconds after which it has to. */
+const PROBE_AFTER = 500;
 
 /** Finished transfers that are remembered, so that a repeated offer makes no second copy. */
 const REMEMBERED = 10_000;
@@ -147,16 +153,18 @@ export class Receiver implements AsyncDisposable {
       return await this.#onOffer(message, session);
     }
     if (known) return known.resume(session, offer, seq);
+    await this.#suspendAbandoned(offer);
     this.#check(offer);
     const partial = await this.#begin(key, offer);
     if (this.#closed || session.connection.closed) {
       await partial.discard();
       throw shuttingDown();
     }
-    const { observer } = this.#options;
+    const { observer, inbox } = this.#options;
     const transfer = new IncomingTransfer({
       offer,
       partial,
+      release: (keep) => keep ? inbox.suspend(partial, subjectOf(offer)) : partial.discard(),
       clock: this.#clock,
       maxSize: this.#options.maxSize,
       onProgress: (bytes) => observer.onProgress(offer, bytes),
@@ -172,14 +180,44 @@ export class Receiver implements AsyncDisposable {
     transfer.begin(session, seq);
   }
 
+  /**
+   * The sender may have been started again: what its last run left half done is this offer's to go on with,
+   * unless that run is alive and sends the same file a second time.
+   */
+  async #suspendAbandoned({ from, name, size, pieceSize }: Offer): Promise<void> {
+    const reason = new P2PError("connection-lost", "The sender came back with a new transfer");
+    for (const transfer of this.#active.values()) {
+      const { offer, session } = transfer;
+      const isSame = offer.from === from && offer.name === name && offer.size === size &&
+        offer.pieceSize === pieceSize;
+      if (!isSame || session && await this.#isAlive(session)) continue;
+      session?.abort(reason);
+      await transfer.fail(reason);
+    }
+  }
+
+  /** Whether the other side of a session still answers; one that has just been heard is not asked. */
+  async #isAlive(session: Session): Promise<boolean> {
+    if (this.#clock.now() - session.lastHeard < PROBE_AFTER) return !session.connection.closed;
+    try {
+      await session.request({ verb: "PING" }, { timeout: PROBE_TIMEOUT });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** Starts a partial; the same offer, come on another connection meanwhile, has to wait. */
-  async #begin(key: string, { size, pieceSize }: Offer): Promise<PartialFile> {
+  async #begin(key: string, { from, name, size, pieceSize }: Offer): Promise<PartialFile> {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
     this.#starting.add(key);
     try {
-      return await this.#options.inbox.begin(size, pieceSize, this.#promisedBytes());
+      return await this.#options.inbox.begin(
+        { from, name, size, pieceSize },
+        this.#promisedBytes(),
+      );
     } finally {
       this.#starting.delete(key);
     }
@@ -244,4 +282,8 @@ function keyOf(transfer: string, session: Session): string {
 
 function shuttingDown(): P2PError {
   return new P2PError("shutting-down", "Cannot receive: the receiver is shutting down");
+}
+
+function subjectOf({ from, name, size, pieceSize }: Offer): JournalSubject | null {
+  return size === null ? null : { from, name, size, pieceSize };
 }

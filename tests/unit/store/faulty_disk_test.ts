@@ -6,6 +6,7 @@ import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
+import { HASH, offerOf } from "../../helpers/partials.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
@@ -25,8 +26,8 @@ function withoutLinks(code: string): Disposable {
 }
 
 async function publish(inbox: Inbox, name: string, seed: number): Promise<string> {
-  const partial = await inbox.begin(10, 16 * 1024);
-  await partial.write(0, bytesOf(10, seed));
+  const partial = await inbox.begin(offerOf(10, 16 * 1024));
+  await partial.write(0, bytesOf(10, seed), HASH);
   return (await partial.publish(name)).name;
 }
 

@@ -6,6 +6,7 @@ import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 import { mountTmpfs } from "../../helpers/tmpfs.ts";
+import { HASH, offerOf } from "../../helpers/partials.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys", "run"];
 const ID = "A".repeat(43);
@@ -19,14 +20,14 @@ permitted(
     await using disk = await mountTmpfs(dir.at("disk"), 20);
     if (!disk) return;
     using inbox = await Inbox.open(dir.at("disk", "inbox"), ID);
-    await rejectsWith("no-space", () => inbox.begin(19 * MIB, MIB));
-    const partial = await inbox.begin(null, MIB);
+    await rejectsWith("no-space", () => inbox.begin(offerOf(19 * MIB, MIB)));
+    const partial = await inbox.begin(offerOf(null, MIB));
     const error = await rejectsWith("no-space", async () => {
-      for (let i = 0; i < 30; i++) await partial.write(i, new Uint8Array(MIB));
+      for (let i = 0; i < 30; i++) await partial.write(i, new Uint8Array(MIB), HASH);
     });
     assertStringIncludes(error.message, "the disk is full");
     await partial.discard();
     assertEquals([...Deno.readDirSync(inbox.path)].map(({ name }) => name), [".partial"]);
-    await (await inbox.begin(MIB, MIB)).discard();
+    await (await inbox.begin(offerOf(MIB, MIB))).discard();
   },
 );

@@ -8,6 +8,7 @@ import { hexHash } from "../../helpers/invariants.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
+import { HASH, offerOf } from "../../helpers/partials.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
@@ -16,9 +17,9 @@ const PIECE = 16 * 1024;
 const unix = Deno.build.os !== "windows";
 
 async function publish(inbox: Inbox, name: string, content = bytesOf(10)): Promise<string> {
-  const partial = await inbox.begin(content.length, PIECE);
+  const partial = await inbox.begin(offerOf(content.length, PIECE));
   for (let index = 0; index * PIECE < content.length; index++) {
-    await partial.write(index, content.subarray(index * PIECE, (index + 1) * PIECE));
+    await partial.write(index, content.subarray(index * PIECE, (index + 1) * PIECE), HASH);
   }
   const published = await partial.publish(name);
   assertEquals(published.path, join(inbox.path, published.name));
@@ -58,8 +59,8 @@ permitted(
 permitted("a partial is private until it is published", NEEDS, async () => {
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("inbox"), ID);
-  const partial = await inbox.begin(1, PIECE);
-  await partial.write(0, new Uint8Array(1));
+  const partial = await inbox.begin(offerOf(1, PIECE));
+  await partial.write(0, new Uint8Array(1), HASH);
   const [name = ""] = (await partials(dir)).filter((name) => name !== "lock");
   const { mode } = await Deno.stat(join(own(dir), name));
   if (unix) assertEquals((mode ?? 0) & 0o777, 0o600);
@@ -192,7 +193,7 @@ permitted(
 permitted("more than is free is refused at once", NEEDS, async () => {
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("inbox"), ID);
-  await rejectsWith("no-space", () => inbox.begin(Number.MAX_SAFE_INTEGER, PIECE));
+  await rejectsWith("no-space", () => inbox.begin(offerOf(Number.MAX_SAFE_INTEGER, PIECE)));
   assertEquals(await partials(dir), ["lock"]);
 });
 
@@ -200,9 +201,11 @@ permitted("pieces may come in any order; the digest is that of the file", NEEDS,
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("inbox"), ID);
   const content = bytesOf(5 * PIECE + 5);
-  const partial = await inbox.begin(content.length, PIECE);
+  const partial = await inbox.begin(offerOf(content.length, PIECE));
   await Promise.all(
-    [5, 0, 3, 1, 4, 2].map((i) => partial.write(i, content.subarray(i * PIECE, (i + 1) * PIECE))),
+    [5, 0, 3, 1, 4, 2].map((i) =>
+      partial.write(i, content.subarray(i * PIECE, (i + 1) * PIECE), HASH)
+    ),
   );
   assertEquals(hexOf(await partial.digest()), hexHash(content));
   const { path } = await partial.publish("any order");
@@ -212,9 +215,9 @@ permitted("pieces may come in any order; the digest is that of the file", NEEDS,
 permitted("a write that fails is told, and the next one is tried", NEEDS, async () => {
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("inbox"), ID);
-  const partial = await inbox.begin(1, PIECE);
-  await rejectsWith("disk", () => partial.write(-1, new Uint8Array(1)));
-  await partial.write(0, Uint8Array.of(7));
+  const partial = await inbox.begin(offerOf(1, PIECE));
+  await rejectsWith("disk", () => partial.write(-1, new Uint8Array(1), HASH));
+  await partial.write(0, Uint8Array.of(7), HASH);
   const { path } = await partial.publish("fine");
   assertEquals(await Deno.readFile(path), Uint8Array.of(7));
 });
