@@ -9,7 +9,11 @@ import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
 import { formatAddress } from "../net/transport.ts";
 import { History } from "../peer/history.ts";
+import { chooseById, Outbox } from "../peer/outbox.ts";
 import { Peer } from "../peer/peer.ts";
+import { forgetUnreceived, listUnreceived } from "../store/unfinished.ts";
+import type { AppEvent } from "../cli/events.ts";
+import { StreamContent } from "../store/stream_content.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/sending.ts";
 import { firstIdentity, takeSlot } from "../peer/state.ts";
 import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
@@ -31,6 +35,8 @@ const PROGRAM: Program = {
     send: oneShot(send),
     trust: oneShot(trust),
     history,
+    resume: oneShot(resume),
+    forget,
   },
 };
 
@@ -191,10 +197,24 @@ async function send(peer: Peer, context: CommandContext): Promise<ExitCode> {
   const { command, signal } = context;
   const to = textOf(command.values, "to");
   const reports: SendReport[] = [];
+  const recipients = to === undefined ? [] : [to];
+  const follow = isOn(command.values, "follow");
   for (const path of command.positionals) {
-    reports.push(await peer.sendFile(path, to === undefined ? [] : [to], { signal }));
+    reports.push(
+      path === "-"
+        ? await peer.sendStream(standardInput(command), recipients, { signal })
+        : await peer.sendFile(path, recipients, { signal, follow }),
+    );
   }
   return exitCodeOfReports(reports);
+}
+
+function standardInput({ values, explicit }: CommandContext["command"]): StreamContent {
+  const name = textOf(values, "name");
+  if (name !== undefined && explicit.has("name")) {
+    return new StreamContent(Deno.stdin.readable, name);
+  }
+  throw new P2PError("usage", "Cannot send standard input: it has no name; say --name NAME");
 }
 
 async function trust(peer: Peer, { command, emit }: CommandContext): Promise<ExitCode> {
@@ -205,18 +225,63 @@ async function trust(peer: Peer, { command, emit }: CommandContext): Promise<Exi
 
 async function history(context: CommandContext): Promise<ExitCode> {
   const { peers } = stateFolders(textOf(context.command.values, "state"), context.env);
-  await listHistory({ history: new History(peers) }, context);
+  await listHistory({ history: new History(peers), outbox: new Outbox(peers) }, context);
   return ExitCode.done;
 }
 
+/** Sends what is left of transfers that did not come to their end. */
+async function resume(peer: Peer, { command, signal, emit }: CommandContext): Promise<ExitCode> {
+  const unsent = chooseById(await peer.outbox.list(), command.positionals[0] ?? "");
+  if (unsent.length === 0) emit({ event: "notice", message: "Nothing is unfinished" });
+  const reports: SendReport[] = [];
+  for (const { path, to, follow, id } of unsent) {
+    const recipients = to.map((recipient) => `id:${recipient.id}`);
+    reports.push(await peer.sendFile(path, recipients, { signal, follow }));
+    await peer.outbox.remove(id);
+  }
+  return exitCodeOfReports(reports);
+}
+
+async function forget({ command, env, emit }: CommandContext): Promise<ExitCode> {
+  const { peers } = stateFolders(textOf(command.values, "state"), env);
+  const outbox = new Outbox(peers);
+  const unsent = (await outbox.list()).map((entry) => ({
+    ...entry,
+    forget: () => outbox.remove(entry.id),
+  }));
+  const unreceived = (await listUnreceived(inboxOf(command))).map((entry) => ({
+    ...entry,
+    forget: () => forgetUnreceived(entry),
+  }));
+  for (
+    const { name, forget } of chooseById([...unsent, ...unreceived], command.positionals[0] ?? "")
+  ) {
+    await forget();
+    emit({ event: "notice", message: `Forgot ${name}` });
+  }
+  return ExitCode.done;
+}
+
+function inboxOf({ values }: CommandContext["command"]): string {
+  return textOf(values, "received") ?? "received_files";
+}
+
 async function listHistory(
-  { history }: { history: History },
-  { emit }: CommandContext,
+  { history, outbox }: { history: History; outbox: Outbox },
+  { emit, command }: CommandContext,
 ): Promise<void> {
   let empty = true;
-  for await (const entry of history.entries()) {
-    emit(entry);
+  const show = (event: AppEvent) => {
+    emit(event);
     empty = false;
+  };
+  for await (const entry of history.entries()) show(entry);
+  for (const { id, at, name, size, path, to } of await outbox.list()) {
+    const peers = to.map((recipient) => recipient.name);
+    show({ event: "unfinished", id, direction: "send", at, name, size, peers, path });
+  }
+  for (const { id, at, name, size, bytes, from } of await listUnreceived(inboxOf(command))) {
+    show({ event: "unfinished", id, direction: "receive", at, name, size, bytes, peers: [from] });
   }
   if (empty) emit({ event: "notice", message: "Nothing has been sent or received yet" });
 }
@@ -278,7 +343,7 @@ async function remember(folder: string, { joined }: NetworkChoice): Promise<void
 }
 
 function makePeer(
-  { command: { values, explicit }, emit }: CommandContext,
+  { command, emit }: CommandContext,
   { identity, folder, network, role }: {
     identity: Identity;
     folder: string;
@@ -287,21 +352,29 @@ function makePeer(
   },
 ): Peer {
   const { tracker, membership } = network;
+  const { values, explicit } = command;
   const host = textOf(values, "host");
-  const ackTimeout = numberOf(values, "ack-timeout");
+  const ms = (flag: string) => {
+    const seconds = numberOf(values, flag);
+    return seconds === undefined ? undefined : seconds * 1000;
+  };
+  // What `send -` is told is the name of a file.
+  const isStream = command.command === "send" && command.positionals.includes("-");
   return new Peer({
     identity,
     membership,
     tracker,
     role,
-    name: peerName(textOf(values, "name")),
+    name: peerName(isStream ? undefined : textOf(values, "name")),
     host: host === "auto" ? undefined : host,
     port: numberOf(values, "port"),
     advertise: explicit.has("advertise") ? addressOf(values, "advertise") : undefined,
-    received: textOf(values, "received") ?? "received_files",
+    received: inboxOf(command),
     folder,
     maxSize: numberOf(values, "max-size"),
-    ackTimeout: ackTimeout === undefined ? undefined : ackTimeout * 1000,
+    ackTimeout: ms("ack-timeout"),
+    giveUpAfter: ms("give-up-after"),
+    keepPartials: ms("keep-partials"),
     parallel: numberOf(values, "parallel"),
     emit,
   });

@@ -11,6 +11,7 @@ import type {
   TransferFinishedEvent,
   TransferProgressEvent,
   TransferStartedEvent,
+  UnfinishedEvent,
 } from "./events.ts";
 import {
   count,
@@ -108,6 +109,8 @@ export class EventText {
       }
       case "history":
         return history(event);
+      case "unfinished":
+        return this.#palette.warn(unfinished(event));
       case "invite":
         return this.#invite(event);
       case "removed":
@@ -127,7 +130,7 @@ export class EventText {
 
   /** One line of progress; `label` is what `transfer-started` said. */
   progress(event: TransferProgressEvent, label?: TransferLabel): string {
-    const { peer, bytes, size, rate } = event;
+    const { peer, bytes, size, rate, files } = event;
     const direction = label?.direction === "receive" ? "from" : "to";
     const what = label === undefined ? "" : `${escapeText(label.name)} ${direction} `;
     const percent = percentOf(bytes, size);
@@ -135,7 +138,9 @@ export class EventText {
       ? formatSize(bytes)
       : `${percent} % (${formatSize(bytes)} of ${formatSize(size)})`;
     const left = formatLeft(bytes, size, rate);
-    return [`${what}${nameOf(peer)}: ${amount}`, formatRate(rate), left].filter(Boolean).join(", ");
+    const complete = files === undefined ? "" : count(files, "file");
+    const parts = [`${what}${nameOf(peer)}: ${amount}`, complete, formatRate(rate), left];
+    return parts.filter(Boolean).join(", ");
   }
 
   #listening(event: ListeningEvent): string {
@@ -178,7 +183,7 @@ export class EventText {
     const { good, bad, warn, dim } = this.#palette;
     const failed = recipients.filter(({ state }) => state === "failed").length;
     const delivered = recipients.length - failed;
-    const what = `${escapeText(name)} (${formatSize(size)})`;
+    const what = `${escapeText(name)} (${amountOf(event)})`;
     const time = `in ${formatDuration(seconds)}, ${rateOf(size, seconds)}`;
     const copied = recipients.some(({ state }) => state === "delivered");
     const head = delivered === 0
@@ -199,10 +204,11 @@ export class EventText {
     const { path, size, sha256, from, seconds, already } = event;
     const sender = nameOf(from);
     const head = already === true
-      ? `${sender} sent a file again that is already here (${formatSize(size)})`
-      : `Received ${formatSize(size)} from ${sender} in ${formatDuration(seconds)}, ` +
+      ? `${sender} sent again what is already here (${amountOf(event)})`
+      : `Received ${amountOf(event)} from ${sender} in ${formatDuration(seconds)}, ` +
         rateOf(size, seconds);
-    return `${good(head)}\n  ${bold(escapeText(path))}\n  ${dim(`SHA-256 ${escapeText(sha256)}`)}`;
+    const hash = sha256 === null ? [] : [dim(`  SHA-256 ${escapeText(sha256)}`)];
+    return [good(head), `  ${bold(escapeText(path))}`, ...hash].join("\n");
   }
 
   /** Alone on its line where a program reads it: `tracker invite | ssh host peer run --join -`. */
@@ -256,11 +262,16 @@ function fitAtLeast(text: string, width: number): string {
 }
 
 function started(event: TransferStartedEvent): string {
-  const size = event.size === null ? "" : ` (${formatSize(event.size)})`;
+  const size = event.size === null ? "" : ` (${amountOf({ ...event, size: event.size })})`;
   const { length } = event.peers;
   const peers = length > MAX_NAMES ? count(length, "peer") : event.peers.map(nameOf).join(", ");
   const [verb, direction] = event.direction === "send" ? ["Sending", "to"] : ["Receiving", "from"];
   return `${verb} ${escapeText(event.name)}${size} ${direction} ${peers}`;
+}
+
+/** `3 files, 4.2 MiB` of a folder, `4.2 MiB` of a file. */
+function amountOf({ size, files }: { size: number; files?: number }): string {
+  return files === undefined ? formatSize(size) : `${count(files, "file")}, ${formatSize(size)}`;
 }
 
 function recipientLine({ peer, state, savedAs, error }: RecipientResult): string {
@@ -276,6 +287,15 @@ function recipientLine({ peer, state, savedAs, error }: RecipientResult): string
     default:
       return state satisfies never;
   }
+}
+
+function unfinished(event: UnfinishedEvent): string {
+  const { direction, at, name, size, bytes, peers, id } = event;
+  const side = direction === "send" ? "to" : "from";
+  const whole = size === null ? "" : formatSize(size);
+  const amount = bytes === undefined ? whole : `${formatSize(bytes)} of ${whole}`;
+  const what = `${escapeText(name)} (${amount}) ${side} ${peers.map(nameOf).join(", ")}`;
+  return `${formatDate(at)}  unfinished  ${what}  [${escapeText(shortId(id))}]`;
 }
 
 function history(event: HistoryEvent): string {

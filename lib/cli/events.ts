@@ -117,6 +117,8 @@ export interface TransferStartedEvent {
   /** In bytes; null for a stream whose end is not known. */
   size: number | null;
   direction: "send" | "receive";
+  /** Of a folder that is sent: how many files are in it. */
+  files?: number;
   /** Names of the recipients, or of the one sender. */
   peers: string[];
 }
@@ -131,6 +133,8 @@ export interface TransferProgressEvent {
   size: number | null;
   /** Bytes per second. */
   rate: number;
+  /** Of a folder: files that are complete. */
+  files?: number;
 }
 
 /** A recipient is tried again. */
@@ -162,8 +166,10 @@ export interface TransferFinishedEvent {
   transfer: string;
   name: string;
   size: number;
-  /** In hex; null when the file was never read to its end. */
+  /** In hex; null when the file was not read from beginning to end. */
   sha256: string | null;
+  /** Of a folder: how many files are in it. */
+  files?: number;
   /** Bytes of pieces on the wire. */
   bytesSent: number;
   seconds: number;
@@ -177,7 +183,10 @@ export interface FileReceivedEvent {
   /** Absolute. */
   path: string;
   size: number;
-  sha256: string;
+  /** In hex; null when the sender did not read all of it: it sent only what was missing. */
+  sha256: string | null;
+  /** Of a folder: how many files are in it. */
+  files?: number;
   /** The sender's name, or its id when it has none. */
   from: string;
   seconds: number;
@@ -210,6 +219,24 @@ export interface HistoryEvent {
   /** Where a received file was saved, or a sent one was read. */
   path?: string;
   sha256?: string;
+}
+
+/** A transfer that has not come to its end, in `history`. */
+export interface UnfinishedEvent {
+  event: "unfinished";
+  /** For `resume` and `forget`. */
+  id: string;
+  direction: "send" | "receive";
+  /** When it was begun, or went on last, ISO 8601. */
+  at: string;
+  name: string;
+  size: number | null;
+  /** Received so far; what a recipient has only that one knows. */
+  bytes?: number;
+  /** Names of those who do not have it, or the sender's name or id. */
+  peers: string[];
+  /** Where it is read. */
+  path?: string;
 }
 
 /** The answer to `tracker invite`. */
@@ -260,6 +287,7 @@ export type AppEvent =
   | FileReceivedEvent
   | ReceiveFailedEvent
   | HistoryEvent
+  | UnfinishedEvent
   | InviteEvent
   | RemovedEvent
   | NoticeEvent

@@ -183,7 +183,8 @@ const PEER_FLAGS: FlagSpec[] = [
     kind: "string",
     env: "P2P_NAME",
     placeholder: "NAME",
-    help: "What others see this peer as; by default the name of this machine",
+    help: "What others see this peer as; by default the name of this machine. " +
+      "Of `send -` the name of the file",
   },
   {
     name: "host",
@@ -231,6 +232,14 @@ const PEER_FLAGS: FlagSpec[] = [
     env: "P2P_MAX_SIZE",
     placeholder: "SIZE",
     help: "Refuse files larger than this, in bytes or for example 10G",
+  },
+  {
+    name: "keep-partials",
+    kind: "seconds",
+    env: "P2P_KEEP_PARTIALS",
+    placeholder: "SECONDS",
+    help: "How long what was received in part waits for its sender, checked at start",
+    default: "168h",
   },
 ];
 
@@ -282,7 +291,7 @@ export const PEER_PROGRAM: ProgramSpec = {
     },
     {
       name: "send",
-      summary: "send files, and wait until they are verified and on the other disk",
+      summary: "send files and folders, and wait until they are verified and on the other disk",
       usage: "send <path>... [--to <peer,peer|all>] [flags]",
       positionals: { min: 1, max: Infinity, names: ["path"] },
       flags: [
@@ -303,6 +312,20 @@ export const PEER_PROGRAM: ProgramSpec = {
           default: "30",
         },
         {
+          name: "give-up-after",
+          kind: "seconds",
+          env: "P2P_GIVE_UP_AFTER",
+          placeholder: "SECONDS",
+          help:
+            "Keep trying to reach a recipient for so long, for example 1h; otherwise five times",
+        },
+        {
+          name: "follow",
+          kind: "boolean",
+          env: "P2P_FOLLOW",
+          help: "Send what symbolic links in a folder point to; without it they are left out",
+        },
+        {
           name: "parallel",
           kind: "integer",
           env: "P2P_PARALLEL",
@@ -316,16 +339,34 @@ export const PEER_PROGRAM: ProgramSpec = {
       examples: [
         "peer send report.pdf --to laptop",
         "peer send notes.txt photo.jpg --to laptop,id:3fA9c2d1",
+        "peer send photos/ --to laptop",
         "peer send image.iso --to all --json",
+        "tar c . | peer send - --name backup.tar --to laptop",
       ],
     },
     {
       name: "history",
-      summary: "list what was sent and received",
+      summary: "list what was sent and received, and what is unfinished",
       usage: "history [flags]",
       positionals: { min: 0, max: 0, names: [] },
       flags: [],
       examples: ["peer history", "peer history --json"],
+    },
+    {
+      name: "resume",
+      summary: "go on sending what is unfinished",
+      usage: "resume <id|all> [flags]",
+      positionals: { min: 1, max: 1, names: ["id"] },
+      flags: [],
+      examples: ["peer resume all", "peer resume 3fA9c2d1"],
+    },
+    {
+      name: "forget",
+      summary: "give up what is unfinished, and delete what was received of it",
+      usage: "forget <id|all> [flags]",
+      positionals: { min: 1, max: 1, names: ["id"] },
+      flags: [],
+      examples: ["peer forget 3fA9c2d1", "peer forget all"],
     },
     {
       name: "trust",

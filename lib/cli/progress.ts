@@ -1,6 +1,14 @@
 import cliProgress, { type MultiBar, type SingleBar } from "cli-progress";
 import { SinkBarTerminal } from "./bar_terminal.ts";
-import { displayWidth, fit, formatLeft, formatRate, formatSize, percentOf } from "./format.ts";
+import {
+  count,
+  displayWidth,
+  fit,
+  formatLeft,
+  formatRate,
+  formatSize,
+  percentOf,
+} from "./format.ts";
 import type { Sink } from "./sink.ts";
 
 /** What one bar shows. */
@@ -12,6 +20,8 @@ export interface BarState {
   size: number | null;
   /** Bytes per second. */
   rate: number;
+  /** Files of a folder that are complete. */
+  files?: number | undefined;
 }
 
 /** A row: one recipient, or how many more there are. */
@@ -120,13 +130,14 @@ export class ProgressBars {
 /** One row of at most `width` columns; parts are left out from the least important on. */
 export function formatRow(row: Row, width: number): string {
   if ("more" in row) return fit(`and ${row.more} more`, width).trimEnd();
-  const { label, bytes, size, rate } = row.state;
+  const { label, bytes, size, rate, files } = row.state;
   const percent = percentOf(bytes, size);
   const done = percent === null ? "" : `${percent}%`;
   const amount = size === null ? formatSize(bytes) : `${formatSize(bytes)}/${formatSize(size)}`;
   const name = fit(label, Math.min(MAX_LABEL, Math.max(MIN_LABEL, Math.floor(width / 4))));
   // Columns that stay in place while the numbers change; what is left comes last and may be longer.
   const facts = [done.padStart(4), amount.padStart(17), formatRate(rate).padStart(10)];
+  if (files !== undefined) facts.push(count(files, "file").padStart(12));
   const left = formatLeft(bytes, size, rate);
   while (facts.length > 1 && widthOf([name, ...facts]) + LEFT_WIDTH > width) facts.pop();
   const room = Math.min(MAX_BAR, width - widthOf([name, ...facts]) - LEFT_WIDTH - 4);

@@ -102,7 +102,7 @@ export class TextOutput implements Output {
   }
 
   #progress(event: TransferProgressEvent): void {
-    const { transfer, peer, bytes, size, rate } = event;
+    const { transfer, peer, bytes, size, rate, files } = event;
     const label = this.#labels.get(transfer);
     const key = keyOf(transfer, peer);
     if (this.#bars === null) {
@@ -114,7 +114,7 @@ export class TextOutput implements Output {
     } else {
       const keys = this.#barKeys.get(transfer) ?? new Set();
       this.#barKeys.set(transfer, keys.add(key));
-      this.#bars.update(key, { label: nameOf(peer), bytes, size, rate });
+      this.#bars.update(key, { label: nameOf(peer), bytes, size, rate, files });
     }
   }
 

@@ -3,7 +3,7 @@ import type { AppEvent, HistoryEvent } from "../cli/events.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
-import type { Identity } from "../identity/keys.ts";
+import { type Identity, randomToken } from "../identity/keys.ts";
 import type { Membership } from "../identity/network.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import { ASKING_ONLY } from "../net/open_session.ts";
@@ -13,7 +13,10 @@ import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, isLoopback, listen } from "../net/transport.ts";
 import { hexOf } from "../store/hash.ts";
 import { Inbox } from "../store/inbox.ts";
-import { FileSource } from "../store/source.ts";
+import type { Content } from "../store/content.ts";
+import { ManifestCache } from "../store/manifest_cache.ts";
+import { openContent } from "../store/open_content.ts";
+import { Source } from "../store/source.ts";
 import { type ListChange, TrackerClient } from "../tracker/client.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import type { Offer, Received } from "../transfer/incoming.ts";
@@ -25,7 +28,8 @@ import { isPeerName } from "../wire/peer_name.ts";
 import { Dialler } from "./dialler.ts";
 import { History } from "./history.ts";
 import { composeMessage, MessageInbox } from "./messages.ts";
-import { recvAck, type SendReport, sendToAll } from "./sending.ts";
+import { recvAck, type SendReport, sendToAll, stillToGet } from "./sending.ts";
+import { Outbox } from "./outbox.ts";
 import { NameBook, PeerCache } from "./state.ts";
 import { resolveRecipients, resolveTarget } from "./target.ts";
 
@@ -51,6 +55,10 @@ export interface PeerOptions {
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
   ackTimeout?: number | undefined;
+  /** How long to go on trying to reach a recipient after the usual tries. */
+  giveUpAfter?: number | undefined;
+  /** How long what was received in part waits for its sender. */
+  keepPartials?: number | undefined;
   /** Recipients served at a time. */
   parallel?: number | undefined;
   emit?: (event: AppEvent) => void;
@@ -64,6 +72,7 @@ export interface PeerOptions {
  */
 export class Peer implements AsyncDisposable {
   readonly history: History;
+  readonly outbox: Outbox;
   readonly #options: PeerOptions;
   readonly #clock: Clock;
   readonly #emit: (event: AppEvent) => void;
@@ -71,6 +80,7 @@ export class Peer implements AsyncDisposable {
   readonly #dialler: Dialler;
   readonly #names: NameBook;
   readonly #cache: PeerCache;
+  readonly #manifests: ManifestCache;
   readonly #messages: MessageInbox;
   readonly #refusals: RateLimit;
   readonly #sends = new Set<Promise<unknown>>();
@@ -89,7 +99,9 @@ export class Peer implements AsyncDisposable {
     this.#name = options.name;
     this.#names = new NameBook(options.folder);
     this.#cache = new PeerCache(options.folder);
+    this.#manifests = new ManifestCache(join(options.folder, "manifests"));
     this.history = new History(options.folder);
+    this.outbox = new Outbox(options.folder);
     this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock: this.#clock });
     this.#messages = new MessageInbox(options.membership?.id);
     this.#tracker = new TrackerClient({
@@ -199,7 +211,8 @@ export class Peer implements AsyncDisposable {
   async startListening(): Promise<void> {
     const { identity, membership, port = 0, role } = this.#options;
     const host = this.#options.host ?? this.#ownHost();
-    this.#inbox = await Inbox.open(this.#options.received, this.id);
+    const { keepPartials } = this.#options;
+    this.#inbox = await Inbox.open(this.#options.received, this.id, { keepPartials });
     this.#receiver = this.#makeReceiver(this.#inbox);
     this.#listen({ host, port });
     if (role !== "peer") return;
@@ -292,21 +305,53 @@ export class Peer implements AsyncDisposable {
   }
 
   /**
-   * Sends one file; resolves when every recipient has it on disk or has failed.
+   * Sends a file, or a folder with all that is in it; resolves when every recipient has it on disk or has
+   * failed.
    *
    * @param to names, `id:` prefixes, addresses or `all`; none means the only other peer.
-   * @throws {P2PError} when the file cannot be read or no recipient can be found; failures of single
-   * recipients are in the report.
+   * @throws {P2PError} when it cannot be read or no recipient can be found; failures of single recipients
+   * are in the report.
    */
   async sendFile(
     path: string,
     to: readonly string[],
-    { signal }: { signal?: AbortSignal } = {},
+    { signal, follow = false }: { signal?: AbortSignal; follow?: boolean } = {},
   ): Promise<SendReport> {
     const recipients = await this.recipients(to);
-    await using source = await FileSource.open(path);
+    const content = await openContent(path, { follow });
+    const { name, size } = content;
+    const id = randomToken(16);
+    const unsent = { id, path, name, size: size ?? 0, follow, at: new Date().toISOString() };
+    await this.outbox.put({ ...unsent, to: recipients.map(({ id, name }) => ({ id, name })) });
+    const report = await this.#send(content, recipients, { transfer: id, signal });
+    const left = stillToGet(report, recipients);
+    if (left.length === 0) await this.outbox.remove(id);
+    else await this.outbox.put({ ...unsent, to: left.map(({ id, name }) => ({ id, name })) });
+    return report;
+  }
+
+  /** As {@linkcode sendFile}, for bytes that come from elsewhere and can be read once. */
+  async sendStream(
+    content: Content,
+    to: readonly string[],
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<SendReport> {
+    return await this.#send(content, await this.recipients(to), {
+      transfer: randomToken(16),
+      signal,
+    });
+  }
+
+  async #send(
+    content: Content,
+    recipients: readonly PeerEntry[],
+    { transfer, signal }: { transfer: string; signal: AbortSignal | undefined },
+  ): Promise<SendReport> {
+    await using source = await Source.open(content, this.#manifests);
+    this.#sayWhatIsSkipped(content);
     const tried = new Set<string>();
     const sending = sendToAll({
+      transfer,
       source,
       recipients,
       connect: async (entry) => {
@@ -318,6 +363,7 @@ export class Peer implements AsyncDisposable {
       },
       emit: this.#emit,
       ackTimeout: this.#options.ackTimeout ?? 30_000,
+      giveUpAfter: this.#options.giveUpAfter,
       parallel: this.#options.parallel ?? 4,
       clock: this.#clock,
       signal: AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]),
@@ -325,7 +371,7 @@ export class Peer implements AsyncDisposable {
     this.#sends.add(sending);
     try {
       const report = await sending;
-      await this.#remember(report, path);
+      await this.#remember(report, content.path);
       return report;
     } finally {
       this.#sends.delete(sending);
@@ -593,7 +639,7 @@ export class Peer implements AsyncDisposable {
             peers,
           });
         },
-        onProgress: (offer, bytes) => {
+        onProgress: (offer, bytes, files) => {
           const rate = meters.get(offer.transfer)?.update(bytes, this.#clock.now()) ?? 0;
           const { transfer, size } = offer;
           this.#emit({
@@ -603,6 +649,7 @@ export class Peer implements AsyncDisposable {
             bytes,
             size,
             rate,
+            ...(files === undefined ? {} : { files }),
           });
         },
         onReceived: (offer, received) => {
@@ -619,18 +666,38 @@ export class Peer implements AsyncDisposable {
   }
 
   #onReceived({ transfer }: Offer, received: Received, from: string): void {
-    const { path, name, size, seconds } = received;
-    const sha256 = hexOf(received.sha256);
-    this.#emit({ event: "file-received", transfer, path, size, sha256, from, seconds });
+    const { path, name, size, files, seconds, already } = received;
+    const sha256 = received.sha256 === null ? null : hexOf(received.sha256);
+    this.#emit({
+      event: "file-received",
+      transfer,
+      path,
+      size,
+      sha256,
+      ...(files === undefined ? {} : { files }),
+      from,
+      seconds,
+      ...(already ? { already } : {}),
+    });
     this.#addHistory({
       direction: "receive",
       at: new Date().toISOString(),
       name,
       size,
       peer: from,
-      state: "received",
+      state: already ? "already" : "received",
       path,
-      sha256,
+      ...(sha256 === null ? {} : { sha256 }),
+    });
+  }
+
+  #sayWhatIsSkipped({ path, skipped }: Content): void {
+    if (skipped.length === 0) return;
+    const some = skipped.slice(0, 5).join(", ") + (skipped.length > 5 ? ", ..." : "");
+    this.#emit({
+      event: "notice",
+      message: `Not sent of ${path}: ${skipped.length} links or special files (${some}); ` +
+        "--follow sends what links point to",
     });
   }
 

@@ -1,11 +1,10 @@
 import { pooledMap } from "@std/async/pool";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../cli/events.ts";
 import type { Clock } from "../clock.ts";
-import { asP2PError, ExitCode, P2PError } from "../errors.ts";
-import { randomToken } from "../identity/keys.ts";
+import { asP2PError, type ErrorCode, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import { hexOf } from "../store/hash.ts";
-import type { FileSource } from "../store/source.ts";
+import type { Source } from "../store/source.ts";
 import type { Delivery } from "../transfer/outgoing.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { sendToOne } from "../transfer/sender.ts";
@@ -13,14 +12,18 @@ import type { PeerEntry } from "../wire/message.ts";
 
 /** What {@linkcode sendToAll} needs. */
 export interface SendJob {
-  source: FileSource;
+  /** Its id. */
+  transfer: string;
+  source: Source;
   recipients: readonly PeerEntry[];
   /** Opens a session to a recipient, or says why that is refused. */
   connect: (entry: PeerEntry) => Promise<Session>;
   emit: (event: AppEvent) => void;
   /** Milliseconds. */
   ackTimeout: number;
-  /** Recipients served at a time. */
+  /** Milliseconds. */
+  giveUpAfter?: number | undefined;
+  /** Recipients served at a time; of a stream all are. */
   parallel: number;
   clock: Clock;
   signal?: AbortSignal | undefined;
@@ -36,9 +39,8 @@ export interface SendReport extends TransferFinishedEvent {
  * does not stop the others; each is reported, as an event and in the result.
  */
 export async function sendToAll(job: SendJob): Promise<SendReport> {
-  const { source, recipients, emit, clock } = job;
-  const transfer = randomToken(16);
-  const { name, size } = source;
+  const { transfer, source, recipients, emit, clock } = job;
+  const { name, offeredSize: size } = source;
   const started = clock.now();
   let bytesSent = 0;
   emit({
@@ -47,37 +49,59 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     name,
     size,
     direction: "send",
+    ...(source.files ? { files: source.files.count } : {}),
     peers: recipients.map((entry) => entry.name),
   });
   const failures: P2PError[] = [];
   const results: RecipientResult[] = [];
+  // A stream cannot be read again for somebody who comes later: all come now.
+  const places = new Map(recipients.map((entry) => [entry, source.enter()]));
+  const parallel = source.isSeekable ? job.parallel : Math.max(1, recipients.length);
   const sendTo = async (entry: PeerEntry): Promise<RecipientResult> => {
+    using place = places.get(entry) ?? source.enter();
     const meter = new RateMeter(clock.now());
     const sending = sendToOne({
       transfer,
       source,
+      place,
       connect: () => job.connect(entry),
       ackTimeout: job.ackTimeout,
+      giveUpAfter: job.giveUpAfter,
       signal: job.signal,
       clock,
       onProgress: (bytes) => {
         const rate = meter.update(bytes, clock.now());
-        emit({ event: "transfer-progress", transfer, peer: entry.name, bytes, size, rate });
+        const files = source.files?.within(bytes);
+        emit({
+          event: "transfer-progress",
+          transfer,
+          peer: entry.name,
+          bytes,
+          size,
+          rate,
+          ...(files === undefined ? {} : { files }),
+        });
       },
       onSent: (bytes) => bytesSent += bytes,
+      onStale: () =>
+        emit({
+          event: "notice",
+          message: `${entry.name} had parts of another version of ${name}: they are sent anew`,
+        }),
       onRetry: (attempt, { message: reason }) =>
         emit({ event: "transfer-retry", transfer, peer: entry.name, attempt, reason }),
     });
     return await recvAck(entry, sending, failures);
   };
-  for await (const result of pooledMap(job.parallel, recipients, sendTo)) results.push(result);
+  for await (const result of pooledMap(parallel, recipients, sendTo)) results.push(result);
   const digest = source.manifest.digest;
   const finished: TransferFinishedEvent = {
     event: "transfer-finished",
     transfer,
     name,
-    size,
-    sha256: digest ? hexOf(digest.sha256) : null,
+    size: source.size ?? bytesSent,
+    sha256: digest?.sha256 ? hexOf(digest.sha256) : null,
+    ...(source.files ? { files: source.files.count } : {}),
     bytesSent,
     seconds: (clock.now() - started) / 1000,
     recipients: results,
@@ -101,6 +125,23 @@ export async function recvAck(
     const { code, message } = error;
     return { peer, id, state: "failed", error: { code, message } };
   }
+}
+
+/** Failures after which the same may be sent again with better luck. */
+const PASSING: ReadonlySet<string> = new Set<ErrorCode>(["interrupted", "no-space", "disk"]);
+
+/** Those of `recipients` who do not have it, and may get it when it is sent again. */
+export function stillToGet(
+  { recipients: results, failures }: SendReport,
+  recipients: readonly PeerEntry[],
+): PeerEntry[] {
+  const passing = new Set(
+    failures.filter((error) => isRetriable(error) || PASSING.has(error.code)).map(({ code }) =>
+      code
+    ),
+  ) as Set<string>;
+  const left = results.filter(({ error }) => error !== undefined && passing.has(error.code));
+  return recipients.filter(({ id }) => left.some((result) => result.id === id));
 }
 
 /** The exit code of a command that ends with these reports: 7 when some recipients got everything. */

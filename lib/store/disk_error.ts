@@ -23,3 +23,11 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
   }
   return new P2PError("disk", `Cannot ${action} ${path}: ${reasonOf(cause)}`, { cause });
 }
+
+/** What is being sent is not what it was when it was offered. */
+export function sourceChanged(path: string, how: string): P2PError {
+  return new P2PError(
+    "source-changed",
+    `Cannot send ${path}: it changed while it was read (${how}); send it again`,
+  );
+}

@@ -42,6 +42,16 @@ export function safeName(untrusted: string): string {
 }
 
 /**
+ * Makes one safe name of a component of a path inside a tree. As {@linkcode safeName}, but a name may begin
+ * with a dot: below a folder of its own it hides nothing of ours.
+ */
+export function safeComponent(untrusted: string): string {
+  const dots = /^\.(?=[^.])/.test(untrusted) ? "." : "";
+  const safe = safeName(untrusted.slice(dots.length));
+  return dots === "" || byteLength(safe) >= MAX_NAME_BYTES ? safe : dots + safe;
+}
+
+/**
  * The `n`th alternative to a safe name that is taken: `network (1).png` for 1, the name itself for 0.
  * Keeps the cap in bytes and the extension.
  */

@@ -2,15 +2,45 @@ import { statfs } from "node:fs/promises";
 import { join, resolve } from "@std/path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
-import { type JournalSubject, parseJournal } from "./journal.ts";
-import { PartialFile, type PartialOptions } from "./partial_file.ts";
+import { FileStorage } from "./file_storage.ts";
+import { ignoreMissing } from "./folder.ts";
+import { pieceCountOf } from "./manifest.ts";
+import { Partial, removeJournal } from "./partial.ts";
+import { PieceLog, readLogHeader } from "./piece_log.ts";
+import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
+import type { Storage } from "./storage.ts";
+import { TreeStorage } from "./tree_storage.ts";
 
 /** Folder of partials and journals below the inbox. */
-const PARTIAL_FOLDER = ".partial";
+export const PARTIAL_FOLDER = ".partial";
 /** How long a partial waits for its sender, milliseconds: a week. */
 const KEEP_PARTIALS = 7 * 24 * 3600_000;
 /** Bytes that stay free beside what is received. */
 const RESERVE = 16 * 1024 * 1024;
+
+/** What is offered: a later offer that agrees in all of it goes on with what is there of it. */
+export interface Subject {
+  /** The sender's id. */
+  from: string;
+  /** The safe name. */
+  name: string;
+  /** Bytes; null for a stream, which cannot be gone on with. */
+  size: number | null;
+  /** Bytes. */
+  pieceSize: number;
+  /** Bytes of the table of a tree; null for a file. */
+  table: number | null;
+}
+
+interface InboxOptions {
+  path: string;
+  partials: string;
+  lock: Deno.FsFile;
+  unfinished: Map<string, string>;
+  mode: number;
+  receipts: Receipts;
+  foldsCase: boolean;
+}
 
 /**
  * The folder where what arrives is kept: final names on top, partials in a private folder of this
@@ -19,23 +49,21 @@ const RESERVE = 16 * 1024 * 1024;
 export class Inbox implements Disposable {
   /** Absolute path. */
   readonly path: string;
+  /** What was received lately. */
+  readonly receipts: Receipts;
+  readonly #options: InboxOptions;
   readonly #partials: string;
-  readonly #lock: Deno.FsFile;
   readonly #mode: number;
   /** Partials that wait to be gone on with: their paths without `.part`, by what they are a part of. */
   readonly #unfinished: Map<string, string>;
 
-  private constructor(
-    path: string,
-    partials: string,
-    lock: Deno.FsFile,
-    { mode, unfinished }: { mode: number; unfinished: Map<string, string> },
-  ) {
-    this.path = path;
-    this.#partials = partials;
-    this.#lock = lock;
-    this.#mode = mode;
-    this.#unfinished = unfinished;
+  private constructor(options: InboxOptions) {
+    this.path = options.path;
+    this.receipts = options.receipts;
+    this.#options = options;
+    this.#partials = options.partials;
+    this.#mode = options.mode;
+    this.#unfinished = options.unfinished;
   }
 
   /**
@@ -48,7 +76,7 @@ export class Inbox implements Disposable {
   static async open(
     path: string,
     ownId: string,
-    { keepPartials = KEEP_PARTIALS }: { keepPartials?: number } = {},
+    { keepPartials = KEEP_PARTIALS }: { keepPartials?: number | undefined } = {},
   ): Promise<Inbox> {
     const inbox = resolve(path);
     const parent = join(inbox, PARTIAL_FOLDER);
@@ -59,9 +87,16 @@ export class Inbox implements Disposable {
       await makePrivateFolder(partials);
       const lock = await takeLock(partials);
       try {
-        const unfinished = await sweep(partials, keepPartials);
         const mode = await publicMode(partials);
-        return new Inbox(inbox, partials, lock, { mode, unfinished });
+        const foldsCase = await foldsCaseIn(partials);
+        const receipts = await Receipts.open(partials, inbox);
+        try {
+          const unfinished = await sweep(partials, { keep: keepPartials, receipts });
+          return new Inbox({ path: inbox, partials, lock, unfinished, mode, receipts, foldsCase });
+        } catch (error) {
+          receipts[Symbol.dispose]();
+          throw error;
+        }
       } catch (error) {
         lock.close();
         throw error;
@@ -77,56 +112,120 @@ export class Inbox implements Disposable {
    *
    * @throws {P2PError} `no-space` or `disk`.
    */
-  async begin(
-    { size, ...offer }: Omit<JournalSubject, "size"> & { size: number | null },
-    promised = 0,
-  ): Promise<PartialFile> {
-    const subject = size === null ? null : { ...offer, size };
-    const options = {
-      folder: this.#partials,
-      inbox: this.path,
-      mode: this.#mode,
-      pieceSize: offer.pieceSize,
-      subject,
-    };
-    const partial = await this.#reopen(options);
-    const missing = (size ?? 0) - (partial?.known.size ?? 0) * offer.pieceSize;
-    const { bavail, bsize } = await statfs(this.path);
-    const free = bavail * bsize - RESERVE - promised;
-    if (missing > free) {
+  async begin(subject: Subject, promised = 0): Promise<Partial> {
+    const partial = await this.#reopen(subject);
+    try {
+      await this.#expectRoom(missingOf(subject, partial), promised);
+    } catch (error) {
       if (partial) await this.suspend(partial, subject);
-      throw new P2PError(
-        "no-space",
-        `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver`,
-      );
+      throw error;
     }
-    return partial ?? await PartialFile.create(options);
+    return partial ?? await this.#create(subject);
   }
 
   /** Keeps a partial to be gone on with when the same sender offers the same again. */
-  async suspend(partial: PartialFile, subject: JournalSubject | null): Promise<void> {
-    if (!subject) return await partial.discard();
-    await partial.suspend();
+  async suspend(partial: Partial, subject: Subject): Promise<void> {
+    if (subject.size === null) return await partial.discard();
+    try {
+      await partial.suspend();
+    } catch (error) {
+      // Without a journal nobody can go on with it.
+      await partial.discard();
+      throw error;
+    }
     const key = keyOf(subject);
     const older = this.#unfinished.get(key);
     this.#unfinished.set(key, partial.base);
     if (older !== undefined) await removePartial(older);
   }
 
-  async #reopen(options: PartialOptions): Promise<PartialFile | null> {
-    if (!options.subject) return null;
-    const key = keyOf(options.subject);
+  async #expectRoom(missing: number, promised: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.path);
+    const free = bavail * bsize - RESERVE - promised;
+    if (missing <= free) return;
+    throw new P2PError(
+      "no-space",
+      `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver`,
+    );
+  }
+
+  async #create(subject: Subject): Promise<Partial> {
+    const path = join(this.#partials, `${crypto.randomUUID()}.part`);
+    try {
+      return this.#partial(subject, await this.#storage(subject, path, "create"));
+    } catch (error) {
+      throw diskError("create", path, error);
+    }
+  }
+
+  /** Goes on with a partial that an earlier offer left; null when there is none, or it is of no use. */
+  async #reopen(subject: Subject): Promise<Partial | null> {
+    const key = keyOf(subject);
     const base = this.#unfinished.get(key);
     if (base === undefined) return null;
     this.#unfinished.delete(key);
-    const partial = await PartialFile.reopen(options, base);
-    if (!partial) await removePartial(base);
-    return partial;
+    try {
+      const reopened = await PieceLog.reopen(`${base}.journal`);
+      if (reopened) {
+        const { log, content: { pieces: known } } = reopened;
+        try {
+          const storage = await this.#storage(subject, `${base}.part`, "reopen");
+          return this.#partial(subject, storage, { log, known });
+        } catch (error) {
+          log[Symbol.dispose]();
+          throw error;
+        }
+      }
+    } catch (error) {
+      const { cause } = error as P2PError;
+      const isGone = [error, cause].some((it) => it instanceof Deno.errors.NotFound);
+      if (!isGone) throw diskError("go on with", `${base}.part`, error);
+    }
+    await removePartial(base);
+    return null;
+  }
+
+  #storage(subject: Subject, path: string, how: "create" | "reopen"): Promise<Storage> {
+    if (subject.table === null) return FileStorage[how](path, this.#mode);
+    const { size, table: head } = subject;
+    const { foldsCase } = this.#options;
+    return TreeStorage[how]({ path, head, size: size ?? 0, mode: this.#mode, foldsCase });
+  }
+
+  #partial(
+    subject: Subject,
+    storage: Storage,
+    reopened?: { log: PieceLog; known: ReadonlyMap<number, Uint8Array> },
+  ): Partial {
+    const { size, pieceSize } = subject;
+    return new Partial({
+      storage,
+      inbox: this.path,
+      pieceSize,
+      subject: size === null
+        ? null
+        : { header: { ...subject }, pieces: pieceCountOf(size, pieceSize) },
+      ...(reopened ? { reopened } : {}),
+    });
   }
 
   /** Gives the lock back. */
   [Symbol.dispose](): void {
-    this.#lock.close();
+    this.receipts[Symbol.dispose]();
+    this.#options.lock.close();
+  }
+}
+
+/** Bytes that are still to come. */
+function missingOf({ size, pieceSize }: Subject, partial: Partial | null): number {
+  return Math.max(0, (size ?? 0) - (partial?.known.size ?? 0) * pieceSize);
+}
+
+/** Deletes the partial with this path but for `.part`. */
+export async function removePartial(base: string): Promise<void> {
+  await removeJournal(base);
+  for (const ending of [".part", ".table"]) {
+    await Deno.remove(`${base}${ending}`, { recursive: true }).catch(ignoreMissing);
   }
 }
 
@@ -160,18 +259,25 @@ async function takeLock(folder: string): Promise<Deno.FsFile> {
 }
 
 /** Deletes what nobody can go on with, and returns the paths without `.part` of the rest. */
-async function sweep(folder: string, keep: number): Promise<Map<string, string>> {
+async function sweep(
+  folder: string,
+  { keep, receipts }: { keep: number; receipts: Receipts },
+): Promise<Map<string, string>> {
   const unfinished = new Map<string, string>();
   const names = new Set<string>();
   for await (const { name } of Deno.readDir(folder)) names.add(name);
-  const wanted = new Set(["lock"]);
+  const wanted = new Set(["lock", RECEIPTS_FILE]);
   for (const name of names) {
     const base = /^(.*)\.journal$/.exec(name)?.[1];
     if (base === undefined || !names.has(`${base}.part`)) continue;
     const subject = await readSubject(join(folder, name), keep);
     if (!subject || unfinished.has(keyOf(subject))) continue;
+    // The end came between the name and the removal.
+    const { ino } = await Deno.lstat(join(folder, `${base}.part`));
+    if (await receipts.hasInode(ino)) continue;
     unfinished.set(keyOf(subject), join(folder, base));
     wanted.add(name).add(`${base}.part`);
+    if (subject.table !== null) wanted.add(`${base}.table`);
   }
   for (const name of names) {
     if (!wanted.has(name)) await Deno.remove(join(folder, name), { recursive: true });
@@ -180,22 +286,38 @@ async function sweep(folder: string, keep: number): Promise<Map<string, string>>
 }
 
 /** What the journal is about; null when it is too old or says nothing. */
-async function readSubject(path: string, keep: number): Promise<JournalSubject | null> {
+async function readSubject(path: string, keep: number): Promise<Subject | null> {
   const { isFile, mtime } = await Deno.lstat(path);
   if (!isFile || Date.now() - (mtime?.getTime() ?? 0) > keep) return null;
-  return parseJournal(await Deno.readTextFile(path))?.subject ?? null;
+  return parseSubject(await readLogHeader(path));
 }
 
-async function removePartial(base: string): Promise<void> {
-  for (const end of [".journal", ".part"]) {
-    await Deno.remove(`${base}${end}`).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
+/** What the header of a journal says that it is about; null when it does not. */
+export function parseSubject(header: Record<string, unknown> | null): Subject | null {
+  const { from, name, size, pieceSize, table = null } = header ?? {};
+  if (typeof from !== "string" || typeof name !== "string") return null;
+  if (!Number.isSafeInteger(size) || !Number.isSafeInteger(pieceSize)) return null;
+  if (table !== null && !Number.isSafeInteger(table)) return null;
+  return {
+    from,
+    name,
+    size: size as number,
+    pieceSize: pieceSize as number,
+    table: table as number | null,
+  };
+}
+
+function keyOf({ from, name, size, pieceSize, table }: Subject): string {
+  return JSON.stringify([from, name, size, pieceSize, table]);
+}
+
+/** Whether names that differ in case only are one file in the folder. */
+async function foldsCaseIn(folder: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(join(folder, "LOCK"))).isFile;
+  } catch {
+    return false;
   }
-}
-
-function keyOf({ from, name, size, pieceSize }: JournalSubject): string {
-  return JSON.stringify([from, name, size, pieceSize]);
 }
 
 /** The mode that this process gives new files: 0666 & ~umask, learnt without asking for the umask. */

@@ -1,4 +1,5 @@
 import { P2PError } from "../errors.ts";
+import { Sha256 } from "./hash.ts";
 
 const HASH_BYTES = 32;
 
@@ -25,8 +26,11 @@ export function pieceCountOf(size: number, pieceSize: number): number {
 /** What a file is, once its last byte has been read. */
 export interface FileDigest {
   size: number;
-  /** SHA-256 of the whole file, base64url. */
-  sha256: string;
+  /**
+   * SHA-256 of the whole file, base64url. Null when its sender has not read all of it: it was killed and
+   * started again, and reads only what is missing.
+   */
+  sha256: string | null;
 }
 
 /**
@@ -35,12 +39,15 @@ export interface FileDigest {
  */
 export class Manifest {
   readonly pieceSize: number;
+  /** Bytes of the table of a tree; null for a file. */
+  readonly table: number | null;
   #hashes = new Uint8Array(64 * HASH_BYTES);
   #count = 0;
   #digest: FileDigest | undefined;
 
-  constructor(pieceSize: number) {
+  constructor(pieceSize: number, table: number | null = null) {
     this.pieceSize = pieceSize;
+    this.table = table;
   }
 
   /** Pieces whose hash is known. */
@@ -51,6 +58,20 @@ export class Manifest {
   /** Set when all hashes are known. */
   get digest(): FileDigest | undefined {
     return this.#digest;
+  }
+
+  /**
+   * What both sides recognise the content by, base64url: the SHA-256 of size, piece size, table and piece
+   * hashes (PROTOCOL.md, "Manifest id"). Undefined until the manifest is complete.
+   */
+  get id(): string | undefined {
+    if (!this.#digest) return undefined;
+    const { pieceSize, table } = this;
+    const head = `p2p-manifest ${this.#digest.size} ${pieceSize} ${table ?? "-"}\n`;
+    const hash = new Sha256();
+    hash.update(new TextEncoder().encode(head));
+    hash.update(this.#hashes.subarray(0, this.#count * HASH_BYTES));
+    return hash.digest();
   }
 
   /** The hash of piece `index` (32 bytes), or `undefined` when it is not known yet. */
@@ -104,7 +125,8 @@ export class Manifest {
         `Cannot read HASHES: ${this.#count} hashes do not fit ${digest.size} bytes`,
       );
     }
-    if (this.#digest && this.#digest.sha256 !== digest.sha256) {
+    const known = this.#digest;
+    if (known && (known.sha256 !== digest.sha256 || known.size !== digest.size)) {
       throw new P2PError(
         "source-changed",
         "Cannot go on: the file has changed since it was offered",

@@ -1,14 +1,17 @@
-import { basename } from "@std/path";
 import { P2PError } from "../errors.ts";
-import { diskError } from "./disk_error.ts";
+import type { Content, FileCount } from "./content.ts";
+import { diskError, sourceChanged } from "./disk_error.ts";
 import { Sha256, sha256 } from "./hash.ts";
-import { Manifest, pieceCountOf, pieceSizeFor, sameBytes } from "./manifest.ts";
+import { type FileDigest, Manifest, pieceCountOf, pieceSizeFor, sameBytes } from "./manifest.ts";
+import type { CachedManifest, ManifestCache } from "./manifest_cache.ts";
 import { PieceBuffers } from "./piece_buffers.ts";
 
 /** Bytes that are read ahead of the recipient that is furthest. */
 const AHEAD = 8 * 1024 * 1024;
 /** Bytes that stay in memory behind it, for recipients that are close. */
 const BEHIND = 8 * 1024 * 1024;
+/** The same for what cannot be read again: bytes between the slowest recipient and what is read. */
+const STREAM_WINDOW = 32 * 1024 * 1024;
 
 /** A piece on loan; its bytes stay as they are until `release`. */
 export interface LentPiece {
@@ -27,67 +30,93 @@ interface Cached {
 export interface HashSegment {
   start: number;
   hashes: Uint8Array<ArrayBuffer>;
-  digest?: { size: number; sha256: string } | undefined;
+  digest?: FileDigest | undefined;
+}
+
+/** How far one recipient is. */
+export interface Place extends Disposable {
+  /** It has all pieces below `index`. */
+  advance(index: number): void;
 }
 
 /**
- * A file that is being sent to any number of recipients. It is read and hashed once, front to back, a
+ * What is being sent to any number of recipients, in pieces. It is read and hashed once, front to back, a
  * little ahead of the recipient that is furthest; pieces that are asked for later are read again and
- * checked against their hash.
+ * checked against their hash. What cannot be read again stays in memory until all recipients have it, so
+ * that the slowest sets the pace.
  */
-export class FileSource implements AsyncDisposable {
-  readonly path: string;
-  readonly name: string;
-  /** Bytes. */
-  readonly size: number;
+export class Source implements AsyncDisposable {
   readonly manifest: Manifest;
-  readonly #reader: ReadableStreamBYOBReader;
-  readonly #stat: Deno.FileInfo;
+  readonly #content: Content;
   readonly #buffers: PieceBuffers;
   readonly #ahead: number;
   readonly #behind: number;
-  readonly #hash = new Sha256();
+  readonly #cached: CachedManifest | null;
+  /** Undefined when reading begins in the middle: the hash of the whole cannot be known then. */
+  readonly #hash: Sha256 | undefined;
   readonly #cache = new Map<number, Cached>();
+  readonly #places = new Set<{ index: number }>();
+  /** Pieces that were served without being hashed: whoever asks again got something wrong. */
+  readonly #trusted = new Set<number>();
   #demand = 0;
   #reading: Promise<void> | undefined;
   #grown = Promise.withResolvers<void>();
   #failure: P2PError | undefined;
   #closed = false;
-  #again: Promise<Deno.FsFile> | undefined;
   #againTurn: Promise<unknown> = Promise.resolve();
 
-  private constructor(path: string, file: Deno.FsFile, stat: Deno.FileInfo) {
-    this.path = path;
-    this.name = basename(path);
-    this.size = stat.size;
-    this.#stat = stat;
-    const pieceSize = pieceSizeFor(stat.size);
-    this.manifest = new Manifest(pieceSize);
-    this.#ahead = Math.max(2, AHEAD / pieceSize);
-    this.#behind = Math.max(1, BEHIND / pieceSize);
+  private constructor(content: Content, cached: CachedManifest | null) {
+    this.#content = content;
+    this.#cached = cached;
+    const pieceSize = pieceSizeFor(content.size);
+    this.manifest = new Manifest(pieceSize, content.table);
+    this.#ahead = Math.max(2, (content.isSeekable ? AHEAD : STREAM_WINDOW) / pieceSize);
+    this.#behind = content.isSeekable ? Math.max(1, BEHIND / pieceSize) : 0;
     this.#buffers = new PieceBuffers(pieceSize, this.#ahead + this.#behind);
-    this.#reader = file.readable.getReader({ mode: "byob" });
+    this.#hash = this.#adopt(cached);
     this.#grown.promise.catch(() => {});
   }
 
-  /**
-   * Opens a regular file.
-   *
-   * @throws {P2PError} `file-not-found` or `disk`.
-   */
-  static async open(path: string): Promise<FileSource> {
-    try {
-      // Before it is opened: opening a FIFO waits for somebody to write to it.
-      const { isFile, isDirectory } = await Deno.stat(path);
-      if (!isFile) {
-        const what = isDirectory ? "it is a directory" : "it is not a regular file";
-        throw new P2PError("disk", `Cannot send ${path}: ${what}; send single files`);
-      }
-      const file = await Deno.open(path, { read: true });
-      return new FileSource(path, file, await file.stat());
-    } catch (error) {
-      throw diskError("read", path, error);
-    }
+  /** Makes a source of a content, which it closes at the end; with the hashes that `cache` has of it. */
+  static async open(content: Content, cache?: ManifestCache): Promise<Source> {
+    const { key, size } = content;
+    const pieceSize = pieceSizeFor(size);
+    const cached = cache && key !== null && size !== null
+      // A cache that cannot be used costs a hashing.
+      ? await cache.open({ key, size, pieceSize, pieces: pieceCountOf(size, pieceSize) })
+        .catch(() => null)
+      : null;
+    return new Source(content, cached);
+  }
+
+  /** Name under which it is offered. */
+  get name(): string {
+    return this.#content.name;
+  }
+
+  /** Bytes; null for a stream whose end has not been read. */
+  get size(): number | null {
+    return this.#content.size ?? this.manifest.digest?.size ?? null;
+  }
+
+  /** Bytes as offered: null for a stream. */
+  get offeredSize(): number | null {
+    return this.#content.size;
+  }
+
+  /** Whether pieces can be read again, and recipients come later. */
+  get isSeekable(): boolean {
+    return this.#content.isSeekable;
+  }
+
+  /** The files of a tree; null for anything else. */
+  get files(): FileCount | null {
+    return this.#content.files;
+  }
+
+  /** Paths below it that are left out. */
+  get skipped(): readonly string[] {
+    return this.#content.skipped;
   }
 
   /** Bytes of every piece but the last. */
@@ -95,14 +124,15 @@ export class FileSource implements AsyncDisposable {
     return this.manifest.pieceSize;
   }
 
-  /** How many pieces the file has. */
+  /** How many pieces there are, as far as that is known. */
   get pieceCount(): number {
-    return pieceCountOf(this.size, this.pieceSize);
+    const { size } = this;
+    return size === null ? this.manifest.count : pieceCountOf(size, this.pieceSize);
   }
 
-  /** Says that a recipient has the pieces below `index`: reading goes on from there. */
-  advance(index: number): void {
-    this.#want(index);
+  /** Bytes of a piece. */
+  lengthOf(index: number): number {
+    return Math.min(this.pieceSize, (this.size ?? Infinity) - index * this.pieceSize);
   }
 
   /** Starts reading; the first hashes follow. Idempotent. */
@@ -110,10 +140,26 @@ export class FileSource implements AsyncDisposable {
     this.#want(0);
   }
 
+  /** Makes room for a recipient. Of a stream all have to come before the first asks for a piece. */
+  enter(): Place {
+    const place = { index: 0 };
+    this.#places.add(place);
+    return {
+      advance: (index) => {
+        place.index = Math.max(place.index, index);
+        this.#want(index);
+      },
+      [Symbol.dispose]: () => {
+        this.#places.delete(place);
+        this.#want(0);
+      },
+    };
+  }
+
   /**
    * Waits until hashes from piece `start` on, or the digest, are known.
    *
-   * @throws {P2PError} `source-changed` or `disk` when the file cannot be read to its end as it was.
+   * @throws {P2PError} `source-changed` or `disk` when it cannot be read to its end as it was.
    */
   async hashesFrom(start: number, most: number): Promise<HashSegment> {
     while (this.manifest.count <= start && !this.manifest.digest) {
@@ -143,14 +189,28 @@ export class FileSource implements AsyncDisposable {
     return { bytes, release: () => this.#buffers.give(bytes) };
   }
 
-  /** Stops reading and closes the file. Loans stay valid. */
+  /** Stops reading and closes the content. Loans stay valid. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    // What waits for its next bytes has to be told that none are wanted.
+    if (!this.isSeekable) await this.#content[Symbol.asyncDispose]();
     await this.#reading;
-    // Ending the stream closes the file.
-    await this.#reader.cancel().catch(() => {});
     await this.#againTurn.catch(() => {});
-    (await this.#again?.catch(() => undefined))?.close();
+    if (this.isSeekable) await this.#content[Symbol.asyncDispose]();
+    await this.#cached?.[Symbol.asyncDispose]();
+  }
+
+  /** Takes what the cache knows; returns the hash of the whole, if that can be computed. */
+  #adopt(cached: CachedManifest | null): Sha256 | undefined {
+    const hashes = cached?.hashes ?? [];
+    for (const [index, hash] of hashes.entries()) this.manifest.add(index, hash);
+    if (cached?.isComplete && this.#content.size !== null) {
+      this.manifest.finish({ size: this.#content.size, sha256: cached.sha256 });
+    }
+    // Nobody can look up the hash of a tree.
+    if (hashes.length === 0) return this.#content.table === null ? new Sha256() : undefined;
+    this.#content.skipTo(hashes.length * this.pieceSize);
+    return undefined;
   }
 
   #loan(cached: Cached): LentPiece {
@@ -167,46 +227,63 @@ export class FileSource implements AsyncDisposable {
   #want(demand: number): void {
     this.#demand = Math.max(this.#demand, demand);
     if (!this.#closed && !this.#failure && !this.manifest.digest) {
-      this.#reading ??= this.#readOn().finally(() => this.#reading = undefined);
+      this.#reading ??= this.#readOn().finally(() => {
+        this.#reading = undefined;
+        // More may have been wanted while it came to its end.
+        if (this.manifest.count < this.#limit) this.#want(0);
+      });
     }
+  }
+
+  /** Up to which piece may be read. */
+  get #limit(): number {
+    return (this.isSeekable ? this.#demand : this.#slowest) + this.#ahead;
+  }
+
+  get #slowest(): number {
+    if (this.#places.size === 0) return 0;
+    return Math.min(...[...this.#places].map(({ index }) => index));
   }
 
   async #readOn(): Promise<void> {
     try {
-      while (!this.#closed && this.manifest.count < this.#demand + this.#ahead) {
+      while (!this.#closed && this.manifest.count < this.#limit) {
         const index = this.manifest.count;
-        if (index === this.pieceCount) return await this.#finish();
-        const piece = await this.#readPiece(index);
-        this.#hash.update(piece);
+        const isEnd = this.size !== null && index === this.pieceCount;
+        const piece = isEnd ? new Uint8Array(0) : await this.#readPiece(index);
+        if (piece.length === 0) return await this.#finish(this.size ?? index * this.pieceSize);
+        this.#hash?.update(piece);
         this.#remember(index, piece);
-        this.manifest.add(index, sha256(piece));
+        const hash = sha256(piece);
+        this.manifest.add(index, hash);
+        this.#cached?.note(index, hash);
+        if (this.size === null && piece.length < this.pieceSize) {
+          return await this.#finish(index * this.pieceSize + piece.length);
+        }
         this.#announce();
       }
     } catch (error) {
-      this.#failure = diskError("read", this.path, error);
+      if (this.#closed) return;
+      this.#failure = diskError("read", this.#content.path, error);
       this.#announce();
     }
   }
 
+  /** Reads the next piece; of a stream it may be shorter, and is empty at the end. */
   async #readPiece(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const length = Math.min(this.pieceSize, this.size - index * this.pieceSize);
-    let piece = this.#buffers.take(length);
-    let filled = 0;
-    while (filled < length) {
-      const { value, done } = await this.#reader.read(piece.subarray(filled));
-      if (done || value === undefined) throw this.#changed("it became shorter");
-      filled += value.length;
-      piece = new Uint8Array(value.buffer, 0, length);
+    const length = this.lengthOf(index);
+    const piece = await this.#content.read(this.#buffers.take(length));
+    if (piece.length < length && this.size !== null) {
+      throw sourceChanged(this.#content.path, "it became shorter");
     }
     return piece;
   }
 
-  async #finish(): Promise<void> {
-    const now = await Deno.stat(this.path);
-    if (now.size !== this.size || now.mtime?.getTime() !== this.#stat.mtime?.getTime()) {
-      throw this.#changed("its size or time is not what it was");
-    }
-    this.manifest.finish({ size: this.size, sha256: this.#hash.digest() });
+  async #finish(size: number): Promise<void> {
+    await this.#content.expectUnchanged();
+    const sha256 = this.#hash?.digest() ?? null;
+    this.manifest.finish({ size, sha256 });
+    this.#cached?.finish(sha256);
     this.#announce();
   }
 
@@ -217,14 +294,16 @@ export class FileSource implements AsyncDisposable {
 
   #remember(index: number, bytes: Uint8Array<ArrayBuffer>): void {
     this.#cache.set(index, { bytes, loans: 0, evicted: false });
-    const old = this.#cache.get(index - this.#ahead - this.#behind);
-    if (!old) return;
-    this.#cache.delete(index - this.#ahead - this.#behind);
-    old.evicted = true;
-    if (old.loans === 0) this.#buffers.give(old.bytes);
+    const oldest = this.isSeekable ? index - this.#ahead - this.#behind + 1 : this.#slowest;
+    for (const [old, cached] of this.#cache) {
+      if (old >= oldest) break;
+      this.#cache.delete(old);
+      cached.evicted = true;
+      if (cached.loans === 0) this.#buffers.give(cached.bytes);
+    }
   }
 
-  /** Reads a piece that has left the cache, through a handle of its own, one at a time. */
+  /** Reads a piece that is not in memory, one at a time. */
   #readAgain(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const turn = this.#againTurn.catch(() => {}).then(() => this.#readAgainNow(index));
     this.#againTurn = turn;
@@ -232,31 +311,29 @@ export class FileSource implements AsyncDisposable {
   }
 
   async #readAgainNow(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const start = index * this.pieceSize;
-    const piece = this.#buffers.take(Math.min(this.pieceSize, this.size - start));
+    const { path } = this.#content;
+    const piece = this.#buffers.take(this.lengthOf(index));
     try {
-      const file = await (this.#again ??= Deno.open(this.path, { read: true }));
-      await file.seek(start, Deno.SeekMode.Start);
-      for (let filled = 0; filled < piece.length;) {
-        const n = await file.read(piece.subarray(filled));
-        if (n === null) throw this.#changed("it became shorter");
-        filled += n;
-      }
-      const expected = this.manifest.hashOf(index);
-      if (!expected || !sameBytes(sha256(piece), expected)) {
-        throw this.#changed("its content differs");
+      const read = await this.#content.readAt(index * this.pieceSize, piece);
+      if (read < piece.length) throw sourceChanged(path, "it became shorter");
+      if (!this.#isRight(index, piece)) {
+        this.#cached?.drop();
+        throw sourceChanged(path, "its content differs");
       }
       return piece;
     } catch (error) {
       this.#buffers.give(piece);
-      throw diskError("read", this.path, error);
+      throw diskError("read", path, error);
     }
   }
 
-  #changed(how: string): P2PError {
-    return new P2PError(
-      "source-changed",
-      `Cannot send ${this.path}: it changed while it was read (${how}); send it again`,
-    );
+  /** An unchanged file is not hashed again, unless a recipient says that a piece was wrong. */
+  #isRight(index: number, piece: Uint8Array): boolean {
+    if (this.#cached?.isComplete && !this.#trusted.has(index)) {
+      this.#trusted.add(index);
+      return true;
+    }
+    const expected = this.manifest.hashOf(index);
+    return expected !== undefined && sameBytes(sha256(piece), expected);
   }
 }

@@ -2,9 +2,10 @@ import type { Clock } from "../clock.ts";
 import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import { Sha256, sha256 } from "../store/hash.ts";
-import { Manifest, sameBytes } from "../store/manifest.ts";
-import type { PartialFile, Published } from "../store/partial_file.ts";
+import { type FileDigest, Manifest, sameBytes } from "../store/manifest.ts";
+import type { Partial } from "../store/partial.ts";
 import { PieceBuffers } from "../store/piece_buffers.ts";
+import type { Published } from "../store/storage.ts";
 import type { Range } from "../wire/fields.ts";
 import { MAX_PIECES, MAX_RANGES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
@@ -18,6 +19,8 @@ const MAX_WRITES = 2;
 const MAX_BAD = 4;
 /** Time in milliseconds between signs of life to the sender, and between progress reports. */
 const REPORT_INTERVAL = 500;
+/** Verified bytes after which the sender is told at once: one that sends a stream waits for it. */
+const REPORT_BYTES = 8 * 1024 * 1024;
 /** Reports without news after which an empty one tells the sender that this side lives (5 s). */
 const QUIET_REPORTS = 10;
 /** Time without a new piece in milliseconds after which the sender's session is given up. */
@@ -34,7 +37,7 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "disk",
 ]);
 /** Verified bytes below which a partial is not worth keeping. */
-const WORTH_KEEPING = 8 * 1024 * 1024;
+const WORTH_KEEPING = 1024 * 1024;
 
 /** What a sender offers. */
 export interface Offer {
@@ -47,16 +50,24 @@ export interface Offer {
   size: number | null;
   /** Bytes. */
   pieceSize: number;
-  /** SHA-256 of the file, base64url, when the sender knew it. */
-  sha256?: string | undefined;
+  /** Bytes of the table of a tree; null for a file. */
+  table: number | null;
+  /** The manifest's id, when the sender knew it. */
+  manifest?: string | undefined;
 }
 
-/** A file that has arrived, is verified and durable. */
+/** A file or tree that has arrived, is verified and durable. */
 export interface Received extends Published {
   /** Bytes. */
   size: number;
-  /** SHA-256, base64url. */
-  sha256: string;
+  /** SHA-256, base64url; null when the sender did not know it. */
+  sha256: string | null;
+  /** The manifest's id, base64url. */
+  manifest: string;
+  /** Files of a tree. */
+  files?: number | undefined;
+  /** The sender sent it before; nothing new was made. */
+  already: boolean;
   /** From offer to publication. */
   seconds: number;
 }
@@ -64,20 +75,22 @@ export interface Received extends Published {
 /** What an {@linkcode IncomingTransfer} needs. */
 export interface IncomingOptions {
   offer: Offer;
-  partial: PartialFile;
+  partial: Partial;
+  /** Gives what is complete its name, unless this content is there already. */
+  publish(manifest: string, digest: FileDigest): Promise<Published & { already: boolean }>;
   /** Takes the partial of a transfer that failed: to be deleted, or kept to be gone on with. */
   release(keep: boolean): Promise<void>;
   clock: Clock;
   maxSize: number | undefined;
-  /** Hears how many bytes are verified, at most twice a second. */
-  onProgress(bytes: number): void;
+  /** Hears how many bytes are verified, and of a tree how many files are complete; at most twice a second. */
+  onProgress(bytes: number, files?: number): void;
   /** Called once, when nothing more will happen. */
   onEnd(outcome: Received | P2PError): void;
 }
 
 /**
- * One file on its way in: asks for pieces whose hash is known, verifies each before it is written, and
- * publishes when all are there. Any failure deletes the partial; a lost session only pauses it.
+ * One file or tree on its way in: asks for pieces whose hash is known, verifies each before it is written,
+ * and publishes when all are there. A lost session only pauses it.
  */
 export class IncomingTransfer {
   readonly offer: Offer;
@@ -92,11 +105,17 @@ export class IncomingTransfer {
   #manifest: Manifest;
   #hash = new Sha256();
   #hashed = 0;
+  /** Hashes of the pieces that an earlier try left, as far as they are of use. */
+  readonly #known: Map<number, Uint8Array>;
   #verifiedBytes = 0;
   /** When a piece was verified last, or the transfer began. */
   #lastProgress: number;
   #writes = new Set<Promise<void>>();
+  /** Verified, and not told to the sender yet. */
   #news: Range[] = [];
+  #newBytes = 0;
+  /** Verified bytes when the application heard of them last. */
+  #reportedBytes = 0;
   #quiet = 0;
   #finishing: Promise<void> | undefined;
   #ended = false;
@@ -109,10 +128,11 @@ export class IncomingTransfer {
     this.offer = offer;
     this.#window = Math.max(2, Math.floor(WINDOW / offer.pieceSize));
     this.buffers = new PieceBuffers(offer.pieceSize, MAX_WRITES + 2);
-    this.#manifest = new Manifest(offer.pieceSize);
+    this.#manifest = new Manifest(offer.pieceSize, offer.table);
     this.#started = options.clock.now();
     this.#lastProgress = this.#started;
-    for (const index of options.partial.known.keys()) {
+    this.#known = new Map(options.partial.known);
+    for (const index of this.#known.keys()) {
       this.#picker.verified(index);
       this.#verifiedBytes += this.#lengthOf(index);
     }
@@ -151,8 +171,10 @@ export class IncomingTransfer {
 
   /** The sender has come back, maybe before this side noticed that it was gone. */
   resume(session: Session, offer: Offer, seq: number): void {
-    const { size, pieceSize, name } = this.offer;
-    if (offer.size !== size || offer.pieceSize !== pieceSize || offer.name !== name) {
+    const { size, pieceSize, name, table } = this.offer;
+    const isSame = offer.size === size && offer.pieceSize === pieceSize && offer.name === name &&
+      offer.table === table;
+    if (!isSame) {
       throw new P2PError("invalid", "Cannot resume: the offer is not the one that was accepted");
     }
     if (this.session !== session) {
@@ -184,23 +206,20 @@ export class IncomingTransfer {
       this.#manifest.add(start, body);
       this.#checkSize();
       if (last) {
-        const { size, sha256 } = this.offer;
-        if ((size ?? last.size) !== last.size || (sha256 ?? last.sha256) !== last.sha256) {
-          throw new P2PError(
-            "source-changed",
-            "Cannot go on: size or SHA-256 is not what was offered",
-          );
-        }
         this.#manifest.finish(last);
+        const { size, manifest } = this.offer;
+        if (
+          (size ?? last.size) !== last.size || (manifest ?? this.#manifest.id) !== this.#manifest.id
+        ) {
+          throw new P2PError("source-changed", "Cannot go on: it is not what was offered");
+        }
       }
     } catch (error) {
       this.fail(asP2PError(error));
       return;
     }
     this.#dropChanged(start, this.#manifest.count);
-    // Of a stream the last known piece may be a short one: how long it is shows with the next hash.
-    const isOpen = this.offer.size === null && !this.#manifest.digest;
-    this.#picker.grow(this.#manifest.count - (isOpen ? 1 : 0));
+    this.#grow();
     this.#ask();
     this.#finishIfComplete();
   }
@@ -223,9 +242,20 @@ export class IncomingTransfer {
       return await this.#onBadPiece(index);
     }
     this.#accept(index, body, hash);
+    this.#grow();
     this.#ask();
     this.#finishIfComplete();
     while (this.#writes.size > MAX_WRITES) await Promise.race(this.#writes);
+  }
+
+  /** Says which pieces may be asked for. */
+  #grow(): void {
+    const { headPieces } = this.#options.partial;
+    // Of a stream the last known piece may be a short one: how long it is shows with the next hash.
+    const isOpen = this.offer.size === null && !this.#manifest.digest;
+    const known = this.#manifest.count - (isOpen ? 1 : 0);
+    // Where the files of a tree are only its table says.
+    this.#picker.grow(this.#picker.hasAllBelow(headPieces) ? known : Math.min(known, headPieces));
   }
 
   /** The sender gives up. */
@@ -256,14 +286,29 @@ export class IncomingTransfer {
 
   /** Pieces of an earlier try that are not what the sender has now have to come again. */
   #dropChanged(start: number, end: number): void {
-    const { known } = this.#options.partial;
-    if (known.size === 0) return;
+    if (this.#known.size === 0 || this.#finishing) return;
+    const { partial } = this.#options;
     for (let index = start; index < end; index++) {
-      const [before, now] = [known.get(index), this.#manifest.hashOf(index)];
-      if (!before || !now || sameBytes(before, now) || !this.#picker.isVerified(index)) continue;
-      this.#picker.lost(index);
-      this.#verifiedBytes -= this.#lengthOf(index);
+      const [before, now] = [this.#known.get(index), this.#manifest.hashOf(index)];
+      if (!before || !now || sameBytes(before, now)) continue;
+      // With another table every file begins elsewhere.
+      if (index < partial.headPieces) return this.#beginAnew();
+      this.#lose(index);
     }
+  }
+
+  /** Nothing of what an earlier try left is of use. */
+  #beginAnew(): void {
+    for (const index of [...this.#known.keys()]) this.#lose(index);
+    this.#options.partial.restart().catch((error) =>
+      this.#onWriteFailed(asP2PError(error, "disk"))
+    );
+  }
+
+  #lose(index: number): void {
+    this.#known.delete(index);
+    this.#picker.lost(index);
+    this.#verifiedBytes -= this.#lengthOf(index);
   }
 
   /** Bytes of a piece that has been asked for. */
@@ -283,7 +328,7 @@ export class IncomingTransfer {
   }
 
   #ask(): void {
-    if (!this.session || this.#ended) return;
+    if (!this.session || this.#ended || this.#finishing) return;
     while (this.#picker.askedCount < this.#window) {
       const index = this.#picker.take();
       if (index === undefined) return;
@@ -295,9 +340,11 @@ export class IncomingTransfer {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
     this.#lastProgress = this.#options.clock.now();
+    this.#newBytes += body.length;
     const last = this.#news.at(-1);
     if (last && last[1] === index) last[1]++;
     else this.#news.push([index, index + 1]);
+    if (this.#newBytes >= REPORT_BYTES) this.#tellNews();
     if (index === this.#hashed) {
       this.#hash.update(body);
       this.#hashed++;
@@ -334,27 +381,25 @@ export class IncomingTransfer {
     this.#finishing = this.#finish(digest).catch((error) => this.#failNow(asP2PError(error)));
   }
 
-  async #finish({ size, sha256 }: { size: number; sha256: string }): Promise<void> {
+  async #finish({ size, sha256 }: FileDigest): Promise<void> {
     await Promise.all(this.#writes);
     // A write that failed has ended the transfer.
     if (this.#ended) return;
-    const { partial, clock } = this.#options;
-    const actual = this.#hashed === this.#manifest.count
-      ? this.#hash.digest()
-      // What an earlier try left is verified piece by piece, and not read again: its sum is the sender's word.
-      : partial.known.size > 0
-      ? sha256
-      : await partial.digest();
-    if (actual !== sha256) {
+    // Every piece is verified. The sum of the whole can be checked too when they came in order.
+    const isSummed = sha256 !== null && this.#hashed === this.#manifest.count;
+    if (isSummed && this.#hash.digest() !== sha256) {
       throw new P2PError("integrity", `Cannot receive ${this.offer.name}: its SHA-256 is wrong`);
     }
-    const published = await partial.publish(this.offer.name);
-    const seconds = (clock.now() - this.#started) / 1000;
-    const received: Received = { ...published, size, sha256, seconds };
+    const manifest = this.#manifest.id as string;
+    const published = await this.#options.publish(manifest, { size, sha256 });
+    const seconds = (this.#options.clock.now() - this.#started) / 1000;
     this.#end();
     const { transfer } = this.offer;
-    this.session?.post({ verb: "ACK", transfer, state: "saved", name: received.name, sha256 });
-    this.#options.onEnd(received);
+    const { name, already } = published;
+    const state = already ? "already" : "saved";
+    this.session?.post({ verb: "ACK", transfer, state, name, manifest });
+    const files = this.#options.partial.files?.count;
+    this.#options.onEnd({ ...published, size, sha256, manifest, files, seconds });
     this.#over.resolve();
   }
 
@@ -379,18 +424,26 @@ export class IncomingTransfer {
     if (session && !this.#finishing && idle > SENDER_SILENCE) {
       session.abort(new P2PError("timeout", "The sender sent no piece for 2 minutes"));
     }
-    const pieces = this.#news.splice(0);
-    if (pieces.length > 0) {
+    this.#tellNews();
+    if (this.#verifiedBytes !== this.#reportedBytes) {
       this.#quiet = 0;
-      const ranges = normalised(pieces);
-      for (let at = 0; at < ranges.length; at += MAX_RANGES) {
-        this.session?.post({ verb: "HAVE", transfer, pieces: ranges.slice(at, at + MAX_RANGES) });
-      }
-      this.#options.onProgress(this.#verifiedBytes);
+      this.#reportedBytes = this.#verifiedBytes;
+      const files = this.#options.partial.files?.within(this.#verifiedBytes);
+      this.#options.onProgress(this.#verifiedBytes, files);
     } else if (++this.#quiet >= QUIET_REPORTS) {
       this.#quiet = 0;
       if (this.#finishing) this.session?.post({ verb: "ACK", transfer, state: "syncing" });
-      else this.session?.post({ verb: "HAVE", transfer, pieces });
+      else this.session?.post({ verb: "HAVE", transfer, pieces: [] });
+    }
+  }
+
+  /** Tells the sender what has been verified since it was told last. */
+  #tellNews(): void {
+    const { transfer } = this.offer;
+    this.#newBytes = 0;
+    const ranges = normalised(this.#news.splice(0));
+    for (let at = 0; at < ranges.length; at += MAX_RANGES) {
+      this.session?.post({ verb: "HAVE", transfer, pieces: ranges.slice(at, at + MAX_RANGES) });
     }
   }
 }

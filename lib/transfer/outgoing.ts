@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
-import type { Session, SessionHandler } from "../net/session.ts";
-import type { FileSource } from "../store/source.ts";
+import type { Session, SessionHandler, WithoutSeq } from "../net/session.ts";
+import type { Place, Source } from "../store/source.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_HASHES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
@@ -15,15 +15,15 @@ export interface Delivery {
   state: "delivered" | "already";
   /** The name it was saved under. */
   savedAs: string;
-  /** SHA-256, base64url, as the receiver says. */
-  sha256: string;
 }
 
 /** What an {@linkcode OutgoingTransfer} needs. */
 export interface OutgoingOptions {
   /** Id of the transfer, the same for every try. */
   transfer: string;
-  source: FileSource;
+  source: Source;
+  /** How far the recipient is, over all tries. */
+  place: Place;
   /** Longest silence of the receiver, milliseconds. */
   ackTimeout: number;
   clock: Clock;
@@ -31,6 +31,8 @@ export interface OutgoingOptions {
   onProgress(bytes: number): void;
   /** Bytes of pieces that went out. */
   onSent(bytes: number): void;
+  /** The receiver had a part of something older: once. */
+  onStale(): void;
 }
 
 /**
@@ -46,6 +48,7 @@ export class OutgoingTransfer implements SessionHandler {
   /** The receiver has all pieces below. */
   #prefix = 0;
   #offered = false;
+  #isStale = false;
   #settled = false;
   /** When a piece went out or was said to be verified for the first time. */
   #lastProgress: number;
@@ -68,13 +71,9 @@ export class OutgoingTransfer implements SessionHandler {
     const { source, transfer, ackTimeout } = this.#options;
     source.start();
     try {
-      const { message } = await this.#session.request({
-        verb: "SEND_FILE",
-        transfer,
-        name: source.name,
-        size: source.size,
-        pieceSize: source.pieceSize,
-      }, { timeout: ackTimeout });
+      const { message } = await this.#session.request(this.#offer(transfer), {
+        timeout: ackTimeout,
+      });
       if (message.verb !== "ACK") {
         throw new P2PError(
           "unexpected-verb",
@@ -121,21 +120,29 @@ export class OutgoingTransfer implements SessionHandler {
     );
   }
 
+  #offer(transfer: string): WithoutSeq<MessageOf<"SEND_FILE" | "SEND_TREE">> {
+    const { name, pieceSize, offeredSize, manifest: { id, table } } = this.#options.source;
+    const offer = { transfer, name, pieceSize, ...(id === undefined ? {} : { manifest: id }) };
+    return table !== null && offeredSize !== null
+      ? { verb: "SEND_TREE", ...offer, size: offeredSize, table }
+      : { verb: "SEND_FILE", ...offer, size: offeredSize };
+  }
+
   /** Waits for the final ACK, the original's `recv_ack`. */
   #recvAck(): Promise<Delivery> {
     return this.#ack.promise;
   }
 
-  #onAck({ state, name, sha256 }: MessageOf<"ACK">): void {
+  #onAck({ state, name, manifest }: MessageOf<"ACK">): void {
     if (state === "ready" || state === "syncing") return;
-    if (name === undefined || sha256 === undefined) {
+    if (name === undefined || manifest === undefined) {
       this.#ack.reject(
-        new P2PError("malformed", "Cannot read ACK: it lacks the name or the SHA-256"),
+        new P2PError("malformed", "Cannot read ACK: it lacks the name or the manifest"),
       );
       return;
     }
     // A receiver cannot have what this side has not read to its end.
-    if (this.#options.source.manifest.digest?.sha256 !== sha256) {
+    if (this.#options.source.manifest.id !== manifest) {
       this.#ack.reject(
         new P2PError(
           "integrity",
@@ -144,12 +151,8 @@ export class OutgoingTransfer implements SessionHandler {
       );
       return;
     }
-    this.#options.onProgress(this.#options.source.size);
-    this.#ack.resolve({
-      state: state === "saved" ? "delivered" : "already",
-      savedAs: name,
-      sha256,
-    });
+    this.#options.onProgress(this.#options.source.size ?? 0);
+    this.#ack.resolve({ state: state === "saved" ? "delivered" : "already", savedAs: name });
   }
 
   #onHave(pieces: Range[]): void {
@@ -159,11 +162,11 @@ export class OutgoingTransfer implements SessionHandler {
         if (this.#verified.has(index)) continue;
         this.#verified.add(index);
         this.#progressed();
-        this.#verifiedBytes += Math.min(source.pieceSize, source.size - index * source.pieceSize);
+        this.#verifiedBytes += source.lengthOf(index);
       }
     }
     while (this.#verified.has(this.#prefix)) this.#prefix++;
-    source.advance(this.#prefix);
+    this.#options.place.advance(this.#prefix);
     if (pieces.length > 0) onProgress(this.#verifiedBytes);
   }
 
@@ -185,6 +188,10 @@ export class OutgoingTransfer implements SessionHandler {
     const { source, transfer } = this.#options;
     if (!this.#offered || source.manifest.hashOf(index) === undefined) {
       throw new P2PError("malformed", `Cannot serve piece ${index}: its hash has not been sent`);
+    }
+    if (this.#verified.has(index) && !this.#isStale) {
+      this.#isStale = true;
+      this.#options.onStale();
     }
     // Meanwhile nothing is read: a receiver that takes its bytes slowly is not a silent one.
     this.#cancelWatch();

@@ -49,6 +49,11 @@ export class PiecePicker {
     return index < this.#prefix || this.#verified.has(index);
   }
 
+  /** Whether all pieces below `index` came and were right. */
+  hasAllBelow(index: number): boolean {
+    return this.#prefix >= index;
+  }
+
   /** The asked piece came and is right. */
   verified(index: number): void {
     this.#asked.delete(index);

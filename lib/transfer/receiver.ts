@@ -1,10 +1,12 @@
+import { join } from "@std/path";
 import { type Clock, systemClock } from "../clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { Inbox } from "../store/inbox.ts";
 import { pieceCountOf } from "../store/manifest.ts";
-import type { JournalSubject } from "../store/journal.ts";
-import type { PartialFile } from "../store/partial_file.ts";
+import type { Partial } from "../store/partial.ts";
+import type { ContentKey, Receipt } from "../store/receipts.ts";
+import type { Published } from "../store/storage.ts";
 import { safeName } from "../store/file_name.ts";
 import { MAX_PIECES } from "../wire/limits.ts";
 import type { Frame } from "../wire/frame.ts";
@@ -15,8 +17,8 @@ import { IncomingTransfer, type Offer, type Received } from "./incoming.ts";
 export interface ReceiverObserver {
   /** An offer was accepted. */
   onStarted(offer: Offer): void;
-  /** `bytes` are verified; at most twice a second. */
-  onProgress(offer: Offer, bytes: number): void;
+  /** `bytes` are verified, and of a tree `files` complete; at most twice a second. */
+  onProgress(offer: Offer, bytes: number, files?: number): void;
   /** A file is on disk under its final name. */
   onReceived(offer: Offer, received: Received): void;
   /** A transfer ended without a file; nothing of it is left. */
@@ -44,9 +46,6 @@ const PROBE_TIMEOUT = 1_000;
 /** Silence in milliseconds after which it has to. */
 const PROBE_AFTER = 500;
 
-/** Finished transfers that are remembered, so that a repeated offer makes no second copy. */
-const REMEMBERED = 10_000;
-
 /**
  * The receiving side of all transfers of a peer. Frames come in through {@linkcode onMessage}, whichever
  * session they are on; a transfer outlives its session for a while, so that its sender can go on.
@@ -57,7 +56,6 @@ export class Receiver implements AsyncDisposable {
   readonly #active = new Map<string, IncomingTransfer>();
   /** Offers that are being accepted: their partials are about to be. */
   readonly #starting = new Set<string>();
-  readonly #done = new Map<string, Received>();
   #closed = false;
 
   constructor(options: ReceiverOptions) {
@@ -82,10 +80,11 @@ export class Receiver implements AsyncDisposable {
     return new Uint8Array(length);
   }
 
-  /** Handles SEND_FILE, HASHES, PIECE and CANCEL; false for any other verb. */
+  /** Handles SEND_FILE, SEND_TREE, HASHES, PIECE and CANCEL; false for any other verb. */
   async onMessage({ message, body }: Frame, session: Session): Promise<boolean> {
     switch (message.verb) {
       case "SEND_FILE":
+      case "SEND_TREE":
         await this.#onOffer(message, session);
         return true;
       case "HASHES":
@@ -124,35 +123,29 @@ export class Receiver implements AsyncDisposable {
     await Promise.all([...this.#active.values()].map((transfer) => transfer.fail(shuttingDown())));
   }
 
-  async #onOffer(message: MessageOf<"SEND_FILE">, session: Session): Promise<void> {
+  async #onOffer(
+    message: MessageOf<"SEND_FILE" | "SEND_TREE">,
+    session: Session,
+  ): Promise<void> {
     const { transfer: id, seq } = message;
-    const offer: Offer = {
-      transfer: id,
-      from: session.remote.id,
-      name: safeName(message.name),
-      size: message.size,
-      pieceSize: message.pieceSize,
-      sha256: message.sha256,
-    };
+    const offer = offerOf(message, session.remote.id);
     const key = keyOf(id, session);
-    const done = this.#done.get(key);
-    if (done) {
-      session.post({
-        verb: "ACK",
-        re: seq,
-        transfer: id,
-        state: "saved",
-        name: done.name,
-        sha256: done.sha256,
-      });
-      return;
-    }
+    const { inbox } = this.#options;
+    const { receipts } = inbox;
+    const done = await receipts.ofTransfer(id, offer.from);
+    if (done) return answerDone(session, seq, { state: "saved", receipt: done });
     const known = this.#active.get(key);
     if (known?.isEnding) {
       await known.ended;
       return await this.#onOffer(message, session);
     }
     if (known) return known.resume(session, offer, seq);
+    const same = offer.manifest && await receipts.ofContent(contentOf(offer, offer.manifest));
+    if (same) {
+      receipts.add({ ...same, transfer: id });
+      answerDone(session, seq, { state: "already", receipt: { ...same, transfer: id } });
+      return this.#options.observer.onReceived(offer, receivedAs(same, inbox.path));
+    }
     await this.#suspendAbandoned(offer);
     this.#check(offer);
     const partial = await this.#begin(key, offer);
@@ -160,18 +153,18 @@ export class Receiver implements AsyncDisposable {
       await partial.discard();
       throw shuttingDown();
     }
-    const { observer, inbox } = this.#options;
+    const { observer } = this.#options;
     const transfer = new IncomingTransfer({
       offer,
       partial,
-      release: (keep) => keep ? inbox.suspend(partial, subjectOf(offer)) : partial.discard(),
+      publish: (manifest, digest) => this.#publish(offer, partial, { manifest, ...digest }),
+      release: (keep) => keep ? inbox.suspend(partial, offer) : partial.discard(),
       clock: this.#clock,
       maxSize: this.#options.maxSize,
-      onProgress: (bytes) => observer.onProgress(offer, bytes),
+      onProgress: (bytes, files) => observer.onProgress(offer, bytes, files),
       onEnd: (outcome) => {
         this.#active.delete(key);
         if (outcome instanceof P2PError) return observer.onFailed(offer, outcome);
-        this.#remember(key, outcome);
         observer.onReceived(offer, outcome);
       },
     });
@@ -184,12 +177,12 @@ export class Receiver implements AsyncDisposable {
    * The sender may have been started again: what its last run left half done is this offer's to go on with,
    * unless that run is alive and sends the same file a second time.
    */
-  async #suspendAbandoned({ from, name, size, pieceSize }: Offer): Promise<void> {
+  async #suspendAbandoned({ from, name, size, pieceSize, table }: Offer): Promise<void> {
     const reason = new P2PError("connection-lost", "The sender came back with a new transfer");
     for (const transfer of this.#active.values()) {
       const { offer, session } = transfer;
       const isSame = offer.from === from && offer.name === name && offer.size === size &&
-        offer.pieceSize === pieceSize;
+        offer.pieceSize === pieceSize && offer.table === table;
       if (!isSame || session && await this.#isAlive(session)) continue;
       session?.abort(reason);
       await transfer.fail(reason);
@@ -208,14 +201,14 @@ export class Receiver implements AsyncDisposable {
   }
 
   /** Starts a partial; the same offer, come on another connection meanwhile, has to wait. */
-  async #begin(key: string, { from, name, size, pieceSize }: Offer): Promise<PartialFile> {
+  async #begin(key: string, { from, name, size, pieceSize, table }: Offer): Promise<Partial> {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
     this.#starting.add(key);
     try {
       return await this.#options.inbox.begin(
-        { from, name, size, pieceSize },
+        { from, name, size, pieceSize, table },
         this.#promisedBytes(),
       );
     } finally {
@@ -230,7 +223,31 @@ export class Receiver implements AsyncDisposable {
     return bytes;
   }
 
-  #check({ size, pieceSize, from }: Offer): void {
+  /** Gives what has arrived its name, unless this sender sent the very same before. */
+  async #publish(
+    offer: Offer,
+    partial: Partial,
+    { manifest, size, sha256 }: { manifest: string; size: number; sha256: string | null },
+  ): Promise<Published & { already: boolean }> {
+    const { receipts, path } = this.#options.inbox;
+    const { transfer, from, name: offered } = offer;
+    const same = await receipts.ofContent(contentOf(offer, manifest));
+    if (same) {
+      await partial.discard();
+      receipts.add({ ...same, transfer });
+      return { name: same.name, path: join(path, same.name), already: true };
+    }
+    let receipt: Receipt | undefined;
+    const published = await partial.publish(offered, async (name, identity) => {
+      const files = partial.files?.count;
+      receipt = { transfer, from, offered, name, size, files, manifest, sha256, ...identity };
+      await receipts.intend(receipt);
+    });
+    if (receipt) receipts.add(receipt);
+    return { ...published, already: false };
+  }
+
+  #check({ size, pieceSize, from, table }: Offer): void {
     if (this.#closed) throw shuttingDown();
     if (this.#active.size + this.#starting.size >= (this.#options.maxTransfers ?? 1024)) {
       throw new P2PError(
@@ -252,6 +269,9 @@ export class Receiver implements AsyncDisposable {
         `Cannot receive ${size} bytes: the receiver takes up to ${maxSize}`,
       );
     }
+    if ((table ?? 0) > (size ?? Infinity)) {
+      throw new P2PError("invalid", "Cannot receive a tree: its table is larger than all of it");
+    }
     if (size !== null && pieceCountOf(size, pieceSize) > MAX_PIECES) {
       throw new P2PError(
         "invalid",
@@ -265,14 +285,6 @@ export class Receiver implements AsyncDisposable {
     // Frames that were on their way when the transfer ended, or came on a session it has left.
     return transfer?.session === session ? transfer : undefined;
   }
-
-  #remember(key: string, received: Received): void {
-    this.#done.set(key, received);
-    for (const oldest of this.#done.keys()) {
-      if (this.#done.size <= REMEMBERED) break;
-      this.#done.delete(oldest);
-    }
-  }
 }
 
 /** A transfer belongs to who began it: another peer that knows its id gets nowhere. */
@@ -284,6 +296,28 @@ function shuttingDown(): P2PError {
   return new P2PError("shutting-down", "Cannot receive: the receiver is shutting down");
 }
 
-function subjectOf({ from, name, size, pieceSize }: Offer): JournalSubject | null {
-  return size === null ? null : { from, name, size, pieceSize };
+function offerOf(message: MessageOf<"SEND_FILE" | "SEND_TREE">, from: string): Offer {
+  const { transfer, name, size, pieceSize, manifest } = message;
+  const table = message.verb === "SEND_TREE" ? message.table : null;
+  return { transfer, from, name: safeName(name), size, pieceSize, table, manifest };
+}
+
+function contentOf({ from, name }: Offer, manifest: string): ContentKey {
+  return { manifest, from, offered: name };
+}
+
+/** Answers the offer of something that is here. */
+function answerDone(
+  session: Session,
+  re: number,
+  { state, receipt }: { state: "saved" | "already"; receipt: Receipt },
+): void {
+  const { transfer, name, manifest } = receipt;
+  session.post({ verb: "ACK", re, transfer, state, name, manifest });
+}
+
+function receivedAs(receipt: Receipt, inbox: string): Received {
+  const { name, size, files, sha256, manifest } = receipt;
+  const path = join(inbox, name);
+  return { name, path, size, files, sha256, manifest, already: true, seconds: 0 };
 }

@@ -1,24 +1,31 @@
 import { type Clock, delay, systemClock } from "../clock.ts";
 import { isRetriable, P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
-import type { FileSource } from "../store/source.ts";
+import type { Place, Source } from "../store/source.ts";
 import { type Delivery, OutgoingTransfer } from "./outgoing.ts";
 
 /** Tries after the first, each on a connection of its own. */
 const RETRIES = 5;
 /** First pause in milliseconds; it doubles, with jitter. */
 const FIRST_PAUSE = 500;
+/** It does not grow further. */
+const LONGEST_PAUSE = 15_000;
 
 /** Settings of {@linkcode sendToOne}. */
 export interface SendOptions {
   transfer: string;
-  source: FileSource;
+  source: Source;
+  /** The recipient's; of a stream it has to be there before the first piece is asked for. */
+  place: Place;
   /** Opens a session to the recipient; called again for each retry. */
   connect: () => Promise<Session>;
   /** Milliseconds. */
   ackTimeout: number;
+  /** How long to go on trying after the usual tries when nothing new gets through, milliseconds. */
+  giveUpAfter?: number | undefined;
   onProgress: (bytes: number) => void;
   onSent: (bytes: number) => void;
+  onStale: () => void;
   onRetry: (attempt: number, error: P2PError) => void;
   signal?: AbortSignal | undefined;
   clock?: Clock;
@@ -34,6 +41,7 @@ export interface SendOptions {
 export async function sendToOne(options: SendOptions): Promise<Delivery> {
   const { clock = systemClock, random = Math.random, signal } = options;
   let verified = 0;
+  let lastProgress = clock.now();
   for (let attempt = 1;; attempt++) {
     const before = verified;
     const onProgress = (bytes: number) => {
@@ -44,13 +52,18 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
       return await tryOnce({ ...options, onProgress }, clock);
     } catch (error) {
       // A try that got further than all before it is the first of a new series.
-      if (verified > before) attempt = 1;
+      if (verified > before) {
+        attempt = 1;
+        lastProgress = clock.now();
+      }
       if (signal?.aborted) throw signal.reason;
       // A first connection that cannot be made is an answer; one that broke is worth another try.
       const never = attempt === 1 && error instanceof P2PError && error.code === "peer-unreachable";
-      if (!isRetriable(error) || never || attempt > RETRIES) throw error;
+      const isPatient = clock.now() - lastProgress < (options.giveUpAfter ?? 0);
+      if (!isRetriable(error) || !isPatient && (never || attempt > RETRIES)) throw error;
       options.onRetry(attempt, error as P2PError);
-      await delay(clock, FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + random()), signal);
+      const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1));
+      await delay(clock, pause * (0.5 + random()), signal);
     }
   }
 }
@@ -58,14 +71,16 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
 async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   options.signal?.throwIfAborted();
   const session = await options.connect();
-  const { transfer, source, ackTimeout, onProgress, onSent } = options;
+  const { transfer, source, place, ackTimeout, onProgress, onSent, onStale } = options;
   const outgoing = new OutgoingTransfer(session, {
     transfer,
     source,
+    place,
     ackTimeout,
     clock,
     onProgress,
     onSent,
+    onStale,
   });
   const running = session.run(outgoing);
   const onAbort = () => session.abort(new P2PError("interrupted", "Sending was interrupted"));

@@ -45,3 +45,6 @@ export const MAX_NAME = 4096;
 
 /** Largest body of a verb that this version does not know; it is read and dropped. */
 export const MAX_UNKNOWN_BODY = 64 * 1024;
+
+/** Largest table of a tree in bytes. */
+export const MAX_TABLE = 64 * 1024 * 1024;

@@ -16,6 +16,7 @@ import {
   MAX_PIECE,
   MAX_PIECES,
   MAX_RANGES,
+  MAX_TABLE,
   MAX_TEXT,
   MIN_PIECE,
   PROTOCOL_VERSION,
@@ -114,8 +115,22 @@ export type Message =
     /** Null when the sender does not know it yet (a stream). */
     size: number | null;
     pieceSize: number;
-    sha256?: string;
+    /** The manifest's id, when the sender knows it before it reads. */
+    manifest?: string;
     /** The other recipients of a swarm, by id. */
+    recipients?: string[];
+  }
+  | {
+    verb: "SEND_TREE";
+    seq: number;
+    transfer: string;
+    name: string;
+    /** Bytes of the table and of all files. */
+    size: number;
+    pieceSize: number;
+    /** Bytes of the table, which comes first. */
+    table: number;
+    manifest?: string;
     recipients?: string[];
   }
   | {
@@ -127,8 +142,8 @@ export type Message =
     have?: Range[];
     /** With `saved` and `already`: the name it is kept under. */
     name?: string;
-    /** With `saved` and `already`: the SHA-256 of the file, 32 bytes in base64url. */
-    sha256?: string;
+    /** With `saved` and `already`: the id of the manifest, 32 bytes in base64url. */
+    manifest?: string;
   }
   | {
     verb: "HASHES";
@@ -136,7 +151,7 @@ export type Message =
     /** Index of the piece that the first hash of the body belongs to. */
     start: number;
     /** In the last HASHES of a transfer: the whole file. */
-    last?: { size: number; sha256: string };
+    last?: { size: number; sha256: string | null };
   }
   | { verb: "GET"; transfer: string; index: number }
   | { verb: "PIECE"; transfer: string; index: number; signature?: string }
@@ -172,6 +187,7 @@ const REASON = 2048;
 
 const seq = (f: Fields) => f.integer("seq", 1);
 const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
+const sha256 = (f: Fields) => f.bytes("sha256", HASH_BYTES);
 const index = (f: Fields) => f.integer("index", 0, MAX_PIECES - 1);
 const port = (f: Fields) => f.integer("port", 1, 65535);
 
@@ -290,7 +306,17 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     name: f.string("name", MAX_NAME),
     size: f.has("size") ? f.integer("size") : null,
     pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
-    ...maybe(f, "sha256", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
+  }),
+  SEND_TREE: (f) => ({
+    seq: seq(f),
+    transfer: transfer(f),
+    name: f.string("name", MAX_NAME),
+    size: f.integer("size"),
+    pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
+    table: f.integer("table", 0, MAX_TABLE),
+    ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
   }),
   ACK: (f) => ({
@@ -299,13 +325,13 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     state: f.oneOf("state", ACK_STATES),
     ...maybe(f, "have", (n) => f.ranges(n, MAX_RANGES, MAX_PIECES)),
     ...maybe(f, "name", (n) => f.string(n, MAX_NAME)),
-    ...maybe(f, "sha256", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
   }),
   HASHES: (f) => ({
     transfer: transfer(f),
     start: f.integer("start", 0, MAX_PIECES),
     ...(f.optional("last", (n) => f.boolean(n))
-      ? { last: { size: f.integer("size"), sha256: f.bytes("sha256", HASH_BYTES) } }
+      ? { last: { size: f.integer("size"), sha256: f.optional("sha256", () => sha256(f)) ?? null } }
       : {}),
   }),
   GET: (f) => ({ transfer: transfer(f), index: index(f) }),

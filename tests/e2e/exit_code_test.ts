@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Identity } from "../../lib/identity/keys.ts";
 import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
@@ -197,8 +197,10 @@ e2e("exit 8: the receiver's disk is full, before and during", async (world) => {
   assertEquals(await namesIn(peer.received), [".partial"]);
 
   await disk.empty();
-  const after = await world.run("peer", ["send", fits.path]);
+  const after = await world.run("peer", ["send", fits.path, "--json"]);
   assertEquals(after.code, 0);
+  const { bytesSent } = last(after.lines);
+  assert(bytesSent < 40 * MIB, `${bytesSent} bytes were sent again`);
   assertEquals(await sha256Of(join(peer.received, "fits")), fits.sha256);
   assertEquals(await leftovers(peer.received, peer.id), []);
 }, { ignore: NO_PROXY ?? await whyNoTmpfs() });

@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { encodeHex } from "@std/encoding/hex";
 import { fromFileUrl, join } from "@std/path";
+import { KEPT_PRIVATE } from "../helpers/invariants.ts";
 import { permitted } from "../helpers/permissions.ts";
 
 /** What a test of this folder needs. */
@@ -413,9 +414,11 @@ export async function namesIn(folder: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).sort();
 }
 
-/** Partials and other leftovers in an inbox; the lock is none. */
+/** Partials and other leftovers in an inbox; the lock and the receipts are none. */
 export async function leftovers(inbox: string, id: string): Promise<string[]> {
-  return (await namesIn(join(inbox, ".partial", id))).filter((name) => name !== "lock");
+  return (await namesIn(join(inbox, ".partial", id))).filter((name) =>
+    !KEPT_PRIVATE.includes(name)
+  );
 }
 
 /** A file of `/proc/PID`, which Deno itself reads with all permissions only. */

@@ -21,7 +21,7 @@ export class FaultyLink implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
-    parts: Omit<FaultyLink, "send" | typeof Symbol.asyncDispose>,
+    parts: Omit<FaultyLink, "send" | "stallNext" | typeof Symbol.asyncDispose>,
     stack: AsyncDisposableStack,
   ) {
     ({
@@ -35,18 +35,26 @@ export class FaultyLink implements AsyncDisposable {
     this.#stack = stack;
   }
 
-  static async open({ ackTimeout }: { ackTimeout?: number } = {}): Promise<FaultyLink> {
+  static async open(
+    { ackTimeout, giveUpAfter }: { ackTimeout?: number; giveUpAfter?: number } = {},
+  ): Promise<FaultyLink> {
     await using stack = new AsyncDisposableStack();
     const dir = stack.use(await tempDir());
     const tracker = stack.use(startTracker({ insecure: true }));
     const proxy = stack.use(new FaultyProxy());
     const clock = new NoPauses();
     const time = ackTimeout === undefined ? { clock } : { ackTimeout };
-    const anna = stack.use(await startPeer(tracker, dir, { name: "anna", ...time }));
+    const anna = stack.use(await startPeer(tracker, dir, { name: "anna", giveUpAfter, ...time }));
     stack.use(clock.follow(anna));
     const bob = stack.use(await startPeer(tracker, dir, { name: "bob", ...proxy.behind }));
     const invariants = await Invariants.of(dir, [anna, bob]);
     return new FaultyLink({ dir, tracker, proxy, anna, bob, invariants }, stack.move());
+  }
+
+  /** Lets the next transfer get so far, in bytes on the wire, and no further. */
+  stallNext(stallAfter: number): void {
+    const n = this.proxy.passed.length;
+    this.proxy.faults = (i, d) => i === n && d === "up" ? { stallAfter } : undefined;
   }
 
   /** Sends a content under a name, over a link on which only the first connections have faults. */

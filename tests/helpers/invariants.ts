@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
 import { basename, join } from "@std/path";
 import { sha256 } from "../../lib/store/hash.ts";
+import { RECEIPTS_FILE } from "../../lib/store/receipts.ts";
 import type { SendReport } from "../../lib/peer/sending.ts";
 import { eventually } from "./deadline.ts";
 import type { TestPeer } from "./peer.ts";
@@ -27,13 +28,16 @@ export async function hashesIn(folder: string): Promise<Record<string, string>> 
   return Object.fromEntries(hashes);
 }
 
-/** What lies in the private folders of an inbox. */
+/** What stays in the private folder of an inbox. */
+export const KEPT_PRIVATE: readonly string[] = ["lock", RECEIPTS_FILE];
+
+/** What lies in the private folders of an inbox beside that. */
 export async function partialsIn(inbox: string): Promise<string[]> {
   const found: string[] = [];
   const partial = join(inbox, ".partial");
   for await (const { name } of Deno.readDir(partial)) {
     for await (const inner of Deno.readDir(join(partial, name))) {
-      if (inner.name !== "lock") found.push(join(name, inner.name));
+      if (!KEPT_PRIVATE.includes(inner.name)) found.push(join(name, inner.name));
     }
   }
   return found;

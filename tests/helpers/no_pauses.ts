@@ -2,7 +2,7 @@ import { FakeClock } from "./fake_clock.ts";
 import type { TestPeer } from "./peer.ts";
 
 /** Longer than any pause of a sender before it tries again. */
-const PAUSE = 12_000;
+const PAUSE = 23_000;
 
 /**
  * A clock for a sender whose pauses take no time: each time it says that it will try again, its clock

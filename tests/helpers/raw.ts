@@ -16,6 +16,9 @@ import type { Message, MessageOf, Role, Verb } from "../../lib/wire/message.ts";
 import { deadline } from "./deadline.ts";
 import { EventLog } from "./event_log.ts";
 
+/** What an offer says where the test does not care. */
+const OFFER = { name: "raw.bin", size: 0, pieceSize: 16 * 1024 };
+
 /** Whom a script talks to and as whom. */
 export interface RawOptions {
   address: Address;
@@ -68,16 +71,35 @@ export class RawSession implements AsyncDisposable {
 
   /** Offers a file and waits for the answer. */
   async offer(offer: Partial<MessageOf<"SEND_FILE">> = {}): Promise<string> {
-    const transfer = offer.transfer ?? randomToken(16);
-    await this.session.request({
-      verb: "SEND_FILE",
-      name: "raw.bin",
-      size: 0,
-      pieceSize: 16 * 1024,
-      ...offer,
-      transfer,
-    });
+    const { transfer = randomToken(16) } = offer;
+    await this.session.request({ verb: "SEND_FILE", ...OFFER, ...offer, transfer });
     return transfer;
+  }
+
+  /** Offers a tree and waits for the answer. */
+  async offerTree(offer: Partial<MessageOf<"SEND_TREE">> = {}): Promise<string> {
+    const { transfer = randomToken(16) } = offer;
+    await this.session.request({ verb: "SEND_TREE", table: 0, ...OFFER, ...offer, transfer });
+    return transfer;
+  }
+
+  /** Sends all hashes and every piece as it is asked for; resolves with what ends the transfer. */
+  async serve(
+    transfer: string,
+    { hashes, last, pieces }: RawManifest,
+  ): Promise<MessageOf<"ACK" | "CANCEL">> {
+    const isOurs = (message: { transfer: string }) => message.transfer === transfer;
+    const ended = Promise.race([
+      this.until("ACK", (ack) => isOurs(ack) && /^(saved|already)$/.test(ack.state)),
+      this.until("CANCEL", isOurs),
+    ]);
+    using _ = this.frames.listen(({ message }) => {
+      if (message.verb !== "GET" || !isOurs(message)) return;
+      const { index } = message;
+      this.session.send({ verb: "PIECE", transfer, index }, pieces[index]).catch(() => {});
+    });
+    await this.send({ verb: "HASHES", transfer, start: 0, last }, hashes);
+    return await ended;
   }
 
   send(message: Message, body?: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -102,24 +124,38 @@ export async function openRaw(options: RawOptions): Promise<RawSession> {
   return new RawSession(session, identity);
 }
 
-/** The pieces of a content, their hashes, and the digest that closes the list. */
-export function manifestOf(content: Uint8Array<ArrayBuffer>, pieceSize = 16 * 1024): {
+/** What somebody who sends a content says about it. */
+export interface RawManifest {
   pieces: Uint8Array<ArrayBuffer>[];
   hashes: Uint8Array<ArrayBuffer>;
   last: { size: number; sha256: string };
-} {
+  /** What it is recognised by: PROTOCOL.md, "Manifest id". */
+  id: string;
+}
+
+/** The manifest of a content; with the bytes of its table when that is a tree. */
+export function manifestOf(
+  content: Uint8Array<ArrayBuffer>,
+  pieceSize = OFFER.pieceSize,
+  table?: number,
+): RawManifest {
   const pieces: Uint8Array<ArrayBuffer>[] = [];
   for (let at = 0; at < content.length; at += pieceSize) {
     pieces.push(content.slice(at, at + pieceSize));
   }
-  return { pieces, ...hashesOf(pieces, content) };
+  const { hashes, last } = hashesOf(pieces, content);
+  const id = new Sha256();
+  const head = `p2p-manifest ${content.length} ${pieceSize} ${table ?? "-"}\n`;
+  id.update(new TextEncoder().encode(head));
+  id.update(hashes);
+  return { pieces, hashes, last, id: id.digest() };
 }
 
 /** The hashes of any pieces, and the digest of any content. */
-export function hashesOf(pieces: Uint8Array[], content: Uint8Array): {
-  hashes: Uint8Array<ArrayBuffer>;
-  last: { size: number; sha256: string };
-} {
+export function hashesOf(
+  pieces: Uint8Array[],
+  content: Uint8Array,
+): Pick<RawManifest, "hashes" | "last"> {
   const hashes = new Uint8Array(32 * pieces.length);
   pieces.forEach((piece, i) => hashes.set(sha256(piece), 32 * i));
   const whole = new Sha256();

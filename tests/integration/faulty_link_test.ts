@@ -143,16 +143,10 @@ test("flipped bits anywhere end in an intact file or in none", async () => {
   assertEquals(await partialsIn(link.bob.inbox), []);
 });
 
-/** Lets the next transfer begin and go no further. */
-function stallNext({ proxy }: FaultyLink): void {
-  const n = proxy.passed.length;
-  proxy.faults = (i, d) => i === n && d === "up" ? { stallAfter: 2 * PIECE } : undefined;
-}
-
 test("a receiver that stops in the middle is an error, and nothing of the file stays", async () => {
   await using link = await FaultyLink.open();
   const { bob, tracker, dir } = link;
-  stallNext(link);
+  link.stallNext(2 * PIECE);
   const sending = link.send("stalled.bin", bytesOf(4 * PIECE));
   await bob.until("transfer-started");
   await bob[Symbol.asyncDispose]();
@@ -169,7 +163,7 @@ test("a receiver that stops in the middle is an error, and nothing of the file s
 test("a sender that is interrupted says so, and nothing of the file stays", async () => {
   await using link = await FaultyLink.open();
   const { bob } = link;
-  stallNext(link);
+  link.stallNext(2 * PIECE);
   const stop = new AbortController();
   const sending = link.send("stalled.bin", bytesOf(4 * PIECE), { signal: stop.signal });
   await bob.until("transfer-started");
@@ -183,7 +177,7 @@ test("a sender that is interrupted says so, and nothing of the file stays", asyn
 
 test("a sender that stops altogether does not wait for its transfers", async () => {
   await using link = await FaultyLink.open();
-  stallNext(link);
+  link.stallNext(2 * PIECE);
   const sending = link.send("stalled.bin", bytesOf(4 * PIECE));
   await link.bob.until("transfer-started");
   await link.anna[Symbol.asyncDispose]();
@@ -193,7 +187,7 @@ test("a sender that stops altogether does not wait for its transfers", async () 
 
 test("a link that goes silent is given up after the ACK time-out, and tried again", async () => {
   await using link = await FaultyLink.open({ ackTimeout: 300 });
-  stallNext(link);
+  link.stallNext(2 * PIECE);
   const content = bytesOf(4 * PIECE);
   const report = await link.send("silent.bin", content);
   assertDelivered(report);

@@ -98,8 +98,8 @@ scene("one wrong piece is asked for again, and the file arrives", async ({ bob, 
     }
     await mallory.send(piece(transfer, index), right);
   }
-  const { sha256 } = await mallory.until("ACK", ({ state }) => state === "saved");
-  assertEquals(sha256, whole.last.sha256);
+  const { manifest } = await mallory.until("ACK", ({ state }) => state === "saved");
+  assertEquals(manifest, whole.id);
   await bob.until("file-received");
 }, { files: 1 });
 
@@ -158,8 +158,8 @@ scene("another size or hash at the end than was offered ends it", async ({ mallo
     await mallory.send({ verb: "HASHES", transfer, start: 0, last }, whole.hashes);
     assertEquals(await cancelled(mallory, transfer), "source-changed");
   }
-  const sha256 = encodeBase64Url(new Uint8Array(32));
-  const transfer = await mallory.offer({ size, sha256 });
+  const manifest = encodeBase64Url(new Uint8Array(32));
+  const transfer = await mallory.offer({ size, manifest });
   await mallory.send({ verb: "HASHES", transfer, start: 0, last: whole.last }, whole.hashes);
   assertEquals(await cancelled(mallory, transfer), "source-changed");
 });

@@ -12,18 +12,13 @@ import { bytesOf } from "../helpers/random.ts";
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys", "run"];
 const MIB = 1024 * 1024;
 const SIZE = 40 * MIB;
+/** How far a transfer gets before it is broken off. */
 const STALL = 24 * MIB;
 /** What a break may cost: the window that was on its way, and what the journal did not know yet. */
 const WASTE = 16 * MIB;
 
 function test(name: string, fn: () => Promise<void>): void {
   if (!NO_PROXY) permitted(name, NEEDS, fn);
-}
-
-/** Lets the next transfer get to 24 MiB and no further. */
-function stallNext({ proxy }: FaultyLink): void {
-  const n = proxy.passed.length;
-  proxy.faults = (i, d) => i === n && d === "up" ? { stallAfter: STALL } : undefined;
 }
 
 /** Waits until the peer has verified most of what got through. */
@@ -33,7 +28,7 @@ async function halfReceived(peer: TestPeer): Promise<void> {
 
 test("a sender that was interrupted and starts again sends what is missing", async () => {
   await using link = await FaultyLink.open();
-  stallNext(link);
+  link.stallNext(STALL);
   const content = bytesOf(SIZE);
   const stop = new AbortController();
   const first = link.send("big.bin", content, { signal: stop.signal });
@@ -51,7 +46,7 @@ test("a sender that was interrupted and starts again sends what is missing", asy
 test("a receiver that is started again goes on, while the sender keeps trying", async () => {
   await using link = await FaultyLink.open({ ackTimeout: 10_000 });
   const { bob, tracker, dir } = link;
-  stallNext(link);
+  link.stallNext(STALL);
   const content = bytesOf(SIZE);
   const sending = link.send("big.bin", content);
   await halfReceived(bob);
@@ -67,7 +62,7 @@ test("a receiver that is started again goes on, while the sender keeps trying", 
 
 test("of a file that has changed meanwhile the changed pieces come again", async () => {
   await using link = await FaultyLink.open();
-  stallNext(link);
+  link.stallNext(STALL);
   const content = bytesOf(SIZE);
   const stop = new AbortController();
   const first = link.send("big.bin", content, { signal: stop.signal });
@@ -87,7 +82,7 @@ test("of a file that has changed meanwhile the changed pieces come again", async
 
 test("what was received of a file waits for its sender in the private folder", async () => {
   await using link = await FaultyLink.open();
-  stallNext(link);
+  link.stallNext(STALL);
   const sending = link.send("big.bin", bytesOf(SIZE), { signal: AbortSignal.timeout(20_000) });
   await halfReceived(link.bob);
   await link.bob[Symbol.asyncDispose]();
@@ -98,4 +93,28 @@ test("what was received of a file waits for its sender in the private folder", a
   ]);
   await link.anna[Symbol.asyncDispose]();
   await sending;
+});
+
+test("a recipient that is away for long is tried again until --give-up-after", async () => {
+  // Longer than the pauses add up to, which take no time here.
+  await using link = await FaultyLink.open({ giveUpAfter: 1e12 });
+  const { anna, bob, tracker, dir } = link;
+  link.stallNext(STALL);
+  const content = bytesOf(SIZE);
+  const sending = link.send("big.bin", content);
+  await halfReceived(bob);
+  await bob[Symbol.asyncDispose]();
+  link.proxy.release();
+  // The usual tries are over by then.
+  await anna.until("transfer-retry", ({ attempt }) => attempt > 8);
+  const { identity } = bob;
+  await using again = await startPeer(tracker, dir, {
+    name: "bob",
+    identity,
+    ...link.proxy.behind,
+  });
+  const report = await sending;
+  assertEquals(report.failures, []);
+  assert(report.bytesSent <= SIZE + WASTE, `${report.bytesSent} bytes were sent in all`);
+  assertEquals(Object.values(await hashesIn(again.inbox)), [hexHash(content)]);
 });

@@ -9,6 +9,7 @@ import {
   MAX_PEERS_PER_FRAME,
   MAX_PIECE,
   MAX_PIECES,
+  MAX_TABLE,
   MIN_PIECE,
 } from "../../lib/wire/limits.ts";
 import {
@@ -128,15 +129,23 @@ const MESSAGES: Arbitraries = {
     name: text(4096),
     size: fc.option(size),
     pieceSize: fc.integer({ min: MIN_PIECE, max: MAX_PIECE }),
-  }, { sha256: id, recipients: fc.array(id, { maxLength: 100 }) }),
+  }, { manifest: id, recipients: fc.array(id, { maxLength: 100 }) }),
+  SEND_TREE: partly({
+    seq: number,
+    transfer: token,
+    name: text(4096),
+    size,
+    pieceSize: fc.integer({ min: MIN_PIECE, max: MAX_PIECE }),
+    table: fc.integer({ min: 0, max: MAX_TABLE }),
+  }, { manifest: id, recipients: fc.array(id, { maxLength: 100 }) }),
   ACK: partly({ transfer: token, state: fc.constantFrom(...ACK_STATES) }, {
     re: number,
     have: ranges,
     name: text(4096),
-    sha256: id,
+    manifest: id,
   }),
   HASHES: partly({ transfer: token, start: fc.integer({ min: 0, max: MAX_PIECES }) }, {
-    last: fc.record({ size, sha256: id }, { noNullPrototype: true }),
+    last: fc.record({ size, sha256: fc.option(id) }, { noNullPrototype: true }),
   }),
   GET: record({ transfer: token, index }),
   PIECE: partly({ transfer: token, index }, { signature }),
@@ -209,6 +218,8 @@ Deno.test("codec: any JSON object is a message or malformed, and a message stays
     "size",
     "have",
     "last",
+    "table",
+    "manifest",
   );
   const values = fc.dictionary(fc.oneof(known, fc.string()), fc.jsonValue());
   fc.assert(

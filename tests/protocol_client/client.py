@@ -1,10 +1,10 @@
 """A client of the p2p protocol, written from lib/wire/PROTOCOL.md alone, as a check of that page.
 
     client.py [--join INVITE | --insecure HOST:PORT] [--seed HEX] COMMAND
-    COMMAND: selftest | register NAME | list | ping PEER | broadcast TEXT | send FILE PEER
+    COMMAND: selftest | register NAME [FOLDER] | list | ping PEER | broadcast TEXT | send PATH PEER
 
 Needs Python 3.9 and `cryptography`. Prints one JSON object per line. `register` stays, prints what arrives,
-and unregisters at the end of standard input. Section numbers are those
+takes files and folders into FOLDER, and unregisters at the end of standard input. Section numbers are those
 of the page. P2P_TRACE in the environment prints the frames.
 """
 
@@ -17,6 +17,7 @@ import os
 import sys
 
 from protocol import Identity, Node, ProtocolError, b64, ignore, parse_invite, unb64, verify
+from transfer import Content, Inbox, send
 
 # Section 9
 
@@ -54,40 +55,6 @@ def message_bytes(network, header, text):
             + len(name).to_bytes(2, "big") + name + hashlib.sha256(text).digest())
 
 
-# Section 12
-
-async def send_file(node, peer, path):
-    with open(path, "rb") as file:
-        data = file.read()
-    size, whole, transfer = 256 * 1024, b64(hashlib.sha256(data).digest()), b64(os.urandom(16))
-    pieces = [data[at:at + size] for at in range(0, len(data), size)]
-    done = asyncio.get_running_loop().create_future()
-
-    async def on_frame(session, verb, fields, _body):
-        if verb == "GET":
-            await session.write("PIECE", {"transfer": transfer, "index": fields["index"]}, pieces[fields["index"]])
-        elif verb == "ACK" and fields["state"] in ("saved", "already"):
-            done.set_result(fields)
-        elif verb in ("CANCEL", None) and not done.done():
-            done.set_exception(ProtocolError(fields["code"], fields["message"]) if verb else session.error)
-
-    session = await node.dial(peer["host"], peer["port"], unb64(peer["id"], 32), on_frame)
-    _, ack = await session.ask("SEND_FILE", {
-        "transfer": transfer, "name": os.path.basename(path), "size": len(data), "pieceSize": size})
-    if ack["state"] == "ready":
-        hashes = [hashlib.sha256(piece).digest() for piece in pieces]
-        for start in range(0, len(hashes), 2048):
-            segment = b"".join(hashes[start:start + 2048])
-            await session.write("HASHES", {"transfer": transfer, "start": start}, segment)
-        await session.write("HASHES", {"transfer": transfer, "start": len(hashes), "last": True,
-                                       "size": len(data), "sha256": whole})
-        ack = await asyncio.wait_for(done, 60)
-    await session.close()
-    if ack["sha256"] != whole:
-        raise ProtocolError("integrity", "the receiver has other bytes")
-    return ack["name"]
-
-
 # Commands
 
 def say(event, **fields):
@@ -101,8 +68,12 @@ async def find(tracker, name):
     raise ProtocolError("peer-unknown", f"no peer {name}")
 
 
-async def register(node, tracker_at, name):
+async def register(node, tracker_at, name, inbox):
     peers = PeerList()
+
+    async def on_peer_frame(session, verb, fields, body):
+        if inbox is None or not await inbox.on_frame(session, verb, fields, body):
+            await ignore(session, verb, fields, body)
 
     async def on_frame(session, verb, fields, body):
         if verb == "PEER_LIST":
@@ -118,7 +89,7 @@ async def register(node, tracker_at, name):
         else:
             await ignore(session, verb, fields, body)
 
-    port = await node.listen("127.0.0.1", ignore)
+    port = await node.listen("127.0.0.1", on_peer_frame)
     tracker = await node.dial(*tracker_at, on_frame=on_frame)
     _, ok = await tracker.ask("REGISTER", {"name": name, "port": port})
     say("registered", **{key: ok[key] for key in ("name", "host", "port", "reachable")}, id=node.identity.id)
@@ -140,7 +111,9 @@ async def main(options):
     identity = Identity(bytes.fromhex(options.seed) if options.seed else os.urandom(32))
     node = Node(identity, network, "peer" if options.command == "register" else "client")
     if options.command == "register":
-        return await register(node, (host, port), options.arguments[0])
+        name, *folder = options.arguments
+        inbox = Inbox(folder[0], say, options.break_after) if folder else None
+        return await register(node, (host, port), name, inbox)
     tracker = await node.dial(host, port)
     if options.command == "list":
         for peer in await PeerList().refresh(tracker):
@@ -160,7 +133,15 @@ async def main(options):
         say("sent", delivered=ok["delivered"], id=identity.id)
     elif options.command == "send":
         peer = await find(tracker, options.arguments[1])
-        say("delivered", savedAs=await send_file(node, peer, options.arguments[0]))
+
+        def dial(on_frame):
+            return node.dial(peer["host"], peer["port"], unb64(peer["id"], 32), on_frame)
+
+        ack, had, served = await send(dial, Content(options.arguments[0]), options.known, options.stop_after)
+        if ack:
+            say("delivered", state=ack["state"], savedAs=ack["name"], had=had, served=served)
+        else:
+            say("left", had=had, served=served)
     await tracker.close()
 
 
@@ -169,6 +150,9 @@ if __name__ == "__main__":
     parser.add_argument("--join")
     parser.add_argument("--insecure")
     parser.add_argument("--seed")
+    parser.add_argument("--known", action="store_true", help="send: offer the manifest id")
+    parser.add_argument("--stop-after", type=int, help="send: leave when so many pieces are verified")
+    parser.add_argument("--break-after", type=int, help="register: cut the first connection after so many pieces")
     parser.add_argument("command")
     parser.add_argument("arguments", nargs="*")
     given = parser.parse_args()

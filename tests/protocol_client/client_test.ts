@@ -6,9 +6,12 @@ import { parseInvite } from "../../lib/identity/invite.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import { Peer } from "../../lib/peer/peer.ts";
 import { EventLog } from "../helpers/event_log.ts";
+import { assertSameBytes } from "../helpers/bytes.ts";
 import { permitted } from "../helpers/permissions.ts";
+import { bytesOf } from "../helpers/random.ts";
 import { tempDir } from "../helpers/temp_dir.ts";
 import { startTracker } from "../helpers/tracker.ts";
+import { LONG_AGO, pictureOf, pictureOfTree, plant, sampleTree } from "../helpers/tree.ts";
 
 // A client in another language, written from PROTOCOL.md alone, against the real tracker and peer: what it
 // cannot do, the page does not say.
@@ -47,6 +50,9 @@ function withPython(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: true, fn });
 }
 
+/** Bytes of the pieces that the client makes. */
+const PIECE = 256 * 1024;
+
 /** A line that the client printed. */
 interface Line {
   event: string;
@@ -72,9 +78,19 @@ async function client(...args: string[]): Promise<Line[]> {
   return lines.map((line) => JSON.parse(line));
 }
 
-/** The client as a registered peer. */
-function registered(args: string[]) {
-  const child = command([...args, "register", "python"]).spawn();
+/** Runs the client as one sender; resolves with what it printed about one file, pieces in order. */
+function sender(flags: string[]): (...args: string[]) => Promise<Line> {
+  const seed = ["--seed", "07".repeat(32)];
+  return async (...args) => {
+    const [line] = await client(...flags, ...seed, ...args);
+    const { served = [], ...rest } = line as Line & { served?: number[] };
+    return { ...rest, served: served.sort((a, b) => a - b) };
+  };
+}
+
+/** The client as a registered peer, which takes files into `inbox` if there is one. */
+function registered(args: string[], inbox: string[] = []) {
+  const child = command([...args, "register", "python", ...inbox]).spawn();
   const log = new EventLog<Line>();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
   const reading = (async () => {
@@ -127,6 +143,17 @@ async function startNetwork(isSecure: boolean) {
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The numbers from `start` to before `end`. */
+function range(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, i) => start + i);
+}
+
+/** Names in the inbox. */
+function namesIn(inbox: string): string[] {
+  return [...Deno.readDirSync(inbox)].map(({ name }) => name).filter((name) => name !== ".partial")
+    .sort();
 }
 
 withPython("protocol client: it computes the worked examples of the page", async () => {
@@ -190,6 +217,122 @@ for (const isSecure of [true, false]) {
       assertMatch(`${delivered?.savedAs}`, /^a( \(\d\))?\.bin$/);
       assertEquals(await Deno.readFile(folder.at("received", `${delivered?.savedAs}`)), bytes);
     }
+  });
+
+  withPython(`protocol client, ${mode}: it sends folders`, async () => {
+    await using network = await startNetwork(isSecure);
+    const { folder, flags } = network;
+    for (const [name, tree] of Object.entries({ full: sampleTree(), empty: {} })) {
+      await plant(folder.at(name), tree);
+      const [delivered] = await client(...flags, "send", folder.at(name), "deno");
+      assertEquals([delivered?.state, delivered?.savedAs], ["saved", name]);
+      assertEquals(await pictureOf(folder.at("received", name)), pictureOfTree(tree));
+    }
+  });
+
+  withPython(
+    `protocol client, ${mode}: it goes on with a file, as far as that is the same`,
+    async () => {
+      await using network = await startNetwork(isSecure);
+      const { folder, flags } = network;
+      const run = sender(flags);
+      const path = folder.at("a.bin");
+      const bytes = bytesOf(11 * PIECE + 7);
+      await Deno.writeFile(path, bytes);
+      assertEquals(await run("--stop-after", "6", "send", path, "deno"), {
+        event: "left",
+        had: [],
+        served: range(0, 6),
+      });
+      bytes.fill(0, 2 * PIECE, 2 * PIECE + 32);
+      await Deno.writeFile(path, bytes);
+      assertEquals(await run("send", path, "deno"), {
+        event: "delivered",
+        state: "saved",
+        savedAs: "a.bin",
+        had: [[0, 6]],
+        served: [2, ...range(6, 12)],
+      });
+      assertSameBytes(await Deno.readFile(folder.at("received", "a.bin")), bytes);
+    },
+  );
+
+  withPython(
+    `protocol client, ${mode}: it goes on with a folder, unless its table changed`,
+    async () => {
+      await using network = await startNetwork(isSecure);
+      const { folder, flags } = network;
+      const run = sender(flags);
+      for (const [name, mtime] of Object.entries({ same: LONG_AGO, touched: LONG_AGO + 1000 })) {
+        const tree = {
+          "one.bin": { content: bytesOf(5 * PIECE), mtime: LONG_AGO },
+          "two.bin": { content: bytesOf(5 * PIECE, 2) },
+        };
+        await plant(folder.at(name), tree);
+        const left = await run("--stop-after", "6", "send", folder.at(name), "deno");
+        assertEquals(left.served, range(0, 6));
+        tree["one.bin"].mtime = mtime;
+        await plant(folder.at(name), tree);
+        const { state, served } = await run("send", folder.at(name), "deno");
+        assertEquals([state, served], ["saved", range(name === "same" ? 6 : 0, 11)], name);
+        assertEquals(await pictureOf(folder.at("received", name)), pictureOfTree(tree));
+      }
+    },
+  );
+
+  withPython(`protocol client, ${mode}: what it sends again is there already`, async () => {
+    await using network = await startNetwork(isSecure);
+    const { folder, flags } = network;
+    const run = sender(flags);
+    await Deno.writeFile(folder.at("a.bin"), bytesOf(2 * PIECE));
+    await plant(folder.at("tree"), sampleTree());
+    for (const name of ["a.bin", "tree"]) {
+      const first = await run("send", folder.at(name), "deno");
+      assertEquals([first.state, first.savedAs], ["saved", name]);
+      const known = await run("--known", "send", folder.at(name), "deno");
+      assertEquals([known.state, known.savedAs, known.served], ["already", name, []]);
+      const late = await run("send", folder.at(name), "deno");
+      assertEquals([late.state, late.savedAs, late.served], ["already", name, first.served]);
+    }
+    assertEquals(namesIn(folder.at("received")), ["a.bin", "tree"]);
+    const [other] = await client(...flags, "--known", "send", folder.at("a.bin"), "deno");
+    assertEquals([other?.state, other?.savedAs], ["saved", "a (1).bin"]);
+  });
+
+  withPython(`protocol client, ${mode}: it receives, goes on, and knows what it has`, async () => {
+    await using network = await startNetwork(isSecure);
+    const { folder, peer, events, flags } = network;
+    const inbox = folder.at("python");
+    const python = registered([...flags, "--break-after", "3"], [inbox]);
+    await events.until((e) => e.event === "peer-joined" && e.name === "python");
+    await Deno.writeFile(folder.at("b.bin"), bytesOf(7 * PIECE + 1));
+    await plant(folder.at("tree"), sampleTree());
+    await Deno.writeFile(folder.at("empty"), new Uint8Array(0));
+    for (const name of ["b.bin", "tree", "empty"]) {
+      for (const state of ["delivered", "already"]) {
+        const { recipients } = await peer.sendFile(folder.at(name), ["python"]);
+        assertEquals(recipients.map((r) => [r.state, r.savedAs]), [[state, name]]);
+      }
+    }
+    assertEquals(await python.stop(), "");
+    assertEquals(
+      python.log.all.filter(({ event }) => event === "accepted" || event === "received"),
+      [
+        { event: "accepted", have: [] },
+        { event: "accepted", have: [[0, 3]] },
+        { event: "received", state: "saved", name: "b.bin", got: range(3, 8) },
+        { event: "received", state: "already", name: "b.bin", got: [] },
+        { event: "accepted", have: [] },
+        { event: "received", state: "saved", name: "tree", got: range(0, 3) },
+        { event: "received", state: "already", name: "tree", got: [] },
+        { event: "accepted", have: [] },
+        { event: "received", state: "saved", name: "empty", got: [] },
+        { event: "received", state: "already", name: "empty", got: [] },
+      ],
+    );
+    assertEquals(namesIn(inbox), ["b.bin", "empty", "tree"]);
+    assertSameBytes(await Deno.readFile(`${inbox}/b.bin`), bytesOf(7 * PIECE + 1));
+    assertEquals(await pictureOf(`${inbox}/tree`), pictureOfTree(sampleTree()));
   });
 }
 

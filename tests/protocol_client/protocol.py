@@ -187,6 +187,12 @@ class Session(Frames):
         self.writer.close()
         self.running.cancel()
 
+    async def leave(self):
+        """Says BYE, and waits until the other side has taken note of it and closed."""
+        if self.error is None:
+            await self.write("BYE")
+        await asyncio.wait_for(self.running, 10)
+
 
 async def ignore(session, verb, fields, body):
     if verb and "seq" in fields:

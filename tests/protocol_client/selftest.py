@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import json
 import pathlib
 import re
 
 from client import message_bytes, say
 from cryptography.hazmat.primitives.serialization import Encoding
 from protocol import ROLES, Frames, Identity, Node, ProtocolError, b64, parse_invite, transcript
+from transfer import manifest_id, plan_tree, safe_name, sha256
 
 
 async def read(data, may_have_body):
@@ -18,6 +20,48 @@ async def read(data, may_have_body):
         return await Frames(reader, None).read(may_have_body)
     except ProtocolError as error:
         return error.code
+
+
+HOSTILE_TABLES = [
+    ("refused", [["file", "../a", 0, 0, False]]), ("refused", [["file", "/a", 0, 0, False]]),
+    ("refused", [["folder", "a", 0], ["file", "a/./b", 0, 0, False]]), ("refused", [["folder", "a/", 0]]),
+    ("refused", [["file", "a\0", 0, 0, False]]), ("refused", [["folder", "x" * 4097, 0]]),
+    ("refused", [["folder", "a", 0], ["file", "a", 0, 0, False]]),
+    ("refused", [["file", "a", 0, 0, False], ["file", "a/b", 0, 0, False]]),
+    ("malformed", [["file", "a/b", 0, 0, False]]), ("malformed", [["file", "a", 0, 1, False]]),
+    ("malformed", [["file", "a", 0, -1, False]]), ("malformed", [["file", "a", 0, 0]]),
+    ("malformed", [["folder", "a", 0.5]]), ("malformed", [["link", "a", 0, 0, False]]), ("malformed", [7]),
+]
+
+
+def code_of(table):
+    try:
+        plan_tree(table, len(table))
+    except ProtocolError as error:
+        return error.code
+    return None
+
+
+def check_transfers(page, stands):
+    hello = b"hello world\n"
+    hashes = [sha256(hello)]
+    stands(hashes[0].hex())
+    stands(f'"size":12,"sha256":"{b64(hashes[0])}"')
+    manifest = manifest_id(12, 262144, None, hashes)
+    assert page.count(f'"manifest":"{manifest}"') == 3, "the manifest id of the example"
+    table = (re.search(r'^\["folder","bin".*?\n(?=```)', page, re.M | re.S)[0]).encode()
+    tree = table + b"#!/bin/sh\n" + hello
+    stands(f"is a table of {len(table)} bytes; `size` is {len(tree)}.")
+    hashes = [sha256(tree)]
+    stands(hashes[0].hex())
+    stands(manifest_id(len(tree), 262144, len(table), hashes))
+    assert [entry[1] for entry in plan_tree(tree, len(table))] == [
+        ("bin",), ("bin", "run"), ("empty",), ("hello.txt",)]
+    for code, entries in HOSTILE_TABLES:
+        found = code_of("".join(json.dumps(entry) + "\n" for entry in entries).encode())
+        assert found == code, f"{found} for {entries}"
+    assert [code_of(table) for table in (b"", b"\xff\n", b'["folder","a",0]')] == [None, "malformed", "malformed"]
+    assert [safe_name(name) for name in ("../.a", "C:\\b", "..")] == ["_a", "b", "unnamed"]
 
 
 async def run():
@@ -56,4 +100,5 @@ async def run():
     certified = listener.certificate(network).public_bytes(Encoding.DER)
     assert certified[:-64] == own[:-64]
     stands(b64(certified[-64:]))
+    check_transfers(page, stands)
     say("selftest", ok=True)

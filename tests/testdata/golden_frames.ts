@@ -42,6 +42,8 @@ const MESSAGE_ID = "0NHS09TV1tfY2drb3N3e3w";
 const MAC = "4OHi4-Tl5ufo6err7O3u7_Dx8vP09fb3-Pn6-_z9_v8";
 /** Signature, bytes 10 to 4f. */
 const SIGNATURE = "EBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqKywtLi8wMTIzNDU2Nzg5Ojs8PT4_QEFCQ0RFRkdISUpLTE1OTw";
+/** Manifest id, bytes a0 to bf. */
+const MANIFEST = "oKGio6SlpqeoqaqrrK2ur7CxsrO0tba3uLm6u7y9vr8";
 /** Digest, bytes f0 to ff and 00 to 0f. */
 const SHA256 = "8PHy8_T19vf4-fr7_P3-_wABAgMEBQYHCAkKCwwNDg8";
 
@@ -575,10 +577,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
       22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
       22 73 69 7a 65 22 3a 34 38 32 31 33 2c                                  # "size":48213,
-      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
-      22 73 68 61 32 35 36 22 3a 22 38 50 48 79 38 5f 54 31 39 76 66 34 2d 66 # "sha256":"8PHy8_T19vf4-f
-      72 37 5f 50 33 2d 5f 77 41 42 41 67 4d 45 42 51 59 48 43 41 6b 4b 43 77 # r7_P3-_wABAgMEBQYHCAkKCw
-      77 4e 44 67 38 22 7d                                                    # wNDg8"}
+      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 7d                # "pieceSize":262144}
       0a                                                                      # LF
     `,
     message: {
@@ -588,7 +587,33 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       name: "network.png",
       size: 48213,
       pieceSize: 262144,
-      sha256: SHA256,
+    },
+    body: "",
+  },
+  {
+    name: "a file is offered whose hashes the sender has from another day",
+    hex: `
+      53 45 4e 44 5f 46 49 4c 45                                              # SEND_FILE
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 31 2c                                              # {"seq":1,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
+      22 73 69 7a 65 22 3a 34 38 32 31 33 2c                                  # "size":48213,
+      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
+      22 6d 61 6e 69 66 65 73 74 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f # "manifest":"oKGio6Slpqeo
+      71 61 71 72 72 4b 32 75 72 37 43 78 73 72 4f 30 74 62 61 33 75 4c 6d 36 # qaqrrK2ur7CxsrO0tba3uLm6
+      75 37 79 39 76 72 38 22 7d                                              # u7y9vr8"}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "SEND_FILE",
+      seq: 1,
+      transfer: TRANSFER,
+      name: "network.png",
+      size: 48213,
+      pieceSize: 262144,
+      manifest: MANIFEST,
     },
     body: "",
   },
@@ -618,6 +643,64 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       size: null,
       pieceSize: 4194304,
       recipients: [BEN, CLEO],
+    },
+    body: "",
+  },
+  {
+    name: "a folder is offered",
+    hex: `
+      53 45 4e 44 5f 54 52 45 45                                              # SEND_TREE
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 32 2c                                              # {"seq":2,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 6e 61 6d 65 22 3a 22 70 68 6f 74 6f 73 22 2c                         # "name":"photos",
+      22 73 69 7a 65 22 3a 34 38 33 31 33 2c                                  # "size":48313,
+      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
+      22 74 61 62 6c 65 22 3a 31 30 30 7d                                     # "table":100}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "SEND_TREE",
+      seq: 2,
+      transfer: TRANSFER,
+      name: "photos",
+      size: 48313,
+      pieceSize: 262144,
+      table: 100,
+    },
+    body: "",
+  },
+  {
+    name: "an empty folder is offered again, and to one more",
+    hex: `
+      53 45 4e 44 5f 54 52 45 45                                              # SEND_TREE
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 33 2c                                              # {"seq":3,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 6e 61 6d 65 22 3a 22 65 6d 70 74 79 22 2c                            # "name":"empty",
+      22 73 69 7a 65 22 3a 30 2c                                              # "size":0,
+      22 70 69 65 63 65 53 69 7a 65 22 3a 31 36 33 38 34 2c                   # "pieceSize":16384,
+      22 74 61 62 6c 65 22 3a 30 2c                                           # "table":0,
+      22 6d 61 6e 69 66 65 73 74 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f # "manifest":"oKGio6Slpqeo
+      71 61 71 72 72 4b 32 75 72 37 43 78 73 72 4f 30 74 62 61 33 75 4c 6d 36 # qaqrrK2ur7CxsrO0tba3uLm6
+      75 37 79 39 76 72 38 22 2c                                              # u7y9vr8",
+      22 72 65 63 69 70 69 65 6e 74 73 22 3a 5b 22 51 45 46 43 51 30 52 46 52 # "recipients":["QEFCQ0RFR
+      6b 64 49 53 55 70 4c 54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 # kdISUpLTE1OT1BRUlNUVVZXW
+      46 6c 61 57 31 78 64 58 6c 38 22 5d 7d                                  # FlaW1xdXl8"]}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "SEND_TREE",
+      seq: 3,
+      transfer: TRANSFER,
+      name: "empty",
+      size: 0,
+      pieceSize: 16384,
+      table: 0,
+      manifest: MANIFEST,
+      recipients: [CLEO],
     },
     body: "",
   },
@@ -659,9 +742,9 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       22 73 74 61 74 65 22 3a 22 73 61 76 65 64 22 2c                         # "state":"saved",
       22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 20 28 31 29 2e 70 6e 67 22 # "name":"network (1).png"
       2c                                                                      # ,
-      22 73 68 61 32 35 36 22 3a 22 38 50 48 79 38 5f 54 31 39 76 66 34 2d 66 # "sha256":"8PHy8_T19vf4-f
-      72 37 5f 50 33 2d 5f 77 41 42 41 67 4d 45 42 51 59 48 43 41 6b 4b 43 77 # r7_P3-_wABAgMEBQYHCAkKCw
-      77 4e 44 67 38 22 7d                                                    # wNDg8"}
+      22 6d 61 6e 69 66 65 73 74 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f # "manifest":"oKGio6Slpqeo
+      71 61 71 72 72 4b 32 75 72 37 43 78 73 72 4f 30 74 62 61 33 75 4c 6d 36 # qaqrrK2ur7CxsrO0tba3uLm6
+      75 37 79 39 76 72 38 22 7d                                              # u7y9vr8"}
       0a                                                                      # LF
     `,
     message: {
@@ -669,7 +752,32 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       transfer: TRANSFER,
       state: "saved",
       name: "network (1).png",
-      sha256: SHA256,
+      manifest: MANIFEST,
+    },
+    body: "",
+  },
+  {
+    name: "there already",
+    hex: `
+      41 43 4b                                                                # ACK
+      20                                                                      # SP
+      7b 22 72 65 22 3a 31 2c                                                 # {"re":1,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 73 74 61 74 65 22 3a 22 61 6c 72 65 61 64 79 22 2c                   # "state":"already",
+      22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
+      22 6d 61 6e 69 66 65 73 74 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f # "manifest":"oKGio6Slpqeo
+      71 61 71 72 72 4b 32 75 72 37 43 78 73 72 4f 30 74 62 61 33 75 4c 6d 36 # qaqrrK2ur7CxsrO0tba3uLm6
+      75 37 79 39 76 72 38 22 7d                                              # u7y9vr8"}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "ACK",
+      re: 1,
+      transfer: TRANSFER,
+      state: "already",
+      name: "network.png",
+      manifest: MANIFEST,
     },
     body: "",
   },
@@ -713,6 +821,30 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       transfer: TRANSFER,
       start: 6,
       last: { size: 1700000, sha256: SHA256 },
+    },
+    body: "404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f",
+  },
+  {
+    name: "the end of the list, of a sender that has not read all",
+    hex: `
+      48 41 53 48 45 53                                                       # HASHES
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 73 74 61 72 74 22 3a 36 2c                                           # "start":6,
+      22 6c 61 73 74 22 3a 74 72 75 65 2c                                     # "last":true,
+      22 73 69 7a 65 22 3a 31 37 30 30 30 30 30 2c                            # "size":1700000,
+      22 73 68 61 32 35 36 22 3a 6e 75 6c 6c 2c                               # "sha256":null,
+      22 62 6f 64 79 22 3a 33 32 7d                                           # "body":32}
+      0a                                                                      # LF
+      40 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f 50 51 52 53 54 55 56 57 # one SHA-256
+      58 59 5a 5b 5c 5d 5e 5f                                                 # one SHA-256
+    `,
+    message: {
+      verb: "HASHES",
+      transfer: TRANSFER,
+      start: 6,
+      last: { size: 1700000, sha256: null },
     },
     body: "404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f",
   },

@@ -29,8 +29,10 @@ Deno.test("Every help fits in 80 columns, says every flag, and has an example th
 });
 
 function checkExample(program: ProgramSpec, command: string, example: string): void {
-  const [name, ...argv] = (example.replace(/ <.*$/, "").match(/'[^']*'|\S+/g) ?? [])
-    .map((word) => word.replaceAll("'", ""));
+  // Something may be piped into it.
+  const [name, ...argv] =
+    (example.replace(/^.* \| /, "").replace(/ <.*$/, "").match(/'[^']*'|\S+/g) ?? [])
+      .map((word) => word.replaceAll("'", ""));
   assertEquals(name, program.name);
   const parsed = parseCommandLine(program, argv, () => undefined);
   assert("command" in parsed);

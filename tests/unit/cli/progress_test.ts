@@ -16,6 +16,11 @@ Deno.test("A row has name, bar, percentage, bytes, rate and time left", () => {
     formatRow({ state: { ...STATE, size: null } }, 90),
     "laptop                                                       5 MiB     1 MiB/s",
   );
+  assertEquals(
+    formatRow({ state: { ...STATE, files: 4999 } }, 100),
+    "laptop                [======>      ]   50%       5 MiB/10 MiB     1 MiB/s    4999 files" +
+      "  0:05 left",
+  );
   assertEquals(formatRow({ more: 3 }, 90), "and 3 more");
 });
 

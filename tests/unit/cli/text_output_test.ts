@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { setColorEnabled } from "@std/fmt/colors";
-import type { AppEvent, RecipientResult } from "../../../lib/cli/events.ts";
+import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../../../lib/cli/events.ts";
 import { formatDuration, formatSize } from "../../../lib/cli/format.ts";
 import { TextOutput, type TextOutputOptions } from "../../../lib/cli/text_output.ts";
 import { FakeClock, FakeSink, idOf } from "./fakes.ts";
@@ -23,7 +23,7 @@ function textOf(event: AppEvent, options: Partial<TextOutputOptions> = {}): stri
   return stdout.text + stderr.text;
 }
 
-function finished(recipients: RecipientResult[]): AppEvent {
+function finished(recipients: RecipientResult[]): TransferFinishedEvent {
   return {
     event: "transfer-finished",
     transfer: "t",
@@ -104,6 +104,29 @@ Deno.test("Each event has its text", () => {
       "Sending a (1.5 KiB) to tv, 3fA9c2d1\n",
     ],
     [
+      {
+        event: "transfer-started",
+        transfer: "t",
+        name: "photos",
+        size: 1536,
+        direction: "send",
+        files: 1200,
+        peers: ["tv"],
+      },
+      "Sending photos (1200 files, 1.5 KiB) to tv\n",
+    ],
+    [
+      {
+        event: "transfer-started",
+        transfer: "t",
+        name: "log",
+        size: null,
+        direction: "receive",
+        peers: ["tv"],
+      },
+      "Receiving log from tv\n",
+    ],
+    [
       { event: "transfer-retry", transfer: "t", peer: "tv", attempt: 2, reason: "lost" },
       "Trying tv again (retry 2): lost\n",
     ],
@@ -130,7 +153,20 @@ Deno.test("Each event has its text", () => {
         seconds: 2,
         already: true,
       },
-      `tv sent a file again that is already here (3 B)\n  /in/a\n  SHA-256 ${SHA}\n`,
+      `tv sent again what is already here (3 B)\n  /in/a\n  SHA-256 ${SHA}\n`,
+    ],
+    [
+      {
+        event: "file-received",
+        transfer: "t",
+        path: "/in/photos",
+        size: 3145728,
+        sha256: null,
+        files: 1,
+        from: "tv",
+        seconds: 2,
+      },
+      "Received 1 file, 3 MiB from tv in 2 s, 1.5 MiB/s\n  /in/photos\n",
     ],
     [
       {
@@ -195,6 +231,10 @@ Deno.test("A finished transfer says what happened to each recipient", () => {
   assertStringIncludes(textOf(finished([tv])), "Sent data.json (12 MiB) in 1.2 s, 10 MiB/s\n");
   assertStringIncludes(textOf(finished([desk])), "Sent data.json (12 MiB): already there\n");
   assertStringIncludes(textOf(finished([lap])), "Not sent: data.json (12 MiB)\n  lap: failed");
+  assertStringIncludes(
+    textOf({ ...finished([tv]), files: 3 }),
+    "Sent data.json (3 files, 12 MiB) in 1.2 s",
+  );
 });
 
 Deno.test("The invite is shown at start-up on a terminal only", () => {

@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { sha256 } from "../../../lib/store/hash.ts";
-import { FileSource } from "../../../lib/store/source.ts";
+import type { FileDigest } from "../../../lib/store/manifest.ts";
+import { openContent } from "../../../lib/store/open_content.ts";
+import { Source } from "../../../lib/store/source.ts";
 import { assertSameBytes, assertShared } from "../../helpers/bytes.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -14,12 +16,17 @@ const PIECE = 256 * 1024;
 const AHEAD = 32;
 const MOST = 2048;
 
+/** A source of what is at a path, without a cache. */
+async function sourceOf(path: string): Promise<Source> {
+  return await Source.open(await openContent(path));
+}
+
 /** Waits until the source has read all that it will read without being asked for more. */
-async function hashesUpTo(source: FileSource, count: number): Promise<void> {
+async function hashesUpTo(source: Source, count: number): Promise<void> {
   await source.hashesFrom(count - 1, 1);
 }
 
-async function digestOf(source: FileSource): Promise<{ size: number; sha256: string }> {
+async function digestOf(source: Source): Promise<FileDigest> {
   for (let start = 0;;) {
     const segment = await source.hashesFrom(start, MOST);
     if (segment.digest) return segment.digest;
@@ -33,7 +40,7 @@ for (const size of [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7]) {
     await using dir = await tempDir();
     const content = bytesOf(size);
     await Deno.writeFile(dir.at("file.bin"), content);
-    await using source = await FileSource.open(dir.at("file.bin"));
+    await using source = await sourceOf(dir.at("file.bin"));
     source.start();
     assertEquals(await digestOf(source), hashesOf([], content).last);
     assertEquals([source.name, source.size], ["file.bin", size]);
@@ -47,18 +54,18 @@ for (const size of [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7]) {
   });
 }
 
-permitted("only a regular file can be sent", NEEDS, async () => {
+permitted("only what is there can be sent, and no device", NEEDS, async () => {
   await using dir = await tempDir();
-  await rejectsWith("disk", () => FileSource.open(dir.path));
-  await rejectsWith("file-not-found", () => FileSource.open(dir.at("nothing")));
-  if (Deno.build.os === "linux") await rejectsWith("disk", () => FileSource.open("/dev/zero"));
+  await rejectsWith("usage", () => sourceOf(""));
+  await rejectsWith("file-not-found", () => sourceOf(dir.at("nothing")));
+  if (Deno.build.os === "linux") await rejectsWith("disk", () => sourceOf("/dev/zero"));
 });
 
 permitted("reading keeps a window before the recipient that is furthest", NEEDS, async () => {
   await using dir = await tempDir();
   const size = 3 * AHEAD * PIECE;
   await Deno.writeFile(dir.at("big"), bytesOf(size));
-  await using source = await FileSource.open(dir.at("big"));
+  await using source = await sourceOf(dir.at("big"));
   source.start();
   await hashesUpTo(source, AHEAD);
   assertEquals(source.manifest.count, AHEAD);
@@ -74,7 +81,7 @@ permitted("a piece that has left the window is read again", NEEDS, async () => {
   await using dir = await tempDir();
   const content = bytesOf(3 * AHEAD * PIECE);
   await Deno.writeFile(dir.at("big"), content);
-  await using source = await FileSource.open(dir.at("big"));
+  await using source = await sourceOf(dir.at("big"));
   source.start();
   await hashesUpTo(source, 1);
   const kept = await source.lend(0);
@@ -94,7 +101,7 @@ permitted("many recipients share one reading", NEEDS, async () => {
   await using dir = await tempDir();
   const content = bytesOf(4 * PIECE);
   await Deno.writeFile(dir.at("file"), content);
-  await using source = await FileSource.open(dir.at("file"));
+  await using source = await sourceOf(dir.at("file"));
   source.start();
   await digestOf(source);
   // Nothing is read any more: the bytes come from memory.
@@ -108,9 +115,9 @@ permitted("many recipients share one reading", NEEDS, async () => {
 });
 
 /** A file larger than the window, read as far as it goes by itself. */
-async function halfRead(path: string): Promise<FileSource> {
+async function halfRead(path: string): Promise<Source> {
   await Deno.writeFile(path, bytesOf(3 * AHEAD * PIECE));
-  const source = await FileSource.open(path);
+  const source = await sourceOf(path);
   source.start();
   await hashesUpTo(source, AHEAD);
   return source;
@@ -157,9 +164,9 @@ permitted("a file that is gone when it has to be read again is said so", NEEDS, 
 permitted("closing while it reads leaves no file open", NEEDS, async () => {
   await using dir = await tempDir();
   await Deno.writeFile(dir.at("file"), bytesOf(2 * AHEAD * PIECE));
-  const source = await FileSource.open(dir.at("file"));
+  const source = await sourceOf(dir.at("file"));
   source.start();
   await source[Symbol.asyncDispose]();
-  const unread = await FileSource.open(dir.at("file"));
+  const unread = await sourceOf(dir.at("file"));
   await unread[Symbol.asyncDispose]();
 });

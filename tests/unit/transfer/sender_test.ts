@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
 import { Connection } from "../../../lib/net/connection.ts";
 import { Session } from "../../../lib/net/session.ts";
-import { FileSource } from "../../../lib/store/source.ts";
+import { FileContent } from "../../../lib/store/file_content.ts";
+import { Source } from "../../../lib/store/source.ts";
 import { type SendOptions, sendToOne } from "../../../lib/transfer/sender.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -16,14 +17,14 @@ const NEEDS: Deno.PermissionName[] = ["read", "write"];
 const TRANSFER = "A".repeat(22);
 const PIECE = 256 * 1024;
 
-async function sourceIn(dir: TempDir, size = 10): Promise<FileSource> {
+async function sourceIn(dir: TempDir, size = 10): Promise<Source> {
   await Deno.writeFile(dir.at("file"), bytesOf(size));
-  return await FileSource.open(dir.at("file"));
+  return await Source.open(await FileContent.open(dir.at("file")));
 }
 
 /** Settings with a hand-turned clock and nobody listening. */
 function settings(
-  source: FileSource,
+  source: Source,
   clock: FakeClock,
   connect: () => Promise<Session>,
 ): SendOptions & { retries: string[] } {
@@ -31,9 +32,11 @@ function settings(
   return {
     transfer: TRANSFER,
     source,
+    place: source.enter(),
     connect,
     ackTimeout: 30_000,
     onProgress: () => {},
+    onStale: () => {},
     onSent: () => {},
     onRetry: (attempt, { code }) => retries.push(`${attempt} ${code}`),
     clock,
@@ -86,6 +89,40 @@ permitted(
     assertEquals(options.retries, ["1 connection-lost", "2 peer-unreachable"]);
   },
 );
+
+permitted("with give-up-after it goes on, from the first failure, for so long", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const start = clock.now();
+  const options = settings(source, clock, () => {
+    return Promise.reject(new P2PError("peer-unreachable", "away"));
+  });
+  let over = false;
+  const failing = rejectsWith(
+    "peer-unreachable",
+    () => sendToOne({ ...options, giveUpAfter: 120_000 }),
+  ).then(() => over = true);
+  const pauses: number[] = [];
+  while (clock.now() - start < 120_000) {
+    pauses.push(await clock.timer(() => true));
+    clock.advance(pauses.at(-1) ?? 0);
+    await turn();
+  }
+  await failing;
+  assertEquals(pauses.slice(0, 7), [500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
+  assertEquals([over, options.retries.length, clock.pending], [true, pauses.length, []]);
+  assert(pauses.length > 10 && pauses.slice(5).every((pause) => pause === 15_000));
+});
+
+permitted("with give-up-after an answer is an answer all the same", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const refuse = () => Promise.reject(new P2PError("refused", "no"));
+  const options = settings(source, new FakeClock(), refuse);
+  await rejectsWith("refused", () => sendToOne({ ...options, giveUpAfter: 120_000 }));
+  assertEquals(options.retries, []);
+});
 
 for (const code of ["refused", "no-space", "integrity", "source-changed", "wrong-key"] as const) {
   permitted(`${code} is an answer and not tried again`, NEEDS, async () => {
@@ -213,8 +250,9 @@ permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, a
     taken += await raw.read(buffer) ?? 0;
     await turn();
   }
-  const { digest } = await source.hashesFrom(1, 1);
-  const saved = { transfer: TRANSFER, state: "saved", name: "file", sha256: digest?.sha256 };
+  await source.hashesFrom(1, 1);
+  const { id: manifest } = source.manifest;
+  const saved = { transfer: TRANSFER, state: "saved", name: "file", manifest };
   await say(raw, [`ACK ${JSON.stringify(saved)}`]);
   assertEquals((await sending).savedAs, "file");
   raw.close();

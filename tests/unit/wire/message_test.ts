@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
+import { MAX_TABLE as STORED_TABLE } from "../../../lib/store/tree_table.ts";
 import { encodeHeader } from "../../../lib/wire/frame.ts";
 import {
   MAX_BARRED,
@@ -9,6 +10,7 @@ import {
   MAX_PIECE,
   MAX_PIECES,
   MAX_RANGES,
+  MAX_TABLE,
   MIN_PIECE,
 } from "../../../lib/wire/limits.ts";
 import {
@@ -30,6 +32,7 @@ const SIGNATURE = "A".repeat(86);
 const PEER: PeerEntry = { id: ID, name: "anna", host: "192.0.2.7", port: 6001, reachable: true };
 const LIST = { epoch: TOKEN, revision: 1, full: true, more: false, gone: [], barred: [] };
 const SEND = { seq: 1, transfer: TOKEN, name: "a", size: 1, pieceSize: MIN_PIECE };
+const TREE = { ...SEND, table: 0 };
 const HELLO = { protocol: 1, role: "peer", id: ID, nonce: ID };
 const MESSAGE = { id: TOKEN, from: ID, name: "a", time: "t", signature: SIGNATURE };
 
@@ -91,7 +94,19 @@ const MALFORMED: [verb: Verb, fields: Record<string, unknown>, field: string][] 
   ["SEND_FILE", { ...SEND, pieceSize: MAX_PIECE + 1 }, "pieceSize"],
   ["SEND_FILE", { ...SEND, recipients: ID }, "recipients"],
   ["SEND_FILE", { ...SEND, recipients: Array(1025).fill(ID) }, "recipients"],
+  ["SEND_FILE", { ...SEND, manifest: TOKEN }, "manifest"],
+  ["SEND_TREE", { ...TREE, size: null }, "size"],
+  ["SEND_TREE", { ...TREE, size: 2 ** 53 }, "size"],
+  ["SEND_TREE", SEND, "table"],
+  ["SEND_TREE", { ...TREE, table: null }, "table"],
+  ["SEND_TREE", { ...TREE, table: -1 }, "table"],
+  ["SEND_TREE", { ...TREE, table: MAX_TABLE + 1 }, "table"],
+  ["SEND_TREE", { ...TREE, pieceSize: MAX_PIECE + 1 }, "pieceSize"],
+  ["SEND_TREE", { ...TREE, name: "" }, "name"],
+  ["SEND_TREE", { ...TREE, manifest: 0 }, "manifest"],
+  ["SEND_TREE", { ...TREE, recipients: Array(1025).fill(ID) }, "recipients"],
   ["ACK", { transfer: TOKEN, state: "done" }, "state"],
+  ["ACK", { transfer: TOKEN, state: "saved", manifest: TOKEN }, "manifest"],
   ["ACK", { transfer: TOKEN, state: "ready", have: [[1, 1]] }, "have"],
   ["ACK", { transfer: TOKEN, state: "ready", have: [[2, 3], [0, 1]] }, "have"],
   ["ACK", { transfer: TOKEN, state: "ready", have: [[0, 3], [2, 4]] }, "have"],
@@ -101,7 +116,8 @@ const MALFORMED: [verb: Verb, fields: Record<string, unknown>, field: string][] 
   ["ACK", { transfer: TOKEN, state: "ready", have: [[0, 0.5]] }, "have"],
   ["ACK", { transfer: TOKEN, state: "ready", have: [[0, MAX_PIECES + 1]] }, "have"],
   ["HASHES", { transfer: TOKEN, start: MAX_PIECES + 1 }, "start"],
-  ["HASHES", { transfer: TOKEN, start: 0, last: true, size: 1 }, "sha256"],
+  ["HASHES", { transfer: TOKEN, start: 0, last: true, sha256: ID }, "size"],
+  ["HASHES", { transfer: TOKEN, start: 0, last: true, size: 1, sha256: "" }, "sha256"],
   ["HASHES", { transfer: TOKEN, start: 0, last: { size: 1, sha256: ID } }, "last"],
   ["GET", { transfer: TOKEN, index: MAX_PIECES }, "index"],
   ["GET", { transfer: TOKEN, index: -1 }, "index"],
@@ -166,6 +182,15 @@ Deno.test("HASHES is the last one only when it says true", () => {
   assertEquals(decodeMessage("HASHES", messageFields(message)), message);
 });
 
+Deno.test("the last HASHES may do without the SHA-256 of the whole", () => {
+  const fields = { transfer: TOKEN, start: 3 };
+  const message: Message = { verb: "HASHES", ...fields, last: { size: 5, sha256: null } };
+  for (const absent of [{}, { sha256: null }]) {
+    assertEquals(decodeMessage("HASHES", { ...fields, last: true, size: 5, ...absent }), message);
+  }
+  assertEquals(decodeMessage("HASHES", messageFields(message)), message);
+});
+
 Deno.test("the longest lists that are taken fit a header", () => {
   const longest: PeerEntry = {
     id: ID,
@@ -194,7 +219,7 @@ Deno.test("the longest lists that are taken fit a header", () => {
       state: "already",
       have: ranges(MAX_RANGES),
       name: "n".repeat(MAX_NAME),
-      sha256: ID,
+      manifest: ID,
     },
     { verb: "HAVE", transfer: TOKEN, pieces: ranges(MAX_RANGES) },
     {
@@ -202,7 +227,16 @@ Deno.test("the longest lists that are taken fit a header", () => {
       ...SEND,
       name: "n".repeat(MAX_NAME),
       size: revision,
-      sha256: ID,
+      manifest: ID,
+      recipients: Array(1024).fill(ID),
+    },
+    {
+      verb: "SEND_TREE",
+      ...TREE,
+      name: "n".repeat(MAX_NAME),
+      size: revision,
+      table: MAX_TABLE,
+      manifest: ID,
       recipients: Array(1024).fill(ID),
     },
   ];
@@ -226,6 +260,10 @@ Deno.test("texts for people are made fit for the other side", () => {
     const report: Message = { verb: "REPORT", transfer: TOKEN, peer: ID, index: 0, reason: text };
     assertEquals(decodeMessage("REPORT", messageFields(report)), { ...report, reason: sent });
   }
+});
+
+Deno.test("a table that may be offered may be stored", () => {
+  assertEquals(STORED_TABLE, MAX_TABLE);
 });
 
 Deno.test("isVerb and bodyCap know the verbs and nothing else", () => {

@@ -1,0 +1,103 @@
+import { join, resolve } from "@std/path";
+import { P2PError } from "../errors.ts";
+import { readPrivate, replacePrivate } from "../identity/private_file.ts";
+
+/** Something that was to be sent and has not got to everybody. */
+export interface Unsent {
+  /** The transfer's id. */
+  id: string;
+  /** Absolute. */
+  path: string;
+  name: string;
+  /** Bytes. */
+  size: number;
+  /** Ids of those who do not have it. */
+  to: { id: string; name: string }[];
+  follow: boolean;
+  /** When it was begun, ISO 8601. */
+  at: string;
+}
+
+/**
+ * What this user's peers are sending, one file each from the begin of a transfer until everybody has it: what
+ * is left of one that was killed or gave up can be resumed.
+ */
+export class Outbox {
+  readonly #folder: string;
+
+  /** Below the folder of this user's peers. */
+  constructor(peersFolder: string) {
+    this.#folder = join(peersFolder, "outbox");
+  }
+
+  /** Keeps it, in place of what was kept of the same path and recipients. */
+  async put(unsent: Unsent): Promise<void> {
+    const entry = { ...unsent, path: resolve(unsent.path) };
+    for (const other of await this.list()) {
+      if (other.id !== entry.id && isSame(other, entry)) await this.remove(other.id);
+    }
+    await replacePrivate(this.#pathOf(entry.id), JSON.stringify(entry));
+  }
+
+  /** Forgets it. */
+  async remove(id: string): Promise<void> {
+    await Deno.remove(this.#pathOf(id)).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+
+  /** All of them, oldest first. */
+  async list(): Promise<Unsent[]> {
+    const entries: Unsent[] = [];
+    try {
+      for await (const { name } of Deno.readDir(this.#folder)) {
+        const entry = name.endsWith(".json") && parse(await readPrivate(join(this.#folder, name)));
+        if (entry) entries.push(entry);
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    return entries.sort((a, b) => a.at < b.at ? -1 : 1);
+  }
+
+  #pathOf(id: string): string {
+    return join(this.#folder, `${id}.json`);
+  }
+}
+
+/**
+ * Those whose id begins with `prefix`; all of them for `all`.
+ *
+ * @throws {P2PError} `usage` when there is none, or several.
+ */
+export function chooseById<T extends { id: string }>(
+  entries: readonly T[],
+  prefix: string,
+): readonly T[] {
+  if (prefix === "all") return entries;
+  const fitting = entries.filter(({ id }) => id.startsWith(prefix));
+  if (fitting.length === 1) return fitting;
+  const what = fitting.length === 0 ? "there is no unfinished transfer" : "there are several";
+  throw new P2PError(
+    "usage",
+    `Cannot find ${prefix}: ${what} with that id; \`peer history\` lists them`,
+    { candidates: (fitting.length === 0 ? entries : fitting).map(({ id }) => id) },
+  );
+}
+
+function isSame(a: Unsent, b: Unsent): boolean {
+  const ids = ({ to }: Unsent) => to.map(({ id }) => id).sort().join();
+  return a.path === b.path && ids(a) === ids(b);
+}
+
+function parse(text: string | null): Unsent | null {
+  try {
+    const { id, path, name, size, to, follow, at } = JSON.parse(text ?? "");
+    const isWhole = [id, path, name, at].every((value) => typeof value === "string") &&
+      Number.isSafeInteger(size) && Array.isArray(to) &&
+      to.every((entry) => typeof entry?.id === "string" && typeof entry?.name === "string");
+    return isWhole ? { id, path, name, size, to, follow: follow === true, at } : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,132 @@
+import { P2PError } from "../errors.ts";
+import { ignoreMissing } from "./folder.ts";
+import type { Identity, Storage } from "./storage.ts";
+
+/** Bytes of one write. */
+const SLICE = 256 * 1024;
+
+/** A single file being received. */
+export class FileStorage implements Storage {
+  readonly path: string;
+  readonly head = 0;
+  readonly files = null;
+  readonly #file: Deno.FsFile;
+  readonly #mode: number;
+  /** Another handle of the file: on one handle a sync would hold up the writes. */
+  #syncer: Deno.FsFile | undefined;
+  #position = 0;
+
+  private constructor(path: string, file: Deno.FsFile, mode: number) {
+    this.path = path;
+    this.#file = file;
+    this.#mode = mode;
+  }
+
+  /** Creates an empty file, 0600 until it is settled with `mode`, that no link can stand in for. */
+  static async create(path: string, mode: number): Promise<FileStorage> {
+    const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+    return new FileStorage(path, file, mode);
+  }
+
+  /** Opens one that an earlier run left. */
+  static async reopen(path: string, mode: number): Promise<FileStorage> {
+    const { isFile } = await Deno.lstat(path);
+    if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
+    const storage = new FileStorage(path, await Deno.open(path, { read: true, write: true }), mode);
+    storage.#position = -1;
+    return storage;
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.#position !== offset) await this.#file.seek(offset, Deno.SeekMode.Start);
+    this.#position = -1;
+    // Deno copies what it writes: of larger slices into memory that is fresh each time, at twice the cost.
+    for (let at = 0; at < bytes.length;) {
+      at += await this.#file.write(bytes.subarray(at, at + SLICE));
+    }
+    this.#position = offset + bytes.length;
+  }
+
+  async restart(): Promise<void> {
+    await this.#file.truncate();
+    this.#position = -1;
+  }
+
+  async sync(): Promise<void> {
+    this.#syncer ??= await Deno.open(this.path, { write: true });
+    await this.#syncer.syncData();
+  }
+
+  async settle(): Promise<void> {
+    await this.#expectOurs(this.path);
+    if (Deno.build.os !== "windows") await Deno.chmod(this.path, this.#mode);
+    await this.#file.sync();
+  }
+
+  async identity(): Promise<Identity> {
+    const { ino, mtime } = await this.#file.stat();
+    return { ino, mtime: mtime?.getTime() ?? null };
+  }
+
+  async moveTo(path: string): Promise<boolean> {
+    if (!await linkNew(this.path, path)) return false;
+    try {
+      await this.#expectOurs(path);
+    } catch (error) {
+      await Deno.remove(path).catch(ignoreMissing);
+      throw error;
+    }
+    return true;
+  }
+
+  async takeBack(path: string): Promise<void> {
+    await Deno.remove(path).catch(ignoreMissing);
+  }
+
+  close(): void {
+    this.#file.close();
+    this.#syncer?.close();
+  }
+
+  async remove(): Promise<void> {
+    await Deno.remove(this.path).catch(ignoreMissing);
+  }
+
+  /** Somebody who can write into the inbox may have put another file in our file's place. */
+  async #expectOurs(path: string): Promise<void> {
+    const [ours, there] = [await this.#file.stat(), await Deno.lstat(path)];
+    if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;
+    throw new P2PError("integrity", `Cannot save the file: ${path} was exchanged for another`);
+  }
+}
+
+/** Links `from` to the new name `to`; false when the name exists. */
+async function linkNew(from: string, to: string): Promise<boolean> {
+  try {
+    await Deno.link(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    if (!cannotLink(error)) throw error;
+  }
+  // No hard links here (FAT, some network mounts): reserve the name, then rename over the reservation.
+  try {
+    (await Deno.open(to, { write: true, createNew: true })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+  try {
+    await Deno.rename(from, to);
+    return true;
+  } catch (error) {
+    await Deno.remove(to).catch(ignoreMissing);
+    throw error;
+  }
+}
+
+function cannotLink(error: unknown): boolean {
+  const code = (error as { code?: string }).code;
+  return code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP" || code === "ENOSYS" ||
+    error instanceof Deno.errors.NotSupported;
+}

@@ -1,0 +1,157 @@
+import { basename, join, resolve } from "@std/path";
+import { P2PError } from "../errors.ts";
+import type { Content, FileCount } from "./content.ts";
+import { diskError, sourceChanged } from "./disk_error.ts";
+import { encodeTable, fileAt, MAX_TABLE, treeFingerprint } from "./tree_table.ts";
+import { walkTree } from "./tree_walk.ts";
+
+/** Bytes of a file from which on it is read without holding up everything else. */
+const LARGE = 128 * 1024;
+
+interface SourceFile {
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Milliseconds since 1970. */
+  mtime: number;
+  /** Where it begins in the content. */
+  offset: number;
+}
+
+/** A folder with all that is in it: its table, then the bytes of its files one after another. */
+export class TreeContent implements Content {
+  readonly path: string;
+  readonly name: string;
+  readonly size: number;
+  readonly table: number;
+  readonly key: string;
+  readonly isSeekable = true;
+  readonly skipped: readonly string[];
+  readonly files: FileCount;
+  readonly #table: Uint8Array;
+  readonly #files: SourceFile[];
+  #position = 0;
+  /** One reading after another: they share a handle. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** The file that was read last, unless that was to its end. */
+  #open: { file: SourceFile; handle: Deno.FsFile } | undefined;
+
+  private constructor(
+    path: string,
+    { table, files, skipped, size, key }: {
+      table: Uint8Array;
+      files: SourceFile[];
+      skipped: string[];
+      size: number;
+      key: string;
+    },
+  ) {
+    this.path = path;
+    this.name = basename(resolve(path));
+    this.#table = table;
+    this.#files = files;
+    this.table = table.length;
+    this.size = size;
+    this.key = key;
+    this.skipped = skipped;
+    this.files = { count: files.length, within: (bytes) => fileAt(files, bytes) };
+  }
+
+  /**
+   * Lists the folder; nothing is read yet.
+   *
+   * @throws {P2PError} `file-not-found` or `disk`.
+   */
+  static async open(path: string, options: { follow?: boolean } = {}): Promise<TreeContent> {
+    const { entries, skipped } = await walkTree(path, options);
+    const table = encodeTable(entries);
+    if (table.length > MAX_TABLE) {
+      throw new P2PError("disk", `Cannot send ${path}: it has too many files; send parts of it`);
+    }
+    const files: SourceFile[] = [];
+    let size = table.length;
+    for (const entry of entries) {
+      if (entry.size === null) continue;
+      files.push({
+        path: join(path, entry.path),
+        size: entry.size,
+        mtime: entry.mtime,
+        offset: size,
+      });
+      size += entry.size;
+    }
+    const key = JSON.stringify(["tree", resolve(path), table.length, treeFingerprint(entries)]);
+    return new TreeContent(path, { table, files, skipped, size, key });
+  }
+
+  skipTo(offset: number): void {
+    this.#position = offset;
+  }
+
+  async read(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+    const filled = await this.readAt(this.#position, into);
+    this.#position += filled;
+    return into.subarray(0, filled);
+  }
+
+  readAt(offset: number, into: Uint8Array): Promise<number> {
+    const turn = this.#turn.then(() => this.#readNow(offset, into));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async expectUnchanged(): Promise<void> {}
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closeFile();
+    return Promise.resolve();
+  }
+
+  async #readNow(offset: number, into: Uint8Array): Promise<number> {
+    let filled = 0;
+    if (offset < this.table) {
+      const part = this.#table.subarray(offset, offset + into.length);
+      into.set(part);
+      filled = part.length;
+    }
+    for (let i = fileAt(this.#files, offset + filled); filled < into.length; i++) {
+      const file = this.#files[i];
+      if (!file) break;
+      const start = offset + filled - file.offset;
+      const part = into.subarray(filled, filled + file.size - start);
+      if (part.length > 0) await this.#readFile(file, start, part);
+      filled += part.length;
+    }
+    return filled;
+  }
+
+  async #readFile(file: SourceFile, start: number, into: Uint8Array): Promise<void> {
+    try {
+      if (this.#open?.file !== file) this.#closeFile();
+      const handle = this.#open?.handle ?? Deno.openSync(file.path, { read: true });
+      this.#open = { file, handle };
+      if (start > 0) handle.seekSync(start, Deno.SeekMode.Start);
+      for (let filled = 0; filled < into.length;) {
+        const rest = into.subarray(filled);
+        // Small ones at once: a round through the event loop costs more than the read.
+        const n = rest.length < LARGE ? handle.readSync(rest) : await handle.read(rest);
+        if (n === null) throw sourceChanged(file.path, "it became shorter");
+        filled += n;
+      }
+      if (start + into.length < file.size) return;
+      const { size, mtime } = handle.statSync();
+      this.#closeFile();
+      if (size !== file.size || (mtime?.getTime() ?? 0) !== file.mtime) {
+        throw sourceChanged(file.path, "its size or time is not what it was");
+      }
+    } catch (error) {
+      this.#closeFile();
+      throw diskError("read", file.path, error);
+    }
+  }
+
+  #closeFile(): void {
+    this.#open?.handle.close();
+    this.#open = undefined;
+  }
+}

@@ -1,0 +1,124 @@
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { walkTree } from "../../../lib/store/tree_walk.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
+import { entriesOf, plant, sampleTree } from "../../helpers/tree.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write"];
+const linux = Deno.build.os === "linux";
+
+/** Where the entries are and what they are. */
+async function listed(root: string, options?: { follow: boolean }) {
+  const { entries, skipped } = await walkTree(root, options);
+  return {
+    entries: entries.map(({ path, size }) => size === null ? `${path}/` : path),
+    skipped: [...skipped].sort(),
+  };
+}
+
+permitted(
+  "everything is listed with size, time and mode, in the order of names",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await plant(dir.at("tree"), sampleTree());
+    const { entries, skipped } = await walkTree(dir.at("tree"));
+    assertEquals([entries, skipped], [entriesOf(sampleTree()), []]);
+    await Deno.mkdir(dir.at("empty"));
+    assertEquals(await walkTree(dir.at("empty")), { entries: [], skipped: [] });
+  },
+);
+
+/** A tree with links of every kind, and what they point to outside of it. */
+async function linked(dir: TempDir): Promise<string> {
+  const root = dir.at("tree");
+  const outside = dir.at("outside");
+  await plant(root, { a: {}, "a/file": { content: bytesOf(3) } });
+  await plant(outside, { "deep": {}, "deep/secret": { content: bytesOf(4) } });
+  await Deno.symlink(join(outside, "deep", "secret"), join(root, "a", "to-file"));
+  await Deno.symlink(outside, join(root, "to-folder"));
+  await Deno.symlink("nowhere", join(root, "dangling"));
+  await Deno.symlink("itself", join(root, "itself"));
+  await Deno.symlink("..", join(root, "a", "up"));
+  await Deno.symlink(".", join(root, "here"));
+  return root;
+}
+
+permitted("links are left out and told", NEEDS, async () => {
+  if (!linux) return;
+  await using dir = await tempDir();
+  const root = await linked(dir);
+  const all = ["a/to-file", "a/up", "dangling", "here", "itself", "to-folder"];
+  assertEquals(await listed(root), { entries: ["a/", "a/file"], skipped: all });
+});
+
+permitted("links are followed when asked for, but never back up", NEEDS, async () => {
+  if (!linux) return;
+  await using dir = await tempDir();
+  const root = await linked(dir);
+  assertEquals(await listed(root, { follow: true }), {
+    entries: [
+      "a/",
+      "a/file",
+      "a/to-file",
+      "to-folder/",
+      "to-folder/deep/",
+      "to-folder/deep/secret",
+    ],
+    skipped: ["a/up", "dangling", "here", "itself"],
+  });
+  const { entries } = await walkTree(root, { follow: true });
+  assertEquals(entries.find(({ path }) => path === "a/to-file")?.size, 4);
+});
+
+permitted("the folder itself may be a link", NEEDS, async () => {
+  if (!linux) return;
+  await using dir = await tempDir();
+  await linked(dir);
+  await Deno.symlink(dir.at("outside"), dir.at("link"));
+  assertEquals((await listed(dir.at("link"))).entries, ["deep/", "deep/secret"]);
+});
+
+permitted("two links that lead to each other end", NEEDS, async () => {
+  if (!linux) return;
+  await using dir = await tempDir();
+  await plant(dir.at("tree"), { a: {}, b: {} });
+  await Deno.symlink(dir.at("tree", "b"), dir.at("tree", "a", "to-b"));
+  await Deno.symlink(dir.at("tree", "a"), dir.at("tree", "b", "to-a"));
+  const { entries, skipped } = await listed(dir.at("tree"), { follow: true });
+  assertEquals(entries, ["a/", "a/to-b/", "b/", "b/to-a/"]);
+  assertEquals(skipped, ["a/to-b/to-a", "b/to-a/to-b"]);
+});
+
+permitted("what is no file and no folder is left out", [...NEEDS, "run"], async () => {
+  if (!linux) return;
+  await using dir = await tempDir();
+  await plant(dir.at("tree"), { file: { content: bytesOf(1) } });
+  await new Deno.Command("mkfifo", { args: [dir.at("tree", "pipe")] }).output();
+  await Deno.symlink("/dev/zero", dir.at("tree", "zero"));
+  for (const follow of [false, true]) {
+    assertEquals(await listed(dir.at("tree"), { follow }), {
+      entries: ["file"],
+      skipped: ["pipe", "zero"],
+    });
+  }
+});
+
+permitted("a name that is not UTF-8 is said", [...NEEDS, "run"], async () => {
+  if (!linux) return;
+  await using dir = await tempDir();
+  await Deno.mkdir(dir.at("tree"));
+  const make = `cd "$1" && : > "$(printf 'bad\\377name')"`;
+  await new Deno.Command("bash", { args: ["-c", make, "-", dir.at("tree")] }).output();
+  assertEquals([...Deno.readDirSync(dir.at("tree"))].length, 1);
+  const error = await rejectsWith("disk", () => walkTree(dir.at("tree")));
+  assert(error.message.includes("not UTF-8"), error.message);
+});
+
+permitted("a folder that is gone, or no folder, is said", NEEDS, async () => {
+  await using dir = await tempDir();
+  await rejectsWith("file-not-found", () => walkTree(dir.at("nothing")));
+});
