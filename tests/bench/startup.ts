@@ -37,7 +37,7 @@ const last = (pattern: RegExp) => (calls: readonly Call[]) =>
   calls.findLast(({ text }) => pattern.test(text));
 const CONNECT = /^connect\(.*AF_INET/;
 /** Reading the file itself: by its piece size, which nothing else is read in. */
-const PIECE = /^read\(.*, 262144\) = 262144|, 262144 <unfinished/;
+const PIECE = /\bread\b.*, 262144\) = 262144$/;
 
 const MARKS: readonly Mark[] = [
   { name: "runtime starts", ends: first(/^openat\(.*\/peer\.ts"/) },
