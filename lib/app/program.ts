@@ -1,8 +1,9 @@
 import { parseCommandLine, type ParsedCommand } from "../cli/arguments.ts";
 import type { AppEvent } from "../cli/events.ts";
 import { JsonOutput } from "../cli/json_output.ts";
-import { Menu } from "../cli/menu.ts";
+import type { Menu } from "../cli/menu.ts";
 import { errorEvent, type Output } from "../cli/output.ts";
+import type { ProgressBars } from "../cli/progress.ts";
 import { type Sink, stderrSink, stdoutSink } from "../cli/sink.ts";
 import type { ProgramSpec } from "../cli/spec.ts";
 import { TextOutput } from "../cli/text_output.ts";
@@ -47,7 +48,8 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   if ("help" in parsed) return print(stdoutSink(), parsed.help);
   if ("version" in parsed) return print(stdoutSink(), `${program.spec.name} ${config.version}`);
   using signals = new Interrupts();
-  const { output, menu } = outputFor(parsed, program.menus?.includes(parsed.command) ?? false);
+  const hasMenu = program.menus?.includes(parsed.command) ?? false;
+  const { output, menu } = await outputFor(parsed, hasMenu);
   const command = program.commands[parsed.command];
   if (!command) throw new TypeError(`the command ${parsed.command} has no code`);
   try {
@@ -90,23 +92,30 @@ function reportUsage(error: P2PError, args: readonly string[]): ExitCode {
   return error.exitCode;
 }
 
-function outputFor(
+/** What only a terminal or a menu needs is loaded for them alone: a script's command starts sooner. */
+async function outputFor(
   { values }: ParsedCommand,
   hasMenu: boolean,
-): { output: Output; menu: Menu | null } {
+): Promise<{ output: Output; menu: Menu | null }> {
   const [stdout, stderr] = [stdoutSink(), stderrSink()];
-  const json = isOn(values, "json");
-  const menu = hasMenu ? new Menu({ sink: json ? stderr : stdout }) : null;
+  const [json, quiet] = [isOn(values, "json"), isOn(values, "quiet")];
+  const menu = hasMenu ? await openMenu(json ? stderr : stdout) : null;
   const over = (sink: Sink) => menu ? menu.over(sink) : sink;
-  const sinks = { stdout: over(stdout), stderr: over(stderr), quiet: isOn(values, "quiet") };
+  const sinks = { stdout: over(stdout), stderr: over(stderr), quiet };
   if (json) return { output: new JsonOutput(sinks), menu };
-  return {
-    output: new TextOutput({
-      ...sinks,
-      ...(menu ? { bars: stdout.isTerminal && !menu.interactive } : {}),
-    }),
-    menu,
-  };
+  const hasBars = stdout.isTerminal && !menu?.interactive && !quiet;
+  const bars = hasBars ? await openBars(sinks.stdout) : null;
+  return { output: new TextOutput({ ...sinks, bars }), menu };
+}
+
+async function openMenu(sink: Sink): Promise<Menu> {
+  const { Menu } = await import("../cli/menu.ts");
+  return new Menu({ sink });
+}
+
+async function openBars(sink: Sink): Promise<ProgressBars> {
+  const { ProgressBars } = await import("../cli/progress.ts");
+  return new ProgressBars(sink);
 }
 
 /** SIGINT and SIGTERM as two abort signals: the first asks to end, the second to end at once. */

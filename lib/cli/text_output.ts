@@ -3,7 +3,7 @@ import { nameOf, percentOf } from "./format.ts";
 import type { AppEvent, TransferProgressEvent } from "./events.ts";
 import type { Output } from "./output.ts";
 import { type Palette, paletteFor } from "./palette.ts";
-import { ProgressBars } from "./progress.ts";
+import type { ProgressBars } from "./progress.ts";
 import type { Sink } from "./sink.ts";
 import { EventText, type TransferLabel } from "./event_text.ts";
 import { Throttle } from "./throttle.ts";
@@ -35,8 +35,8 @@ export interface TextOutputOptions {
   quiet?: boolean;
   /** Shows the invite at start-up. Off where the text may end in a log; by default on a terminal only. */
   showInvite?: boolean;
-  /** Draws progress bars; by default on a terminal. To be off while a menu holds the last line. */
-  bars?: boolean;
+  /** Bars at the bottom of `stdout`, a terminal; without them progress is a line now and then. */
+  bars?: ProgressBars | null;
 }
 
 /** Text for people. Everything that a remote wrote is escaped. */
@@ -54,7 +54,7 @@ export class TextOutput implements Output {
 
   constructor(options: TextOutputOptions) {
     const { stdout, stderr, clock = systemClock, quiet = false } = options;
-    const { showInvite = stdout.isTerminal, bars = stdout.isTerminal } = options;
+    const { showInvite = stdout.isTerminal, bars = null } = options;
     this.#stdout = stdout;
     this.#stderr = stderr;
     this.#quiet = quiet;
@@ -64,7 +64,7 @@ export class TextOutput implements Output {
       isTerminal: stdout.isTerminal,
     });
     this.#errorPalette = paletteFor(stderr);
-    this.#bars = bars && !quiet ? new ProgressBars(stdout) : null;
+    this.#bars = bars;
     this.#throttle = new Throttle({ clock, ...PLAIN_PROGRESS });
   }
 

@@ -117,9 +117,11 @@ export class PeerCache {
     return cached.peers.filter(isPeerEntry);
   }
 
-  /** Replaces what is kept by the peers of `network`. */
+  /** Replaces what is kept by the peers of `network`; what is kept already costs no sync of the disk. */
   async save(network: string, peers: readonly PeerEntry[]): Promise<void> {
-    await replacePrivate(this.#path, JSON.stringify({ network, peers }));
+    const text = JSON.stringify({ network, peers });
+    if (await readPrivate(this.#path) === text) return;
+    await replacePrivate(this.#path, text);
   }
 }
 

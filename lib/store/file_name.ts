@@ -24,7 +24,8 @@ const DEVICE =
 const EXTENSION = /(?:\.tar)?\.[^.\s]+$/i;
 
 const encoder = new TextEncoder();
-const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+/** Made when the first name has to be cut: loading its tables takes longer than most commands need to start. */
+let graphemes: Intl.Segmenter | undefined;
 
 /**
  * Makes one safe file name of any string: the last usable component of a path in any notation, in NFC,
@@ -94,6 +95,7 @@ function cut(name: string): string {
 
 /** The longest start of `text` within `max` bytes that ends between two graphemes. */
 function cutTo(text: string, max: number): string {
+  graphemes ??= new Intl.Segmenter("en", { granularity: "grapheme" });
   let end = 0;
   let size = 0;
   for (const { segment, index } of graphemes.segment(text)) {

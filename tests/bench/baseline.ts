@@ -1,68 +1,33 @@
 /**
- * The least that any program in Deno must do to move a file as this project does: read, SHA-256 of pieces
- * and of the file at both ends, TLS or not, write, fsync, one byte back. No protocol, no recovery. What
- * it costs is what Deno and the machine cost.
+ * The least that any program in Deno must do to move files as this project does: read, SHA-256 at both
+ * ends, TLS or not, write, sync, one byte back. No protocol, no recovery. What it costs is what Deno and the
+ * machine cost.
  *
- * `baseline.ts receive PORT FOLDER [--tls]` serves one file after another; `baseline.ts send PORT FILE [--tls]` sends
- * one.
+ * `baseline.ts receive PORT FOLDER [flags]` serves one after another; `baseline.ts send PORT PATH [flags]`
+ * sends one file or folder. Flags: `--tls`, `--file-hash none|sender|both` (who hashes the whole of a file
+ * beside its pieces; both).
  *
  * @module
  */
 
-import { createHash } from "node:crypto";
-import { join } from "@std/path";
+import { parseArgs } from "@std/cli/parse-args";
 import { certificatePem, SERVER_NAME, trustAnchorPem } from "../../lib/identity/certificate.ts";
 import { Identity } from "../../lib/identity/keys.ts";
+import { receiveFile, sendFile } from "./baseline_file.ts";
+import { receiveTree, sendTree } from "./baseline_tree.ts";
 
-const PIECE = 1024 * 1024;
 const HOST = "127.0.0.1";
+/** The first byte of a connection. */
+const Kind = { file: 0x66, tree: 0x74 } as const;
 /** A fixed key: nothing here is secret. */
 const identity = Identity.fromSeed(new Uint8Array(32));
 
-async function fill(
-  read: (into: Uint8Array) => Promise<number | null>,
-  piece: Uint8Array,
-): Promise<number> {
-  let filled = 0;
-  while (filled < piece.length) {
-    const n = await read(piece.subarray(filled));
-    if (n === null) break;
-    filled += n;
-  }
-  return filled;
-}
-
-async function writeAll(
-  write: (bytes: Uint8Array) => Promise<number>,
-  bytes: Uint8Array,
+async function receive(
+  port: number,
+  folder: string,
+  tls: boolean,
+  hashFile: boolean,
 ): Promise<void> {
-  let at = 0;
-  while (at < bytes.length) at += await write(bytes.subarray(at));
-}
-
-/** Moves everything, hashing pieces and the whole; reads and writes overlap. */
-async function move(
-  read: (into: Uint8Array) => Promise<number | null>,
-  write: (bytes: Uint8Array) => Promise<number>,
-): Promise<void> {
-  const buffers = [new Uint8Array(PIECE), new Uint8Array(PIECE)] as const;
-  const whole = createHash("sha256");
-  let writing: Promise<void> = Promise.resolve();
-  for (let turn = 0;; turn++) {
-    const buffer = buffers[turn % 2 === 0 ? 0 : 1];
-    const length = await fill(read, buffer);
-    const piece = buffer.subarray(0, length);
-    createHash("sha256").update(piece).digest();
-    whole.update(piece);
-    await writing;
-    writing = writeAll(write, piece);
-    if (length < PIECE) break;
-  }
-  await writing;
-  whole.digest();
-}
-
-async function receive(port: number, folder: string, tls: boolean): Promise<void> {
   const listener = tls
     ? Deno.listenTls({
       hostname: HOST,
@@ -73,42 +38,46 @@ async function receive(port: number, folder: string, tls: boolean): Promise<void
     : Deno.listen({ hostname: HOST, port });
   for (let count = 0;; count++) {
     const conn = await listener.accept();
-    const path = join(folder, `baseline-${count}`);
-    // A connection that only asks whether the port is open ends in an error or an empty file.
-    await receiveOne(conn, path).catch(() => conn.close());
+    // A connection that only asks whether the port is open ends in an error.
+    await receiveOne(conn, `${folder}/baseline-${count}`, hashFile).catch(() => {});
+    conn.close();
   }
 }
 
-async function receiveOne(conn: Deno.Conn, path: string): Promise<void> {
-  const file = await Deno.open(path, { write: true, createNew: true });
-  try {
-    await move((into) => conn.read(into), (bytes) => file.write(bytes));
-    await file.sync();
-  } finally {
-    file.close();
-  }
-  await conn.write(new Uint8Array(1));
-  conn.close();
+async function receiveOne(conn: Deno.Conn, path: string, hashFile: boolean): Promise<void> {
+  const kind = new Uint8Array(1);
+  if (await conn.read(kind) !== 1) return;
+  if (kind[0] === Kind.tree) await receiveTree(conn, path);
+  else await receiveFile(conn, path, hashFile);
+  await conn.write(kind);
 }
 
-async function send(port: number, path: string, tls: boolean): Promise<void> {
+async function send(port: number, path: string, tls: boolean, hashFile: boolean): Promise<void> {
+  const { isDirectory } = await Deno.stat(path);
   const tcp = await Deno.connect({ hostname: HOST, port });
+  tcp.setNoDelay(true);
   const conn = tls
     ? await Deno.startTls(tcp, {
       hostname: SERVER_NAME,
       caCerts: [trustAnchorPem(identity.publicKey)],
     })
     : tcp;
-  const file = await Deno.open(path);
-  await move((into) => file.read(into), (bytes) => conn.write(bytes));
+  const kind = Uint8Array.of(isDirectory ? Kind.tree : Kind.file);
+  await conn.write(kind);
+  if (isDirectory) await sendTree(conn, path);
+  else await sendFile(conn, path, hashFile);
   await conn.closeWrite();
-  await conn.read(new Uint8Array(1));
+  if (await conn.read(kind) !== 1) throw new Error("the receiver failed");
   conn.close();
-  file.close();
 }
 
 if (import.meta.main) {
-  const [mode, port = "", path = "", flag] = Deno.args;
-  if (mode === "receive") await receive(Number(port), path, flag === "--tls");
-  else await send(Number(port), path, flag === "--tls");
+  const { _: [mode, port, path], ...flags } = parseArgs(Deno.args, {
+    boolean: ["tls"],
+    string: ["file-hash"],
+    default: { "file-hash": "both" },
+  });
+  const [who, tls] = [flags["file-hash"], flags["tls"] === true];
+  if (mode === "receive") await receive(Number(port), String(path), tls, who === "both");
+  else await send(Number(port), String(path), tls, who !== "none");
 }

@@ -1,9 +1,16 @@
 /**
  * `deno task bench`: moves the same bytes with this project and with the programs that people use for it,
- * on this machine over loopback, in turn (A B C A B C ...), and prints medians and ratios.
+ * on this machine over loopback, in turn (A B C A B C ...), and prints medians and ratios. It installs
+ * nothing; it says what is missing and how to get it. Linux.
  *
- * Flags: --rounds N (5), --size MIB (1024), --folder DIR (the temporary folder; on the disk to be measured),
- * --only TEXT (contenders whose name has it, and the reference), --json FILE.
+ * Flags:
+ *   --workload large,cold,tree  which (all)
+ *   --rounds N                  how often (5)
+ *   --only TEXT,TEXT            contenders whose name has one of these, and the reference
+ *   --folder DIR                where, on the disk to be measured (the temporary folder)
+ *   --size MIB, --files N       of the large file and of the tree (1024, 10000), for a quick look
+ *   --no-binaries               leaves dist/peer out (it takes part when it is newer than the sources)
+ *   --json FILE                 writes the report there, too
  *
  * @module
  */
@@ -11,68 +18,106 @@
 import { join } from "@std/path";
 import { parseArgs } from "@std/cli/parse-args";
 import { type Contender, gather } from "./contenders.ts";
-import { type Cost, measure, median } from "./measure.ts";
+import { type Cost, measure } from "./measure.ts";
+import { hasFreshBinaries, REFERENCE } from "./ours.ts";
+import { formatPhases, type Phase, phasesOf } from "./startup.ts";
+import { formatReport, type Report, rowsOf } from "./table.ts";
+import { contentOf, makeSource, touch, type Workload, workloads } from "./workloads.ts";
 
-/** What all others are compared with. */
-const REFERENCE = "p2p, secure";
+/** Runs of a command to find out where its time goes. */
+const PHASE_RUNS = 9;
 
-interface Row {
-  name: string;
-  seconds: number;
-  cpu: number;
-  peak: number;
-  runs: number;
+interface Options {
+  keys: string[];
+  rounds: number;
+  only: string[];
+  folder: string;
+  mib: number;
+  files: number;
+  binaries: boolean;
+  json: string | undefined;
 }
 
-/** Writes `mib` MiB that no program can compress. */
-async function makeSource(path: string, mib: number): Promise<void> {
-  const file = await Deno.open(path, { write: true, createNew: true });
-  const chunk = new Uint8Array(1024 * 1024);
-  for (let i = 0; i < mib; i++) {
-    for (let at = 0; at < chunk.length; at += 65536) {
-      crypto.getRandomValues(chunk.subarray(at, at + 65536));
-    }
-    for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
-  }
-  file.close();
-}
-
-async function runOnce(contender: Contender, source: string, folder: string): Promise<Cost> {
-  const target = await Deno.makeTempDir({ dir: folder });
-  try {
-    return await measure(contender.command({ source, target }), {
-      services: contender.services?.map(({ pid }) => pid) ?? [],
-    });
-  } finally {
-    await Deno.remove(target, { recursive: true });
-    await contender.clean?.();
-  }
-}
-
-function summarise(name: string, costs: readonly Cost[]): Row {
+function parseOptions(args: readonly string[]): Options {
+  const flags = parseArgs([...args], {
+    string: ["workload", "rounds", "only", "folder", "size", "files", "json"],
+    boolean: ["binaries"],
+    negatable: ["binaries"],
+    default: { rounds: "5", size: "1024", files: "10000", binaries: true },
+  });
+  const list = (flag: unknown) => typeof flag === "string" ? flag.split(",") : [];
   return {
-    name,
-    seconds: median(costs.map((cost) => cost.seconds)),
-    cpu: median(costs.map((cost) => cost.cpu)),
-    peak: Math.max(...costs.map((cost) => cost.peak)),
-    runs: costs.length,
+    keys: list(flags["workload"]),
+    rounds: Number(flags["rounds"]),
+    only: list(flags["only"]),
+    folder: String(flags["folder"] ?? ""),
+    mib: Number(flags["size"]),
+    files: Number(flags["files"]),
+    binaries: flags["binaries"] === true,
+    json: flags["json"] as string | undefined,
   };
 }
 
-function table(rows: readonly Row[], mib: number): string {
-  const reference = rows.find(({ name }) => name === REFERENCE)?.seconds ?? NaN;
-  const lines = rows.map(({ name, seconds, cpu, peak }) =>
-    [
-      name.padEnd(26),
-      seconds.toFixed(2).padStart(8),
-      (mib * 1.048576 / seconds).toFixed(0).padStart(7),
-      (seconds / reference).toFixed(2).padStart(9),
-      (cpu * 1024 / mib).toFixed(1).padStart(9),
-      (peak / 2 ** 20).toFixed(0).padStart(9),
-    ].join(" ")
-  );
-  const head = `${"".padEnd(26)}  seconds    MB/s  x secure CPU s/GiB  peak MiB`;
-  return [head, ...lines].join("\n");
+/** One contender after the other, round after round; what fails is left out from then on. */
+async function compare(
+  workload: Workload,
+  contenders: readonly Contender[],
+  { folder, source, rounds }: { folder: string; source: string; rounds: number },
+): Promise<Report> {
+  const costs = new Map<string, Cost[]>();
+  const failed = new Map<string, string>();
+  for (let round = 1; round <= rounds * workload.repeat; round++) {
+    for (const contender of contenders) {
+      const { name } = contender;
+      if (failed.has(name)) continue;
+      try {
+        const cost = await runOnce(contender, workload, { source, folder });
+        costs.set(name, [...costs.get(name) ?? [], cost]);
+        say(`${workload.key} ${round} ${name.trim()}: ${cost.seconds.toFixed(3)} s`);
+      } catch (error) {
+        costs.delete(name);
+        failed.set(name, `${name.trim()}: ${lastLine((error as Error).message)}`);
+      }
+    }
+  }
+  return { workload, rows: rowsOf(workload, costs), failed: [...failed.values()] };
+}
+
+/** Measures one run, and makes sure that everything has arrived. */
+async function runOnce(
+  contender: Contender,
+  workload: Workload,
+  { source, folder }: { source: string; folder: string },
+): Promise<Cost> {
+  const target = await Deno.makeTempDir({ dir: folder });
+  await touch(source);
+  const services = contender.services?.map(({ pid }) => pid) ?? [];
+  const cost = await measure(contender.command({ source, target }), { services });
+  const received = contender.received ?? target;
+  if (!contender.isYardstick) {
+    const { files, bytes } = await contentOf(received);
+    if (files !== workload.files || bytes !== workload.bytes) {
+      throw new Error(`${files} files of ${bytes} bytes arrived`);
+    }
+  }
+  await putAway(received, join(folder, "done"), workload);
+  return cost;
+}
+
+/**
+ * Empties a folder outside the measured time. Small files are only moved away: after thousands have been
+ * deleted, making new ones is much slower for a while.
+ */
+async function putAway(folder: string, away: string, { kind }: Workload): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith(".")) continue;
+    if (kind === "tree") await Deno.rename(join(folder, name), join(away, crypto.randomUUID()));
+    else await Deno.remove(join(folder, name), { recursive: true });
+  }
+}
+
+function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1) ?? "";
 }
 
 function say(text: string): void {
@@ -80,42 +125,53 @@ function say(text: string): void {
 }
 
 if (import.meta.main) {
-  const flags = parseArgs(Deno.args, {
-    string: ["only", "json", "folder", "rounds", "size"],
-    default: { rounds: "5", size: "1024" },
-  });
-  const [rounds, mib] = [Number(flags["rounds"]), Number(flags["size"])];
-  const parent = flags["folder"] as string | undefined;
+  const options = parseOptions(Deno.args);
+  // Deno reads the certificates that this names for every TLS connection: a machine's affair, not a program's.
+  Deno.env.delete("NODE_EXTRA_CA_CERTS");
+  const fresh = await hasFreshBinaries();
+  const binaries = options.binaries && fresh;
+  const reports: Report[] = [];
+  let phases: Phase[] = [];
   const folder = await Deno.makeTempDir({
     prefix: "p2p-bench-",
-    ...(parent ? { dir: parent } : {}),
+    ...(options.folder === "" ? {} : { dir: options.folder }),
   });
   try {
-    await using field = await gather(folder);
-    const only = flags["only"] as string | undefined;
-    const contenders = field.contenders.filter(({ name }) =>
-      only === undefined || name === REFERENCE || name.includes(only)
-    );
+    await using field = await gather({ folder, binaries });
+    await Deno.mkdir(join(folder, "done"));
     for (const line of field.missing) say(`not compared: ${line}`);
-    const source = join(folder, "source.bin");
-    await makeSource(source, mib);
-    const costs = new Map<string, Cost[]>();
-    for (let round = 1; round <= rounds; round++) {
-      for (const contender of contenders) {
-        const cost = await runOnce(contender, source, folder);
-        costs.set(contender.name, [...costs.get(contender.name) ?? [], cost]);
-        say(`${round}/${rounds} ${contender.name}: ${cost.seconds.toFixed(2)} s`);
-      }
-    }
-    const rows = [...costs].map(([name, list]) => summarise(name, list));
-    say(`\n${mib} MiB over loopback, medians of ${rounds}:\n${table(rows, mib)}`);
-    if (flags["json"]) {
-      await Deno.writeTextFile(
-        String(flags["json"]),
-        JSON.stringify({ mib, rounds, rows }, null, 2),
+    if (!fresh) say("not compared: binaries of these sources: deno task compile");
+    const isWanted = ({ name }: Contender) =>
+      options.only.length === 0 || name === REFERENCE ||
+      options.only.some((text) => name.includes(text));
+    for (const workload of workloads(options)) {
+      if (options.keys.length > 0 && !options.keys.includes(workload.key)) continue;
+      const contenders = field.contenders.filter((contender) =>
+        isWanted(contender) && (contender.takes?.(workload) ?? true)
       );
+      const source = await makeSource(workload, folder);
+      const { rounds } = options;
+      reports.push(await compare(workload, contenders, { folder, source, rounds }));
+      const reference = contenders.find(({ name }) => name === REFERENCE);
+      if (workload.key === "cold" && reference) {
+        phases = await phasesOf(reference, {
+          source,
+          runs: PHASE_RUNS,
+          clean: () => putAway(reference.received ?? "", join(folder, "done"), workload),
+        });
+      }
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+  for (const report of reports) say(`\n${formatReport(report)}`);
+  if (phases.length > 0) say(`\n${formatPhases(phases)}`);
+  if (options.json !== undefined) {
+    const { rounds } = options;
+    const machine = { cpus: navigator.hardwareConcurrency, deno: Deno.version.deno };
+    await Deno.writeTextFile(
+      options.json,
+      JSON.stringify({ machine, rounds, reports, phases }, null, 2) + "\n",
+    );
   }
 }

@@ -5,7 +5,9 @@
  */
 
 import { fromFileUrl, join } from "@std/path";
+import { ours } from "./ours.ts";
 import { freePort, Service, startSshd, untilListening } from "./service.ts";
+import type { Workload } from "./workloads.ts";
 
 /** What a run is given. */
 export interface Job {
@@ -22,10 +24,12 @@ export interface Contender {
   command: (job: Job) => string;
   /** Processes that serve it and are measured with it. */
   services?: readonly Service[];
+  /** What it takes part in; everything by default. */
+  takes?: (workload: Workload) => boolean;
   /** Moves nothing: a yardstick. */
   isYardstick?: boolean;
-  /** Where what it received is, when it cannot be told where to put it. */
-  clean?: () => Promise<void>;
+  /** The folder that it receives to, when it cannot be told `target`. */
+  received?: string;
 }
 
 /** Contenders that can run here, and why the others cannot. */
@@ -34,190 +38,215 @@ export interface Field extends AsyncDisposable {
   missing: string[];
 }
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
-const BASELINE = fromFileUrl(new URL("./baseline.ts", import.meta.url));
-const TORRENT = fromFileUrl(new URL("./torrent.py", import.meta.url));
-
-async function has(program: string): Promise<boolean> {
-  const { success } = await new Deno.Command("bash", { args: ["-c", `command -v ${program}`] })
-    .output();
-  return success;
+/** Where things are set up, and how. */
+export interface Setup {
+  /** On the file system that is measured. */
+  folder: string;
+  /** Whether the compiled binaries take part. */
+  binaries: boolean;
+  /** Ends everything that was started. */
+  stack: AsyncDisposableStack;
 }
 
-/** Sets everything up below `folder`, which must be on the file system that is measured. */
-export async function gather(folder: string): Promise<Field> {
-  await using stack = new AsyncDisposableStack();
-  const contenders: Contender[] = [];
-  const missing: string[] = [];
-  const need = async (programs: string[], packages: string, add: () => Promise<void>) => {
-    const found = await Promise.all(programs.map(has));
-    if (found.every(Boolean)) await add();
-    else missing.push(`${programs.join(", ")}: apt-get install ${packages}`);
-  };
+const BASELINE = fromFileUrl(new URL("./baseline.ts", import.meta.url));
+const TORRENT = fromFileUrl(new URL("./torrent.py", import.meta.url));
+/** Debian's modules are of Debian's Python, whichever other one comes first. */
+const PYTHON = "/usr/bin/python3";
 
-  contenders.push({ name: "cp", command: (job) => `cp -r ${job.source} ${job.target}/` });
-  await need(["openssl"], "openssl", () => {
-    contenders.push({
-      name: "openssl dgst -sha256",
-      command: ({ source }) => `openssl dgst -sha256 ${source}`,
-      isYardstick: true,
-    });
-    return Promise.resolve();
-  });
-  await need(["socat"], "socat", () => {
-    contenders.push(socat());
-    return Promise.resolve();
-  });
-  for (const tls of [false, true]) contenders.push(await baseline(folder, tls, stack));
-  for (const insecure of [false, true]) contenders.push(await ours(folder, insecure, stack));
-  await need(["sshd", "ssh", "scp"], "openssh-server openssh-client", async () => {
-    const sshd = stack.use(await startSshd(folder));
-    const { options } = sshd;
-    const scp = (cipher: string) => ({ source, target }: Job) =>
-      `scp -q -r ${cipher} ${options} ${source} 127.0.0.1:${target}/`;
-    contenders.push(
-      { name: "scp -c aes128-gcm", command: scp("-c aes128-gcm@openssh.com"), services: [sshd] },
-      { name: "scp", command: scp(""), services: [sshd] },
-    );
-    if (!await has("rsync")) return;
-    contenders.push({
-      name: "rsync over ssh",
-      command: ({ source, target }) =>
-        `rsync -aW -e 'ssh ${options}' ${source} 127.0.0.1:${target}/`,
-      services: [sshd],
-    });
-  });
-  await need(["rsync"], "rsync", async () => {
-    contenders.push(await rsyncDaemon(folder, stack));
-  });
-  await libtorrent(contenders, missing);
+const isFile = ({ kind }: Workload) => kind === "file";
+const isLarge = ({ key }: Workload) => key === "large";
+
+/** What each program needs: commands, or modules of Debian's Python, and the packages that have them. */
+const NEEDS = {
+  time: { commands: ["/usr/bin/time"], packages: "time" },
+  openssl: { commands: ["openssl"], packages: "openssl" },
+  socat: { commands: ["socat", "tar"], packages: "socat" },
+  ssh: { commands: ["/usr/sbin/sshd", "scp"], packages: "openssh-server openssh-client" },
+  rsync: { commands: ["rsync"], packages: "rsync" },
+  wormhole: {
+    commands: ["wormhole"],
+    modules: ["wormhole_mailbox_server"],
+    packages: "magic-wormhole python3-magic-wormhole-mailbox-server",
+  },
+  libtorrent: { modules: ["libtorrent"], packages: "python3-libtorrent" },
+} satisfies Record<string, { commands?: string[]; modules?: string[]; packages: string }>;
+
+/** Sets everything up that is installed here, and says how to get the rest. */
+export async function gather(options: Omit<Setup, "stack">): Promise<Field> {
+  await using stack = new AsyncDisposableStack();
+  const setup: Setup = { ...options, stack };
+  const absent = new Set<keyof typeof NEEDS>();
+  for (const name of Object.keys(NEEDS) as (keyof typeof NEEDS)[]) {
+    if (!await isHere(NEEDS[name])) absent.add(name);
+  }
+  const missing = [...absent].map((name) => `${name}: apt-get install ${NEEDS[name].packages}`);
+  if (absent.has("time")) throw new Error(`Cannot measure: ${missing.join("; ")}`);
+  const has = (name: keyof typeof NEEDS) => !absent.has(name);
+
+  const contenders: Contender[] = [
+    { name: "cp -r", command: ({ source, target }) => `cp -r ${source} ${target}/` },
+  ];
+  if (has("socat")) contenders.push(socat(), socatTree());
+  if (has("openssl")) contenders.push(openssl());
+  contenders.push(...await baselines(setup));
+  contenders.push(...await ours(setup));
+  if (has("ssh")) {
+    const sshd = stack.use(await startSshd(options.folder));
+    contenders.push(...scp(sshd));
+    if (has("rsync")) contenders.push(rsyncOverSsh(sshd));
+  }
+  if (has("rsync")) contenders.push(await rsyncDaemon(setup));
+  if (has("wormhole")) contenders.push(await wormhole(setup));
+  if (has("libtorrent")) contenders.push(libtorrent());
   const moved = stack.move();
   return { contenders, missing, [Symbol.asyncDispose]: () => moved.disposeAsync() };
 }
 
-function socat(): Contender {
-  const port = freePort();
+async function isHere(
+  { commands = [], modules = [] }: { commands?: string[]; modules?: string[] },
+): Promise<boolean> {
+  const tests = [
+    ...commands.map((command) => `command -v ${command}`),
+    ...modules.map((module) => `${PYTHON} -c 'import ${module}'`),
+  ];
+  const { success } = await new Deno.Command("bash", { args: ["-c", tests.join(" && ")] }).output();
+  return success;
+}
+
+function openssl(): Contender {
   return {
-    name: "socat (plain TCP)",
-    command: ({ source, target }) =>
-      `socat -u -b 262144 TCP-LISTEN:${port},reuseaddr,bind=127.0.0.1 ` +
-      `OPEN:${target}/file,creat,trunc & ` +
-      `until socat -u -b 262144 OPEN:${source} TCP:127.0.0.1:${port} 2>/dev/null; do :; done; wait`,
+    name: "openssl dgst -sha256",
+    command: ({ source }) => `openssl dgst -sha256 ${source}`,
+    takes: isFile,
+    isYardstick: true,
   };
+}
+
+/** socat to socat; the second is tried until the first listens. */
+function socatPair(send: string, receive: string): string {
+  const port = freePort();
+  const [listen, dial] = [`TCP-LISTEN:${port},reuseaddr,bind=127.0.0.1`, `TCP:127.0.0.1:${port}`];
+  return `socat -u -b 262144 ${listen} ${receive} & ` +
+    `until socat -u -b 262144 ${send} ${dial} 2>/dev/null; do :; done; wait $!`;
+}
+
+function socat(): Contender {
+  return {
+    name: "socat, plain TCP",
+    command: ({ source, target }) => socatPair(`OPEN:${source}`, `OPEN:${target}/file,creat,trunc`),
+    takes: isFile,
+  };
+}
+
+function socatTree(): Contender {
+  return {
+    name: "tar, socat, tar",
+    command: ({ source, target }) =>
+      socatPair(`EXEC:'tar -cC ${source} .'`, `EXEC:'tar -xC ${target}'`),
+    takes: ({ kind }) => kind === "tree",
+  };
+}
+
+/** A minimal script in Deno, plain and with TLS, and what the second hash of a file costs it at each end. */
+async function baselines(setup: Setup): Promise<Contender[]> {
+  return await Promise.all([
+    baseline(setup, { name: "Deno at its least, plain", flags: "" }),
+    baseline(setup, { name: "Deno at its least, TLS", flags: "--tls" }),
+    baseline(setup, {
+      name: "  both hash pieces only",
+      flags: "--tls --file-hash=none",
+      takes: isLarge,
+    }),
+    baseline(setup, {
+      name: "  sender hashes the file too",
+      flags: "--tls --file-hash=sender",
+      takes: isLarge,
+    }),
+  ]);
 }
 
 async function baseline(
-  folder: string,
-  tls: boolean,
-  stack: AsyncDisposableStack,
+  { folder, stack }: Setup,
+  { name, flags, takes }: { name: string; flags: string; takes?: (workload: Workload) => boolean },
 ): Promise<Contender> {
   const port = freePort();
-  const received = join(folder, `baseline-${tls}`);
-  await Deno.mkdir(received);
-  const flag = tls ? "--tls" : "";
+  const received = await Deno.makeTempDir({ dir: folder, prefix: "baseline-" });
+  const run = `${Deno.execPath()} run -q --allow-all ${BASELINE}`;
   const service = stack.use(
-    new Service(Deno.execPath(), [
-      "run",
-      "-q",
-      "--allow-all",
-      BASELINE,
-      "receive",
-      `${port}`,
-      received,
-      flag,
-    ]),
+    new Service("bash", ["-c", `exec ${run} receive ${port} ${received} ${flags}`]),
   );
   await untilListening(port);
   return {
-    name: tls ? "Deno at its least, TLS" : "Deno at its least, plain",
-    command: ({ source }) =>
-      `${Deno.execPath()} run -q --allow-all ${BASELINE} send ${port} ${source} ${flag}`,
+    name,
+    command: ({ source }) => `${run} send ${port} ${source} ${flags}`,
     services: [service],
-    clean: () => emptyFolder(received),
+    received,
+    ...(takes ? { takes } : {}),
   };
 }
 
-/** A tracker and a receiving peer; each run is one `peer send` from a cold start. */
-async function ours(
-  folder: string,
-  insecure: boolean,
-  stack: AsyncDisposableStack,
-): Promise<Contender> {
-  const name = insecure ? "insecure" : "secure";
-  const [state, received] = [join(folder, `state-${name}`), join(folder, `received-${name}`)];
-  const flags = ["--state", state, ...(insecure ? ["--insecure"] : [])];
-  const run = (program: "tracker" | "peer") => [
-    "run",
-    "-q",
-    "--no-prompt",
-    `-P=${program}`,
-    `--config=${join(ROOT, "deno.json")}`,
-    join(ROOT, `${program}.ts`),
+function scp(sshd: Service & { options: string }): Contender[] {
+  const command = (cipher: string) => ({ source, target }: Job) =>
+    `scp -q -r ${cipher} ${sshd.options} ${source} 127.0.0.1:${target}/`;
+  return [
+    { name: "scp -c aes128-gcm", command: command("-c aes128-gcm@openssh.com"), services: [sshd] },
+    { name: "scp", command: command(""), services: [sshd] },
   ];
-  const tracker = stack.use(
-    new Service(Deno.execPath(), [...run("tracker"), "--json", "--port", "0", ...flags]),
-  );
-  const { port } = await tracker.event("listening");
-  const at = ["--tracker", `127.0.0.1:${port}`];
-  const peer = stack.use(
-    new Service(Deno.execPath(), [
-      ...run("peer"),
-      "run",
-      "--json",
-      "--name",
-      "bob",
-      "--received",
-      received,
-      ...at,
-      ...flags,
-    ]),
-  );
-  await peer.event("registered");
-  const send = [Deno.execPath(), ...run("peer"), "send", "--quiet", "--to", "bob", ...at, ...flags];
+}
+
+function rsyncOverSsh(sshd: Service & { options: string }): Contender {
   return {
-    name: `p2p, ${name}`,
-    command: ({ source }) => `${send.join(" ")} ${source}`,
-    services: [peer],
-    clean: () => emptyFolder(received),
+    name: "rsync over ssh",
+    command: ({ source, target }) =>
+      `rsync -aW -e 'ssh ${sshd.options}' ${source} 127.0.0.1:${target}/`,
+    services: [sshd],
   };
 }
 
-async function rsyncDaemon(folder: string, stack: AsyncDisposableStack): Promise<Contender> {
+async function rsyncDaemon({ folder, stack }: Setup): Promise<Contender> {
   const port = freePort();
   const config = join(folder, "rsyncd.conf");
   await Deno.writeTextFile(
     config,
-    `port = ${port}\naddress = 127.0.0.1\nuse chroot = no\nuid = root\ngid = root\n` +
-      `[all]\npath = /\nread only = no\n`,
+    `port = ${port}\naddress = 127.0.0.1\nuse chroot = no\n` +
+      `[all]\npath = /\nread only = no\nuid = ${Deno.uid()}\ngid = ${Deno.gid()}\n`,
   );
   const daemon = stack.use(
     new Service("rsync", ["--daemon", "--no-detach", `--config=${config}`]),
   );
   await untilListening(port);
   return {
-    name: "rsync daemon",
+    name: "rsync daemon, plain TCP",
     command: ({ source, target }) => `rsync -aW ${source} rsync://127.0.0.1:${port}/all${target}/`,
     services: [daemon],
   };
 }
 
-async function libtorrent(contenders: Contender[], missing: string[]): Promise<void> {
-  const { success } = await new Deno.Command("/usr/bin/python3", {
-    args: ["-c", "import libtorrent"],
-  }).output().catch(() => ({ success: false }));
-  if (!success) {
-    missing.push("libtorrent: apt-get install python3-libtorrent");
-    return;
-  }
-  contenders.push({
-    name: "libtorrent v2",
-    command: ({ source, target }) => `/usr/bin/python3 ${TORRENT} ${source} ${target}`,
-  });
+/** Both ends meet at a mailbox server on this machine; the bytes go from one to the other. */
+async function wormhole({ folder, stack }: Setup): Promise<Contender> {
+  const port = freePort();
+  stack.use(
+    new Service(PYTHON, [
+      ...["-m", "twisted", "wormhole-mailbox", `--port=tcp:${port}:interface=127.0.0.1`],
+      `--channel-db=${join(folder, "mailbox.sqlite")}`,
+    ]),
+  );
+  await untilListening(port);
+  const run = `wormhole --relay-url=ws://127.0.0.1:${port}/v1 --transit-helper=`;
+  let runs = 0;
+  return {
+    name: "magic-wormhole",
+    command: ({ source, target }) => {
+      const code = `${++runs}-local-run`;
+      return `cd ${target} && ${run} receive --accept-file --hide-progress ${code} & ` +
+        `${run} send --hide-progress --code ${code} ${source} && wait $!`;
+    },
+  };
 }
 
-/** Deletes what a service has received, outside the measured time. */
-async function emptyFolder(folder: string): Promise<void> {
-  for await (const { name } of Deno.readDir(folder)) {
-    if (name !== ".partial") await Deno.remove(join(folder, name), { recursive: true });
-  }
+function libtorrent(): Contender {
+  return {
+    name: "libtorrent v2",
+    command: ({ source, target }) => `${PYTHON} ${TORRENT} ${source} ${target}`,
+  };
 }

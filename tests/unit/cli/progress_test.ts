@@ -70,7 +70,11 @@ Deno.test("More bars than rows are counted", () => {
 
 Deno.test("An output that is closed half-way leaves no bar and no timer", () => {
   const stdout = new FakeSink(true);
-  const output = new TextOutput({ stdout, stderr: new FakeSink(true) });
+  const output = new TextOutput({
+    stdout,
+    stderr: new FakeSink(true),
+    bars: new ProgressBars(stdout),
+  });
   output.emit({
     event: "transfer-progress",
     transfer: "t",

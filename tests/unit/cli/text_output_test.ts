@@ -12,7 +12,7 @@ function setup(options: Partial<TextOutputOptions> = {}, isTerminal = false) {
   const stdout = new FakeSink(isTerminal);
   const stderr = new FakeSink(isTerminal);
   const clock = new FakeClock();
-  const output = new TextOutput({ stdout, stderr, clock, bars: false, ...options });
+  const output = new TextOutput({ stdout, stderr, clock, ...options });
   return { stdout, stderr, clock, output };
 }
 
