@@ -1,5 +1,5 @@
 import { join } from "@std/path";
-import { leftovers, type Line, namesIn, sha256Of } from "../e2e/helpers.ts";
+import { leftovers, type Line, namesIn, type Program, sha256Of } from "../e2e/helpers.ts";
 import { eventually } from "../helpers/deadline.ts";
 import { Canary } from "./canary.ts";
 import type { Plan } from "./plan.ts";
@@ -9,7 +9,7 @@ const MIB = 1024 * 1024;
 /** What one kill may cost beside two pieces: what was on its way, and what the journal did not know yet. */
 const WASTE = 16 * MIB;
 /** Part of what is on the wire that is no piece: TLS records, frame headers, hashes, handshakes. */
-const FRAMING = 1 / 128;
+const FRAMING = 1 / 256;
 /** Longest time in milliseconds that a new transfer may take, with the start of the command. */
 const PROMPT = 5_000;
 /** Name of the small file that is sent in the end. */
@@ -23,7 +23,7 @@ export interface Result {
   sent: number;
   /** What did not hold. */
   problems: string[];
-  /** What the receiver wrote, for a run with problems. */
+  /** What the programs wrote, for a run with problems. */
   log: string;
 }
 
@@ -50,7 +50,7 @@ export async function run(plan: Plan, source: SourceFile): Promise<Result> {
   await Deno.remove(scene.world.path(AFTERWARDS));
   const changes = await canary.changes();
   if (changes !== null) problems.push(`I4: something else has changed: ${changes}`);
-  return { kills, sent, problems, log: scene.receiver.program.report };
+  return { kills, sent, problems, log: scene.log };
 }
 
 /** I1 and I2: one whole file, under the name that the sender was told. */
@@ -87,7 +87,7 @@ async function lively(scene: Scene, idle: Idle): Promise<string[]> {
   for (const name of ["receiver", "tracker"] as const) {
     let open: string[] = [];
     await eventually(async () => {
-      open = await descriptorsOf(scene[name].program.pid);
+      open = await descriptorsOf(scene[name].program, scene);
       return open.length <= idle[name];
     }, `${idle[name]} descriptors`).catch(() => {
       problems.push(`I5: the ${name} had ${idle[name]} open, and now ${open.join(", ")}`);
@@ -107,16 +107,17 @@ async function tidy(scene: Scene): Promise<string[]> {
 /** How many descriptors the processes have open while nothing happens. */
 type Idle = Record<"receiver" | "tracker", number>;
 
-async function idleOf({ receiver, tracker }: Scene): Promise<Idle> {
+async function idleOf(scene: Scene): Promise<Idle> {
   return {
-    receiver: (await descriptorsOf(receiver.program.pid)).length,
-    tracker: (await descriptorsOf(tracker.program.pid)).length,
+    receiver: (await descriptorsOf(scene.receiver.program, scene)).length,
+    tracker: (await descriptorsOf(scene.tracker.program, scene)).length,
   };
 }
 
-/** Where the descriptors of a process lead; none when there is no such process. */
-async function descriptorsOf(pid: number): Promise<string[]> {
+/** Sockets and files that a process has open (what Deno itself opens when it likes is left out). */
+async function descriptorsOf({ pid }: Program, { world }: Scene): Promise<string[]> {
   const args = ["-c", `ls -l /proc/${pid}/fd | sed -n 's/.* -> //p'`];
   const { stdout } = await new Deno.Command("sh", { args, stderr: "null" }).output();
-  return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "");
+  return new TextDecoder().decode(stdout).split("\n")
+    .filter((target) => target.startsWith("socket:") || target.startsWith(world.folder));
 }

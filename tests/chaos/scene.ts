@@ -7,7 +7,7 @@ import {
   type TrackerProcess,
   World,
 } from "../e2e/helpers.ts";
-import { CountingProxy } from "./counting_proxy.ts";
+import { CountingProxy } from "../helpers/counting_proxy.ts";
 import type { Moment, Plan, Victim } from "./plan.ts";
 
 /** Name of the receiver. */
@@ -38,6 +38,7 @@ export class Scene implements AsyncDisposable {
   #tracker: TrackerProcess;
   #receiver: PeerProcess;
   #sender: Program | undefined;
+  readonly #log: string[] = [];
 
   private constructor(
     world: World,
@@ -91,6 +92,11 @@ export class Scene implements AsyncDisposable {
     ];
   }
 
+  /** What the programs wrote that are no more. */
+  get log(): string {
+    return this.#log.join("\n");
+  }
+
   /** Starts the command, unless it runs. */
   async send(path = this.#source.path): Promise<Program> {
     return this.#sender ??= await this.world.start(
@@ -110,7 +116,7 @@ export class Scene implements AsyncDisposable {
 
   /** Kills and starts again, but for the sender: its user does that later. */
   async strike(victims: readonly Victim[]): Promise<void> {
-    await Promise.all(victims.map((victim) => this.#processOf(victim)?.kill()));
+    await Promise.all(victims.map((victim) => this.#end(this.#processOf(victim))));
     if (victims.includes("sender")) this.#sender = undefined;
     if (victims.includes("tracker")) {
       const from = this.#receiver.program.mark;
@@ -129,6 +135,7 @@ export class Scene implements AsyncDisposable {
       const sender = await this.send();
       const { code, lines } = await sender.outcome;
       this.#sender = undefined;
+      this.#log.push(sender.report);
       if (code === 0) return last(lines);
       failures.push(sender.report);
     }
@@ -149,12 +156,18 @@ export class Scene implements AsyncDisposable {
   /** Stops the receiver as its user would, and starts it again. */
   async restartReceiver(): Promise<void> {
     const { code } = await this.#receiver.program.stop();
-    if (code !== 0) throw new Error(`the receiver ended badly: ${this.#receiver.program.report}`);
+    this.#log.push(this.#receiver.program.report);
+    if (code !== 0) throw new Error(`the receiver ended badly: ${this.log}`);
     this.#receiver = await startReceiver(this.world, this.#plan, this.proxy);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.world[Symbol.asyncDispose]();
+  }
+
+  async #end(victim: Program | undefined): Promise<void> {
+    await victim?.kill();
+    if (victim) this.#log.push(victim.report);
   }
 
   #processOf(victim: Victim): Program | undefined {
