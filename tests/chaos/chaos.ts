@@ -7,72 +7,22 @@
  *
  * @module
  */
-// deno-lint-ignore-file no-console
 
-import { parseArgs } from "@std/cli/parse-args";
-import { basename } from "@std/path";
-import { ROOT, World } from "../e2e/helpers.ts";
+import { World } from "../e2e/helpers.ts";
+import { type Campaign, carryOut, readOptions } from "../helpers/campaign.ts";
 import { describe, planOf } from "./plan.ts";
-import { type Result, run } from "./run.ts";
-import type { SourceFile } from "./scene.ts";
+import { run } from "./run.ts";
 
-const MIB = 1024 * 1024;
-const SIZE = 256 * MIB;
+const SIZE = 256 * 1024 * 1024;
+const NAME = "chaos.bin";
 
-const options = parseArgs(Deno.args, {
-  string: ["seeds", "from"],
-  boolean: ["binaries"],
-  default: { seeds: "200", from: "0" },
-  unknown: (argument: string) => {
-    throw new Error(`Cannot run: ${argument} is unknown; there are --seeds, --from and --binaries`);
-  },
-});
-const [from, seeds] = [Number(options.from), Number(options.seeds)];
-if (!Number.isSafeInteger(from) || !(seeds > 0)) {
-  throw new Error("Cannot run: --from and --seeds take whole numbers");
-}
-if (options.binaries) {
-  Deno.env.set("P2P_PEER_BIN", `${ROOT}dist/peer`);
-  Deno.env.set("P2P_TRACKER_BIN", `${ROOT}dist/tracker`);
-}
-
-const started = performance.now();
-const failed: number[] = [];
 await using world = await World.create();
-const source = await makeSource(world);
-for (let seed = from; seed < from + seeds; seed++) {
-  if (!await passes(seed)) failed.push(seed);
-}
-const verdict = failed.length > 0 ? "FAILED" : "ok";
-const seconds = Math.round((performance.now() - started) / 1000);
-console.log(`${verdict} | ${seeds - failed.length} passed | ${failed.length} failed (${seconds}s)`);
-if (failed.length > 0) {
-  console.log(`Failed: ${failed.join(", ")}; deno task chaos --from SEED --seeds 1 repeats one`);
-  Deno.exitCode = 1;
-}
-
-/** Carries out the run of a seed and says how it went. */
-async function passes(seed: number): Promise<boolean> {
-  const plan = planOf(seed, SIZE);
-  const began = performance.now();
-  const what = `seed ${seed}: ${describe(plan)}`;
-  let result: Result;
-  try {
-    result = await run(plan, source);
-  } catch (error) {
-    console.log(`${what}: FAILED: ${error instanceof Error ? error.stack : error}`);
-    return false;
-  }
-  const { kills, sent, problems, log } = result;
-  const took = ((performance.now() - began) / 1000).toFixed(1);
-  const figures = `${kills} killed, ${(sent / MIB).toFixed(1)} MiB sent, ${took} s`;
-  console.log(`${what}: ${problems.length > 0 ? "FAILED" : "ok"}: ${figures}`);
-  for (const problem of problems) console.log(`  ${problem}`);
-  if (problems.length > 0) console.log(log);
-  return problems.length === 0;
-}
-
-async function makeSource(world: World): Promise<SourceFile> {
-  const { path, sha256 } = await world.file("chaos.bin", SIZE);
-  return { path, name: basename(path), size: SIZE, sha256 };
-}
+const source = { ...await world.file(NAME, SIZE), name: NAME, size: SIZE };
+const campaign: Campaign = {
+  task: "chaos",
+  count: "seeds",
+  byDefault: 200,
+  describe: (seed) => describe(planOf(seed, SIZE)),
+  run: (seed) => run(planOf(seed, SIZE), source),
+};
+await carryOut(campaign, readOptions(campaign));

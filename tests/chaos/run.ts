@@ -1,5 +1,6 @@
 import { join } from "@std/path";
 import { leftovers, type Line, namesIn, type Program, sha256Of } from "../e2e/helpers.ts";
+import type { Outcome } from "../helpers/campaign.ts";
 import { eventually } from "../helpers/deadline.ts";
 import { Canary } from "./canary.ts";
 import type { Plan } from "./plan.ts";
@@ -15,20 +16,8 @@ const PROMPT = 5_000;
 /** Name of the small file that is sent in the end. */
 const AFTERWARDS = "afterwards.bin";
 
-/** What came of a run. */
-export interface Result {
-  /** How many of the kills happened; the others came too late. */
-  kills: number;
-  /** Bytes that the sender sent in all its lives. */
-  sent: number;
-  /** What did not hold. */
-  problems: string[];
-  /** What the programs wrote, for a run with problems. */
-  log: string;
-}
-
 /** Carries out a plan and checks I1 to I5 of what is left. */
-export async function run(plan: Plan, source: SourceFile): Promise<Result> {
+export async function run(plan: Plan, source: SourceFile): Promise<Outcome> {
   await using scene = await Scene.open(plan, source);
   const canary = await Canary.plant(scene.world.folder, scene.owned);
   const idle = await idleOf(scene);
@@ -50,7 +39,8 @@ export async function run(plan: Plan, source: SourceFile): Promise<Result> {
   await Deno.remove(scene.world.path(AFTERWARDS));
   const changes = await canary.changes();
   if (changes !== null) problems.push(`I4: something else has changed: ${changes}`);
-  return { kills, sent, problems, log: scene.log };
+  const summary = `${kills} killed, ${(sent / MIB).toFixed(1)} MiB sent`;
+  return { summary, problems, log: scene.log };
 }
 
 /** I1 and I2: one whole file, under the name that the sender was told. */

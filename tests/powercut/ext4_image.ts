@@ -107,17 +107,19 @@ class PowerSwitch implements AsyncDisposable {
   }
 }
 
-/** Why there can be no {@linkcode Ext4Image} here, with its cut; null when there can. */
-export async function whyNoImage(folder: string): Promise<string | null> {
+/** Why there can be no {@linkcode Ext4Image} here; null when there can. */
+export async function whyNoImage(): Promise<string | null> {
   if (Deno.build.os !== "linux") return "only Linux has ext4";
   if (Deno.uid() !== 0) return "only root may mount";
-  const own = await Deno.makeTempDir({ dir: folder });
+  const own = await Deno.makeTempDir({ prefix: "p2p-mount-" });
   try {
     await using disk = await Ext4Image.create(own, 16 * 1024 * 1024);
     await disk.cut();
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : `${error}`;
+  } finally {
+    await Deno.remove(own, { recursive: true });
   }
 }
 
