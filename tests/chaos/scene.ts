@@ -114,10 +114,9 @@ export class Scene implements AsyncDisposable {
     return await Promise.race([this.#reach(moment, stop).then(() => true), ended]);
   }
 
-  /** Kills and starts again, but for the sender: its user does that later. */
+  /** Kills, and starts again what is not the sender: its user does that later. */
   async strike(victims: readonly Victim[]): Promise<void> {
-    await Promise.all(victims.map((victim) => this.#end(this.#processOf(victim))));
-    if (victims.includes("sender")) this.#sender = undefined;
+    await Promise.all(victims.map((victim) => this.#kill(victim)));
     if (victims.includes("tracker")) {
       const from = this.#receiver.program.mark;
       this.#tracker = await this.world.tracker(["--port", `${this.#tracker.port}`]);
@@ -165,9 +164,18 @@ export class Scene implements AsyncDisposable {
     await this.world[Symbol.asyncDispose]();
   }
 
-  async #end(victim: Program | undefined): Promise<void> {
-    await victim?.kill();
-    if (victim) this.#log.push(victim.report);
+  async #kill(victim: Victim): Promise<void> {
+    const program = this.#processOf(victim);
+    try {
+      program?.signal("SIGKILL");
+    } catch {
+      // It has just ended by itself.
+    }
+    if (!program) return;
+    const { signal } = await program.status;
+    // A sender that was done in time is not to be started again.
+    if (victim === "sender" && signal === "SIGKILL") this.#sender = undefined;
+    if (signal === "SIGKILL") this.#log.push(program.report);
   }
 
   #processOf(victim: Victim): Program | undefined {
