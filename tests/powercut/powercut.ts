@@ -57,7 +57,11 @@ async function checkItself(): Promise<void> {
   await using careless = await Machine.create({ disk: (SELF_CHECKS + 20) * LARGEST, env });
   for (let seed = 0; seed < SELF_CHECKS; seed++) {
     // Only cuts after the ACK: what is lost then is what this is about.
-    const { problems } = await run({ ...planOf(seed), before: null }, careless, new Map());
+    const { problems } = await run(
+      { ...planOf(seed), files: null, before: null },
+      careless,
+      new Map(),
+    );
     const loss = problems.find((problem) => /^I[12]:/.test(problem));
     if (loss === undefined) continue;
     console.log(`self-check: ok: a receiver that syncs nothing is found out: ${loss}`);
