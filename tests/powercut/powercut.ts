@@ -19,6 +19,8 @@ import { type Acknowledged, losses, run } from "./run.ts";
 
 /** The exit code of "cannot be tested here", as automake has it. */
 const SKIPPED = 77;
+/** Set where the process has mounts of its own. */
+const INSIDE = "P2P_POWERCUT_INSIDE";
 /** Runs in which a receiver that syncs nothing has to lose something. */
 const SELF_CHECKS = 10;
 /** Where Debian has the library that makes syncs do nothing. */
@@ -33,6 +35,7 @@ const campaign: Campaign = {
   run: (seed) => run(planOf(seed), machine, acknowledged),
 };
 const options = readOptions(campaign);
+await enterNamespace();
 const reason = await whyNoImage();
 if (reason !== null) {
   console.log(`Cannot cut the power here: ${reason}`);
@@ -45,6 +48,20 @@ const lost = await losses(machine, acknowledged);
 if (lost.length > 0) {
   console.log(`FAILED: lost after all: ${lost.join(", ")}`);
   Deno.exitCode = 1;
+}
+
+/**
+ * Goes on in a process with mounts of its own. A copy of them that any other process makes, as `ip netns
+ * exec` does, would keep the file system in use, and it has to be mounted anew after each cut. The mounts
+ * go with the process, too.
+ */
+async function enterNamespace(): Promise<void> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0 || Deno.env.get(INSIDE) !== undefined) return;
+  const { code } = await new Deno.Command("unshare", {
+    args: ["--mount", Deno.execPath(), "run", "--allow-all", import.meta.url, ...Deno.args],
+    env: { [INSIDE]: "1" },
+  }).spawn().status;
+  Deno.exit(code);
 }
 
 /** A test that cannot fail is none: without syncs a file that was acknowledged has to be lost. */
