@@ -18,7 +18,8 @@ const NEEDS: Deno.PermissionName[] = ["run", "read", "write", "net", "env", "sys
 /** Longest wait for one event, in milliseconds: long enough for a machine that is busy with other tests. */
 const PATIENCE = 60_000;
 
-const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+/** The folder of the project, with a slash at its end. */
+export const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
 /** One line that a program wrote to stdout with `--json`. */
 export interface Line {
