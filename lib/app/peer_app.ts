@@ -301,6 +301,7 @@ function makePeer(
     received: textOf(values, "received") ?? "received_files",
     folder,
     maxSize: numberOf(values, "max-size"),
+    limitRate: numberOf(values, "limit-rate"),
     ackTimeout: ackTimeout === undefined ? undefined : ackTimeout * 1000,
     parallel: numberOf(values, "parallel"),
     emit,

@@ -230,8 +230,42 @@ const PEER_FLAGS: FlagSpec[] = [
     kind: "size",
     env: "P2P_MAX_SIZE",
     placeholder: "SIZE",
-    help: "Refuse files larger than this, in bytes or for example 10G",
+    help: "Refuse files larger than this, in bytes or for example 10G (10 GiB)",
   },
+];
+
+/** Flags of the commands that move files, either way. */
+const LIMIT_RATE: FlagSpec = {
+  name: "limit-rate",
+  kind: "size",
+  env: "P2P_LIMIT_RATE",
+  placeholder: "SIZE",
+  help: "Send at most so many bytes of files per second, and receive as many; " +
+    "K, M and G are powers of 1024: 10M is 10 MiB/s",
+  min: 1024,
+};
+
+/** Flags of the commands that send. */
+const SENDING_FLAGS: FlagSpec[] = [
+  {
+    name: "ack-timeout",
+    kind: "seconds",
+    env: "P2P_ACK_TIMEOUT",
+    placeholder: "SECONDS",
+    help: "Try a recipient again after so long without a sign of life",
+    default: "30",
+  },
+  {
+    name: "parallel",
+    kind: "integer",
+    env: "P2P_PARALLEL",
+    placeholder: "N",
+    help: "How many recipients of a file are served at a time",
+    default: "4",
+    min: 1,
+    max: 1024,
+  },
+  LIMIT_RATE,
 ];
 
 /** The command line of `peer`. */
@@ -245,7 +279,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "receive, and take commands from the keyboard or line by line from a script",
       usage: "[flags]",
       positionals: { min: 0, max: 0, names: [] },
-      flags: [],
+      flags: [...SENDING_FLAGS],
       examples: ["peer", "peer --join 'p2p://192.168.1.7:5000/#...'", "peer < commands.txt"],
     },
     {
@@ -253,7 +287,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "receive until interrupted, without a menu (as a service)",
       usage: "run [flags]",
       positionals: { min: 0, max: 0, names: [] },
-      flags: [],
+      flags: [LIMIT_RATE],
       examples: ["peer run --received /srv/inbox", "peer run --json --max-size 10G"],
     },
     {
@@ -294,24 +328,7 @@ export const PEER_PROGRAM: ProgramSpec = {
           help: "Who gets it: names, id: and the start of an id, or host:port; " +
             "not needed when there is only one other peer",
         },
-        {
-          name: "ack-timeout",
-          kind: "seconds",
-          env: "P2P_ACK_TIMEOUT",
-          placeholder: "SECONDS",
-          help: "Try a recipient again after so long without a sign of life",
-          default: "30",
-        },
-        {
-          name: "parallel",
-          kind: "integer",
-          env: "P2P_PARALLEL",
-          placeholder: "N",
-          help: "How many recipients are served at a time",
-          default: "4",
-          min: 1,
-          max: 1024,
-        },
+        ...SENDING_FLAGS,
       ],
       examples: [
         "peer send report.pdf --to laptop",

@@ -15,6 +15,7 @@ import { hexOf } from "../store/hash.ts";
 import { Inbox } from "../store/inbox.ts";
 import { FileSource } from "../store/source.ts";
 import { type ListChange, TrackerClient } from "../tracker/client.ts";
+import { RateLimiter } from "../transfer/rate_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import type { Offer, Received } from "../transfer/incoming.ts";
 import type { Delivery } from "../transfer/outgoing.ts";
@@ -50,6 +51,8 @@ export interface PeerOptions {
   folder: string;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
+  /** Bytes of files per second, in each direction, for all transfers together. */
+  limitRate?: number | undefined;
   ackTimeout?: number | undefined;
   /** Recipients served at a time. */
   parallel?: number | undefined;
@@ -73,6 +76,7 @@ export class Peer implements AsyncDisposable {
   readonly #cache: PeerCache;
   readonly #messages: MessageInbox;
   readonly #refusals: RateLimit;
+  readonly #rates: { up?: RateLimiter; down?: RateLimiter };
   readonly #sends = new Set<Promise<unknown>>();
   readonly #stopping = new AbortController();
   readonly #refused = Promise.withResolvers<never>();
@@ -91,6 +95,7 @@ export class Peer implements AsyncDisposable {
     this.#cache = new PeerCache(options.folder);
     this.history = new History(options.folder);
     this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock: this.#clock });
+    this.#rates = this.#makeRates();
     this.#messages = new MessageInbox(options.membership?.id);
     this.#tracker = new TrackerClient({
       address: options.tracker,
@@ -319,6 +324,7 @@ export class Peer implements AsyncDisposable {
       emit: this.#emit,
       ackTimeout: this.#options.ackTimeout ?? 30_000,
       parallel: this.#options.parallel ?? 4,
+      rate: this.#rates.up,
       clock: this.#clock,
       signal: AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]),
     });
@@ -572,12 +578,20 @@ export class Peer implements AsyncDisposable {
     return this.#tracker.list.get(id)?.name;
   }
 
+  #makeRates(): { up?: RateLimiter; down?: RateLimiter } {
+    const { limitRate: rate } = this.#options;
+    if (rate === undefined) return {};
+    const options = { rate, clock: this.#clock };
+    return { up: new RateLimiter(options), down: new RateLimiter(options) };
+  }
+
   #makeReceiver(inbox: Inbox): Receiver {
     const meters = new Map<string, RateMeter>();
     const from = (offer: Offer) => this.#nameOf(offer.from) ?? offer.from;
     return new Receiver({
       inbox,
       maxSize: this.#options.maxSize,
+      rate: this.#rates.down,
       clock: this.#clock,
       observer: {
         onStarted: (offer) => {

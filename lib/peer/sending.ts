@@ -7,6 +7,7 @@ import type { Session } from "../net/session.ts";
 import { hexOf } from "../store/hash.ts";
 import type { FileSource } from "../store/source.ts";
 import type { Delivery } from "../transfer/outgoing.ts";
+import type { RateLimiter } from "../transfer/rate_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { sendToOne } from "../transfer/sender.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -22,6 +23,8 @@ export interface SendJob {
   ackTimeout: number;
   /** Recipients served at a time. */
   parallel: number;
+  /** Shared with the other transfers that go out. */
+  rate?: RateLimiter | undefined;
   clock: Clock;
   signal?: AbortSignal | undefined;
 }
@@ -58,6 +61,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       source,
       connect: () => job.connect(entry),
       ackTimeout: job.ackTimeout,
+      lane: job.rate?.lane(),
       signal: job.signal,
       clock,
       onProgress: (bytes) => {

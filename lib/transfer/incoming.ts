@@ -9,6 +9,7 @@ import type { Range } from "../wire/fields.ts";
 import { MAX_PIECES, MAX_RANGES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
 import { PiecePicker } from "./picker.ts";
+import type { RateLane } from "./rate_limiter.ts";
 
 /** Bytes of pieces that may be asked for and not there yet. */
 const WINDOW = 8 * 1024 * 1024;
@@ -20,8 +21,10 @@ const MAX_BAD = 4;
 const REPORT_INTERVAL = 500;
 /** Reports without news after which an empty one tells the sender that this side lives (5 s). */
 const QUIET_REPORTS = 10;
-/** Time without a new piece in milliseconds after which the sender's session is given up. */
+/** Silence of the sender in milliseconds, with pieces missing, after which its session is given up. */
 const SENDER_SILENCE = 120_000;
+/** Such times that a sender may fill with signs of life, without a new piece. */
+const MAX_WORDS = 10;
 
 /** Failures after which the sender may come back and go on. */
 const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -69,6 +72,8 @@ export interface IncomingOptions {
   release(keep: boolean): Promise<void>;
   clock: Clock;
   maxSize: number | undefined;
+  /** Holds requests for pieces back under a rate limit. */
+  lane?: RateLane | undefined;
   /** Hears how many bytes are verified, at most twice a second. */
   onProgress(bytes: number): void;
   /** Called once, when nothing more will happen. */
@@ -98,6 +103,10 @@ export class IncomingTransfer {
   #writes = new Set<Promise<void>>();
   #news: Range[] = [];
   #quiet = 0;
+  /** Pieces that the picker has given out and that the rate limit holds back. */
+  #held = 0;
+  /** Ends the waiting of those. */
+  #unhold = new AbortController();
   #finishing: Promise<void> | undefined;
   #ended = false;
   readonly #over = Promise.withResolvers<void>();
@@ -161,7 +170,7 @@ export class IncomingTransfer {
       );
     }
     this.#cancelTimer();
-    this.#picker.forgetAsked();
+    this.#forgetAsked();
     this.begin(session, seq);
     this.#ask();
   }
@@ -171,7 +180,7 @@ export class IncomingTransfer {
     this.session = undefined;
     this.#cancelTimer();
     if (this.#ended || this.#finishing) return;
-    this.#picker.forgetAsked();
+    this.#forgetAsked();
     this.#cancelTimer = this.#options.clock.after(ms, () => {
       this.fail(new P2PError("connection-lost", "The sender was lost and did not come back"));
     });
@@ -287,8 +296,36 @@ export class IncomingTransfer {
     while (this.#picker.askedCount < this.#window) {
       const index = this.#picker.take();
       if (index === undefined) return;
-      this.session.post({ verb: "GET", transfer: this.offer.transfer, index });
+      if (this.#options.lane) void this.#hold(index, this.#options.lane);
+      else this.#get(index);
     }
+  }
+
+  #get(index: number): void {
+    this.session?.post({ verb: "GET", transfer: this.offer.transfer, index });
+  }
+
+  /** Asks for a piece when the rate limit lets it pass. */
+  async #hold(index: number, lane: RateLane): Promise<void> {
+    const { signal } = this.#unhold;
+    this.#held++;
+    try {
+      await lane.take(this.#lengthOf(index), signal);
+      // The time in which it was not asked for is not the sender's.
+      this.#lastProgress = this.#options.clock.now();
+      this.#get(index);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#held--;
+    }
+  }
+
+  /** Nothing that was asked for will come. */
+  #forgetAsked(): void {
+    this.#unhold.abort();
+    this.#unhold = new AbortController();
+    this.#picker.forgetAsked();
   }
 
   #accept(index: number, body: Uint8Array<ArrayBuffer>, hash: Uint8Array): void {
@@ -360,6 +397,7 @@ export class IncomingTransfer {
 
   #end(): void {
     this.#ended = true;
+    this.#unhold.abort();
     this.#cancelTimer();
   }
 
@@ -375,9 +413,8 @@ export class IncomingTransfer {
   #report(): void {
     const { transfer } = this.offer;
     const { session } = this;
-    const idle = this.#options.clock.now() - this.#lastProgress;
-    if (session && !this.#finishing && idle > SENDER_SILENCE) {
-      session.abort(new P2PError("timeout", "The sender sent no piece for 2 minutes"));
+    if (session && !this.#finishing && this.#isStuck(session)) {
+      session.abort(new P2PError("timeout", "Cannot go on: the sender sends no more pieces"));
     }
     const pieces = this.#news.splice(0);
     if (pieces.length > 0) {
@@ -392,6 +429,15 @@ export class IncomingTransfer {
       if (this.#finishing) this.session?.post({ verb: "ACK", transfer, state: "syncing" });
       else this.session?.post({ verb: "HAVE", transfer, pieces });
     }
+  }
+
+  /** Whether the sender owes a piece, and has been silent or has merely said that it lives for too long. */
+  #isStuck({ lastHeard }: Session): boolean {
+    const now = this.#options.clock.now();
+    const isOwed = this.#held === 0 || this.#picker.askedCount > this.#held;
+    if (!isOwed) this.#lastProgress = now;
+    return now - Math.max(this.#lastProgress, lastHeard) > SENDER_SILENCE ||
+      now - this.#lastProgress > MAX_WORDS * SENDER_SILENCE;
   }
 }
 

@@ -6,9 +6,11 @@ import type { Frame } from "../wire/frame.ts";
 import { MAX_HASHES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
 import type { Range } from "../wire/fields.ts";
+import { awaitTurn } from "./pace.ts";
+import type { RateLane } from "./rate_limiter.ts";
 
 /** Time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
-const MAX_WORDS = 10;
+const MAX_WORDS = 40;
 
 /** How a recipient keeps what it was sent. */
 export interface Delivery {
@@ -27,6 +29,10 @@ export interface OutgoingOptions {
   /** Longest silence of the receiver, milliseconds. */
   ackTimeout: number;
   clock: Clock;
+  /** Holds pieces back under a rate limit. */
+  lane?: RateLane | undefined;
+  /** Ends the waiting for the rate limit. */
+  signal?: AbortSignal | undefined;
   /** `bytes` are verified by the receiver. */
   onProgress(bytes: number): void;
   /** Bytes of pieces that went out. */
@@ -189,6 +195,7 @@ export class OutgoingTransfer implements SessionHandler {
     // Meanwhile nothing is read: a receiver that takes its bytes slowly is not a silent one.
     this.#cancelWatch();
     try {
+      await this.#awaitTurn(index);
       const piece = await source.lend(index);
       try {
         await this.#session.send({ verb: "PIECE", transfer, index }, piece.bytes);
@@ -201,6 +208,14 @@ export class OutgoingTransfer implements SessionHandler {
       this.#giveUp(asP2PError(error));
     }
     if (!this.#settled) this.#watch();
+  }
+
+  /** Waits until the rate limit lets the piece pass. */
+  async #awaitTurn(index: number): Promise<void> {
+    const { source, lane, clock, signal } = this.#options;
+    if (!lane) return;
+    const bytes = Math.min(source.pieceSize, source.size - index * source.pieceSize);
+    await awaitTurn(bytes, { lane, session: this.#session, clock, signal });
   }
 
   /** This side cannot go on: the receiver is told, and drops what it has. */

@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 /** Most bytes that one lane gets before it is the next one's turn: the smallest piece. */
 const SLICE = 16 * 1024;
 /** Seconds' worth that gather while nobody asks: what may pass at once after a pause. */
-const BURST = 0.25;
+const BURST = 0.1;
 /** Longest pause in seconds between two servings while lanes wait: how smooth it is. */
 const SERVING = 0.02;
 /** Shortest pause in milliseconds: timers are no finer. */

@@ -10,6 +10,7 @@ import { MAX_PIECES } from "../wire/limits.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, Verb } from "../wire/message.ts";
 import { IncomingTransfer, type Offer, type Received } from "./incoming.ts";
+import type { RateLimiter } from "./rate_limiter.ts";
 
 /** What the application hears of what arrives. */
 export interface ReceiverObserver {
@@ -29,6 +30,8 @@ export interface ReceiverOptions {
   observer: ReceiverObserver;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
+  /** Shared by the transfers that come in. */
+  rate?: RateLimiter | undefined;
   /** Transfers at once; over it offers are answered with `busy`. */
   maxTransfers?: number;
   /** How long in milliseconds a transfer waits for its sender to come back. */
@@ -167,6 +170,7 @@ export class Receiver implements AsyncDisposable {
       release: (keep) => keep ? inbox.suspend(partial, subjectOf(offer)) : partial.discard(),
       clock: this.#clock,
       maxSize: this.#options.maxSize,
+      lane: this.#options.rate?.lane(),
       onProgress: (bytes) => observer.onProgress(offer, bytes),
       onEnd: (outcome) => {
         this.#active.delete(key);

@@ -3,6 +3,7 @@ import { isRetriable, P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { FileSource } from "../store/source.ts";
 import { type Delivery, OutgoingTransfer } from "./outgoing.ts";
+import type { RateLane } from "./rate_limiter.ts";
 
 /** Tries after the first, each on a connection of its own. */
 const RETRIES = 5;
@@ -17,6 +18,8 @@ export interface SendOptions {
   connect: () => Promise<Session>;
   /** Milliseconds. */
   ackTimeout: number;
+  /** Holds pieces back under a rate limit. */
+  lane?: RateLane | undefined;
   onProgress: (bytes: number) => void;
   onSent: (bytes: number) => void;
   onRetry: (attempt: number, error: P2PError) => void;
@@ -58,11 +61,13 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
 async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   options.signal?.throwIfAborted();
   const session = await options.connect();
-  const { transfer, source, ackTimeout, onProgress, onSent } = options;
+  const { transfer, source, ackTimeout, lane, signal, onProgress, onSent } = options;
   const outgoing = new OutgoingTransfer(session, {
     transfer,
     source,
     ackTimeout,
+    lane,
+    signal,
     clock,
     onProgress,
     onSent,
