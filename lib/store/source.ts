@@ -1,5 +1,6 @@
 import { basename } from "@std/path";
 import { P2PError } from "../errors.ts";
+import { Budget } from "./budget.ts";
 import { diskError } from "./disk_error.ts";
 import { Sha256, sha256 } from "./hash.ts";
 import { Manifest, pieceCountOf, pieceSizeFor, sameBytes } from "./manifest.ts";
@@ -9,6 +10,8 @@ import { PieceBuffers } from "./piece_buffers.ts";
 const AHEAD = 8 * 1024 * 1024;
 /** Bytes that stay in memory behind it, for recipients that are close. */
 const BEHIND = 8 * 1024 * 1024;
+/** What all sources of this process keep, but for a piece each: with many, each keeps little. */
+const CACHES = new Budget(16 * 1024 * 1024);
 
 /** A piece on loan; its bytes stay as they are until `release`. */
 export interface LentPiece {
@@ -44,8 +47,7 @@ export class FileSource implements AsyncDisposable {
   readonly #reader: ReadableStreamBYOBReader;
   readonly #stat: Deno.FileInfo;
   readonly #buffers: PieceBuffers;
-  readonly #ahead: number;
-  readonly #behind: number;
+  readonly #share = CACHES.join();
   readonly #hash = new Sha256();
   readonly #cache = new Map<number, Cached>();
   #demand = 0;
@@ -63,9 +65,7 @@ export class FileSource implements AsyncDisposable {
     this.#stat = stat;
     const pieceSize = pieceSizeFor(stat.size);
     this.manifest = new Manifest(pieceSize);
-    this.#ahead = Math.max(2, AHEAD / pieceSize);
-    this.#behind = Math.max(1, BEHIND / pieceSize);
-    this.#buffers = new PieceBuffers(pieceSize, this.#ahead + this.#behind);
+    this.#buffers = new PieceBuffers(pieceSize);
     this.#reader = file.readable.getReader({ mode: "byob" });
     this.#grown.promise.catch(() => {});
   }
@@ -105,6 +105,16 @@ export class FileSource implements AsyncDisposable {
     this.#want(index);
   }
 
+  /** Pieces that are read ahead, at least one. */
+  get #ahead(): number {
+    return Math.max(1, Math.floor(Math.min(AHEAD, this.#share.bytes / 2) / this.pieceSize));
+  }
+
+  /** Pieces that stay in memory behind. */
+  get #behind(): number {
+    return Math.floor(Math.min(BEHIND, this.#share.bytes / 2) / this.pieceSize);
+  }
+
   /** Starts reading; the first hashes follow. Idempotent. */
   start(): void {
     this.#want(0);
@@ -136,16 +146,25 @@ export class FileSource implements AsyncDisposable {
    * cannot, or is not what it was.
    */
   async lend(index: number): Promise<LentPiece> {
-    this.#want(index + 1);
     const cached = this.#cache.get(index);
-    if (cached) return this.#loan(cached);
-    const bytes = await this.#readAgain(index);
-    return { bytes, release: () => this.#buffers.give(bytes) };
+    const loan = cached && this.#loan(cached);
+    // Where memory is scarce one piece is under way at a time: the next is read when this one is back.
+    const isScarce = this.#share.bytes < 2 * this.pieceSize;
+    if (!isScarce) this.#want(index + 1);
+    const { bytes, release } = loan ?? await this.#lendAgain(index);
+    return {
+      bytes,
+      release: () => {
+        release();
+        this.#want(index + 1);
+      },
+    };
   }
 
   /** Stops reading and closes the file. Loans stay valid. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#share[Symbol.dispose]();
     await this.#reading;
     // Ending the stream closes the file.
     await this.#reader.cancel().catch(() => {});
@@ -163,6 +182,11 @@ export class FileSource implements AsyncDisposable {
     };
   }
 
+  async #lendAgain(index: number): Promise<LentPiece> {
+    const bytes = await this.#readAgain(index);
+    return { bytes, release: () => this.#buffers.give(bytes) };
+  }
+
   /** Notes that a recipient has come to piece `demand`, and reads on. */
   #want(demand: number): void {
     this.#demand = Math.max(this.#demand, demand);
@@ -176,9 +200,10 @@ export class FileSource implements AsyncDisposable {
       while (!this.#closed && this.manifest.count < this.#demand + this.#ahead) {
         const index = this.manifest.count;
         if (index === this.pieceCount) return await this.#finish();
+        this.#forgetBelow(index - this.#ahead - this.#behind + 1);
         const piece = await this.#readPiece(index);
         this.#hash.update(piece);
-        this.#remember(index, piece);
+        this.#cache.set(index, { bytes: piece, loans: 0, evicted: false });
         this.manifest.add(index, sha256(piece));
         this.#announce();
       }
@@ -215,13 +240,14 @@ export class FileSource implements AsyncDisposable {
     this.#grown = Promise.withResolvers();
   }
 
-  #remember(index: number, bytes: Uint8Array<ArrayBuffer>): void {
-    this.#cache.set(index, { bytes, loans: 0, evicted: false });
-    const old = this.#cache.get(index - this.#ahead - this.#behind);
-    if (!old) return;
-    this.#cache.delete(index - this.#ahead - this.#behind);
-    old.evicted = true;
-    if (old.loans === 0) this.#buffers.give(old.bytes);
+  /** Makes room for the next piece. */
+  #forgetBelow(end: number): void {
+    for (const [index, cached] of this.#cache) {
+      if (index >= end) break;
+      this.#cache.delete(index);
+      cached.evicted = true;
+      if (cached.loans === 0) this.#buffers.give(cached.bytes);
+    }
   }
 
   /** Reads a piece that has left the cache, through a handle of its own, one at a time. */

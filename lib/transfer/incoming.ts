@@ -4,6 +4,7 @@ import type { Session } from "../net/session.ts";
 import { Sha256, sha256 } from "../store/hash.ts";
 import { Manifest, sameBytes } from "../store/manifest.ts";
 import type { PartialFile, Published } from "../store/partial_file.ts";
+import type { Share } from "../store/budget.ts";
 import { PieceBuffers } from "../store/piece_buffers.ts";
 import type { Range } from "../wire/fields.ts";
 import { MAX_PIECES, MAX_RANGES } from "../wire/limits.ts";
@@ -70,6 +71,8 @@ export interface IncomingOptions {
   partial: PartialFile;
   /** Takes the partial of a transfer that failed: to be deleted, or kept to be gone on with. */
   release(keep: boolean): Promise<void>;
+  /** Memory for what is on its way, shared with the other transfers. */
+  share: Share;
   clock: Clock;
   maxSize: number | undefined;
   /** Holds requests for pieces back under a rate limit. */
@@ -90,7 +93,6 @@ export class IncomingTransfer {
   /** The session it runs on; undefined while the sender is lost. */
   session: Session | undefined;
   readonly #options: IncomingOptions;
-  readonly #window: number;
   readonly #started: number;
   readonly #bad = new Map<number, number>();
   #picker = new PiecePicker();
@@ -116,8 +118,7 @@ export class IncomingTransfer {
     const { offer } = options;
     this.#options = options;
     this.offer = offer;
-    this.#window = Math.max(2, Math.floor(WINDOW / offer.pieceSize));
-    this.buffers = new PieceBuffers(offer.pieceSize, MAX_WRITES + 2);
+    this.buffers = new PieceBuffers(offer.pieceSize);
     this.#manifest = new Manifest(offer.pieceSize);
     this.#started = options.clock.now();
     this.#lastProgress = this.#started;
@@ -140,6 +141,20 @@ export class IncomingTransfer {
   /** Bytes of the offer that are not on disk yet; 0 for a stream. */
   get missingBytes(): number {
     return Math.max(0, (this.offer.size ?? 0) - this.#verifiedBytes);
+  }
+
+  /** Pieces that may be asked for and not there yet. */
+  get #window(): number {
+    const bytes = Math.min(WINDOW, this.#options.share.bytes);
+    return Math.max(2, Math.floor(bytes / this.offer.pieceSize));
+  }
+
+  /** Pieces that may wait for the disk while another is read from the network. */
+  get #maxWrites(): number {
+    return Math.min(
+      MAX_WRITES,
+      Math.floor(this.#options.share.bytes / this.offer.pieceSize) - 1,
+    );
   }
 
   /** Accepts the offer on `session`. */
@@ -234,7 +249,7 @@ export class IncomingTransfer {
     this.#accept(index, body, hash);
     this.#ask();
     this.#finishIfComplete();
-    while (this.#writes.size > MAX_WRITES) await Promise.race(this.#writes);
+    while (this.#writes.size > this.#maxWrites) await Promise.race(this.#writes);
   }
 
   /** The sender gives up. */
@@ -293,7 +308,7 @@ export class IncomingTransfer {
 
   #ask(): void {
     if (!this.session || this.#ended) return;
-    while (this.#picker.askedCount < this.#window) {
+    for (const window = this.#window; this.#picker.askedCount < window;) {
       const index = this.#picker.take();
       if (index === undefined) return;
       if (this.#options.lane) void this.#hold(index, this.#options.lane);
@@ -398,6 +413,7 @@ export class IncomingTransfer {
   #end(): void {
     this.#ended = true;
     this.#unhold.abort();
+    this.#options.share[Symbol.dispose]();
     this.#cancelTimer();
   }
 

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
+import { Budget } from "../store/budget.ts";
 import type { Inbox } from "../store/inbox.ts";
 import { pieceCountOf } from "../store/manifest.ts";
 import type { JournalSubject } from "../store/journal.ts";
@@ -39,6 +40,9 @@ export interface ReceiverOptions {
   clock?: Clock;
 }
 
+/** Bytes of pieces that all transfers together may have on their way, but for two pieces each. */
+const WINDOWS = 16 * 1024 * 1024;
+
 /** Transfers of one sender at once: nobody takes all the places. */
 const MAX_PER_SENDER = 128;
 
@@ -61,6 +65,7 @@ export class Receiver implements AsyncDisposable {
   /** Offers that are being accepted: their partials are about to be. */
   readonly #starting = new Set<string>();
   readonly #done = new Map<string, Received>();
+  readonly #windows = new Budget(WINDOWS);
   #closed = false;
 
   constructor(options: ReceiverOptions) {
@@ -168,6 +173,7 @@ export class Receiver implements AsyncDisposable {
       offer,
       partial,
       release: (keep) => keep ? inbox.suspend(partial, subjectOf(offer)) : partial.discard(),
+      share: this.#windows.join(),
       clock: this.#clock,
       maxSize: this.#options.maxSize,
       lane: this.#options.rate?.lane(),
