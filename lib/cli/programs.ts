@@ -226,6 +226,16 @@ const PEER_FLAGS: FlagSpec[] = [
     default: "data",
   },
   {
+    name: "accept",
+    kind: "string",
+    env: "P2P_ACCEPT",
+    placeholder: "ask|members|PEER,PEER",
+    help:
+      "Who may put files into the inbox: whoever the menu's person lets, every member, or these " +
+      "peers (names, id: and the start of an id, or host:port)",
+    default: "members",
+  },
+  {
     name: "max-size",
     kind: "size",
     env: "P2P_MAX_SIZE",

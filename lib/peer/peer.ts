@@ -23,6 +23,7 @@ import { Receiver } from "../transfer/receiver.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { isPeerName } from "../wire/peer_name.ts";
+import { Acceptance, type AcceptRule, type AskPerson } from "./acceptance.ts";
 import { Dialler } from "./dialler.ts";
 import { History } from "./history.ts";
 import { composeMessage, MessageInbox } from "./messages.ts";
@@ -49,6 +50,10 @@ export interface PeerOptions {
   received: string;
   /** Folder of this user's peers: names, cached list, history. */
   folder: string;
+  /** Who may put files into the inbox; by default every member. */
+  accept?: AcceptRule | undefined;
+  /** Asks the person at the terminal, if there is one. */
+  askPerson?: AskPerson | undefined;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
   /** Bytes of files per second, in each direction, for all transfers together. */
@@ -74,6 +79,7 @@ export class Peer implements AsyncDisposable {
   readonly #dialler: Dialler;
   readonly #names: NameBook;
   readonly #cache: PeerCache;
+  readonly #acceptance: Acceptance;
   readonly #messages: MessageInbox;
   readonly #refusals: RateLimit;
   readonly #rates: { up?: RateLimiter; down?: RateLimiter };
@@ -96,6 +102,13 @@ export class Peer implements AsyncDisposable {
     this.history = new History(options.folder);
     this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock: this.#clock });
     this.#rates = this.#makeRates();
+    this.#acceptance = new Acceptance({
+      rule: options.accept ?? { who: "members" },
+      names: this.#names,
+      entries: async ({ fresh }) => fresh ? await this.#entries() : this.#cachedOrKnown(),
+      ownName: () => this.#name,
+      askPerson: options.askPerson,
+    });
     this.#messages = new MessageInbox(options.membership?.id);
     this.#tracker = new TrackerClient({
       address: options.tracker,
@@ -567,6 +580,9 @@ export class Peer implements AsyncDisposable {
   #onListChanged({ joined, left }: ListChange): void {
     if (this.#options.role !== "peer") return;
     for (const entry of joined) {
+      this.#acceptance.onListed(entry).catch(({ message }) =>
+        this.#emit({ event: "notice", message })
+      );
       if (entry.id !== this.id) this.#emit({ event: "peer-joined", ...brief(entry) });
     }
     for (const entry of left) {
@@ -588,8 +604,13 @@ export class Peer implements AsyncDisposable {
   #makeReceiver(inbox: Inbox): Receiver {
     const meters = new Map<string, RateMeter>();
     const from = (offer: Offer) => this.#nameOf(offer.from) ?? offer.from;
+    const acceptance = this.#acceptance;
     return new Receiver({
       inbox,
+      admit: (offer) => acceptance.check(offer.from),
+      ask: acceptance.asks
+        ? (offer, signal) => acceptance.ask({ ...offer, peer: from(offer) }, signal)
+        : undefined,
       maxSize: this.#options.maxSize,
       rate: this.#rates.down,
       clock: this.#clock,
@@ -623,13 +644,23 @@ export class Peer implements AsyncDisposable {
           meters.delete(offer.transfer);
           this.#onReceived(offer, received, from(offer));
         },
-        onFailed: ({ transfer, name, ...offer }, { code, message }) => {
-          meters.delete(transfer);
-          const sender = this.#nameOf(offer.from) ?? offer.from;
-          this.#emit({ event: "receive-failed", transfer, name, from: sender, code, message });
+        onFailed: (offer, error) => {
+          meters.delete(offer.transfer);
+          this.#onNotReceived(offer, from(offer), error);
+        },
+        onRefused: (offer, error) => {
+          if (this.#refusals.take(offer.from)) this.#onNotReceived(offer, from(offer), error);
         },
       },
     });
+  }
+
+  #onNotReceived(
+    { transfer, name }: Offer,
+    from: string,
+    { code, message }: Pick<P2PError, "code" | "message">,
+  ): void {
+    this.#emit({ event: "receive-failed", transfer, name, from, code, message });
   }
 
   #onReceived({ transfer }: Offer, received: Received, from: string): void {

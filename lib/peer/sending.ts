@@ -69,6 +69,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
         emit({ event: "transfer-progress", transfer, peer: entry.name, bytes, size, rate });
       },
       onSent: (bytes) => bytesSent += bytes,
+      onWaiting: () => emit({ event: "transfer-waiting", transfer, name, peer: entry.name }),
       onRetry: (attempt, { message: reason }) =>
         emit({ event: "transfer-retry", transfer, peer: entry.name, attempt, reason }),
     });

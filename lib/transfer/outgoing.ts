@@ -35,6 +35,8 @@ export interface OutgoingOptions {
   signal?: AbortSignal | undefined;
   /** `bytes` are verified by the receiver. */
   onProgress(bytes: number): void;
+  /** The receiver has to ask a person first; said once. */
+  onWaiting?: (() => void) | undefined;
   /** Bytes of pieces that went out. */
   onSent(bytes: number): void;
 }
@@ -52,6 +54,7 @@ export class OutgoingTransfer implements SessionHandler {
   /** The receiver has all pieces below. */
   #prefix = 0;
   #offered = false;
+  #waiting = false;
   #settled = false;
   /** When a piece went out or was said to be verified for the first time. */
   #lastProgress: number;
@@ -73,6 +76,8 @@ export class OutgoingTransfer implements SessionHandler {
   async deliver(): Promise<Delivery> {
     const { source, transfer, ackTimeout } = this.#options;
     source.start();
+    // The answer may take a person's time, while the receiver says that it lives.
+    this.#watch();
     try {
       const { message } = await this.#session.request({
         verb: "SEND_FILE",
@@ -80,7 +85,7 @@ export class OutgoingTransfer implements SessionHandler {
         name: source.name,
         size: source.size,
         pieceSize: source.pieceSize,
-      }, { timeout: ackTimeout });
+      }, { timeout: MAX_WORDS * ackTimeout });
       if (message.verb !== "ACK") {
         throw new P2PError(
           "unexpected-verb",
@@ -133,6 +138,7 @@ export class OutgoingTransfer implements SessionHandler {
   }
 
   #onAck({ state, name, sha256 }: MessageOf<"ACK">): void {
+    if (state === "waiting") return this.#onWaiting();
     if (state === "ready" || state === "syncing") return;
     if (name === undefined || sha256 === undefined) {
       this.#ack.reject(
@@ -156,6 +162,11 @@ export class OutgoingTransfer implements SessionHandler {
       savedAs: name,
       sha256,
     });
+  }
+
+  #onWaiting(): void {
+    if (!this.#waiting) this.#options.onWaiting?.();
+    this.#waiting = true;
   }
 
   #onHave(pieces: Range[]): void {

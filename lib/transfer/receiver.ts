@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../clock.ts";
-import { P2PError } from "../errors.ts";
+import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import { Budget } from "../store/budget.ts";
 import type { Inbox } from "../store/inbox.ts";
@@ -10,6 +10,7 @@ import { safeName } from "../store/file_name.ts";
 import { MAX_PIECES } from "../wire/limits.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, Verb } from "../wire/message.ts";
+import { WaitingOffers } from "./waiting_offers.ts";
 import { IncomingTransfer, type Offer, type Received } from "./incoming.ts";
 import type { RateLimiter } from "./rate_limiter.ts";
 
@@ -21,6 +22,8 @@ export interface ReceiverObserver {
   onProgress(offer: Offer, bytes: number): void;
   /** A file is on disk under its final name. */
   onReceived(offer: Offer, received: Received): void;
+  /** An offer was turned down. */
+  onRefused?(offer: Offer, error: P2PError): void;
   /** A transfer ended without a file; nothing of it is left. */
   onFailed(offer: Offer, error: P2PError): void;
 }
@@ -29,6 +32,10 @@ export interface ReceiverObserver {
 export interface ReceiverOptions {
   inbox: Inbox;
   observer: ReceiverObserver;
+  /** Turns an offer down by throwing; the session reads on when that is settled. */
+  admit?: (offer: Offer) => Promise<void>;
+  /** Asks a person, who may take minutes: as `admit`, but the session reads on meanwhile. */
+  ask?: ((offer: Offer, signal: AbortSignal) => Promise<void>) | undefined;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
   /** Shared by the transfers that come in. */
@@ -65,12 +72,14 @@ export class Receiver implements AsyncDisposable {
   /** Offers that are being accepted: their partials are about to be. */
   readonly #starting = new Set<string>();
   readonly #done = new Map<string, Received>();
+  readonly #waiting: WaitingOffers;
   readonly #windows = new Budget(WINDOWS);
   #closed = false;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#waiting = new WaitingOffers(this.#clock);
   }
 
   /** Transfers under way. */
@@ -120,6 +129,7 @@ export class Receiver implements AsyncDisposable {
   /** Takes nothing new; resolves when what is under way has ended. Transfers without a sender fail now. */
   async drained(): Promise<void> {
     this.#closed = true;
+    this.#waiting.abort(shuttingDown());
     for (const transfer of this.#active.values()) {
       if (!transfer.session) await transfer.fail(shuttingDown());
     }
@@ -129,6 +139,7 @@ export class Receiver implements AsyncDisposable {
   /** Fails what is under way and deletes its partials. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#waiting.abort(shuttingDown());
     await Promise.all([...this.#active.values()].map((transfer) => transfer.fail(shuttingDown())));
   }
 
@@ -161,8 +172,47 @@ export class Receiver implements AsyncDisposable {
       return await this.#onOffer(message, session);
     }
     if (known) return known.resume(session, offer, seq);
-    await this.#suspendAbandoned(offer);
-    this.#check(offer);
+    const { admit, ask } = this.#options;
+    try {
+      await this.#suspendAbandoned(offer);
+      this.#check(offer);
+      await admit?.(offer);
+      if (!ask) await this.#accept(key, offer, { session, seq });
+    } catch (error) {
+      throw this.#refused(offer, error);
+    }
+    if (ask) void this.#acceptWhenAsked(key, offer, { session, seq });
+  }
+
+  /** Answers the offer once a person has decided; the session goes on meanwhile. */
+  async #acceptWhenAsked(
+    key: string,
+    offer: Offer,
+    { session, seq }: { session: Session; seq: number },
+  ): Promise<void> {
+    const { transfer, from } = offer;
+    try {
+      const decide = async (signal: AbortSignal) => await this.#options.ask?.(offer, signal);
+      await this.#waiting.wait({ key, transfer, from, session }, decide);
+      // What was checked may be otherwise by now.
+      this.#check(offer);
+      await this.#accept(key, offer, { session, seq });
+    } catch (error) {
+      session.post({ verb: "ERROR", re: seq, ...tellable(this.#refused(offer, error)) });
+    }
+  }
+
+  #refused(offer: Offer, thrown: unknown): P2PError {
+    const error = asP2PError(thrown);
+    this.#options.observer.onRefused?.(offer, error);
+    return error;
+  }
+
+  async #accept(
+    key: string,
+    offer: Offer,
+    { session, seq }: { session: Session; seq: number },
+  ): Promise<void> {
     const partial = await this.#begin(key, offer);
     if (this.#closed || session.connection.closed) {
       await partial.discard();

@@ -22,6 +22,7 @@ export interface SendOptions {
   lane?: RateLane | undefined;
   onProgress: (bytes: number) => void;
   onSent: (bytes: number) => void;
+  onWaiting?: (() => void) | undefined;
   onRetry: (attempt: number, error: P2PError) => void;
   signal?: AbortSignal | undefined;
   clock?: Clock;
@@ -61,7 +62,7 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
 async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   options.signal?.throwIfAborted();
   const session = await options.connect();
-  const { transfer, source, ackTimeout, lane, signal, onProgress, onSent } = options;
+  const { transfer, source, ackTimeout, lane, signal, onProgress, onWaiting, onSent } = options;
   const outgoing = new OutgoingTransfer(session, {
     transfer,
     source,
@@ -70,6 +71,7 @@ async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
     signal,
     clock,
     onProgress,
+    onWaiting,
     onSent,
   });
   const running = session.run(outgoing);
