@@ -317,6 +317,7 @@ function makePeer(
     maxSize: numberOf(values, "max-size"),
     accept: acceptRule(values),
     askPerson: menu?.interactive ? askToAccept(menu) : undefined,
+    quota: numberOf(values, "quota"),
     limitRate: numberOf(values, "limit-rate"),
     ackTimeout: ackTimeout === undefined ? undefined : ackTimeout * 1000,
     parallel: numberOf(values, "parallel"),

@@ -242,6 +242,14 @@ const PEER_FLAGS: FlagSpec[] = [
     placeholder: "SIZE",
     help: "Refuse files larger than this, in bytes or for example 10G (10 GiB)",
   },
+  {
+    name: "quota",
+    kind: "size",
+    env: "P2P_QUOTA",
+    placeholder: "SIZE",
+    help: "Refuse files with which the inbox would hold more than this in all, " +
+      "unfinished ones included",
+  },
 ];
 
 /** Flags of the commands that move files, either way. */

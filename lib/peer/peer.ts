@@ -56,6 +56,8 @@ export interface PeerOptions {
   askPerson?: AskPerson | undefined;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
+  /** Bytes that the inbox may hold in all. */
+  quota?: number | undefined;
   /** Bytes of files per second, in each direction, for all transfers together. */
   limitRate?: number | undefined;
   ackTimeout?: number | undefined;
@@ -217,7 +219,8 @@ export class Peer implements AsyncDisposable {
   async startListening(): Promise<void> {
     const { identity, membership, port = 0, role } = this.#options;
     const host = this.#options.host ?? this.#ownHost();
-    this.#inbox = await Inbox.open(this.#options.received, this.id);
+    const { quota } = this.#options;
+    this.#inbox = await Inbox.open(this.#options.received, this.id, { quota });
     this.#receiver = this.#makeReceiver(this.#inbox);
     this.#listen({ host, port });
     if (role !== "peer") return;

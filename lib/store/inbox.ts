@@ -4,6 +4,7 @@ import { P2PError, reasonOf } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
 import { type JournalSubject, parseJournal } from "./journal.ts";
 import { PartialFile, type PartialOptions } from "./partial_file.ts";
+import { Quota } from "./quota.ts";
 
 /** Folder of partials and journals below the inbox. */
 const PARTIAL_FOLDER = ".partial";
@@ -22,6 +23,7 @@ export class Inbox implements Disposable {
   readonly #partials: string;
   readonly #lock: Deno.FsFile;
   readonly #mode: number;
+  readonly #quota: Quota | undefined;
   /** Partials that wait to be gone on with: their paths without `.part`, by what they are a part of. */
   readonly #unfinished: Map<string, string>;
 
@@ -29,26 +31,34 @@ export class Inbox implements Disposable {
     path: string,
     partials: string,
     lock: Deno.FsFile,
-    { mode, unfinished }: { mode: number; unfinished: Map<string, string> },
+    { mode, unfinished, quota }: {
+      mode: number;
+      unfinished: Map<string, string>;
+      quota: Quota | undefined;
+    },
   ) {
     this.path = path;
     this.#partials = partials;
     this.#lock = lock;
     this.#mode = mode;
     this.#unfinished = unfinished;
+    this.#quota = quota;
   }
 
   /**
    * Opens the inbox, making the folder when it is missing. Partials that a process with the same identity
    * left behind wait to be gone on with when their journal says what they are and is younger than
-   * `keepPartials` milliseconds; the others are swept.
+   * `keepPartials` milliseconds; the others are swept. The folder may hold `quota` bytes in all.
    *
    * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it.
    */
   static async open(
     path: string,
     ownId: string,
-    { keepPartials = KEEP_PARTIALS }: { keepPartials?: number } = {},
+    { keepPartials = KEEP_PARTIALS, quota: limit }: {
+      keepPartials?: number;
+      quota?: number | undefined;
+    } = {},
   ): Promise<Inbox> {
     const inbox = resolve(path);
     const parent = join(inbox, PARTIAL_FOLDER);
@@ -61,7 +71,8 @@ export class Inbox implements Disposable {
       try {
         const unfinished = await sweep(partials, keepPartials);
         const mode = await publicMode(partials);
-        return new Inbox(inbox, partials, lock, { mode, unfinished });
+        const quota = limit === undefined ? undefined : await Quota.open(inbox, limit);
+        return new Inbox(inbox, partials, lock, { mode, unfinished, quota });
       } catch (error) {
         lock.close();
         throw error;
@@ -75,7 +86,7 @@ export class Inbox implements Disposable {
    * Checks that an offer fits beside the `promised` bytes of other transfers, and starts a partial, or goes
    * on with one of the same sender, name, size and piece size.
    *
-   * @throws {P2PError} `no-space` or `disk`.
+   * @throws {P2PError} `no-space`, `quota` or `disk`.
    */
   async begin(
     { size, ...offer }: Omit<JournalSubject, "size"> & { size: number | null },
@@ -91,22 +102,39 @@ export class Inbox implements Disposable {
     };
     const partial = await this.#reopen(options);
     const missing = (size ?? 0) - (partial?.known.size ?? 0) * offer.pieceSize;
+    try {
+      await this.#expectRoom(missing, promised);
+    } catch (error) {
+      if (partial) await this.suspend(partial, subject);
+      throw error;
+    }
+    return partial ?? await PartialFile.create(options);
+  }
+
+  /** Bytes that a stream may bring beside `promised` ones; undefined where there is no quota. */
+  async roomForStream(promised: number): Promise<number | undefined> {
+    return await this.#quota?.room(promised);
+  }
+
+  async #expectRoom(missing: number, promised: number): Promise<void> {
     const { bavail, bsize } = await statfs(this.path);
     const free = bavail * bsize - RESERVE - promised;
     if (missing > free) {
-      if (partial) await this.suspend(partial, subject);
       throw new P2PError(
         "no-space",
-        `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver`,
+        `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver; ` +
+          "make room there and send again",
       );
     }
-    return partial ?? await PartialFile.create(options);
+    await this.#quota?.grant(missing, promised);
   }
 
   /** Keeps a partial to be gone on with when the same sender offers the same again. */
   async suspend(partial: PartialFile, subject: JournalSubject | null): Promise<void> {
     if (!subject) return await partial.discard();
     await partial.suspend();
+    // On a full disk there may have been no room for its journal.
+    if (!partial.isJournalled) return await partial.discard();
     const key = keyOf(subject);
     const older = this.#unfinished.get(key);
     this.#unfinished.set(key, partial.base);

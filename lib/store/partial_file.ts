@@ -110,6 +110,11 @@ export class PartialFile {
     return this.#path.slice(0, -".part".length);
   }
 
+  /** Whether a journal says what is there: without one nobody can go on with it. */
+  get isJournalled(): boolean {
+    return this.#journal !== undefined;
+  }
+
   /** Writes a verified piece; `bytes` must stay as they are until it resolves. */
   write(index: number, bytes: Uint8Array, hash: Uint8Array): Promise<void> {
     const turn = this.#tail.then(async () => {
@@ -160,6 +165,8 @@ export class PartialFile {
       await this.#remove().catch(() => {});
       return published;
     } catch (error) {
+      // It may be suspended now.
+      await this.#noteRest();
       this.#close();
       throw diskError("save to", this.#options.inbox, error);
     }
@@ -177,8 +184,14 @@ export class PartialFile {
   async suspend(): Promise<void> {
     await this.#tail;
     await this.#checkpointing;
-    if (this.#unsynced.length > 0) await this.#checkpoint();
+    await this.#noteRest();
     this.#close();
+  }
+
+  /** Brings the journal up to date; on a full disk what it does not say has to come again. */
+  async #noteRest(): Promise<void> {
+    if (this.#closed || this.#unsynced.length === 0) return;
+    await this.#checkpoint().catch(() => {});
   }
 
   /** Notes a piece that is written, and brings the journal up to date when there is enough to say. */

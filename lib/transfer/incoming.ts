@@ -35,6 +35,7 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "shutting-down",
   "interrupted",
   "no-space",
+  "quota",
   "disk",
 ]);
 /** Verified bytes below which a partial is not worth keeping. */
@@ -299,8 +300,16 @@ export class IncomingTransfer {
 
   #checkSize(): void {
     const { size, pieceSize } = this.offer;
-    const most = size ?? this.#options.maxSize ?? Infinity;
+    const { maxSize = Infinity } = this.#options;
+    const most = size ?? Infinity;
     const { count } = this.#manifest;
+    if (size === null && (count - 1) * pieceSize >= maxSize && count > 0) {
+      throw new P2PError(
+        "refused",
+        `Cannot receive more than ${maxSize} bytes: that is what the receiver has room for or ` +
+          "takes; make room there, or raise its --max-size",
+      );
+    }
     if (count > MAX_PIECES || (count - 1) * pieceSize >= most && count > 0) {
       throw new P2PError("malformed", "Cannot read HASHES: there are more than the size allows");
     }

@@ -69,8 +69,8 @@ export class Receiver implements AsyncDisposable {
   readonly #options: ReceiverOptions;
   readonly #clock: Clock;
   readonly #active = new Map<string, IncomingTransfer>();
-  /** Offers that are being accepted: their partials are about to be. */
-  readonly #starting = new Set<string>();
+  /** Offers that are being accepted, with their bytes: their partials are about to be. */
+  readonly #starting = new Map<string, number>();
   readonly #done = new Map<string, Received>();
   readonly #waiting: WaitingOffers;
   readonly #windows = new Budget(WINDOWS);
@@ -213,6 +213,7 @@ export class Receiver implements AsyncDisposable {
     offer: Offer,
     { session, seq }: { session: Session; seq: number },
   ): Promise<void> {
+    const maxSize = await this.#maxSizeOf(offer);
     const partial = await this.#begin(key, offer);
     if (this.#closed || session.connection.closed) {
       await partial.discard();
@@ -225,7 +226,7 @@ export class Receiver implements AsyncDisposable {
       release: (keep) => keep ? inbox.suspend(partial, subjectOf(offer)) : partial.discard(),
       share: this.#windows.join(),
       clock: this.#clock,
-      maxSize: this.#options.maxSize,
+      maxSize,
       lane: this.#options.rate?.lane(),
       onProgress: (bytes) => observer.onProgress(offer, bytes),
       onEnd: (outcome) => {
@@ -272,20 +273,27 @@ export class Receiver implements AsyncDisposable {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
-    this.#starting.add(key);
+    const promised = this.#promisedBytes();
+    this.#starting.set(key, size ?? 0);
     try {
-      return await this.#options.inbox.begin(
-        { from, name, size, pieceSize },
-        this.#promisedBytes(),
-      );
+      return await this.#options.inbox.begin({ from, name, size, pieceSize }, promised);
     } finally {
       this.#starting.delete(key);
     }
   }
 
+  /** Most bytes that the offer may bring: a stream, which does not say how many, ends at the quota too. */
+  async #maxSizeOf({ size }: Offer): Promise<number | undefined> {
+    const { maxSize, inbox } = this.#options;
+    if (size !== null) return maxSize;
+    const room = await inbox.roomForStream(this.#promisedBytes());
+    return room === undefined ? maxSize : Math.min(room, maxSize ?? Infinity);
+  }
+
   /** Bytes that transfers under way will still take. */
   #promisedBytes(): number {
     let bytes = 0;
+    for (const size of this.#starting.values()) bytes += size;
     for (const transfer of this.#active.values()) bytes += transfer.missingBytes;
     return bytes;
   }
@@ -309,7 +317,8 @@ export class Receiver implements AsyncDisposable {
     if (size !== null && maxSize !== undefined && size > maxSize) {
       throw new P2PError(
         "refused",
-        `Cannot receive ${size} bytes: the receiver takes up to ${maxSize}`,
+        `Cannot receive ${size} bytes: the receiver takes up to ${maxSize}; ` +
+          "its owner can raise --max-size there",
       );
     }
     if (size !== null && pieceCountOf(size, pieceSize) > MAX_PIECES) {
