@@ -65,6 +65,7 @@ const CODES = {
   "refused": { exit: ExitCode.peerUnreachable, retriable: false },
   "source-changed": { exit: ExitCode.local, retriable: false },
   "no-space": { exit: ExitCode.local, retriable: false },
+  "quota": { exit: ExitCode.local, retriable: false },
   "file-not-found": { exit: ExitCode.local, retriable: false },
   "disk": { exit: ExitCode.local, retriable: false },
 } as const satisfies Record<string, { exit: ExitCode; retriable: boolean }>;

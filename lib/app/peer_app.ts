@@ -1,6 +1,7 @@
 import { basename, join } from "@std/path";
-import { addressOf, isOn, numberOf, textOf } from "../cli/arguments.ts";
+import { addressOf, type FlagValues, isOn, numberOf, textOf } from "../cli/arguments.ts";
 import { escapeText } from "../cli/escape.ts";
+import { formatSize, nameOf } from "../cli/format.ts";
 import type { Menu, MenuActions } from "../cli/menu.ts";
 import { PEER_PROGRAM } from "../cli/programs.ts";
 import { ExitCode, P2PError } from "../errors.ts";
@@ -8,6 +9,7 @@ import { type Invite, parseInvite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
 import { formatAddress } from "../net/transport.ts";
+import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/acceptance.ts";
 import { History } from "../peer/history.ts";
 import { chooseById, Outbox } from "../peer/outbox.ts";
 import { Peer } from "../peer/peer.ts";
@@ -144,6 +146,18 @@ function menuActions(peer: Peer, menu: Menu, context: CommandContext): MenuActio
     history: () => listHistory(peer, context),
     dataFiles: () => dataFiles(data),
     peerNames: () => peer.knownPeers.map(({ name }) => name),
+  };
+}
+
+/** Asks until the answer is yes or no, which an empty one is. */
+function askToAccept(menu: Menu): AskPerson {
+  return async ({ name, size, peer }, signal) => {
+    const what = `${escapeText(name)}${size === null ? "" : ` (${formatSize(size)})`}`;
+    while (true) {
+      const answer = await menu.ask(`Accept ${what} from ${nameOf(peer)}? [y/N] `, signal);
+      if (/^y(es)?$/i.test(answer)) return true;
+      if (/^(no?)?$/i.test(answer)) return false;
+    }
   };
 }
 
@@ -343,7 +357,7 @@ async function remember(folder: string, { joined }: NetworkChoice): Promise<void
 }
 
 function makePeer(
-  { command, emit }: CommandContext,
+  { command, emit, menu }: CommandContext,
   { identity, folder, network, role }: {
     identity: Identity;
     folder: string;
@@ -372,12 +386,25 @@ function makePeer(
     received: inboxOf(command),
     folder,
     maxSize: numberOf(values, "max-size"),
+    accept: acceptRule(values),
+    askPerson: menu?.interactive ? askToAccept(menu) : undefined,
+    quota: numberOf(values, "quota"),
+    limitRate: numberOf(values, "limit-rate"),
     ackTimeout: ms("ack-timeout"),
     giveUpAfter: ms("give-up-after"),
     keepPartials: ms("keep-partials"),
     parallel: numberOf(values, "parallel"),
     emit,
   });
+}
+
+function acceptRule(values: FlagValues): AcceptRule {
+  const rule = parseAcceptRule(textOf(values, "accept") ?? "members");
+  if (rule.who !== "peers" || !isOn(values, "insecure")) return rule;
+  throw new P2PError(
+    "usage",
+    "Cannot use --accept with peers and --insecure together: without keys nobody can be told apart",
+  );
 }
 
 function peerName(flag: string | undefined): string {

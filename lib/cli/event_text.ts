@@ -95,6 +95,8 @@ export class EventText {
         return started(event);
       case "transfer-progress":
         return this.progress(event);
+      case "transfer-waiting":
+        return dim(`Waiting for ${nameOf(event.peer)} to accept ${escapeText(event.name)}`);
       case "transfer-retry": {
         const reason = escapeText(event.reason);
         return warn(`Trying ${nameOf(event.peer)} again (retry ${event.attempt}): ${reason}`);

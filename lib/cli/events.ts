@@ -137,6 +137,14 @@ export interface TransferProgressEvent {
   files?: number;
 }
 
+/** A recipient asks a person before it takes what is offered. */
+export interface TransferWaitingEvent {
+  event: "transfer-waiting";
+  transfer: string;
+  name: string;
+  peer: string;
+}
+
 /** A recipient is tried again. */
 export interface TransferRetryEvent {
   event: "transfer-retry";
@@ -282,6 +290,7 @@ export type AppEvent =
   | BroadcastSentEvent
   | TransferStartedEvent
   | TransferProgressEvent
+  | TransferWaitingEvent
   | TransferRetryEvent
   | TransferFinishedEvent
   | FileReceivedEvent

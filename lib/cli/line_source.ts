@@ -13,8 +13,11 @@ export interface LineSource {
   readonly closed: Promise<unknown>;
   /** The next line, or null at the end. */
   next(): Promise<string | null>;
-  /** Shows `question` where a person types; the answer is the next line, or null at the end. */
-  ask(question: string): Promise<string | null>;
+  /**
+   * Shows `question` where a person types; the answer is the next line, or null at the end
+   * and when the signal aborts, which withdraws the question.
+   */
+  ask(question: string, signal?: AbortSignal): Promise<string | null>;
   /** Prints without breaking the line being typed. `write` prints whole lines. */
   above(write: () => void): void;
   /** Ends it: {@linkcode next} returns null from now on. */

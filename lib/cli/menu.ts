@@ -67,6 +67,7 @@ export class Menu {
   readonly interactive: boolean;
   readonly #options: MenuOptions;
   #source: LineSource | null = null;
+  readonly #opened = Promise.withResolvers<void>();
   #exitCode: ExitCode = ExitCode.done;
 
   constructor(options: MenuOptions) {
@@ -95,12 +96,12 @@ export class Menu {
   }
 
   /**
-   * Asks the person at the terminal. Questions wait for each other.
+   * Asks the person at the terminal. Questions wait for each other, and for the menu to run.
    *
-   * @throws {P2PError} `usage` in a script; `interrupted` when the menu ends instead
+   * @throws {P2PError} `usage` in a script; `interrupted` when the menu ends instead, or `signal` aborts
    */
-  ask(question: string): Promise<string> {
-    if (this.interactive) return this.#answer(question);
+  ask(question: string, signal?: AbortSignal): Promise<string> {
+    if (this.interactive) return this.#opened.promise.then(() => this.#answer(question, signal));
     const message = `Cannot ask '${question.trim()}': the commands come from a script`;
     return Promise.reject(new P2PError("usage", message));
   }
@@ -110,6 +111,7 @@ export class Menu {
     const { output, signal } = options;
     const source = this.#open(actions);
     this.#source = source;
+    this.#opened.resolve();
     const onAbort = () => source.close("aborted");
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort);
@@ -186,8 +188,8 @@ export class Menu {
     throw new P2PError("usage", `Cannot ping: '${escapeText(port)}' is not a port, write a number`);
   }
 
-  async #answer(question: string): Promise<string> {
-    const answer = await this.#source?.ask(question) ?? null;
+  async #answer(question: string, signal?: AbortSignal): Promise<string> {
+    const answer = await this.#source?.ask(question, signal) ?? null;
     if (answer !== null) return answer.trim();
     throw new P2PError("interrupted", "Cannot go on: the menu ended before the answer came");
   }

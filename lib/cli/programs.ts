@@ -227,11 +227,21 @@ const PEER_FLAGS: FlagSpec[] = [
     default: "data",
   },
   {
+    name: "accept",
+    kind: "string",
+    env: "P2P_ACCEPT",
+    placeholder: "ask|members|PEER,PEER",
+    help:
+      "Who may put files into the inbox: whoever the menu's person lets, every member, or these " +
+      "peers (names, id: and the start of an id, or host:port)",
+    default: "members",
+  },
+  {
     name: "max-size",
     kind: "size",
     env: "P2P_MAX_SIZE",
     placeholder: "SIZE",
-    help: "Refuse files larger than this, in bytes or for example 10G",
+    help: "Refuse files larger than this, in bytes or for example 10G (10 GiB)",
   },
   {
     name: "keep-partials",
@@ -241,6 +251,61 @@ const PEER_FLAGS: FlagSpec[] = [
     help: "How long what was received in part waits for its sender, checked at start",
     default: "168h",
   },
+  {
+    name: "quota",
+    kind: "size",
+    env: "P2P_QUOTA",
+    placeholder: "SIZE",
+    help: "Refuse files with which the inbox would hold more than this in all, " +
+      "unfinished ones included",
+  },
+];
+
+/** Flags of the commands that move files, either way. */
+const LIMIT_RATE: FlagSpec = {
+  name: "limit-rate",
+  kind: "size",
+  env: "P2P_LIMIT_RATE",
+  placeholder: "SIZE",
+  help: "Send at most so many bytes of files per second, and receive as many; " +
+    "K, M and G are powers of 1024: 10M is 10 MiB/s",
+  min: 1024,
+};
+
+/** Flags of the commands that send. */
+const SENDING_FLAGS: FlagSpec[] = [
+  {
+    name: "ack-timeout",
+    kind: "seconds",
+    env: "P2P_ACK_TIMEOUT",
+    placeholder: "SECONDS",
+    help: "Try a recipient again after so long without a sign of life",
+    default: "30",
+  },
+  {
+    name: "parallel",
+    kind: "integer",
+    env: "P2P_PARALLEL",
+    placeholder: "N",
+    help: "How many recipients of a file are served at a time",
+    default: "4",
+    min: 1,
+    max: 1024,
+  },
+  {
+    name: "give-up-after",
+    kind: "seconds",
+    env: "P2P_GIVE_UP_AFTER",
+    placeholder: "SECONDS",
+    help: "Keep trying to reach a recipient for so long, for example 1h; otherwise five times",
+  },
+  {
+    name: "follow",
+    kind: "boolean",
+    env: "P2P_FOLLOW",
+    help: "Send what symbolic links in a folder point to; without it they are left out",
+  },
+  LIMIT_RATE,
 ];
 
 /** The command line of `peer`. */
@@ -254,7 +319,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "receive, and take commands from the keyboard or line by line from a script",
       usage: "[flags]",
       positionals: { min: 0, max: 0, names: [] },
-      flags: [],
+      flags: [...SENDING_FLAGS],
       examples: ["peer", "peer --join 'p2p://192.168.1.7:5000/#...'", "peer < commands.txt"],
     },
     {
@@ -262,7 +327,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "receive until interrupted, without a menu (as a service)",
       usage: "run [flags]",
       positionals: { min: 0, max: 0, names: [] },
-      flags: [],
+      flags: [LIMIT_RATE],
       examples: ["peer run --received /srv/inbox", "peer run --json --max-size 10G"],
     },
     {
@@ -303,38 +368,7 @@ export const PEER_PROGRAM: ProgramSpec = {
           help: "Who gets it: names, id: and the start of an id, or host:port; " +
             "not needed when there is only one other peer",
         },
-        {
-          name: "ack-timeout",
-          kind: "seconds",
-          env: "P2P_ACK_TIMEOUT",
-          placeholder: "SECONDS",
-          help: "Try a recipient again after so long without a sign of life",
-          default: "30",
-        },
-        {
-          name: "give-up-after",
-          kind: "seconds",
-          env: "P2P_GIVE_UP_AFTER",
-          placeholder: "SECONDS",
-          help:
-            "Keep trying to reach a recipient for so long, for example 1h; otherwise five times",
-        },
-        {
-          name: "follow",
-          kind: "boolean",
-          env: "P2P_FOLLOW",
-          help: "Send what symbolic links in a folder point to; without it they are left out",
-        },
-        {
-          name: "parallel",
-          kind: "integer",
-          env: "P2P_PARALLEL",
-          placeholder: "N",
-          help: "How many recipients are served at a time",
-          default: "4",
-          min: 1,
-          max: 1024,
-        },
+        ...SENDING_FLAGS,
       ],
       examples: [
         "peer send report.pdf --to laptop",

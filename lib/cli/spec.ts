@@ -32,7 +32,7 @@ export interface FlagSpec {
   default?: string;
   /** For `integer`: the largest value. */
   max?: number;
-  /** For `integer`: the smallest value; 0 when left out. */
+  /** For `integer` and `size`: the smallest value; 0 when left out. */
   min?: number;
   /** Left out of the help. */
   hidden?: boolean;

@@ -92,10 +92,19 @@ export class TerminalPrompt implements LineSource {
     return promise;
   }
 
-  ask(question: string): Promise<string | null> {
-    if (this.#end !== null) return Promise.resolve(null);
+  ask(question: string, signal?: AbortSignal): Promise<string | null> {
+    if (this.#end !== null || signal?.aborted) return Promise.resolve(null);
     const { promise, resolve } = Promise.withResolvers<string | null>();
-    this.#questions.push({ text: question, answer: resolve });
+    const asked: Question = {
+      text: question,
+      answer: (line) => {
+        signal?.removeEventListener("abort", withdraw);
+        resolve(line);
+      },
+    };
+    const withdraw = () => this.#withdraw(asked);
+    signal?.addEventListener("abort", withdraw);
+    this.#questions.push(asked);
     if (this.#questions.length === 1) {
       this.#parked = this.#readline.line;
       this.#erase();
@@ -126,6 +135,18 @@ export class TerminalPrompt implements LineSource {
       return;
     }
     question.answer(line);
+    this.#show();
+    if (this.#questions.length === 0) this.#restore();
+  }
+
+  /** Nobody wants the answer any more: the question goes, and what was typed as its answer. */
+  #withdraw(question: Question): void {
+    const index = this.#questions.indexOf(question);
+    if (index < 0) return;
+    if (index === 0) this.#erase();
+    this.#questions.splice(index, 1);
+    question.answer(null);
+    if (index > 0) return;
     this.#show();
     if (this.#questions.length === 0) this.#restore();
   }

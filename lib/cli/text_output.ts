@@ -21,6 +21,7 @@ const CHATTER: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
   "peer-left",
   "transfer-started",
   "transfer-progress",
+  "transfer-waiting",
   "transfer-retry",
   "notice",
 ]);

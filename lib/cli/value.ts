@@ -85,10 +85,12 @@ function parseSeconds(text: string): number | Problem {
   return new Problem("not a time; write seconds, for example 30, or 500ms, 2m, 1h");
 }
 
-function parseSize(text: string): number | Problem {
+function parseSize(text: string, { min = 0 }: FlagSpec): number | Problem {
   const match = /^(\d+(?:\.\d+)?)(?:([KMGTP])(?:i?B)?|B)?$/i.exec(text);
   const power = SIZE_UNITS.indexOf(match?.[2]?.toUpperCase() ?? "B");
   const value = match === null ? NaN : Math.floor(Number(match[1]) * 1024 ** power);
-  if (Number.isSafeInteger(value)) return value;
+  if (Number.isSafeInteger(value)) {
+    return value >= min ? value : new Problem(`too little; write ${min} or more`);
+  }
   return new Problem("not a size; write bytes, or for example 500M or 10G");
 }

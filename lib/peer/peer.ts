@@ -18,6 +18,7 @@ import { ManifestCache } from "../store/manifest_cache.ts";
 import { openContent } from "../store/open_content.ts";
 import { Source } from "../store/source.ts";
 import { type ListChange, TrackerClient } from "../tracker/client.ts";
+import { RateLimiter } from "../transfer/rate_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import type { Offer, Received } from "../transfer/incoming.ts";
 import type { Delivery } from "../transfer/outgoing.ts";
@@ -25,6 +26,7 @@ import { Receiver } from "../transfer/receiver.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { isPeerName } from "../wire/peer_name.ts";
+import { Acceptance, type AcceptRule, type AskPerson } from "./acceptance.ts";
 import { Dialler } from "./dialler.ts";
 import { History } from "./history.ts";
 import { composeMessage, MessageInbox } from "./messages.ts";
@@ -52,8 +54,16 @@ export interface PeerOptions {
   received: string;
   /** Folder of this user's peers: names, cached list, history. */
   folder: string;
+  /** Who may put files into the inbox; by default every member. */
+  accept?: AcceptRule | undefined;
+  /** Asks the person at the terminal, if there is one. */
+  askPerson?: AskPerson | undefined;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
+  /** Bytes that the inbox may hold in all. */
+  quota?: number | undefined;
+  /** Bytes of files per second, in each direction, for all transfers together. */
+  limitRate?: number | undefined;
   ackTimeout?: number | undefined;
   /** How long to go on trying to reach a recipient after the usual tries. */
   giveUpAfter?: number | undefined;
@@ -81,8 +91,10 @@ export class Peer implements AsyncDisposable {
   readonly #names: NameBook;
   readonly #cache: PeerCache;
   readonly #manifests: ManifestCache;
+  readonly #acceptance: Acceptance;
   readonly #messages: MessageInbox;
   readonly #refusals: RateLimit;
+  readonly #rates: { up?: RateLimiter; down?: RateLimiter };
   readonly #sends = new Set<Promise<unknown>>();
   readonly #stopping = new AbortController();
   readonly #refused = Promise.withResolvers<never>();
@@ -103,6 +115,14 @@ export class Peer implements AsyncDisposable {
     this.history = new History(options.folder);
     this.outbox = new Outbox(options.folder);
     this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock: this.#clock });
+    this.#rates = this.#makeRates();
+    this.#acceptance = new Acceptance({
+      rule: options.accept ?? { who: "members" },
+      names: this.#names,
+      entries: async ({ fresh }) => fresh ? await this.#entries() : this.#cachedOrKnown(),
+      ownName: () => this.#name,
+      askPerson: options.askPerson,
+    });
     this.#messages = new MessageInbox(options.membership?.id);
     this.#tracker = new TrackerClient({
       address: options.tracker,
@@ -211,8 +231,8 @@ export class Peer implements AsyncDisposable {
   async startListening(): Promise<void> {
     const { identity, membership, port = 0, role } = this.#options;
     const host = this.#options.host ?? this.#ownHost();
-    const { keepPartials } = this.#options;
-    this.#inbox = await Inbox.open(this.#options.received, this.id, { keepPartials });
+    const { keepPartials, quota } = this.#options;
+    this.#inbox = await Inbox.open(this.#options.received, this.id, { keepPartials, quota });
     this.#receiver = this.#makeReceiver(this.#inbox);
     this.#listen({ host, port });
     if (role !== "peer") return;
@@ -365,6 +385,7 @@ export class Peer implements AsyncDisposable {
       ackTimeout: this.#options.ackTimeout ?? 30_000,
       giveUpAfter: this.#options.giveUpAfter,
       parallel: this.#options.parallel ?? 4,
+      rate: this.#rates.up,
       clock: this.#clock,
       signal: AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]),
     });
@@ -607,6 +628,9 @@ export class Peer implements AsyncDisposable {
   #onListChanged({ joined, left }: ListChange): void {
     if (this.#options.role !== "peer") return;
     for (const entry of joined) {
+      this.#acceptance.onListed(entry).catch(({ message }) =>
+        this.#emit({ event: "notice", message })
+      );
       if (entry.id !== this.id) this.#emit({ event: "peer-joined", ...brief(entry) });
     }
     for (const entry of left) {
@@ -618,12 +642,25 @@ export class Peer implements AsyncDisposable {
     return this.#tracker.list.get(id)?.name;
   }
 
+  #makeRates(): { up?: RateLimiter; down?: RateLimiter } {
+    const { limitRate: rate } = this.#options;
+    if (rate === undefined) return {};
+    const options = { rate, clock: this.#clock };
+    return { up: new RateLimiter(options), down: new RateLimiter(options) };
+  }
+
   #makeReceiver(inbox: Inbox): Receiver {
     const meters = new Map<string, RateMeter>();
     const from = (offer: Offer) => this.#nameOf(offer.from) ?? offer.from;
+    const acceptance = this.#acceptance;
     return new Receiver({
       inbox,
+      admit: (offer) => acceptance.check(offer.from),
+      ask: acceptance.asks
+        ? (offer, signal) => acceptance.ask({ ...offer, peer: from(offer) }, signal)
+        : undefined,
       maxSize: this.#options.maxSize,
+      rate: this.#rates.down,
       clock: this.#clock,
       observer: {
         onStarted: (offer) => {
@@ -656,13 +693,23 @@ export class Peer implements AsyncDisposable {
           meters.delete(offer.transfer);
           this.#onReceived(offer, received, from(offer));
         },
-        onFailed: ({ transfer, name, ...offer }, { code, message }) => {
-          meters.delete(transfer);
-          const sender = this.#nameOf(offer.from) ?? offer.from;
-          this.#emit({ event: "receive-failed", transfer, name, from: sender, code, message });
+        onFailed: (offer, error) => {
+          meters.delete(offer.transfer);
+          this.#onNotReceived(offer, from(offer), error);
+        },
+        onRefused: (offer, error) => {
+          if (this.#refusals.take(offer.from)) this.#onNotReceived(offer, from(offer), error);
         },
       },
     });
+  }
+
+  #onNotReceived(
+    { transfer, name }: Offer,
+    from: string,
+    { code, message }: Pick<P2PError, "code" | "message">,
+  ): void {
+    this.#emit({ event: "receive-failed", transfer, name, from, code, message });
   }
 
   #onReceived({ transfer }: Offer, received: Received, from: string): void {

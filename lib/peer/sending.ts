@@ -6,6 +6,7 @@ import type { Session } from "../net/session.ts";
 import { hexOf } from "../store/hash.ts";
 import type { Source } from "../store/source.ts";
 import type { Delivery } from "../transfer/outgoing.ts";
+import type { RateLimiter } from "../transfer/rate_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { sendToOne } from "../transfer/sender.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -25,6 +26,8 @@ export interface SendJob {
   giveUpAfter?: number | undefined;
   /** Recipients served at a time; of a stream all are. */
   parallel: number;
+  /** Shared with the other transfers that go out. */
+  rate?: RateLimiter | undefined;
   clock: Clock;
   signal?: AbortSignal | undefined;
 }
@@ -67,6 +70,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       connect: () => job.connect(entry),
       ackTimeout: job.ackTimeout,
       giveUpAfter: job.giveUpAfter,
+      lane: job.rate?.lane(),
       signal: job.signal,
       clock,
       onProgress: (bytes) => {
@@ -88,6 +92,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
           event: "notice",
           message: `${entry.name} had parts of another version of ${name}: they are sent anew`,
         }),
+      onWaiting: () => emit({ event: "transfer-waiting", transfer, name, peer: entry.name }),
       onRetry: (attempt, { message: reason }) =>
         emit({ event: "transfer-retry", transfer, peer: entry.name, attempt, reason }),
     });

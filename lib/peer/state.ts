@@ -63,6 +63,13 @@ export class NameBook {
     return this.#inTurn(() => this.#checkNow(entry));
   }
 
+  /** The id that the name stands for, if it has stood for one. */
+  async idOf(name: string): Promise<string | undefined> {
+    let id: string | undefined;
+    await this.#inTurn(async () => void (id = (await this.#load()).get(name)));
+    return id;
+  }
+
   /** Forgets what the name stood for and remembers `id` instead. */
   trust({ name, id }: PeerEntry): Promise<void> {
     return this.#inTurn(async () => await this.#save((await this.#load()).set(name, id)));

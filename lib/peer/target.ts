@@ -13,7 +13,7 @@ export function describePeer(entry: PeerEntry): string {
  * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates.
  */
 export function resolveTarget(target: string, entries: readonly PeerEntry[]): PeerEntry {
-  const found = entries.filter((entry) => fits(target, entry));
+  const found = entries.filter((entry) => isMeant(target, entry));
   const [first] = found;
   if (first && found.length === 1) return first;
   if (found.length > 1) {
@@ -30,7 +30,8 @@ export function resolveTarget(target: string, entries: readonly PeerEntry[]): Pe
   );
 }
 
-function fits(target: string, entry: PeerEntry): boolean {
+/** Whether `target` fits the peer. */
+export function isMeant(target: string, entry: PeerEntry): boolean {
   if (target.startsWith("id:")) return target.length > 3 && entry.id.startsWith(target.slice(3));
   // Names have no colon.
   if (target.includes(":")) return sameEndpoint(target, formatAddress(entry));

@@ -7,6 +7,7 @@ import { ignoreMissing } from "./folder.ts";
 import { pieceCountOf } from "./manifest.ts";
 import { Partial, removeJournal } from "./partial.ts";
 import { PieceLog, readLogHeader } from "./piece_log.ts";
+import { Quota } from "./quota.ts";
 import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
 import type { Storage } from "./storage.ts";
 import { TreeStorage } from "./tree_storage.ts";
@@ -40,6 +41,7 @@ interface InboxOptions {
   mode: number;
   receipts: Receipts;
   foldsCase: boolean;
+  quota: Quota | undefined;
 }
 
 /**
@@ -54,6 +56,7 @@ export class Inbox implements Disposable {
   readonly #options: InboxOptions;
   readonly #partials: string;
   readonly #mode: number;
+  readonly #quota: Quota | undefined;
   /** Partials that wait to be gone on with: their paths without `.part`, by what they are a part of. */
   readonly #unfinished: Map<string, string>;
 
@@ -64,19 +67,23 @@ export class Inbox implements Disposable {
     this.#partials = options.partials;
     this.#mode = options.mode;
     this.#unfinished = options.unfinished;
+    this.#quota = options.quota;
   }
 
   /**
    * Opens the inbox, making the folder when it is missing. Partials that a process with the same identity
    * left behind wait to be gone on with when their journal says what they are and is younger than
-   * `keepPartials` milliseconds; the others are swept.
+   * `keepPartials` milliseconds; the others are swept. The folder may hold `quota` bytes in all.
    *
    * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it.
    */
   static async open(
     path: string,
     ownId: string,
-    { keepPartials = KEEP_PARTIALS }: { keepPartials?: number | undefined } = {},
+    { keepPartials = KEEP_PARTIALS, quota: limit }: {
+      keepPartials?: number | undefined;
+      quota?: number | undefined;
+    } = {},
   ): Promise<Inbox> {
     const inbox = resolve(path);
     const parent = join(inbox, PARTIAL_FOLDER);
@@ -89,10 +96,12 @@ export class Inbox implements Disposable {
       try {
         const mode = await publicMode(partials);
         const foldsCase = await foldsCaseIn(partials);
+        const quota = limit === undefined ? undefined : await Quota.open(inbox, limit);
         const receipts = await Receipts.open(partials, inbox);
         try {
           const unfinished = await sweep(partials, { keep: keepPartials, receipts });
-          return new Inbox({ path: inbox, partials, lock, unfinished, mode, receipts, foldsCase });
+          const found = { unfinished, mode, receipts, foldsCase, quota };
+          return new Inbox({ path: inbox, partials, lock, ...found });
         } catch (error) {
           receipts[Symbol.dispose]();
           throw error;
@@ -110,7 +119,7 @@ export class Inbox implements Disposable {
    * Checks that an offer fits beside the `promised` bytes of other transfers, and starts a partial, or goes
    * on with one of the same sender, name, size and piece size.
    *
-   * @throws {P2PError} `no-space` or `disk`.
+   * @throws {P2PError} `no-space`, `quota` or `disk`.
    */
   async begin(subject: Subject, promised = 0): Promise<Partial> {
     const partial = await this.#reopen(subject);
@@ -123,16 +132,16 @@ export class Inbox implements Disposable {
     return partial ?? await this.#create(subject);
   }
 
+  /** Bytes that a stream may bring beside `promised` ones; undefined where there is no quota. */
+  async roomForStream(promised: number): Promise<number | undefined> {
+    return await this.#quota?.room(promised);
+  }
+
   /** Keeps a partial to be gone on with when the same sender offers the same again. */
   async suspend(partial: Partial, subject: Subject): Promise<void> {
     if (subject.size === null) return await partial.discard();
-    try {
-      await partial.suspend();
-    } catch (error) {
-      // Without a journal nobody can go on with it.
-      await partial.discard();
-      throw error;
-    }
+    // Without a journal nobody can go on with it.
+    if (!await partial.suspend()) return await partial.discard();
     const key = keyOf(subject);
     const older = this.#unfinished.get(key);
     this.#unfinished.set(key, partial.base);
@@ -142,11 +151,14 @@ export class Inbox implements Disposable {
   async #expectRoom(missing: number, promised: number): Promise<void> {
     const { bavail, bsize } = await statfs(this.path);
     const free = bavail * bsize - RESERVE - promised;
-    if (missing <= free) return;
-    throw new P2PError(
-      "no-space",
-      `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver`,
-    );
+    if (missing > free) {
+      throw new P2PError(
+        "no-space",
+        `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver; ` +
+          "make room there and send again",
+      );
+    }
+    await this.#quota?.grant(missing, promised);
   }
 
   async #create(subject: Subject): Promise<Partial> {

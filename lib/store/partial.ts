@@ -121,6 +121,8 @@ export class Partial {
       await this.#remove().catch(() => {});
       return published;
     } catch (error) {
+      // It may be suspended now.
+      await this.#noteRest();
       this.#close();
       throw diskError("save to", inbox, error);
     }
@@ -134,16 +136,24 @@ export class Partial {
     await this.#remove();
   }
 
-  /** Brings the journal up to date and closes; what is there waits for a later run. */
-  async suspend(): Promise<void> {
+  /**
+   * Brings the journal up to date and closes; what is there waits for a later run. False when there is no
+   * journal: then nobody can go on with it.
+   */
+  async suspend(): Promise<boolean> {
     await this.#tail;
     await this.#checkpointing;
-    try {
-      if (this.#unsynced.length > 0) await this.#checkpoint();
-      await this.#log?.sync();
-    } finally {
-      this.#close();
-    }
+    await this.#noteRest();
+    const isJournalled = this.#log !== undefined;
+    this.#close();
+    return isJournalled;
+  }
+
+  /** Brings the journal up to date; on a full disk what it does not say has to come again. */
+  async #noteRest(): Promise<void> {
+    if (this.#closed) return;
+    if (this.#unsynced.length > 0) await this.#checkpoint().catch(() => {});
+    await this.#log?.sync().catch(() => {});
   }
 
   async #writeNow(piece: LoggedPiece, bytes: Uint8Array): Promise<void> {

@@ -1,25 +1,47 @@
+/** Bytes of all buffers of this process that wait unused. */
+const MAX_FREE = 8 * 1024 * 1024;
+
+/** Unused buffers of this process by their size. */
+const free = new Map<number, ArrayBuffer[]>();
+let freeBytes = 0;
+
 /**
- * Buffers of one piece each, used again and again: memory follows the pieces under way, not the file.
- * Not giving one back is allowed and merely costs an allocation.
+ * Buffers of one piece each, used again and again, by whichever transfer has pieces of that size: memory
+ * follows the pieces under way, not the files. Not giving one back is allowed and merely costs an allocation.
  */
 export class PieceBuffers {
   readonly #size: number;
-  readonly #keep: number;
-  readonly #free: ArrayBuffer[] = [];
 
-  /** Buffers of `size` bytes, of which at most `keep` wait unused. */
-  constructor(size: number, keep: number) {
+  /** Buffers of `size` bytes. */
+  constructor(size: number) {
     this.#size = size;
-    this.#keep = keep;
   }
 
   /** A view of `length` bytes with undefined content. */
   take(length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#free.pop() ?? new ArrayBuffer(this.#size), 0, length);
+    const buffer = free.get(this.#size)?.pop();
+    if (buffer) freeBytes -= this.#size;
+    return new Uint8Array(buffer ?? new ArrayBuffer(this.#size), 0, length);
   }
 
   /** Takes a view of {@linkcode take} back, also when its memory has moved to another ArrayBuffer. */
   give({ buffer }: Uint8Array<ArrayBuffer>): void {
-    if (buffer.byteLength === this.#size && this.#free.length < this.#keep) this.#free.push(buffer);
+    const size = this.#size;
+    if (buffer.byteLength !== size) return;
+    if (freeBytes + size > MAX_FREE) forgetOthers(size);
+    if (freeBytes + size > MAX_FREE) return;
+    const same = free.get(size) ?? [];
+    free.set(size, same);
+    same.push(buffer);
+    freeBytes += size;
+  }
+}
+
+/** Drops what waits of other sizes, which may be those of transfers long ended. */
+function forgetOthers(size: number): void {
+  for (const [other, buffers] of free) {
+    if (other === size) continue;
+    freeBytes -= other * buffers.length;
+    free.delete(other);
   }
 }

@@ -1,4 +1,5 @@
 import { P2PError } from "../errors.ts";
+import { Budget } from "./budget.ts";
 import type { Content, FileCount } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";
 import { Sha256, sha256 } from "./hash.ts";
@@ -12,6 +13,8 @@ const AHEAD = 8 * 1024 * 1024;
 const BEHIND = 8 * 1024 * 1024;
 /** The same for what cannot be read again: bytes between the slowest recipient and what is read. */
 const STREAM_WINDOW = 32 * 1024 * 1024;
+/** What all sources of this process keep, but for a piece each: with many, each keeps little. */
+const CACHES = new Budget(16 * 1024 * 1024);
 
 /** A piece on loan; its bytes stay as they are until `release`. */
 export interface LentPiece {
@@ -49,8 +52,7 @@ export class Source implements AsyncDisposable {
   readonly manifest: Manifest;
   readonly #content: Content;
   readonly #buffers: PieceBuffers;
-  readonly #ahead: number;
-  readonly #behind: number;
+  readonly #share = CACHES.join();
   readonly #cached: CachedManifest | null;
   /** Undefined when reading begins in the middle: the hash of the whole cannot be known then. */
   readonly #hash: Sha256 | undefined;
@@ -70,9 +72,7 @@ export class Source implements AsyncDisposable {
     this.#cached = cached;
     const pieceSize = pieceSizeFor(content.size);
     this.manifest = new Manifest(pieceSize, content.table);
-    this.#ahead = Math.max(2, (content.isSeekable ? AHEAD : STREAM_WINDOW) / pieceSize);
-    this.#behind = content.isSeekable ? Math.max(1, BEHIND / pieceSize) : 0;
-    this.#buffers = new PieceBuffers(pieceSize, this.#ahead + this.#behind);
+    this.#buffers = new PieceBuffers(pieceSize);
     this.#hash = this.#adopt(cached);
     this.#grown.promise.catch(() => {});
   }
@@ -135,6 +135,17 @@ export class Source implements AsyncDisposable {
     return Math.min(this.pieceSize, (this.size ?? Infinity) - index * this.pieceSize);
   }
 
+  /** Pieces that are read ahead, at least one. */
+  get #ahead(): number {
+    if (!this.isSeekable) return STREAM_WINDOW / this.pieceSize;
+    return Math.max(1, Math.floor(Math.min(AHEAD, this.#share.bytes / 2) / this.pieceSize));
+  }
+
+  /** Pieces that stay in memory behind. */
+  get #behind(): number {
+    return Math.floor(Math.min(BEHIND, this.#share.bytes / 2) / this.pieceSize);
+  }
+
   /** Starts reading; the first hashes follow. Idempotent. */
   start(): void {
     this.#want(0);
@@ -182,16 +193,25 @@ export class Source implements AsyncDisposable {
    * cannot, or is not what it was.
    */
   async lend(index: number): Promise<LentPiece> {
-    this.#want(index + 1);
     const cached = this.#cache.get(index);
-    if (cached) return this.#loan(cached);
-    const bytes = await this.#readAgain(index);
-    return { bytes, release: () => this.#buffers.give(bytes) };
+    const loan = cached && this.#loan(cached);
+    // Where memory is scarce one piece is under way at a time: the next is read when this one is back.
+    const isScarce = this.#share.bytes < 2 * this.pieceSize;
+    if (!isScarce) this.#want(index + 1);
+    const { bytes, release } = loan ?? await this.#lendAgain(index);
+    return {
+      bytes,
+      release: () => {
+        release();
+        this.#want(index + 1);
+      },
+    };
   }
 
   /** Stops reading and closes the content. Loans stay valid. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#share[Symbol.dispose]();
     // What waits for its next bytes has to be told that none are wanted.
     if (!this.isSeekable) await this.#content[Symbol.asyncDispose]();
     await this.#reading;
@@ -223,6 +243,11 @@ export class Source implements AsyncDisposable {
     };
   }
 
+  async #lendAgain(index: number): Promise<LentPiece> {
+    const bytes = await this.#readAgain(index);
+    return { bytes, release: () => this.#buffers.give(bytes) };
+  }
+
   /** Notes that a recipient has come to piece `demand`, and reads on. */
   #want(demand: number): void {
     this.#demand = Math.max(this.#demand, demand);
@@ -250,10 +275,11 @@ export class Source implements AsyncDisposable {
       while (!this.#closed && this.manifest.count < this.#limit) {
         const index = this.manifest.count;
         const isEnd = this.size !== null && index === this.pieceCount;
+        if (!isEnd) this.#forgetBelow(this.#oldest(index));
         const piece = isEnd ? new Uint8Array(0) : await this.#readPiece(index);
         if (piece.length === 0) return await this.#finish(this.size ?? index * this.pieceSize);
         this.#hash?.update(piece);
-        this.#remember(index, piece);
+        this.#cache.set(index, { bytes: piece, loans: 0, evicted: false });
         const hash = sha256(piece);
         this.manifest.add(index, hash);
         this.#cached?.note(index, hash);
@@ -292,12 +318,16 @@ export class Source implements AsyncDisposable {
     this.#grown = Promise.withResolvers();
   }
 
-  #remember(index: number, bytes: Uint8Array<ArrayBuffer>): void {
-    this.#cache.set(index, { bytes, loans: 0, evicted: false });
-    const oldest = this.isSeekable ? index - this.#ahead - this.#behind + 1 : this.#slowest;
-    for (const [old, cached] of this.#cache) {
-      if (old >= oldest) break;
-      this.#cache.delete(old);
+  /** The first piece that stays in memory when piece `index` comes. */
+  #oldest(index: number): number {
+    return this.isSeekable ? index - this.#ahead - this.#behind + 1 : this.#slowest;
+  }
+
+  /** Makes room for the next piece. */
+  #forgetBelow(end: number): void {
+    for (const [index, cached] of this.#cache) {
+      if (index >= end) break;
+      this.#cache.delete(index);
       cached.evicted = true;
       if (cached.loans === 0) this.#buffers.give(cached.bytes);
     }

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import { Sha256, sha256 } from "../store/hash.ts";
+import type { Share } from "../store/budget.ts";
 import { type FileDigest, Manifest, sameBytes } from "../store/manifest.ts";
 import type { Partial } from "../store/partial.ts";
 import { PieceBuffers } from "../store/piece_buffers.ts";
@@ -10,6 +11,7 @@ import type { Range } from "../wire/fields.ts";
 import { MAX_PIECES, MAX_RANGES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
 import { PiecePicker } from "./picker.ts";
+import type { RateLane } from "./rate_limiter.ts";
 
 /** Bytes of pieces that may be asked for and not there yet. */
 const WINDOW = 8 * 1024 * 1024;
@@ -23,8 +25,10 @@ const REPORT_INTERVAL = 500;
 const REPORT_BYTES = 8 * 1024 * 1024;
 /** Reports without news after which an empty one tells the sender that this side lives (5 s). */
 const QUIET_REPORTS = 10;
-/** Time without a new piece in milliseconds after which the sender's session is given up. */
+/** Silence of the sender in milliseconds, with pieces missing, after which its session is given up. */
 const SENDER_SILENCE = 120_000;
+/** Such times that a sender may fill with signs of life, without a new piece. */
+const MAX_WORDS = 10;
 
 /** Failures after which the sender may come back and go on. */
 const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -34,6 +38,7 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "shutting-down",
   "interrupted",
   "no-space",
+  "quota",
   "disk",
 ]);
 /** Verified bytes below which a partial is not worth keeping. */
@@ -80,8 +85,12 @@ export interface IncomingOptions {
   publish(manifest: string, digest: FileDigest): Promise<Published & { already: boolean }>;
   /** Takes the partial of a transfer that failed: to be deleted, or kept to be gone on with. */
   release(keep: boolean): Promise<void>;
+  /** Memory for what is on its way, shared with the other transfers. */
+  share: Share;
   clock: Clock;
   maxSize: number | undefined;
+  /** Holds requests for pieces back under a rate limit. */
+  lane?: RateLane | undefined;
   /** Hears how many bytes are verified, and of a tree how many files are complete; at most twice a second. */
   onProgress(bytes: number, files?: number): void;
   /** Called once, when nothing more will happen. */
@@ -98,7 +107,6 @@ export class IncomingTransfer {
   /** The session it runs on; undefined while the sender is lost. */
   session: Session | undefined;
   readonly #options: IncomingOptions;
-  readonly #window: number;
   readonly #started: number;
   readonly #bad = new Map<number, number>();
   #picker = new PiecePicker();
@@ -117,6 +125,10 @@ export class IncomingTransfer {
   /** Verified bytes when the application heard of them last. */
   #reportedBytes = 0;
   #quiet = 0;
+  /** Pieces that the picker has given out and that the rate limit holds back. */
+  #held = 0;
+  /** Ends the waiting of those. */
+  #unhold = new AbortController();
   #finishing: Promise<void> | undefined;
   #ended = false;
   readonly #over = Promise.withResolvers<void>();
@@ -126,8 +138,7 @@ export class IncomingTransfer {
     const { offer } = options;
     this.#options = options;
     this.offer = offer;
-    this.#window = Math.max(2, Math.floor(WINDOW / offer.pieceSize));
-    this.buffers = new PieceBuffers(offer.pieceSize, MAX_WRITES + 2);
+    this.buffers = new PieceBuffers(offer.pieceSize);
     this.#manifest = new Manifest(offer.pieceSize, offer.table);
     this.#started = options.clock.now();
     this.#lastProgress = this.#started;
@@ -151,6 +162,20 @@ export class IncomingTransfer {
   /** Bytes of the offer that are not on disk yet; 0 for a stream. */
   get missingBytes(): number {
     return Math.max(0, (this.offer.size ?? 0) - this.#verifiedBytes);
+  }
+
+  /** Pieces that may be asked for and not there yet. */
+  get #window(): number {
+    const bytes = Math.min(WINDOW, this.#options.share.bytes);
+    return Math.max(2, Math.floor(bytes / this.offer.pieceSize));
+  }
+
+  /** Pieces that may wait for the disk while another is read from the network. */
+  get #maxWrites(): number {
+    return Math.min(
+      MAX_WRITES,
+      Math.floor(this.#options.share.bytes / this.offer.pieceSize) - 1,
+    );
   }
 
   /** Accepts the offer on `session`. */
@@ -183,7 +208,7 @@ export class IncomingTransfer {
       );
     }
     this.#cancelTimer();
-    this.#picker.forgetAsked();
+    this.#forgetAsked();
     this.begin(session, seq);
     this.#ask();
   }
@@ -193,7 +218,7 @@ export class IncomingTransfer {
     this.session = undefined;
     this.#cancelTimer();
     if (this.#ended || this.#finishing) return;
-    this.#picker.forgetAsked();
+    this.#forgetAsked();
     this.#cancelTimer = this.#options.clock.after(ms, () => {
       this.fail(new P2PError("connection-lost", "The sender was lost and did not come back"));
     });
@@ -245,7 +270,7 @@ export class IncomingTransfer {
     this.#grow();
     this.#ask();
     this.#finishIfComplete();
-    while (this.#writes.size > MAX_WRITES) await Promise.race(this.#writes);
+    while (this.#writes.size > this.#maxWrites) await Promise.race(this.#writes);
   }
 
   /** Says which pieces may be asked for. */
@@ -320,8 +345,16 @@ export class IncomingTransfer {
 
   #checkSize(): void {
     const { size, pieceSize } = this.offer;
-    const most = size ?? this.#options.maxSize ?? Infinity;
+    const { maxSize = Infinity } = this.#options;
+    const most = size ?? Infinity;
     const { count } = this.#manifest;
+    if (size === null && (count - 1) * pieceSize >= maxSize && count > 0) {
+      throw new P2PError(
+        "refused",
+        `Cannot receive more than ${maxSize} bytes: that is what the receiver has room for or ` +
+          "takes; make room there, or raise its --max-size",
+      );
+    }
     if (count > MAX_PIECES || (count - 1) * pieceSize >= most && count > 0) {
       throw new P2PError("malformed", "Cannot read HASHES: there are more than the size allows");
     }
@@ -329,11 +362,39 @@ export class IncomingTransfer {
 
   #ask(): void {
     if (!this.session || this.#ended || this.#finishing) return;
-    while (this.#picker.askedCount < this.#window) {
+    for (const window = this.#window; this.#picker.askedCount < window;) {
       const index = this.#picker.take();
       if (index === undefined) return;
-      this.session.post({ verb: "GET", transfer: this.offer.transfer, index });
+      if (this.#options.lane) void this.#hold(index, this.#options.lane);
+      else this.#get(index);
     }
+  }
+
+  #get(index: number): void {
+    this.session?.post({ verb: "GET", transfer: this.offer.transfer, index });
+  }
+
+  /** Asks for a piece when the rate limit lets it pass. */
+  async #hold(index: number, lane: RateLane): Promise<void> {
+    const { signal } = this.#unhold;
+    this.#held++;
+    try {
+      await lane.take(this.#lengthOf(index), signal);
+      // The time in which it was not asked for is not the sender's.
+      this.#lastProgress = this.#options.clock.now();
+      this.#get(index);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#held--;
+    }
+  }
+
+  /** Nothing that was asked for will come. */
+  #forgetAsked(): void {
+    this.#unhold.abort();
+    this.#unhold = new AbortController();
+    this.#picker.forgetAsked();
   }
 
   #accept(index: number, body: Uint8Array<ArrayBuffer>, hash: Uint8Array): void {
@@ -405,6 +466,8 @@ export class IncomingTransfer {
 
   #end(): void {
     this.#ended = true;
+    this.#unhold.abort();
+    this.#options.share[Symbol.dispose]();
     this.#cancelTimer();
   }
 
@@ -420,9 +483,8 @@ export class IncomingTransfer {
   #report(): void {
     const { transfer } = this.offer;
     const { session } = this;
-    const idle = this.#options.clock.now() - this.#lastProgress;
-    if (session && !this.#finishing && idle > SENDER_SILENCE) {
-      session.abort(new P2PError("timeout", "The sender sent no piece for 2 minutes"));
+    if (session && !this.#finishing && this.#isStuck(session)) {
+      session.abort(new P2PError("timeout", "Cannot go on: the sender sends no more pieces"));
     }
     this.#tellNews();
     if (this.#verifiedBytes !== this.#reportedBytes) {
@@ -445,6 +507,15 @@ export class IncomingTransfer {
     for (let at = 0; at < ranges.length; at += MAX_RANGES) {
       this.session?.post({ verb: "HAVE", transfer, pieces: ranges.slice(at, at + MAX_RANGES) });
     }
+  }
+
+  /** Whether the sender owes a piece, and has been silent or has merely said that it lives for too long. */
+  #isStuck({ lastHeard }: Session): boolean {
+    const now = this.#options.clock.now();
+    const isOwed = this.#held === 0 || this.#picker.askedCount > this.#held;
+    if (!isOwed) this.#lastProgress = now;
+    return now - Math.max(this.#lastProgress, lastHeard) > SENDER_SILENCE ||
+      now - this.#lastProgress > MAX_WORDS * SENDER_SILENCE;
   }
 }
 

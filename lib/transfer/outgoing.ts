@@ -6,9 +6,11 @@ import type { Frame } from "../wire/frame.ts";
 import { MAX_HASHES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
 import type { Range } from "../wire/fields.ts";
+import { awaitTurn } from "./pace.ts";
+import type { RateLane } from "./rate_limiter.ts";
 
 /** Time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
-const MAX_WORDS = 10;
+const MAX_WORDS = 40;
 
 /** How a recipient keeps what it was sent. */
 export interface Delivery {
@@ -27,8 +29,14 @@ export interface OutgoingOptions {
   /** Longest silence of the receiver, milliseconds. */
   ackTimeout: number;
   clock: Clock;
+  /** Holds pieces back under a rate limit. */
+  lane?: RateLane | undefined;
+  /** Ends the waiting for the rate limit. */
+  signal?: AbortSignal | undefined;
   /** `bytes` are verified by the receiver. */
   onProgress(bytes: number): void;
+  /** The receiver has to ask a person first; said once. */
+  onWaiting?: (() => void) | undefined;
   /** Bytes of pieces that went out. */
   onSent(bytes: number): void;
   /** The receiver had a part of something older: once. */
@@ -49,6 +57,7 @@ export class OutgoingTransfer implements SessionHandler {
   #prefix = 0;
   #offered = false;
   #isStale = false;
+  #waiting = false;
   #settled = false;
   /** When a piece went out or was said to be verified for the first time. */
   #lastProgress: number;
@@ -70,9 +79,11 @@ export class OutgoingTransfer implements SessionHandler {
   async deliver(): Promise<Delivery> {
     const { source, transfer, ackTimeout } = this.#options;
     source.start();
+    // The answer may take a person's time, while the receiver says that it lives.
+    this.#watch();
     try {
       const { message } = await this.#session.request(this.#offer(transfer), {
-        timeout: ackTimeout,
+        timeout: MAX_WORDS * ackTimeout,
       });
       if (message.verb !== "ACK") {
         throw new P2PError(
@@ -134,6 +145,7 @@ export class OutgoingTransfer implements SessionHandler {
   }
 
   #onAck({ state, name, manifest }: MessageOf<"ACK">): void {
+    if (state === "waiting") return this.#onWaiting();
     if (state === "ready" || state === "syncing") return;
     if (name === undefined || manifest === undefined) {
       this.#ack.reject(
@@ -153,6 +165,11 @@ export class OutgoingTransfer implements SessionHandler {
     }
     this.#options.onProgress(this.#options.source.size ?? 0);
     this.#ack.resolve({ state: state === "saved" ? "delivered" : "already", savedAs: name });
+  }
+
+  #onWaiting(): void {
+    if (!this.#waiting) this.#options.onWaiting?.();
+    this.#waiting = true;
   }
 
   #onHave(pieces: Range[]): void {
@@ -196,6 +213,7 @@ export class OutgoingTransfer implements SessionHandler {
     // Meanwhile nothing is read: a receiver that takes its bytes slowly is not a silent one.
     this.#cancelWatch();
     try {
+      await this.#awaitTurn(index);
       const piece = await source.lend(index);
       try {
         await this.#session.send({ verb: "PIECE", transfer, index }, piece.bytes);
@@ -208,6 +226,14 @@ export class OutgoingTransfer implements SessionHandler {
       this.#giveUp(asP2PError(error));
     }
     if (!this.#settled) this.#watch();
+  }
+
+  /** Waits until the rate limit lets the piece pass. */
+  async #awaitTurn(index: number): Promise<void> {
+    const { source, lane, clock, signal } = this.#options;
+    if (!lane) return;
+    const bytes = source.lengthOf(index);
+    await awaitTurn(bytes, { lane, session: this.#session, clock, signal });
   }
 
   /** This side cannot go on: the receiver is told, and drops what it has. */

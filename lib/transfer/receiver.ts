@@ -1,7 +1,8 @@
 import { join } from "@std/path";
 import { type Clock, systemClock } from "../clock.ts";
-import { P2PError } from "../errors.ts";
+import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
+import { Budget } from "../store/budget.ts";
 import type { Inbox } from "../store/inbox.ts";
 import { pieceCountOf } from "../store/manifest.ts";
 import type { Partial } from "../store/partial.ts";
@@ -11,7 +12,9 @@ import { safeName } from "../store/file_name.ts";
 import { MAX_PIECES } from "../wire/limits.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, Verb } from "../wire/message.ts";
+import { WaitingOffers } from "./waiting_offers.ts";
 import { IncomingTransfer, type Offer, type Received } from "./incoming.ts";
+import type { RateLimiter } from "./rate_limiter.ts";
 
 /** What the application hears of what arrives. */
 export interface ReceiverObserver {
@@ -21,6 +24,8 @@ export interface ReceiverObserver {
   onProgress(offer: Offer, bytes: number, files?: number): void;
   /** A file is on disk under its final name. */
   onReceived(offer: Offer, received: Received): void;
+  /** An offer was turned down. */
+  onRefused?(offer: Offer, error: P2PError): void;
   /** A transfer ended without a file; nothing of it is left. */
   onFailed(offer: Offer, error: P2PError): void;
 }
@@ -29,14 +34,23 @@ export interface ReceiverObserver {
 export interface ReceiverOptions {
   inbox: Inbox;
   observer: ReceiverObserver;
+  /** Turns an offer down by throwing; the session reads on when that is settled. */
+  admit?: (offer: Offer) => Promise<void>;
+  /** Asks a person, who may take minutes: as `admit`, but the session reads on meanwhile. */
+  ask?: ((offer: Offer, signal: AbortSignal) => Promise<void>) | undefined;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
+  /** Shared by the transfers that come in. */
+  rate?: RateLimiter | undefined;
   /** Transfers at once; over it offers are answered with `busy`. */
   maxTransfers?: number;
   /** How long in milliseconds a transfer waits for its sender to come back. */
   orphanTime?: number;
   clock?: Clock;
 }
+
+/** Bytes of pieces that all transfers together may have on their way, but for two pieces each. */
+const WINDOWS = 16 * 1024 * 1024;
 
 /** Transfers of one sender at once: nobody takes all the places. */
 const MAX_PER_SENDER = 128;
@@ -54,13 +68,16 @@ export class Receiver implements AsyncDisposable {
   readonly #options: ReceiverOptions;
   readonly #clock: Clock;
   readonly #active = new Map<string, IncomingTransfer>();
-  /** Offers that are being accepted: their partials are about to be. */
-  readonly #starting = new Set<string>();
+  /** Offers that are being accepted, with their bytes: their partials are about to be. */
+  readonly #starting = new Map<string, number>();
+  readonly #waiting: WaitingOffers;
+  readonly #windows = new Budget(WINDOWS);
   #closed = false;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#waiting = new WaitingOffers(this.#clock);
   }
 
   /** Transfers under way. */
@@ -111,6 +128,7 @@ export class Receiver implements AsyncDisposable {
   /** Takes nothing new; resolves when what is under way has ended. Transfers without a sender fail now. */
   async drained(): Promise<void> {
     this.#closed = true;
+    this.#waiting.abort(shuttingDown());
     for (const transfer of this.#active.values()) {
       if (!transfer.session) await transfer.fail(shuttingDown());
     }
@@ -120,6 +138,7 @@ export class Receiver implements AsyncDisposable {
   /** Fails what is under way and deletes its partials. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#waiting.abort(shuttingDown());
     await Promise.all([...this.#active.values()].map((transfer) => transfer.fail(shuttingDown())));
   }
 
@@ -146,21 +165,63 @@ export class Receiver implements AsyncDisposable {
       answerDone(session, seq, { state: "already", receipt: { ...same, transfer: id } });
       return this.#options.observer.onReceived(offer, receivedAs(same, inbox.path));
     }
-    await this.#suspendAbandoned(offer);
-    this.#check(offer);
+    const { admit, ask } = this.#options;
+    try {
+      await this.#suspendAbandoned(offer);
+      this.#check(offer);
+      await admit?.(offer);
+      if (!ask) await this.#accept(key, offer, { session, seq });
+    } catch (error) {
+      throw this.#refused(offer, error);
+    }
+    if (ask) void this.#acceptWhenAsked(key, offer, { session, seq });
+  }
+
+  /** Answers the offer once a person has decided; the session goes on meanwhile. */
+  async #acceptWhenAsked(
+    key: string,
+    offer: Offer,
+    { session, seq }: { session: Session; seq: number },
+  ): Promise<void> {
+    const { transfer, from } = offer;
+    try {
+      const decide = async (signal: AbortSignal) => await this.#options.ask?.(offer, signal);
+      await this.#waiting.wait({ key, transfer, from, session }, decide);
+      // What was checked may be otherwise by now.
+      this.#check(offer);
+      await this.#accept(key, offer, { session, seq });
+    } catch (error) {
+      session.post({ verb: "ERROR", re: seq, ...tellable(this.#refused(offer, error)) });
+    }
+  }
+
+  #refused(offer: Offer, thrown: unknown): P2PError {
+    const error = asP2PError(thrown);
+    this.#options.observer.onRefused?.(offer, error);
+    return error;
+  }
+
+  async #accept(
+    key: string,
+    offer: Offer,
+    { session, seq }: { session: Session; seq: number },
+  ): Promise<void> {
+    const maxSize = await this.#maxSizeOf(offer);
     const partial = await this.#begin(key, offer);
     if (this.#closed || session.connection.closed) {
       await partial.discard();
       throw shuttingDown();
     }
-    const { observer } = this.#options;
+    const { observer, inbox } = this.#options;
     const transfer = new IncomingTransfer({
       offer,
       partial,
       publish: (manifest, digest) => this.#publish(offer, partial, { manifest, ...digest }),
       release: (keep) => keep ? inbox.suspend(partial, offer) : partial.discard(),
+      share: this.#windows.join(),
       clock: this.#clock,
-      maxSize: this.#options.maxSize,
+      maxSize,
+      lane: this.#options.rate?.lane(),
       onProgress: (bytes, files) => observer.onProgress(offer, bytes, files),
       onEnd: (outcome) => {
         this.#active.delete(key);
@@ -205,20 +266,27 @@ export class Receiver implements AsyncDisposable {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
-    this.#starting.add(key);
+    const promised = this.#promisedBytes();
+    this.#starting.set(key, size ?? 0);
     try {
-      return await this.#options.inbox.begin(
-        { from, name, size, pieceSize, table },
-        this.#promisedBytes(),
-      );
+      return await this.#options.inbox.begin({ from, name, size, pieceSize, table }, promised);
     } finally {
       this.#starting.delete(key);
     }
   }
 
+  /** Most bytes that the offer may bring: a stream, which does not say how many, ends at the quota too. */
+  async #maxSizeOf({ size }: Offer): Promise<number | undefined> {
+    const { maxSize, inbox } = this.#options;
+    if (size !== null) return maxSize;
+    const room = await inbox.roomForStream(this.#promisedBytes());
+    return room === undefined ? maxSize : Math.min(room, maxSize ?? Infinity);
+  }
+
   /** Bytes that transfers under way will still take. */
   #promisedBytes(): number {
     let bytes = 0;
+    for (const size of this.#starting.values()) bytes += size;
     for (const transfer of this.#active.values()) bytes += transfer.missingBytes;
     return bytes;
   }
@@ -266,7 +334,8 @@ export class Receiver implements AsyncDisposable {
     if (size !== null && maxSize !== undefined && size > maxSize) {
       throw new P2PError(
         "refused",
-        `Cannot receive ${size} bytes: the receiver takes up to ${maxSize}`,
+        `Cannot receive ${size} bytes: the receiver takes up to ${maxSize}; ` +
+          "its owner can raise --max-size there",
       );
     }
     if ((table ?? 0) > (size ?? Infinity)) {

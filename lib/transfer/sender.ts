@@ -3,6 +3,7 @@ import { isRetriable, P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { Place, Source } from "../store/source.ts";
 import { type Delivery, OutgoingTransfer } from "./outgoing.ts";
+import type { RateLane } from "./rate_limiter.ts";
 
 /** Tries after the first, each on a connection of its own. */
 const RETRIES = 5;
@@ -23,8 +24,11 @@ export interface SendOptions {
   ackTimeout: number;
   /** How long to go on trying after the usual tries when nothing new gets through, milliseconds. */
   giveUpAfter?: number | undefined;
+  /** Holds pieces back under a rate limit. */
+  lane?: RateLane | undefined;
   onProgress: (bytes: number) => void;
   onSent: (bytes: number) => void;
+  onWaiting?: (() => void) | undefined;
   onStale: () => void;
   onRetry: (attempt: number, error: P2PError) => void;
   signal?: AbortSignal | undefined;
@@ -71,14 +75,18 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
 async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   options.signal?.throwIfAborted();
   const session = await options.connect();
-  const { transfer, source, place, ackTimeout, onProgress, onSent, onStale } = options;
+  const { transfer, source, place, ackTimeout, lane, signal } = options;
+  const { onProgress, onWaiting, onSent, onStale } = options;
   const outgoing = new OutgoingTransfer(session, {
     transfer,
     source,
     place,
     ackTimeout,
+    lane,
+    signal,
     clock,
     onProgress,
+    onWaiting,
     onSent,
     onStale,
   });

@@ -28,7 +28,7 @@ export const ROLES = ["peer", "tracker", "client", "operator"] as const;
 export type Role = typeof ROLES[number];
 
 /** What a receiver says in ACK. */
-export const ACK_STATES = ["ready", "syncing", "saved", "already"] as const;
+export const ACK_STATES = ["ready", "waiting", "syncing", "saved", "already"] as const;
 /** One of {@linkcode ACK_STATES}. */
 export type AckState = typeof ACK_STATES[number];
 

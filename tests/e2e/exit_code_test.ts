@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Identity } from "../../lib/identity/keys.ts";
+import { eventually } from "../helpers/deadline.ts";
 import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
 import { flipPieces, NO_PROXY, Proxy } from "./proxy.ts";
 import { Tmpfs, whyNoTmpfs } from "./tmpfs.ts";
@@ -182,9 +183,14 @@ e2e("exit 8: the receiver's disk is full, before and during", async (world) => {
   assertEquals(last(before.lines).recipients[0].error.code, "no-space");
 
   const fits = await world.file("fits", 40 * MIB);
-  proxy.hold(8 * MIB);
+  proxy.hold(24 * MIB);
   const sender = await world.start("peer", ["send", fits.path, "--json"]);
   await proxy.held(sender);
+  // Once there is a journal there is something to go on with.
+  await eventually(
+    async () => (await leftovers(peer.received, peer.id)).some((name) => name.endsWith(".journal")),
+    "a journal",
+  );
   await disk.fill();
   proxy.release();
   const { code, lines } = await sender.outcome;
@@ -204,6 +210,49 @@ e2e("exit 8: the receiver's disk is full, before and during", async (world) => {
   assertEquals(await sha256Of(join(peer.received, "fits")), fits.sha256);
   assertEquals(await leftovers(peer.received, peer.id), []);
 }, { ignore: NO_PROXY ?? await whyNoTmpfs() });
+
+e2e("exit 8: the receiver's quota is used up, until there is room", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in", ["--quota", "3M"]);
+  const [first, second] = [await world.file("first", 2 * MIB), await world.file("second", 2 * MIB)];
+  assertEquals((await world.run("peer", ["send", first.path])).code, 0);
+  const { code, lines } = await world.run("peer", ["send", second.path, "--json"]);
+  const { error } = last(lines).recipients[0];
+  assertEquals([code, error.code], [8, "quota"]);
+  assertStringIncludes(error.message, `quota of ${3 * MIB} leaves ${MIB}; make room`);
+  assertEquals((await peer.program.until("receive-failed")).code, "quota");
+  assertEquals(await leftovers(peer.received, peer.id), []);
+  assertEquals(await namesIn(peer.received), [".partial", "first"]);
+
+  await Deno.remove(join(peer.received, "first"));
+  assertEquals((await world.run("peer", ["send", second.path])).code, 0);
+  assertEquals(await sha256Of(join(peer.received, "second")), second.sha256);
+});
+
+e2e("exit 8: the receiver's inbox becomes read-only during a transfer", async (world) => {
+  await world.tracker();
+  const asUser = ["--bounding-set=-dac_override,-dac_read_search", "--"];
+  const wrap = Deno.uid() === 0 ? [SETPRIV, ...asUser] : [];
+  const proxy = world.use(new Proxy());
+  const peer = await world.peer("in", proxy.flags, { wrap });
+  const { path, sha256 } = await world.file("f", 32 * MIB);
+  proxy.hold(24 * MIB);
+  const sender = await world.start("peer", ["send", path, "--json"]);
+  await proxy.held(sender);
+  await Deno.chmod(peer.received, 0o500);
+  proxy.release();
+  const { code, lines } = await sender.outcome;
+  assertEquals([code, last(lines).recipients[0].error.code], [8, "disk"]);
+  assertEquals(await namesIn(peer.received), [".partial"]);
+
+  await Deno.chmod(peer.received, 0o700);
+  const again = await world.run("peer", ["send", path, "--json"]);
+  assertEquals(again.code, 0);
+  // Most of it is not sent again.
+  assert(last(again.lines).bytesSent <= 16 * MIB, `${last(again.lines).bytesSent} bytes`);
+  assertEquals(await sha256Of(join(peer.received, "f")), sha256);
+  assertEquals(await leftovers(peer.received, peer.id), []);
+}, { ignore: NO_PROXY ?? whyNotAsUser() });
 
 e2e(
   "exit 5: a link that keeps changing a piece is found out, nothing is left behind",

@@ -215,3 +215,51 @@ e2e("menu from a pipe: the invite comes first with --join -", async (world) => {
   const { code, lines } = await menu.outcome;
   assertEquals([code, lines.find(({ event }) => event === "broadcast-sent")?.delivered], [0, 0]);
 });
+
+e2e(
+  "menu on a terminal: --accept ask asks, one after the other, and a line goes on",
+  async (world) => {
+    await world.tracker();
+    const menu = await Terminal.start(world, ["--name", "me", "--accept", "ask"]);
+    await menu.showsLast(PROMPT);
+    const [wanted, other] = [
+      await world.file("wanted.txt", 2000),
+      await world.file("other.txt", 3000),
+    ];
+    await menu.type("broadcast half typ");
+    const send = (path: string) => world.start("peer", ["send", path, "--to", "me", "--json"]);
+    const first = await send(wanted.path);
+    await menu.showsLast("Accept wanted.txt (1.95 KiB) from me? [y/N]");
+    // Neither yes nor no.
+    await menu.enter("hm");
+    await menu.shows("Accept wanted.txt (1.95 KiB) from me? [y/N]", 2);
+    const second = await send(other.path);
+    await second.until("transfer-waiting");
+    await menu.enter("n");
+    const refused = await first.outcome;
+    assertEquals(refused.code, 4);
+    const { error } = refused.lines.at(-1)?.recipients[0];
+    assertEquals(error.code, "refused");
+    assertStringIncludes(error.message, "me was asked, and its owner declined");
+    await menu.showsLast("Accept other.txt (2.93 KiB) from me? [y/N]");
+    await menu.enter("y");
+    assertEquals((await second.outcome).code, 0);
+    await menu.shows(world.path("received_files", "other.txt"));
+    await menu.showsLast(`${PROMPT} broadcast half typ`);
+    // A sender that goes takes its question with it.
+    const third = await send(wanted.path);
+    await menu.showsLast("Accept wanted.txt (1.95 KiB) from me? [y/N]");
+    await third.stop("SIGINT");
+    await menu.showsLast(`${PROMPT} broadcast half typ`);
+  },
+  { ignore: NO_TERMINAL },
+);
+
+e2e("--accept ask without a terminal refuses, and says why", async (world) => {
+  await world.tracker();
+  await world.peer("in", ["--accept", "ask"]);
+  const { path } = await world.file("f", 10);
+  const { code, stdout } = await world.run("peer", ["send", path]);
+  assertEquals(code, 4);
+  assertStringIncludes(stdout, "asks a person for each file and has no terminal to ask at");
+});

@@ -185,6 +185,47 @@ Deno.test("A question keeps what was being typed, and is no part of the history"
   assertEquals(calls, ["peers", "history", "peers"]);
 });
 
+Deno.test("A question that is withdrawn leaves what was being typed, and the next one", async () => {
+  const { calls, sink, menu, end, type } = terminal();
+  await type("pe");
+  const [first, second] = [new AbortController(), new AbortController()];
+  const withdrawn = assertRejects(() => menu.ask("First? ", first.signal), P2PError);
+  const answered = menu.ask("Second? ");
+  const never = assertRejects(() => menu.ask("Third? ", second.signal), P2PError);
+  await type("");
+  await type("y");
+  second.abort();
+  await never;
+  sink.take();
+  first.abort();
+  await withdrawn;
+  await type("");
+  const shown = sink.take();
+  assertStringIncludes(shown, "Second? ");
+  assert(!shown.includes("Third?"));
+  await type("n\r");
+  assertEquals(await answered, "n");
+  // The cursor goes to its column in between.
+  assert(sink.take().endsWith("exit): \x1b[71Gpe"));
+  await assertRejects(() => menu.ask("Late? ", first.signal), P2PError);
+  await type("ers\r\x04");
+  await end;
+  assertEquals(calls, ["peers"]);
+});
+
+Deno.test("A question may come before the menu runs", async () => {
+  const sink = new FakeSink(true);
+  const keys = new PassThrough();
+  const menu = new Menu({ sink, keys });
+  const answer = menu.ask("Who? ");
+  const end = menu.run(fakeActions([]), { output: new FakeOutput() });
+  while (!sink.text.includes("Who? ")) await new Promise((resolve) => setTimeout(resolve, 0));
+  keys.write("tv\r");
+  assertEquals(await answer, "tv");
+  keys.write("\x04");
+  await end;
+});
+
 Deno.test("ping asks for address and port", async () => {
   const { calls, sink, output, end, type } = terminal();
   await type("ping\r10.0.0.1\r5001\rping\rhost\rnone\r");

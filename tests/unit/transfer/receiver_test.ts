@@ -54,9 +54,14 @@ class Scene implements AsyncDisposable {
   }
 
   session(): Session {
+    return this.sessions()[0];
+  }
+
+  /** The receiver's end and the sender's. */
+  sessions(): [Session, Session] {
     const ends = sessionPair({ clock: this.clock });
     this.#sessions.push(...ends);
-    return ends[0];
+    return ends;
   }
 
   partials(): Promise<string[]> {
@@ -128,3 +133,29 @@ permitted("a sender that says nothing for two minutes loses its session", NEEDS,
   scene.clock.advance(2_000);
   assertEquals(session.connection.closed?.code, "timeout");
 });
+
+permitted(
+  "a sender that merely says that it lives loses its session too, later",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+    const [session, far] = scene.sessions();
+    const running = session.run({
+      onMessage: (frame) => void scene.receiver.onMessage(frame, session),
+      onClosed: () => scene.receiver.onSessionClosed(session),
+    });
+    await scene.receiver.onMessage(offer(encodeBase64Url(bytesOf(16))), session);
+    for (let minute = 0; minute < 20; minute++) {
+      await far.send({ verb: "PING" });
+      await turn();
+      scene.clock.advance(60_000);
+      assertEquals(session.connection.closed, undefined, `closed after ${minute + 1} minutes`);
+    }
+    await far.send({ verb: "PING" });
+    await turn();
+    scene.clock.advance(1_000);
+    assertEquals(session.connection.closed?.code, "timeout");
+    await running;
+  },
+);

@@ -232,6 +232,44 @@ permitted("a receiver that says nothing for the ACK time-out is given up", NEEDS
   raw.close();
 });
 
+permitted("a receiver that asks a person first is waited for", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 64 * 1024);
+  const options = settings(source, clock, () => Promise.resolve(session));
+  let waits = 0;
+  const sending = sendToOne({ ...options, onWaiting: () => waits++ });
+  await hear(raw, "SEND_FILE");
+  for (let sign = 0; sign < 6; sign++) {
+    await say(raw, [`ACK {"transfer":"${TRANSFER}","state":"waiting"}`]);
+    await turn();
+    clock.advance(29_000);
+  }
+  assertEquals([session.connection.closed, waits], [undefined, 1]);
+  const refused = rejectsWith("refused", () => sending);
+  await say(raw, [`ERROR {"re":1,"code":"refused","message":"no"}`]);
+  await refused;
+  raw.close();
+});
+
+permitted("a receiver that does not answer an offer is given up", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 64 * 1024);
+  const stop = new AbortController();
+  const options = settings(source, clock, () => Promise.resolve(session));
+  const sending = rejectsWith("interrupted", () => sendToOne({ ...options, signal: stop.signal }));
+  await hear(raw, "SEND_FILE");
+  clock.advance(30_000);
+  assertEquals(await clock.timer((ms) => ms < 5_000), 500);
+  assertEquals(options.retries, ["1 timeout"]);
+  stop.abort(new P2PError("interrupted", "enough"));
+  await sending;
+  raw.close();
+});
+
 permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, async () => {
   await using dir = await tempDir();
   await using source = await sourceIn(dir, PIECE);

@@ -1,0 +1,97 @@
+import { join } from "@std/path";
+import { P2PError } from "../errors.ts";
+
+/** Bytes of a block in `blocks` of a file's information. */
+const BLOCK = 512;
+
+/**
+ * How many bytes a folder may hold in all, hidden files and partials included. The folder is counted at the
+ * start, and again before anything is turned down: somebody may have made room.
+ */
+export class Quota {
+  readonly #folder: string;
+  readonly #limit: number;
+  /** What the folder holds at most: what was counted, and what was granted since. */
+  #used: number;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(folder: string, limit: number, used: number) {
+    this.#folder = folder;
+    this.#limit = limit;
+    this.#used = used;
+  }
+
+  /** Counts what is in the folder, which has to be there. */
+  static async open(folder: string, limit: number): Promise<Quota> {
+    return new Quota(folder, limit, await bytesIn(folder));
+  }
+
+  /**
+   * Grants `bytes` more, beside the `promised` ones that were granted earlier and are still to come. One
+   * request after another.
+   *
+   * @throws {P2PError} `quota`
+   */
+  grant(bytes: number, promised: number): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#used + bytes > this.#limit) await this.#count(promised);
+      if (this.#used + bytes > this.#limit) throw this.#exceeded(bytes);
+      this.#used += bytes;
+    });
+  }
+
+  /** Bytes that may still come, beside the `promised` ones. For a stream, whose size nobody knows. */
+  room(promised: number): Promise<number> {
+    return this.#inTurn(async () => {
+      await this.#count(promised);
+      return Math.max(0, this.#limit - this.#used);
+    });
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(action);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #count(promised: number): Promise<void> {
+    this.#used = await bytesIn(this.#folder) + promised;
+  }
+
+  #exceeded(bytes: number): P2PError {
+    const room = Math.max(0, this.#limit - this.#used);
+    return new P2PError(
+      "quota",
+      `Cannot receive ${bytes} bytes: the receiver's quota of ${this.#limit} leaves ${room}; ` +
+        "make room in its inbox and send again",
+    );
+  }
+}
+
+/** Bytes of all files below a folder; links are not followed, and a file with two names counts once. */
+async function bytesIn(folder: string, seen = new Set<string>()): Promise<number> {
+  let bytes = 0;
+  for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (isDirectory) bytes += await bytesIn(path, seen).catch(ignoreMissing);
+    else if (isFile) bytes += await bytesOf(path, seen).catch(ignoreMissing);
+  }
+  return bytes;
+}
+
+async function bytesOf(path: string, seen: Set<string>): Promise<number> {
+  const { size, blocks, nlink, dev, ino } = await Deno.lstat(path);
+  if ((nlink ?? 1) > 1) {
+    const key = `${dev} ${ino}`;
+    if (seen.has(key)) return 0;
+    seen.add(key);
+  }
+  // Of a file with holes, as a partial may be, only what is there.
+  return blocks === null ? size : Math.min(size, blocks * BLOCK);
+}
+
+/** What is published or removed meanwhile is counted next time. */
+function ignoreMissing(error: unknown): number {
+  if (error instanceof Deno.errors.NotFound) return 0;
+  throw error;
+}

@@ -1,0 +1,43 @@
+import type { Clock } from "../clock.ts";
+import type { Session } from "../net/session.ts";
+import type { RateLane } from "./rate_limiter.ts";
+
+/** Time in milliseconds between signs of life to the receiver while a piece waits for its turn. */
+const SIGN_INTERVAL = 5_000;
+
+/** Who waits, and for how long at most: as long as the session lives and nobody aborts. */
+export interface PaceOptions {
+  lane: RateLane;
+  session: Session;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Waits until a piece of `bytes` may go out under the rate limit. The receiver, which asked for it, hears a
+ * PING meanwhile: its time-outs are for senders that are gone, and not for those that are held back.
+ *
+ * @throws why the session was closed, or the signal's reason.
+ */
+export async function awaitTurn(
+  bytes: number,
+  { lane, session, clock, signal }: PaceOptions,
+): Promise<void> {
+  const over = new AbortController();
+  let cancel = () => {};
+  const signLater = () => {
+    cancel = clock.after(SIGN_INTERVAL, () => {
+      const { closed } = session.connection;
+      if (closed) return over.abort(closed);
+      session.post({ verb: "PING" });
+      signLater();
+    });
+  };
+  signLater();
+  const signals = signal ? [over.signal, signal] : [over.signal];
+  try {
+    await lane.take(bytes, AbortSignal.any(signals));
+  } finally {
+    cancel();
+  }
+}

@@ -1,0 +1,109 @@
+import type { Clock } from "../clock.ts";
+import { P2PError } from "../errors.ts";
+import type { Session } from "../net/session.ts";
+
+/** Longest time in milliseconds that an offer waits for a person. */
+const MAX_WAIT = 3 * 60_000;
+/** Time in milliseconds between signs of life to the sender meanwhile. */
+const SIGN_INTERVAL = 5_000;
+/** Offers that may wait at once, and those of one sender. */
+const MAX_WAITING = 64;
+const MAX_PER_SENDER = 16;
+
+/** An offer that waits, told apart by its key. */
+export interface WaitingOffer {
+  key: string;
+  transfer: string;
+  /** The sender's id. */
+  from: string;
+  session: Session;
+}
+
+interface Waiting extends WaitingOffer {
+  over: AbortController;
+}
+
+/**
+ * Offers that a person has to decide on. Meanwhile the sender hears that this side lives and waits; a
+ * sender that goes, an answer that does not come, and the end of this side all end the waiting.
+ */
+export class WaitingOffers {
+  readonly #clock: Clock;
+  readonly #waiting = new Map<string, Waiting>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Resolves when `decide` has; its signal aborts when no answer is wanted any more.
+   *
+   * @throws {P2PError} what `decide` throws; `refused` when it takes too long, `busy` when too many wait,
+   * `connection-lost` when the sender is gone or has made the offer anew.
+   */
+  async wait(offer: WaitingOffer, decide: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { key } = offer;
+    this.#waiting.get(key)?.over.abort(lost());
+    this.#waiting.delete(key);
+    this.#checkRoom(offer);
+    const waiting: Waiting = { ...offer, over: new AbortController() };
+    this.#waiting.set(key, waiting);
+    const { signal } = waiting.over;
+    void offer.session.ended.then(() => waiting.over.abort(lost()));
+    const cancelLimit = this.#clock.after(MAX_WAIT, () => waiting.over.abort(late()));
+    const cancelSigns = this.#signs(waiting);
+    try {
+      await Promise.race([decide(signal), aborted(signal)]);
+    } finally {
+      cancelLimit();
+      cancelSigns();
+      // The question is withdrawn, if it is still there.
+      waiting.over.abort(lost());
+      if (this.#waiting.get(key) === waiting) this.#waiting.delete(key);
+    }
+  }
+
+  /** Ends all waiting with `reason`. */
+  abort(reason: P2PError): void {
+    for (const { over } of this.#waiting.values()) over.abort(reason);
+  }
+
+  #checkRoom({ from }: WaitingOffer): void {
+    const theirs = [...this.#waiting.values()].filter((waiting) => waiting.from === from);
+    if (this.#waiting.size < MAX_WAITING && theirs.length < MAX_PER_SENDER) return;
+    throw new P2PError(
+      "busy",
+      "Cannot receive: too many offers wait for an answer there; try again later",
+    );
+  }
+
+  /** Tells the sender now and again that a person is asked; returns what stops that. */
+  #signs({ transfer, session }: WaitingOffer): () => void {
+    let cancel = () => {};
+    const sign = () => {
+      session.post({ verb: "ACK", transfer, state: "waiting" });
+      cancel = this.#clock.after(SIGN_INTERVAL, sign);
+    };
+    sign();
+    return () => cancel();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+function late(): P2PError {
+  return new P2PError(
+    "refused",
+    `Cannot deliver: nobody answered there in ${MAX_WAIT / 60_000} minutes; ` +
+      "send it again when somebody is there",
+  );
+}
+
+function lost(): P2PError {
+  return new P2PError("connection-lost", "Cannot go on: the sender took the offer back");
+}

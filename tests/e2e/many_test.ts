@@ -1,0 +1,48 @@
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { MENU_PROMPT } from "../../lib/cli/menu.ts";
+import { e2e, procFile, sha256Of } from "./helpers.ts";
+import { NO_TERMINAL, Terminal } from "./terminal.ts";
+
+const MIB = 1024 * 1024;
+const COUNT = 64;
+/** Bytes of memory that each side may take: what an idle one has, and two pieces for each transfer. */
+const MOST_MEMORY = 200e6;
+/** Longest answer to a command in milliseconds: this machine is busy with 64 transfers and other tests. */
+const MOST_WAIT = 10_000;
+
+e2e("64 transfers at once are fair, small, and leave the menu responsive", async (world) => {
+  await world.tracker();
+  const { program, received } = await world.peer("in", ["--name", "other"]);
+  const files = await Promise.all(
+    Array.from({ length: COUNT }, (_, i) => world.file(`f${i}`, 8 * MIB)),
+  );
+  const menu = await Terminal.start(world, ["--name", "me"]);
+  await menu.showsLast(MENU_PROMPT.trimEnd());
+  const pid = Number(await procFile(menu.program.pid, `task/${menu.program.pid}/children`));
+  for (const { path } of files) await menu.enter(`sendfile ${path} other`);
+  const arrived = () => program.lines.filter(({ event }) => event === "file-received");
+  for (let pings = 1; arrived().length < COUNT; pings++) {
+    const asked = performance.now();
+    await menu.enter("ping other");
+    await menu.shows("PONG from other", pings);
+    const took = performance.now() - asked;
+    assert(took < MOST_WAIT, `a ping took ${took} ms`);
+  }
+  const seconds = arrived().map((line) => line.seconds as number);
+  const [fast, slow] = [Math.min(...seconds), Math.max(...seconds)];
+  assert(slow <= 2 * fast, `${slow} s and ${fast} s`);
+  for (const [i, { sha256 }] of files.entries()) {
+    assertEquals(await sha256Of(join(received, `f${i}`)), sha256);
+  }
+  for (const [side, id] of [["sender", pid], ["receiver", program.pid]] as const) {
+    const peak = await peakOf(id);
+    assert(peak > 0 && peak < MOST_MEMORY, `the ${side} took ${peak} bytes`);
+  }
+}, { ignore: NO_TERMINAL ?? (Deno.build.os !== "linux" && "needs /proc") });
+
+/** The most memory that a process has taken, in bytes; 0 when it has ended. */
+async function peakOf(pid: number): Promise<number> {
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(await procFile(pid, "status"))?.[1];
+  return Number(kilobytes ?? 0) * 1024;
+}
