@@ -8,8 +8,10 @@ const MIB = 1024 * 1024;
 const COUNT = 64;
 /** Bytes of memory that each side may take: what an idle one has, and two pieces for each transfer. */
 const MOST_MEMORY = 200e6;
-/** Longest answer to a command in milliseconds: this machine is busy with 64 transfers and other tests. */
-const MOST_WAIT = 10_000;
+/** Transfers that may have been under way before most of the others were: they had more to themselves. */
+const EARLY = 4;
+/** Commands, one after the other, that have to be answered while the transfers run, on any machine. */
+const LEAST_ANSWERS = 4;
 
 e2e("64 transfers at once are fair, small, and leave the menu responsive", async (world) => {
   await world.tracker();
@@ -22,16 +24,15 @@ e2e("64 transfers at once are fair, small, and leave the menu responsive", async
   const pid = Number(await procFile(menu.program.pid, `task/${menu.program.pid}/children`));
   for (const { path } of files) await menu.enter(`sendfile ${path} other`);
   const arrived = () => program.lines.filter(({ event }) => event === "file-received");
-  for (let pings = 1; arrived().length < COUNT; pings++) {
-    const asked = performance.now();
+  let answers = 0;
+  while (arrived().length < COUNT) {
     await menu.enter("ping other");
-    await menu.shows("PONG from other", pings);
-    const took = performance.now() - asked;
-    assert(took < MOST_WAIT, `a ping took ${took} ms`);
+    await menu.shows("PONG from other", ++answers);
   }
-  const seconds = arrived().map((line) => line.seconds as number);
-  const [fast, slow] = [Math.min(...seconds), Math.max(...seconds)];
-  assert(slow <= 2 * fast, `${slow} s and ${fast} s`);
+  assert(answers >= LEAST_ANSWERS, `only ${answers} pings were answered in all that time`);
+  const seconds = arrived().map((line) => line.seconds as number).sort((a, b) => a - b);
+  const [fast = 0, slow = 0] = [seconds[EARLY], seconds.at(-1)];
+  assert(slow <= 2 * fast, `too far apart: ${seconds}`);
   for (const [i, { sha256 }] of files.entries()) {
     assertEquals(await sha256Of(join(received, `f${i}`)), sha256);
   }

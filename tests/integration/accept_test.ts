@@ -100,3 +100,31 @@ permitted("only the peers that are named get a file in", NEEDS, async () => {
   assertEquals([from, code], ["eve", "refused"]);
   await invariants.assertAll([welcome]);
 });
+
+permitted("--parallel is how many recipients of one file are served at a time", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  const [first, second] = [new Person(), new Person()];
+  const asking = (name: string, person: Person) =>
+    ({ name, accept: { who: "ask" }, askPerson: person.ask }) as const;
+  await using anna = await startPeer(tracker, dir, { name: "anna", parallel: 1 });
+  await using bob = await startPeer(tracker, dir, asking("bob", first));
+  await using carl = await startPeer(tracker, dir, asking("carl", second));
+  const invariants = await Invariants.of(dir, [bob, carl]);
+  const path = await invariants.file("a.txt", bytesOf(1000, 1));
+  const both = anna.peer.sendFile(path, ["bob", "carl"]);
+  await first.asked.until(() => true);
+  // Another file has places of its own.
+  const other = await invariants.file("b.txt", bytesOf(1000, 2));
+  const alone = anna.peer.sendFile(other, ["carl"]);
+  await second.answer(0, true);
+  assertEquals((await alone).failures, []);
+  assertEquals(second.asked.all.map(({ name }) => name), ["b.txt"]);
+  await first.answer(0, true);
+  await second.answer(1, true);
+  assertEquals((await both).failures, []);
+  assertEquals(second.asked.all.map(({ name }) => name), ["b.txt", "a.txt"]);
+  const last = anna.peer.sendFile(other, ["bob"]);
+  await first.answer(1, false);
+  assertEquals((await last).failures.map(({ code }) => code), ["refused"]);
+});

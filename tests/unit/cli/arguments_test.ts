@@ -121,6 +121,7 @@ Deno.test("What can't be used is named, with the remedy", () => {
     [["--tracker", "host:0"], ["not an address"]],
     [["--max-size", "10 apples"], ["not a size", "10G"]],
     [["--max-size", "9999999P"], ["not a size"]],
+    [["--limit-rate", "100"], ["too little", "1024"]],
     [["send", "x", "--ack-timeout", "0"], ["not a time"]],
     [["send", "x", "--parallel", "0"], ["from 1 to 1024"]],
   ];
