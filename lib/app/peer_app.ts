@@ -11,6 +11,8 @@ import { exitCodeOfReports, type SendReport } from "../peer/sending.ts";
 import { firstIdentity } from "../peer/state.ts";
 import { choose, listed, makePeer, remember } from "./peer_setup.ts";
 import { aborted, type Command, type CommandContext, type Program, runProgram } from "./program.ts";
+import { receive } from "./receive.ts";
+import { share } from "./share.ts";
 import { stateFolders } from "./state_folder.ts";
 
 /** The `peer` program. */
@@ -24,6 +26,8 @@ const PROGRAM: Program = {
     ping: oneShot(ping),
     broadcast: oneShot(broadcast),
     send: oneShot(send),
+    share,
+    receive,
     trust: oneShot(trust),
     history,
   },

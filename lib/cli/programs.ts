@@ -234,6 +234,28 @@ const PEER_FLAGS: FlagSpec[] = [
   },
 ];
 
+/** Flags of the commands that send files. */
+const SENDING_FLAGS: FlagSpec[] = [
+  {
+    name: "ack-timeout",
+    kind: "seconds",
+    env: "P2P_ACK_TIMEOUT",
+    placeholder: "SECONDS",
+    help: "Try a recipient again after so long without a sign of life",
+    default: "30",
+  },
+  {
+    name: "parallel",
+    kind: "integer",
+    env: "P2P_PARALLEL",
+    placeholder: "N",
+    help: "How many recipients are served at a time",
+    default: "4",
+    min: 1,
+    max: 1024,
+  },
+];
+
 /** The command line of `peer`. */
 export const PEER_PROGRAM: ProgramSpec = {
   name: "peer",
@@ -294,29 +316,63 @@ export const PEER_PROGRAM: ProgramSpec = {
           help: "Who gets it: names, id: and the start of an id, or host:port; " +
             "not needed when there is only one other peer",
         },
-        {
-          name: "ack-timeout",
-          kind: "seconds",
-          env: "P2P_ACK_TIMEOUT",
-          placeholder: "SECONDS",
-          help: "Try a recipient again after so long without a sign of life",
-          default: "30",
-        },
-        {
-          name: "parallel",
-          kind: "integer",
-          env: "P2P_PARALLEL",
-          placeholder: "N",
-          help: "How many recipients are served at a time",
-          default: "4",
-          min: 1,
-          max: 1024,
-        },
+        ...SENDING_FLAGS,
       ],
       examples: [
         "peer send report.pdf --to laptop",
         "peer send notes.txt photo.jpg --to laptop,id:3fA9c2d1",
         "peer send image.iso --to all --json",
+      ],
+    },
+    {
+      name: "share",
+      summary: "hand over files with one line to paste elsewhere; needs no tracker",
+      usage: "share <path>... [--count N | --keep] [flags]",
+      positionals: { min: 1, max: Infinity, names: ["path"] },
+      flags: [
+        {
+          name: "count",
+          kind: "integer",
+          env: "P2P_COUNT",
+          placeholder: "N",
+          help: "End when so many peers have got everything",
+          default: "1",
+          min: 1,
+        },
+        {
+          name: "keep",
+          kind: "boolean",
+          env: "P2P_KEEP",
+          help: "Serve whoever joins until interrupted",
+        },
+        {
+          name: "host",
+          kind: "string",
+          env: "P2P_PEER_HOST",
+          placeholder: "HOST",
+          help: "Listen on this address; auto takes all of this machine, 127.0.0.1 stays on it",
+          default: "auto",
+        },
+        ...SENDING_FLAGS,
+      ],
+      without: ["host", "join", "tracker", "received", "data", "max-size", "insecure"],
+      examples: [
+        "peer share report.pdf",
+        "peer share photo.jpg notes.txt --count 3",
+        "peer share image.iso --keep --port 5005",
+      ],
+    },
+    {
+      name: "receive",
+      summary: "take what `peer share` hands over, or one transfer of the usual network, and end",
+      usage: "receive [<invite>] [flags]",
+      positionals: { min: 0, max: 1, names: ["invite"] },
+      flags: [],
+      without: ["data"],
+      examples: [
+        "peer receive 'p2p://192.168.1.7:5005/#...'",
+        "peer receive - --received ~/Downloads",
+        "peer receive",
       ],
     },
     {

@@ -62,6 +62,7 @@ export class TextOutput implements Output {
       palette: paletteFor(stdout),
       showInvite,
       isTerminal: stdout.isTerminal,
+      quiet,
     });
     this.#errorPalette = paletteFor(stderr);
     this.#bars = bars && !quiet ? new ProgressBars(stdout) : null;

@@ -1,0 +1,113 @@
+import { addressOf, isOn, numberOf, textOf } from "../cli/arguments.ts";
+import type { SharedItem } from "../cli/events.ts";
+import { paletteFor } from "../cli/palette.ts";
+import { qrCode } from "../cli/qr.ts";
+import { stdoutSink } from "../cli/sink.ts";
+import { ExitCode, P2PError } from "../errors.ts";
+import type { Address } from "../net/transport.ts";
+import { takeSlot } from "../peer/state.ts";
+import { FileSource } from "../store/source.ts";
+import { isWildcard, machineAddresses } from "./addresses.ts";
+import { peerName } from "./peer_setup.ts";
+import { aborted, type CommandContext } from "./program.ts";
+import { Sharing } from "./sharing.ts";
+import { stateFolders } from "./state_folder.ts";
+
+/** `peer share`: hands files to whoever pastes the line that it prints. */
+export async function share(context: CommandContext): Promise<ExitCode> {
+  const { command: { values, positionals, explicit }, env, emit } = context;
+  const keep = isOn(values, "keep");
+  if (keep && explicit.has("count")) {
+    throw new P2PError("usage", "Cannot use --keep with --count: it serves whoever joins");
+  }
+  const name = peerName(textOf(values, "name"));
+  // Whoever pastes the line must not be the one who finds out that there is no such file.
+  const items = await itemsAt(positionals);
+  const folder = stateFolders(textOf(values, "state"), env).peers;
+  const { host, advertise, others } = placeOf(context);
+  using slot = await takeSlot(folder);
+  const wanted = keep ? Infinity : numberOf(values, "count") ?? 1;
+  const ackTimeout = numberOf(values, "ack-timeout");
+  await using sharing = await Sharing.start({
+    identity: slot.identity,
+    paths: positionals,
+    name,
+    host,
+    port: numberOf(values, "port") ?? 0,
+    advertise,
+    wanted,
+    parallel: numberOf(values, "parallel") ?? 4,
+    ackTimeout: ackTimeout === undefined ? undefined : ackTimeout * 1000,
+    folder,
+    emit,
+  });
+  const { invite } = sharing;
+  emit({
+    event: "sharing",
+    invite,
+    ...sharing.address,
+    id: slot.identity.id,
+    items,
+    wanted: keep ? null : wanted,
+    ...(others.length > 0 ? { addresses: others } : {}),
+  });
+  await showCode(invite, context);
+  return await serve(sharing, context, keep);
+}
+
+/** Until it is over, or the first signal: with --keep that is the end that was meant. */
+async function serve(
+  sharing: Sharing,
+  { signal, again, emit }: CommandContext,
+  keep: boolean,
+): Promise<ExitCode> {
+  const stopped = aborted(signal).then(() => true);
+  const isInterrupted = await Promise.race([sharing.over.then(() => false), stopped]);
+  if (!isInterrupted) return ExitCode.done;
+  if (!keep) return ExitCode.interrupted;
+  if (sharing.isBusy) {
+    emit({
+      event: "notice",
+      message: "Waiting for transfers under way; interrupt again to stop now",
+    });
+  }
+  await Promise.race([sharing.drained(), aborted(again)]);
+  return ExitCode.done;
+}
+
+/** What the paths are to be offered as, or why one cannot be sent. */
+async function itemsAt(paths: readonly string[]): Promise<SharedItem[]> {
+  const items: SharedItem[] = [];
+  for (const path of paths) {
+    await using source = await FileSource.open(path);
+    items.push({ name: source.name, size: source.size });
+  }
+  return items;
+}
+
+/** Where to listen, what the invite names, and what else it could name. */
+function placeOf(
+  { command: { values, explicit } }: CommandContext,
+): { host: string; advertise: Partial<Address> | undefined; others: string[] } {
+  const own = machineAddresses();
+  const asked = textOf(values, "host") ?? "auto";
+  // Where there is no IPv4 at all, the other wildcard is the one that listens.
+  const host = asked !== "auto" ? asked : own[0]?.includes(":") ? "::" : "0.0.0.0";
+  const given = explicit.has("advertise") ? addressOf(values, "advertise") : undefined;
+  if (given) {
+    const port = given.port === null ? {} : { port: given.port };
+    return { host, advertise: { host: given.host, ...port }, others: [] };
+  }
+  if (!isWildcard(host)) return { host, advertise: undefined, others: [] };
+  const [first = "127.0.0.1", ...others] = own;
+  return { host, advertise: { host: first }, others };
+}
+
+/** For a camera: on a terminal that has room, where text for people goes. */
+async function showCode(invite: string, { command: { values } }: CommandContext): Promise<void> {
+  const sink = stdoutSink();
+  if (!sink.isTerminal || isOn(values, "json") || isOn(values, "quiet")) return;
+  const { columns, rows = 24 } = sink;
+  const code = await qrCode(invite, { columns, rows, palette: paletteFor(sink) });
+  if (code !== null) sink.write(`\n${code}\n\n`);
+}
