@@ -91,7 +91,7 @@ function placeOf(
 ): { host: string; advertise: Partial<Address> | undefined; others: string[] } {
   const own = machineAddresses();
   const asked = textOf(values, "host") ?? "auto";
-  // Where there is no IPv4 at all, the other wildcard is the one that listens.
+  // IPv6 is for machines that have nothing else.
   const host = asked !== "auto" ? asked : own[0]?.includes(":") ? "::" : "0.0.0.0";
   const given = explicit.has("advertise") ? addressOf(values, "advertise") : undefined;
   if (given) {
@@ -99,7 +99,9 @@ function placeOf(
     return { host, advertise: { host: given.host, ...port }, others: [] };
   }
   if (!isWildcard(host)) return { host, advertise: undefined, others: [] };
-  const [first = "127.0.0.1", ...others] = own;
+  const [first = "127.0.0.1", ...others] = own.filter((address) =>
+    host === "::" || !address.includes(":")
+  );
   return { host, advertise: { host: first }, others };
 }
 

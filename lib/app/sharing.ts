@@ -7,7 +7,7 @@ import { randomBytes } from "../identity/random.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
 import { Peer } from "../peer/peer.ts";
 import { MemoryRegistry } from "../tracker/registry.ts";
-import { Tracker } from "../tracker/tracker.ts";
+import { LeftReason, Tracker } from "../tracker/tracker.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isWildcard } from "./addresses.ts";
 import { Turns } from "./turns.ts";
@@ -46,8 +46,7 @@ export class Sharing implements AsyncDisposable {
   readonly #tracker: Tracker;
   readonly #turns: Turns;
   readonly #joined = new Map<string, PeerEntry>();
-  readonly #deliveries = new Set<Promise<void>>();
-  readonly #stop = new AbortController();
+  readonly #deliveries = new Map<string, { done: Promise<void>; stop: AbortController }>();
   readonly #over = Promise.withResolvers<void>();
   #peer: Peer | undefined;
 
@@ -120,14 +119,14 @@ export class Sharing implements AsyncDisposable {
   /** Starts with nobody any more and waits for those that are being served. */
   async drained(): Promise<void> {
     this.#turns.close();
-    await Promise.all(this.#deliveries);
+    await this.#settled();
   }
 
   /** Breaks off what is under way, tells those who are still there, and stops. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#turns.close();
-    this.#stop.abort(new P2PError("interrupted", "The share was interrupted"));
-    await Promise.all(this.#deliveries);
+    for (const { stop } of this.#deliveries.values()) stop.abort(ended());
+    await this.#settled();
     await Promise.all([...this.#joined.keys()].map((id) => this.#tracker.dismiss(id, ended())));
     await this.#peer?.[Symbol.asyncDispose]();
     await this.#tracker.close();
@@ -173,38 +172,41 @@ export class Sharing implements AsyncDisposable {
     const { id, name } = entry;
     this.#joined.delete(id);
     this.#turns.leave(id);
-    if (reason === "dismissed") return;
+    if (reason === LeftReason.dismissed) return;
+    // One whose session broke may come back to a delivery that goes on.
+    if (reason === LeftReason.goodbye || reason === LeftReason.unregistered) {
+      this.#deliveries.get(id)?.stop.abort(new P2PError("cancelled", `${name} left`));
+    }
     this.#options.emit({ event: "peer-left", id, name, address: formatAddress(entry), reason });
+  }
+
+  async #settled(): Promise<void> {
+    await Promise.all([...this.#deliveries.values()].map(({ done }) => done));
   }
 
   #serveNext(): void {
     for (let id = this.#turns.next(); id !== undefined; id = this.#turns.next()) {
-      const entry = this.#joined.get(id);
-      if (!entry) {
-        this.#turns.end(id, { complete: false });
-        continue;
-      }
-      const delivery: Promise<void> = this.#deliver(entry).finally(() => {
-        this.#deliveries.delete(delivery);
+      const entry = this.#joined.get(id) as PeerEntry;
+      const stop = new AbortController();
+      const done = this.#deliver(entry, stop.signal).then(() => {
+        this.#deliveries.delete(entry.id);
         this.#serveNext();
       });
-      this.#deliveries.add(delivery);
+      this.#deliveries.set(id, { done, stop });
     }
   }
 
   /** Sends everything to one peer; a failure costs it its place, and nothing else. */
-  async #deliver({ id, name }: PeerEntry): Promise<void> {
+  async #deliver({ id, name }: PeerEntry, signal: AbortSignal): Promise<void> {
     const { paths, wanted, emit } = this.#options;
     try {
-      for (const path of paths) await this.#send(path, id);
+      for (const path of paths) await this.#send(path, id, signal);
     } catch (thrown) {
-      const error = asP2PError(thrown);
+      const error = asP2PError(signal.aborted ? signal.reason : thrown);
       this.#turns.end(id, { complete: false });
       // A receiver that came back meanwhile is told, too: it has to begin anew.
       await this.#tracker.dismiss(id, error);
-      if (!this.#stop.signal.aborted) {
-        emit({ event: "notice", message: `${name} did not get everything; the share goes on` });
-      }
+      emit({ event: "notice", message: `${name} did not get everything` });
       return;
     }
     this.#turns.end(id, { complete: true });
@@ -221,11 +223,11 @@ export class Sharing implements AsyncDisposable {
     if (isOver) this.#over.resolve();
   }
 
-  async #send(path: string, id: string): Promise<void> {
+  async #send(path: string, id: string, signal: AbortSignal): Promise<void> {
     const peer = this.#peer as Peer;
     let failure: P2PError | undefined;
     try {
-      [failure] = (await peer.sendFile(path, [`id:${id}`], { signal: this.#stop.signal })).failures;
+      [failure] = (await peer.sendFile(path, [`id:${id}`], { signal })).failures;
     } catch (thrown) {
       failure = asP2PError(thrown);
       // What is shared cannot be read (any more): nobody will get it.

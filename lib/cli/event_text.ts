@@ -244,7 +244,7 @@ export class EventText {
     lines.push(`  ${bold(line)}`, "");
     if (addresses.length > 0) {
       const list = addresses.map((address) => escapeText(address)).join(", ");
-      lines.push(dim(`Other addresses of this machine, for --advertise: ${list}`));
+      lines.push(dim(`Other addresses of this machine, which the line may name instead: ${list}`));
     }
     return lines.join("\n").trimEnd();
   }

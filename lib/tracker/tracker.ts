@@ -19,6 +19,13 @@ import { Liveness } from "./liveness.ts";
 import type { Member } from "./members.ts";
 import { MemoryRegistry, type Registry } from "./registry.ts";
 
+/** Why a peer left when it was no failure; any other reason is a text for people. */
+export const LeftReason = {
+  unregistered: "unregistered",
+  goodbye: "said goodbye",
+  dismissed: "dismissed",
+} as const;
+
 /** What the application hears of a tracker. */
 export interface TrackerObserver {
   onJoined?(entry: PeerEntry): void;
@@ -229,7 +236,7 @@ export class Tracker implements AsyncDisposable {
     if (!member) return;
     const { session } = member;
     member.session = null;
-    await this.#drop(member, "dismissed");
+    await this.#drop(member, LeftReason.dismissed);
     await (error ? session?.refuse(error) : session?.close());
   }
 
@@ -302,7 +309,7 @@ export class Tracker implements AsyncDisposable {
 
   async #unregister(session: Session, { seq }: MessageOf<"UNREGISTER">): Promise<void> {
     const member = this.#memberOf(session);
-    if (member) await this.#drop(member, "unregistered");
+    if (member) await this.#drop(member, LeftReason.unregistered);
     session.post({ verb: "OK", re: seq });
   }
 
@@ -435,7 +442,7 @@ export class Tracker implements AsyncDisposable {
     if (this.#members.get(entry.id) !== member) return;
     this.#members.delete(entry.id);
     await this.#registry.unregister(entry.id);
-    if (reason !== "unregistered") {
+    if (reason !== LeftReason.unregistered) {
       session?.abort(new P2PError("timeout", `Dropped ${entry.name}: ${reason}`));
     }
     this.#observer.onLeft?.(entry, reason);
@@ -446,7 +453,7 @@ export class Tracker implements AsyncDisposable {
     const member = this.#memberOf(session);
     if (!member || this.#server === undefined) return;
     member.session = null;
-    if (error === null) void this.#drop(member, "said goodbye");
+    if (error === null) void this.#drop(member, LeftReason.goodbye);
     else if (!member.entry.reachable) void this.#drop(member, error.message);
     else void this.#liveness.sessionLost(member);
   }
