@@ -12,6 +12,7 @@ import {
   type StartOptions,
   type World,
 } from "./helpers.ts";
+import { TwoHosts, whyNoHosts } from "./namespaces.ts";
 import { Proxy } from "./proxy.ts";
 import { NO_TERMINAL, Terminal } from "./terminal.ts";
 import { Tmpfs, whyNoTmpfs } from "./tmpfs.ts";
@@ -337,3 +338,24 @@ e2e("share on a terminal shows a QR code where there is room for it", async (wor
   assert(!stdout.includes("\u2580"), stdout);
   assertStringIncludes(stdout, "in has everything");
 }, { ignore: NO_TERMINAL });
+
+e2e(
+  "share and receive on two machines: the printed line is enough, and one port is",
+  async (world) => {
+    const hosts = world.use(await TwoHosts.create());
+    const { path, sha256 } = await world.file("f.bin", 30 * MIB);
+    const sharer = await world.start("peer", ["share", path, "--port", "5005"], hosts.on(0));
+    await sharer.untilText((text) => text.includes("peer receive"));
+    const invite = /peer receive '(p2p:[^']+)'/.exec(sharer.stdout)?.[1] ?? "";
+    assertStringIncludes(invite, `p2p://${hosts.address(0)}:5005/#`);
+    const own = ["--state", world.path("state"), "--received", world.path("in"), "--json"];
+    const receiving = await world.start("peer", ["receive", invite, ...own], hosts.on(1));
+    const { code, lines } = await receiving.outcome;
+    assertEquals(code, 0);
+    assertEquals(of(lines, "file-received").map((line) => line.sha256), [sha256]);
+    // It listens where no other machine reaches it, as if behind a firewall.
+    assertEquals(of(lines, "listening").map(({ host }) => host), ["127.0.0.1"]);
+    assertEquals((await sharer.outcome).code, 0);
+  },
+  { ignore: await whyNoHosts() },
+);
