@@ -11,11 +11,9 @@ import { exitCodeOfReports, type SendReport } from "../peer/sending.ts";
 import { firstIdentity } from "../peer/state.ts";
 import { choose, listed, makePeer, remember } from "./peer_setup.ts";
 import { aborted, type Command, type CommandContext, type Program, runProgram } from "./program.ts";
-import { receive } from "./receive.ts";
-import { share } from "./share.ts";
 import { stateFolders } from "./state_folder.ts";
 
-/** The `peer` program. */
+/** The `peer` program. What only some commands need is loaded by those: the others start sooner. */
 const PROGRAM: Program = {
   spec: PEER_PROGRAM,
   menus: ["menu"],
@@ -26,8 +24,8 @@ const PROGRAM: Program = {
     ping: oneShot(ping),
     broadcast: oneShot(broadcast),
     send: oneShot(send),
-    share,
-    receive,
+    share: async (context) => await (await import("./share.ts")).share(context),
+    receive: async (context) => await (await import("./receive.ts")).receive(context),
     trust: oneShot(trust),
     history,
   },

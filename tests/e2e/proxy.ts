@@ -67,6 +67,12 @@ export class Proxy implements AsyncDisposable {
     this.#gate.resolve();
   }
 
+  /** Breaks every connection, and drops what was held. */
+  cut(): void {
+    for (const connection of this.#connections) close(connection);
+    this.release();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
     this.#gate.resolve();

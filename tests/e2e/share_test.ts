@@ -57,6 +57,19 @@ function lineTo(world: World, { invite, port }: { invite: string; port: number }
   return { proxy, invite: invite.replace(`:${port}/`, `:${proxy.port}/`) };
 }
 
+/** Waits until `laptop` has noted on disk what has come before it was held up. */
+async function noted(world: World, laptop: Program, proxy: Proxy): Promise<void> {
+  const { id } = await laptop.until("listening");
+  await proxy.held(laptop);
+  const partials = world.path("laptop", ".partial", id);
+  const isNoted = async () => {
+    const journal = (await namesIn(partials)).find((name) => name.endsWith(".journal"));
+    // More than its head: the first entry of a journal says 8 MiB or more, in 32 hashes.
+    return journal !== undefined && (await Deno.stat(join(partials, journal))).size > 1024;
+  };
+  await eventually(isNoted, "a journal of what has come");
+}
+
 /** Whether a text stands in any file below the folder. */
 async function isInFiles(folder: string, text: string): Promise<boolean> {
   for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
@@ -238,13 +251,9 @@ e2e("receive killed and started again goes on where it was, and counts once", as
   const slow = lineTo(world, sharer);
   slow.proxy.hold(SOME_REQUESTS);
   const first = await receiver(world, "laptop", slow.invite);
-  const { id } = await first.until("listening");
-  await slow.proxy.held(first);
-  const partials = world.path("laptop", ".partial", id);
-  const isNoted = async () => (await namesIn(partials)).some((name) => name.endsWith(".journal"));
-  await eventually(isNoted, "a journal of what has come");
+  await noted(world, first, slow.proxy);
   await first.kill();
-  slow.proxy.release();
+  slow.proxy.cut();
 
   const again = await (await receiver(world, "laptop", sharer.invite)).outcome;
   assertEquals(again.code, 0, again.stderr);
@@ -255,6 +264,23 @@ e2e("receive killed and started again goes on where it was, and counts once", as
   const sent = ends.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
   // What is noted is 8 MiB or more, and less than that of the rest was on its way.
   assert(sent < (60 + 8) * MIB, `${sent} bytes were sent`);
+});
+
+e2e("share and receive both killed and started again go on where they were", async (world) => {
+  const { path, sha256 } = await world.file("f.bin", 60 * MIB);
+  const before = await share(world, [path]);
+  const slow = lineTo(world, before);
+  slow.proxy.hold(SOME_REQUESTS);
+  const first = await receiver(world, "laptop", slow.invite);
+  await noted(world, first, slow.proxy);
+  await Promise.all([before.program.kill(), first.kill()]);
+
+  const after = await share(world, [path]);
+  assertEquals((await (await receiver(world, "laptop", after.invite)).outcome).code, 0);
+  assertEquals(await sha256Of(world.path("laptop", "f.bin")), sha256);
+  const { lines } = await after.program.outcome;
+  const [{ bytesSent } = {} as Line] = of(lines, "transfer-finished");
+  assert(bytesSent <= (60 - 8) * MIB, `${bytesSent} bytes were sent`);
 });
 
 e2e("receive onto a full disk fails with 8; the share goes on", async (world) => {
