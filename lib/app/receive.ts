@@ -45,7 +45,13 @@ async function receiveListed(context: CommandContext): Promise<ExitCode> {
     await peer.stop(again);
     return ExitCode.done;
   }, { accept: (offer) => one.accept(offer) });
-  return await command({ ...context, emit: heardBy(one, context.emit) });
+  return await command({
+    ...context,
+    emit(event) {
+      context.emit(event);
+      one.onEvent(event);
+    },
+  });
 }
 
 /** On the network of an invite, which is not remembered: all of a share, or else one transfer. */
@@ -60,7 +66,14 @@ async function receiveBy(
   let reception: Reception = new OneTransfer();
   let isShare = false;
   const peer = makePeer(
-    { ...context, emit: (event) => heardBy(reception, shown)(event) },
+    {
+      ...context,
+      emit(event) {
+        const isPlumbing = isShare && !isOn(values, "json") && PLUMBING.has(event.event);
+        if (!isPlumbing) emit(event);
+        reception.onEvent(event);
+      },
+    },
     {
       identity: slot.identity,
       folder,
@@ -73,10 +86,6 @@ async function receiveBy(
       onTrackerEnded: (error) => reception.onTrackerEnded(error),
     },
   );
-  function shown(event: AppEvent): void {
-    if (isShare && !isOn(values, "json") && PLUMBING.has(event.event)) return;
-    emit(event);
-  }
   const working = async () => {
     await peer.connect();
     isShare = peer.isShare;
@@ -97,19 +106,10 @@ async function receiveBy(
   }
 }
 
+/** What a person sees while it waits for its turn. */
 function welcome(peer: Peer, sharer: string): string {
   const name = peer.knownPeers.find(({ id }) => id === sharer)?.name ?? sharer.slice(0, 8);
   return `Joined the share of ${name}; files go to ${peer.inboxPath}`;
-}
-
-function heardBy(
-  reception: Reception,
-  emit: (event: AppEvent) => void,
-): (event: AppEvent) => void {
-  return (event) => {
-    emit(event);
-    reception.onEvent(event);
-  };
 }
 
 /** Says of what a tracker answered what it means for somebody who pasted a line. */

@@ -4,10 +4,9 @@ import { paletteFor } from "../cli/palette.ts";
 import { qrCode } from "../cli/qr.ts";
 import { stdoutSink } from "../cli/sink.ts";
 import { ExitCode, P2PError } from "../errors.ts";
-import type { Address } from "../net/transport.ts";
 import { takeSlot } from "../peer/state.ts";
 import { FileSource } from "../store/source.ts";
-import { isWildcard, machineAddresses } from "./addresses.ts";
+import { sharePlace } from "./addresses.ts";
 import { peerName } from "./peer_setup.ts";
 import { aborted, type CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
@@ -24,7 +23,11 @@ export async function share(context: CommandContext): Promise<ExitCode> {
   // Whoever pastes the line must not be the one who finds out that there is no such file.
   const items = await itemsAt(positionals);
   const folder = stateFolders(textOf(values, "state"), env).peers;
-  const { host, advertise, others } = placeOf(context);
+  const given = explicit.has("advertise") ? addressOf(values, "advertise") : undefined;
+  const { host, advertise, others } = sharePlace({
+    host: textOf(values, "host") ?? "auto",
+    ...(given ? { advertise: given } : {}),
+  });
   using slot = await takeSlot(folder);
   const wanted = keep ? Infinity : numberOf(values, "count") ?? 1;
   const ackTimeout = numberOf(values, "ack-timeout");
@@ -83,26 +86,6 @@ async function itemsAt(paths: readonly string[]): Promise<SharedItem[]> {
     items.push({ name: source.name, size: source.size });
   }
   return items;
-}
-
-/** Where to listen, what the invite names, and what else it could name. */
-function placeOf(
-  { command: { values, explicit } }: CommandContext,
-): { host: string; advertise: Partial<Address> | undefined; others: string[] } {
-  const own = machineAddresses();
-  const asked = textOf(values, "host") ?? "auto";
-  // IPv6 is for machines that have nothing else.
-  const host = asked !== "auto" ? asked : own[0]?.includes(":") ? "::" : "0.0.0.0";
-  const given = explicit.has("advertise") ? addressOf(values, "advertise") : undefined;
-  if (given) {
-    const port = given.port === null ? {} : { port: given.port };
-    return { host, advertise: { host: given.host, ...port }, others: [] };
-  }
-  if (!isWildcard(host)) return { host, advertise: undefined, others: [] };
-  const [first = "127.0.0.1", ...others] = own.filter((address) =>
-    host === "::" || !address.includes(":")
-  );
-  return { host, advertise: { host: first }, others };
 }
 
 /** For a camera: on a terminal that has room, where text for people goes. */

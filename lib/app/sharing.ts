@@ -86,8 +86,8 @@ export class Sharing implements AsyncDisposable {
   static async start(options: SharingOptions): Promise<Sharing> {
     const registry = new MemoryRegistry(() => randomToken(16));
     const sharing = new Sharing(options, registry);
-    sharing.#tracker.start();
     try {
+      sharing.#tracker.start();
       await sharing.#join(registry);
       return sharing;
     } catch (error) {
