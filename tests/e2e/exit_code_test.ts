@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Identity } from "../../lib/identity/keys.ts";
 import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
