@@ -69,8 +69,8 @@ async function receiveBy(
     {
       ...context,
       emit(event) {
-        const isPlumbing = isShare && !isOn(values, "json") && PLUMBING.has(event.event);
-        if (!isPlumbing) emit(event);
+        const shown = isShare && !isOn(values, "json") ? forPeople(event) : event;
+        if (shown) emit(shown);
         reception.onEvent(event);
       },
     },
@@ -104,6 +104,14 @@ async function receiveBy(
     ready.resolve();
     await peer[Symbol.asyncDispose]();
   }
+}
+
+/** What a person sees of an event, if anything: to them there is a share and no tracker. */
+function forPeople(event: AppEvent): AppEvent | null {
+  if (event.event === "tracker-lost") {
+    return { event: "notice", message: `Lost the share: ${event.reason}; trying to come back` };
+  }
+  return PLUMBING.has(event.event) ? null : event;
 }
 
 /** What a person sees while it waits for its turn. */
