@@ -1,4 +1,4 @@
-import { isLoopback } from "../net/transport.ts";
+import { type Address, isLoopback } from "../net/transport.ts";
 
 /** Interfaces that lead to this machine's own containers and virtual machines. */
 const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|flannel|tun|tap|wg|zt|tailscale)/;
@@ -22,4 +22,31 @@ export function machineAddresses(
 /** Whether a listener on `host` takes connections to any address of the machine. */
 export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
+}
+
+/** Where a share listens, and what its invite names. */
+export interface SharePlace {
+  host: string;
+  /** What the invite names instead of where it listens. */
+  advertise: Partial<Address> | undefined;
+  /** What else it could name. */
+  others: string[];
+}
+
+/** The place of a share by its flags: `auto` is every address of the machine, named by the likeliest one. */
+export function sharePlace(
+  { host: asked, advertise }: { host: string; advertise?: { host: string; port: number | null } },
+  own: readonly string[] = machineAddresses(),
+): SharePlace {
+  // IPv6 is for machines that have nothing else.
+  const host = asked !== "auto" ? asked : own[0]?.includes(":") ? "::" : "0.0.0.0";
+  if (advertise) {
+    const port = advertise.port === null ? {} : { port: advertise.port };
+    return { host, advertise: { host: advertise.host, ...port }, others: [] };
+  }
+  if (!isWildcard(host)) return { host, advertise: undefined, others: [] };
+  const [first = host === "::" ? "::1" : "127.0.0.1", ...others] = own.filter((address) =>
+    host === "::" || !address.includes(":")
+  );
+  return { host, advertise: { host: first }, others };
 }

@@ -1,30 +1,23 @@
 import { basename, join } from "@std/path";
-import { addressOf, type FlagValues, isOn, numberOf, textOf } from "../cli/arguments.ts";
+import { isOn, textOf } from "../cli/arguments.ts";
 import { escapeText } from "../cli/escape.ts";
-import { formatSize, nameOf } from "../cli/format.ts";
 import type { Menu, MenuActions } from "../cli/menu.ts";
 import { PEER_PROGRAM } from "../cli/programs.ts";
 import { ExitCode, P2PError } from "../errors.ts";
-import { type Invite, parseInvite } from "../identity/invite.ts";
-import type { Identity } from "../identity/keys.ts";
-import { recallNetwork, rememberNetwork } from "../identity/network.ts";
 import { formatAddress } from "../net/transport.ts";
-import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/acceptance.ts";
 import { History } from "../peer/history.ts";
 import { chooseById, Outbox } from "../peer/outbox.ts";
-import { Peer } from "../peer/peer.ts";
+import type { Peer } from "../peer/peer.ts";
 import { forgetUnreceived, listUnreceived } from "../store/unfinished.ts";
 import type { AppEvent } from "../cli/events.ts";
 import { StreamContent } from "../store/stream_content.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/sending.ts";
-import { firstIdentity, takeSlot } from "../peer/state.ts";
-import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
-import { findTracker } from "./local_tracker.ts";
-import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
+import { firstIdentity } from "../peer/state.ts";
+import { choose, inboxOf, listed, makePeer, remember } from "./peer_setup.ts";
 import { aborted, type Command, type CommandContext, type Program, runProgram } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 
-/** The `peer` program. */
+/** The `peer` program. What only some commands need is loaded by those: the others start sooner. */
 const PROGRAM: Program = {
   spec: PEER_PROGRAM,
   menus: ["menu"],
@@ -35,6 +28,8 @@ const PROGRAM: Program = {
     ping: oneShot(ping),
     broadcast: oneShot(broadcast),
     send: oneShot(send),
+    share: async (context) => await (await import("./share.ts")).share(context),
+    receive: async (context) => await (await import("./receive.ts")).receive(context),
     trust: oneShot(trust),
     history,
     resume: oneShot(resume),
@@ -45,29 +40,6 @@ const PROGRAM: Program = {
 /** Runs the `peer` program and resolves with its exit code. */
 export function runPeer(args: readonly string[]): Promise<ExitCode> {
   return runProgram(PROGRAM, args);
-}
-
-/** A command of a peer that is listed and receives while it runs. */
-function listed(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>): Command {
-  return async (context) => {
-    const { folder, network } = await choose(context);
-    using slot = await takeSlot(folder);
-    const peer = makePeer(context, { identity: slot.identity, folder, network, role: "peer" });
-    try {
-      const starting = peer.connect()
-        .then(() => remember(folder, network))
-        .then(() => peer.start());
-      const stopped = interrupted(context.signal).catch((error) => {
-        // Once registered it is up, though the list may still be on its way: it leaves as it should.
-        if (!peer.isRegistered) throw error;
-        return starting;
-      });
-      await Promise.race([starting, stopped]);
-      return await body(peer, context);
-    } finally {
-      await peer[Symbol.asyncDispose]();
-    }
-  };
 }
 
 /** A command that asks, does and ends; it is not listed. */
@@ -85,12 +57,6 @@ function oneShot(body: (peer: Peer, context: CommandContext) => Promise<ExitCode
     const stopped = aborted(context.signal).then(() => ExitCode.interrupted);
     return await Promise.race([working, stopped]);
   };
-}
-
-/** Rejects at the first signal: while it starts there is nothing to let end. */
-async function interrupted(signal: AbortSignal): Promise<never> {
-  await aborted(signal);
-  throw signal.reason;
 }
 
 /** Receives until a signal comes; then lets transfers under way end, until a second one. */
@@ -150,17 +116,6 @@ function menuActions(peer: Peer, menu: Menu, context: CommandContext): MenuActio
 }
 
 /** Asks until the answer is yes or no, which an empty one is. */
-function askToAccept(menu: Menu): AskPerson {
-  return async ({ name, size, peer }, signal) => {
-    const what = `${escapeText(name)}${size === null ? "" : ` (${formatSize(size)})`}`;
-    while (true) {
-      const answer = await menu.ask(`Accept ${what} from ${nameOf(peer)}? [y/N] `, signal);
-      if (/^y(es)?$/i.test(answer)) return true;
-      if (/^(no?)?$/i.test(answer)) return false;
-    }
-  };
-}
-
 /** With several peers about, a person is asked; nothing to ask leaves it to `sendFile`. */
 async function askRecipient(peer: Peer, menu: Menu): Promise<string[]> {
   const others = await peer.updatePeersList();
@@ -276,10 +231,6 @@ async function forget({ command, env, emit }: CommandContext): Promise<ExitCode>
   return ExitCode.done;
 }
 
-function inboxOf({ values }: CommandContext["command"]): string {
-  return textOf(values, "received") ?? "received_files";
-}
-
 async function listHistory(
   { history, outbox }: { history: History; outbox: Outbox },
   { emit, command }: CommandContext,
@@ -316,103 +267,4 @@ async function findFile(data: string, name: string): Promise<string> {
   const isThere = name === basename(name) &&
     await Deno.stat(inData).then(({ isFile }) => isFile, () => false);
   return isThere ? inData : name;
-}
-
-async function choose(
-  context: CommandContext,
-): Promise<{ folder: string; network: NetworkChoice }> {
-  const { command: { values, explicit }, env } = context;
-  const folders = stateFolders(textOf(values, "state"), env);
-  const { host, port } = addressOf(values, "tracker") ?? { host: "localhost", port: null };
-  const network = chooseNetwork({
-    insecure: isOn(values, "insecure"),
-    join: await pastedInvite(textOf(values, "join")),
-    tracker: { host, port: port ?? 5000 },
-    isTrackerExplicit: explicit.has("tracker"),
-    remembered: await recallNetwork(folders.peers),
-    local: await findTracker(folders.tracker),
-  });
-  return { folder: folders.peers, network };
-}
-
-async function pastedInvite(flag: string | undefined): Promise<Invite | null> {
-  if (flag === undefined) return null;
-  return parseInvite(flag === "-" ? await readLine() : flag);
-}
-
-/** One line of standard input, read byte by byte so that the rest stays for the menu. */
-async function readLine(): Promise<string> {
-  const bytes: number[] = [];
-  const byte = new Uint8Array(1);
-  while (bytes.length < 4096 && await Deno.stdin.read(byte) !== null) {
-    if (byte[0] === 0x0a) break;
-    bytes.push(byte[0] as number);
-  }
-  return new TextDecoder().decode(new Uint8Array(bytes));
-}
-
-/** Keeps a pasted invite once it has worked. */
-async function remember(folder: string, { joined }: NetworkChoice): Promise<void> {
-  if (joined) await rememberNetwork(folder, joined);
-}
-
-function makePeer(
-  { command, emit, menu }: CommandContext,
-  { identity, folder, network, role }: {
-    identity: Identity;
-    folder: string;
-    network: NetworkChoice;
-    role: "peer" | "client";
-  },
-): Peer {
-  const { tracker, membership } = network;
-  const { values, explicit } = command;
-  const host = textOf(values, "host");
-  const ms = (flag: string) => {
-    const seconds = numberOf(values, flag);
-    return seconds === undefined ? undefined : seconds * 1000;
-  };
-  // What `send -` is told is the name of a file.
-  const isStream = command.command === "send" && command.positionals.includes("-");
-  return new Peer({
-    identity,
-    membership,
-    tracker,
-    role,
-    name: peerName(isStream ? undefined : textOf(values, "name")),
-    host: host === "auto" ? undefined : host,
-    port: numberOf(values, "port"),
-    advertise: explicit.has("advertise") ? addressOf(values, "advertise") : undefined,
-    received: inboxOf(command),
-    folder,
-    maxSize: numberOf(values, "max-size"),
-    accept: acceptRule(values),
-    askPerson: menu?.interactive ? askToAccept(menu) : undefined,
-    quota: numberOf(values, "quota"),
-    limitRate: numberOf(values, "limit-rate"),
-    ackTimeout: ms("ack-timeout"),
-    giveUpAfter: ms("give-up-after"),
-    keepPartials: ms("keep-partials"),
-    parallel: numberOf(values, "parallel"),
-    emit,
-  });
-}
-
-function acceptRule(values: FlagValues): AcceptRule {
-  const rule = parseAcceptRule(textOf(values, "accept") ?? "members");
-  if (rule.who !== "peers" || !isOn(values, "insecure")) return rule;
-  throw new P2PError(
-    "usage",
-    "Cannot use --accept with peers and --insecure together: without keys nobody can be told apart",
-  );
-}
-
-function peerName(flag: string | undefined): string {
-  if (flag === undefined) return defaultPeerName(Deno.hostname());
-  if (isPeerName(flag)) return flag;
-  throw new P2PError(
-    "usage",
-    `Cannot use the name '${flag}': names have 1 to 64 characters without spaces and without , @ : / ` +
-      "and are not `all` or `tracker`",
-  );
 }

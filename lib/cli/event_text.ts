@@ -8,6 +8,9 @@ import type {
   ListeningEvent,
   RecipientResult,
   RegisteredEvent,
+  ShareDeliveredEvent,
+  SharedItem,
+  SharingEvent,
   TransferFinishedEvent,
   TransferProgressEvent,
   TransferStartedEvent,
@@ -30,6 +33,8 @@ import type { Palette } from "./palette.ts";
 
 /** More recipients than this are only counted when a transfer starts; its end lists them all. */
 const MAX_NAMES = 6;
+/** More things that are shared are only counted. */
+const MAX_ITEMS = 3;
 
 /** What is said of a transfer after it has started. */
 export interface TransferLabel {
@@ -43,6 +48,8 @@ export interface EventTextOptions {
   /** Whether start-up shows the invite. */
   showInvite: boolean;
   isTerminal: boolean;
+  /** Whether results stand alone. */
+  quiet: boolean;
 }
 
 /** Every event as lines of text without the last line feed. */
@@ -50,11 +57,13 @@ export class EventText {
   readonly #palette: Palette;
   readonly #showInvite: boolean;
   readonly #isTerminal: boolean;
+  readonly #quiet: boolean;
 
   constructor(options: EventTextOptions) {
     this.#palette = options.palette;
     this.#showInvite = options.showInvite;
     this.#isTerminal = options.isTerminal;
+    this.#quiet = options.quiet;
   }
 
   /** Anything but an error. */
@@ -115,6 +124,10 @@ export class EventText {
         return this.#palette.warn(unfinished(event));
       case "invite":
         return this.#invite(event);
+      case "sharing":
+        return this.#sharing(event);
+      case "share-delivered":
+        return this.#shareDelivered(event);
       case "removed":
         return good(`Removed ${shortId(event.id)}: it can no longer join this network`);
       case "notice":
@@ -224,6 +237,46 @@ export class EventText {
     }
     return lines.join("\n");
   }
+
+  /** The line to paste is the result, wherever it goes: without it the share is of no use. */
+  #sharing({ invite, items, wanted, addresses = [] }: SharingEvent): string {
+    const { bold, dim } = this.#palette;
+    const line = `peer receive ${shellWord(invite)}`;
+    if (this.#quiet) return line;
+    const whom = wanted === null
+      ? "whoever joins, until you press Ctrl-C"
+      : wanted === 1
+      ? "the first that joins"
+      : `the first ${wanted} that join`;
+    const lines = [`Sharing ${itemsText(items)} with ${whom}. On another machine:`, ""];
+    lines.push(`  ${bold(line)}`, "");
+    if (addresses.length > 0) {
+      const list = addresses.map((address) => escapeText(address)).join(", ");
+      lines.push(dim(`Other addresses of this machine, which the line may name instead: ${list}`));
+    }
+    return lines.join("\n").trimEnd();
+  }
+
+  #shareDelivered({ peer, delivered, wanted }: ShareDeliveredEvent): string {
+    const all = wanted === null ? "" : ` of ${wanted}`;
+    const which = wanted === 1 ? "" : ` (${delivered}${all})`;
+    return this.#palette.good(`${nameOf(peer)} has everything${which}`);
+  }
+}
+
+/** What is shared, in a few words: up to three names, or how many. */
+function itemsText(items: readonly SharedItem[]): string {
+  if (items.length > MAX_ITEMS) {
+    const sizes = items.map(({ size }) => size);
+    const total = sizes.reduce<number | null>(
+      (sum, size) => sum === null || size === null ? null : sum + size,
+      0,
+    );
+    return `${items.length} items${total === null ? "" : ` (${formatSize(total)})`}`;
+  }
+  return items.map(({ name, size, ...files }) =>
+    size === null ? escapeText(name) : `${escapeText(name)} (${amountOf({ size, ...files })})`
+  ).join(", ");
 }
 
 /** `laptop (3fA9c2d1)`. */
@@ -237,7 +290,11 @@ function because(reason: string | undefined): string {
 
 /** A command line for a shell. */
 function joinLine(invite: string): string {
-  return `peer --join '${escapeText(invite.replaceAll("'", "%27"))}'`;
+  return `peer --join ${shellWord(invite)}`;
+}
+
+function shellWord(invite: string): string {
+  return `'${escapeText(invite.replaceAll("'", "%27"))}'`;
 }
 
 function formatAddress(host: string, port: number): string {

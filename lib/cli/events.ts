@@ -255,6 +255,43 @@ export interface InviteEvent {
   addresses?: string[];
 }
 
+/** One thing that is shared. */
+export interface SharedItem {
+  name: string;
+  /** In bytes; null when it is not known before. */
+  size: number | null;
+  /** Of a folder: how many files are in it. */
+  files?: number;
+}
+
+/** A share waits for peers. */
+export interface SharingEvent {
+  event: "sharing";
+  /** What another machine gets it with: `peer receive INVITE`. */
+  invite: string;
+  host: string;
+  port: number;
+  /** The sharer's id. */
+  id: string;
+  items: SharedItem[];
+  /** To how many peers; null until it is interrupted. */
+  wanted: number | null;
+  /** Other addresses of this machine that the invite may name instead. */
+  addresses?: string[];
+}
+
+/** A peer has got all that is shared. */
+export interface ShareDeliveredEvent {
+  event: "share-delivered";
+  id: string;
+  /** The peer's name. */
+  peer: string;
+  /** How many peers have got everything by now. */
+  delivered: number;
+  /** To how many peers; null until it is interrupted. */
+  wanted: number | null;
+}
+
 /** A peer was barred from the network. */
 export interface RemovedEvent {
   event: "removed";
@@ -298,6 +335,8 @@ export type AppEvent =
   | HistoryEvent
   | UnfinishedEvent
   | InviteEvent
+  | SharingEvent
+  | ShareDeliveredEvent
   | RemovedEvent
   | NoticeEvent
   | ErrorEvent;

@@ -13,6 +13,8 @@ export interface Palette {
   bad(text: string): string;
   /** It needs attention. */
   warn(text: string): string;
+  /** Light on dark whatever the theme: a QR code. */
+  code(text: string): string;
 }
 
 const COLOURED: Palette = {
@@ -21,10 +23,11 @@ const COLOURED: Palette = {
   good: colors.green,
   bad: colors.red,
   warn: colors.yellow,
+  code: (text) => `\x1b[97;40m${text}\x1b[0m`,
 };
 
 const same = (text: string) => text;
-const PLAIN: Palette = { bold: same, dim: same, good: same, bad: same, warn: same };
+const PLAIN: Palette = { bold: same, dim: same, good: same, bad: same, warn: same, code: same };
 
 /** Colours for a terminal, unless `NO_COLOR` is set; nothing elsewhere. */
 export function paletteFor(sink: Sink): Palette {

@@ -52,6 +52,8 @@ export interface CommandSpec {
     names: string[];
   };
   flags: FlagSpec[];
+  /** Names of the program's common flags that mean nothing to it. */
+  without?: string[];
   /** Whole lines as typed. */
   examples: string[];
 }
@@ -71,5 +73,6 @@ export interface ProgramSpec {
 
 /** The flags that a command takes: its own first, as its help lists them. */
 export function flagsOf(program: ProgramSpec, command: CommandSpec): FlagSpec[] {
-  return [...command.flags, ...program.commonFlags];
+  const without = command.without ?? [];
+  return [...command.flags, ...program.commonFlags.filter(({ name }) => !without.includes(name))];
 }

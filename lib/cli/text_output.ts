@@ -63,6 +63,7 @@ export class TextOutput implements Output {
       palette: paletteFor(stdout),
       showInvite,
       isTerminal: stdout.isTerminal,
+      quiet,
     });
     this.#errorPalette = paletteFor(stderr);
     this.#bars = bars;

@@ -53,7 +53,7 @@ export function parseAcceptRule(text: string): AcceptRule {
 /** What an {@linkcode Acceptance} needs. */
 export interface AcceptanceOptions {
   rule: AcceptRule;
-  names: NameBook;
+  names: NameBook | undefined;
   /** The peers that are listed; `fresh` asks the tracker first. */
   entries: (options: { fresh: boolean }) => Promise<readonly PeerEntry[]>;
   /** Own name, for those who are refused. */
@@ -108,7 +108,7 @@ export class Acceptance {
   /** A peer is listed: a name that `--accept` mentions stands for its key from now on. */
   async onListed(entry: PeerEntry): Promise<void> {
     const { rule, names } = this.#options;
-    if (rule.who === "peers" && rule.peers.includes(entry.name)) await names.check(entry);
+    if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.check(entry);
   }
 
   async #isNamed(from: string, peers: readonly string[]): Promise<boolean> {
@@ -128,7 +128,7 @@ export class Acceptance {
 
   /** Whether the name stands for this key; undefined when it has stood for none. */
   async #isPinned(name: string, from: string): Promise<boolean | undefined> {
-    const id = await this.#options.names.idOf(name);
+    const id = await this.#options.names?.idOf(name);
     return id === undefined ? undefined : id === from;
   }
 
@@ -137,7 +137,7 @@ export class Acceptance {
     const entries = await this.#options.entries({ fresh }).catch(() => []);
     const entry = entries.find(({ id }) => id === from);
     if (!entry || !peers.some((peer) => isMeant(peer, entry))) return false;
-    return await this.#options.names.check(entry).then(() => true, () => false);
+    return await Promise.resolve(this.#options.names?.check(entry)).then(() => true, () => false);
   }
 
   #refused(why: string): P2PError {

@@ -71,9 +71,29 @@ export interface PeerOptions {
   keepPartials?: number | undefined;
   /** Recipients served at a time. */
   parallel?: number | undefined;
+  /** A network for once: its names and its list are not kept. */
+  transient?: boolean | undefined;
+  /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
+  claimPort?: number | undefined;
+  /**
+   * Asked before an offer of a file: throws to refuse it. What it resolves with is called when the offer
+   * came to nothing all the same.
+   */
+  takeOffer?: ((offer: OfferedFile) => Promise<() => void>) | undefined;
+  /** The tracker ended the session, with BYE (null) or ERROR; true when there is no use in coming back. */
+  onTrackerEnded?: ((error: P2PError | null) => boolean) | undefined;
   emit?: (event: AppEvent) => void;
   clock?: Clock;
   random?: () => number;
+}
+
+/** What {@linkcode PeerOptions.takeOffer} decides on. All but `from` is the sender's word. */
+export interface OfferedFile {
+  /** The sender's id. */
+  from: string;
+  transfer: string;
+  name: string;
+  size: number | null;
 }
 
 /**
@@ -88,14 +108,16 @@ export class Peer implements AsyncDisposable {
   readonly #emit: (event: AppEvent) => void;
   readonly #tracker: TrackerClient;
   readonly #dialler: Dialler;
-  readonly #names: NameBook;
-  readonly #cache: PeerCache;
+  readonly #names: NameBook | undefined;
+  readonly #cache: PeerCache | undefined;
   readonly #manifests: ManifestCache;
   readonly #acceptance: Acceptance;
   readonly #messages: MessageInbox;
   readonly #refusals: RateLimit;
   readonly #rates: { up?: RateLimiter; down?: RateLimiter };
   readonly #sends = new Set<Promise<unknown>>();
+  /** Entries of the history that are being written. */
+  readonly #notes = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #refused = Promise.withResolvers<never>();
   #cached: PeerEntry[] = [];
@@ -109,8 +131,10 @@ export class Peer implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
     this.#emit = options.emit ?? (() => {});
     this.#name = options.name;
-    this.#names = new NameBook(options.folder);
-    this.#cache = new PeerCache(options.folder);
+    if (!options.transient) {
+      this.#names = new NameBook(options.folder);
+      this.#cache = new PeerCache(options.folder);
+    }
     this.#manifests = new ManifestCache(join(options.folder, "manifests"));
     this.history = new History(options.folder);
     this.outbox = new Outbox(options.folder);
@@ -135,6 +159,7 @@ export class Peer implements AsyncDisposable {
         onLost: ({ message: reason }) => this.#emit({ event: "tracker-lost", reason }),
         onRegistered: (reply) => this.#onRegistered(reply),
         onRefused: (error) => this.#refused.reject(error),
+        onEnded: (error) => options.onTrackerEnded?.(error) ?? false,
       },
       clock: this.#clock,
       ...(options.random ? { random: options.random } : {}),
@@ -184,6 +209,12 @@ export class Peer implements AsyncDisposable {
     return this.#tracker.isRegistered;
   }
 
+  /** Whether the network is a share: its tracker has the network's own key, and sends to whoever joins. */
+  get isShare(): boolean {
+    const { membership } = this.#options;
+    return membership !== null && this.#tracker.trackerId === membership.id;
+  }
+
   /** Whether something is being sent or received. */
   get isBusy(): boolean {
     return this.#sends.size > 0 || (this.#receiver?.activeCount ?? 0) > 0;
@@ -218,7 +249,7 @@ export class Peer implements AsyncDisposable {
       await this.updatePeersList();
     } catch (thrown) {
       const error = asP2PError(thrown);
-      this.#cached = await this.#cache.load(this.#networkKey);
+      this.#cached = await this.#cache?.load(this.#networkKey) ?? [];
       if (error.code !== "tracker-unreachable" || this.#cached.length === 0) throw error;
       this.#emit({
         event: "notice",
@@ -262,8 +293,13 @@ export class Peer implements AsyncDisposable {
   /** Brings the list of peers up to date. */
   async updatePeersList(): Promise<PeerEntry[]> {
     const entries = await this.#tracker.refresh();
-    await this.#cache.save(this.#networkKey, entries);
+    await this.#cache?.save(this.#networkKey, entries);
     return entries.filter((entry) => !this.#isSelf(entry));
+  }
+
+  /** Whether the session is one that this peer waits for, and runs then: see {@linkcode PeerOptions.claimPort}. */
+  claim(session: Session): boolean {
+    return this.#dialler.claim(session);
   }
 
   /** Runs a session that another peer opened (or that this one opened because it was asked to). */
@@ -340,10 +376,13 @@ export class Peer implements AsyncDisposable {
     const recipients = await this.recipients(to);
     const content = await openContent(path, { follow });
     const { name, size } = content;
-    const id = randomToken(16);
+    const job = { transfer: randomToken(16), signal };
+    // Nobody can go on in a network that is gone.
+    if (this.#options.transient) return await this.#send(content, recipients, job);
+    const id = crypto.randomUUID();
     const unsent = { id, path, name, size: size ?? 0, follow, at: new Date().toISOString() };
     await this.outbox.put({ ...unsent, to: recipients.map(({ id, name }) => ({ id, name })) });
-    const report = await this.#send(content, recipients, { transfer: id, signal });
+    const report = await this.#send(content, recipients, job);
     const left = stillToGet(report, recipients);
     if (left.length === 0) await this.outbox.remove(id);
     else await this.outbox.put({ ...unsent, to: left.map(({ id, name }) => ({ id, name })) });
@@ -378,7 +417,7 @@ export class Peer implements AsyncDisposable {
         // A recipient that was started again listens elsewhere.
         const current = tried.has(entry.id) ? await this.#current(entry) : entry;
         tried.add(entry.id);
-        await this.#names.check(current);
+        await this.#names?.check(current);
         return await this.#open(current);
       },
       emit: this.#emit,
@@ -422,7 +461,7 @@ export class Peer implements AsyncDisposable {
   /** Accepts that a name stands for another key than before. */
   async trust(name: string): Promise<PeerEntry> {
     const entry = resolveTarget(name, await this.#entries());
-    await this.#names.trust(entry);
+    await this.#names?.trust(entry);
     return entry;
   }
 
@@ -446,7 +485,7 @@ export class Peer implements AsyncDisposable {
     await this.#receiver?.[Symbol.asyncDispose]();
     await this.#dialler.close();
     await this.#server?.close();
-    await Promise.allSettled(this.#sends);
+    await Promise.allSettled([...this.#sends, ...this.#notes]);
     this.#inbox?.[Symbol.dispose]();
     this.#inbox = undefined;
   }
@@ -470,7 +509,9 @@ export class Peer implements AsyncDisposable {
 
   #ownHost(): string {
     const { tracker } = this.#options;
-    return isLoopback(tracker.host) ? "127.0.0.1" : this.#tracker.localHost ?? "127.0.0.1";
+    // Nobody dials those whom a share sends to.
+    if (isLoopback(tracker.host) || this.isShare) return "127.0.0.1";
+    return this.#tracker.localHost ?? "127.0.0.1";
   }
 
   #listen(address: Address): void {
@@ -492,6 +533,8 @@ export class Peer implements AsyncDisposable {
 
   /** The port that others can dial; a one-shot command starts to listen when it needs one. */
   #listeningPort(): number {
+    const { claimPort } = this.#options;
+    if (claimPort !== undefined) return claimPort;
     if (!this.#server) this.#listen({ host: this.#ownHost(), port: 0 });
     return this.address?.port ?? 0;
   }
@@ -534,7 +577,7 @@ export class Peer implements AsyncDisposable {
 
   async #resolve(target: string): Promise<PeerEntry> {
     const entry = resolveTarget(target, await this.#entries());
-    await this.#names.check(entry);
+    await this.#names?.check(entry);
     return entry;
   }
 
@@ -543,8 +586,15 @@ export class Peer implements AsyncDisposable {
   }
 
   async #onPeerMessage(frame: Frame, session: Session): Promise<void> {
-    if (await this.receiveFile(frame, session)) return;
     const { message, body } = frame;
+    const isOffer = message.verb === "SEND_FILE" || message.verb === "SEND_TREE";
+    const undo = isOffer ? await this.#takeOffer(message, session) : undefined;
+    try {
+      if (await this.receiveFile(frame, session)) return;
+    } catch (error) {
+      undo?.();
+      throw error;
+    }
     if (message.verb !== "MESSAGE") {
       throw new P2PError(
         "unexpected-verb",
@@ -556,6 +606,13 @@ export class Peer implements AsyncDisposable {
     }
     this.#showMessage(message, body);
     if (message.seq !== undefined) session.post({ verb: "OK", re: message.seq });
+  }
+
+  async #takeOffer(
+    { transfer, name, size }: MessageOf<"SEND_FILE" | "SEND_TREE">,
+    { remote: { id: from } }: Session,
+  ): Promise<(() => void) | undefined> {
+    return await this.#options.takeOffer?.({ from, transfer, name, size });
   }
 
   /** A bad message is its author's fault, and no reason to leave the tracker that relayed it. */
@@ -607,7 +664,9 @@ export class Peer implements AsyncDisposable {
 
   /** Another peer cannot be dialled by this one's caller: dial it, then serve it as if it had dialled. */
   #onDial({ peer: id, host, port, token }: MessageOf<"DIAL">): void {
-    this.#dialler.answer({ id, host, port, token }, (session) => this.handlePeer(session)).catch(
+    // A tracker that asks for itself is where this peer has found it; it may not know that address.
+    const address = id === this.#tracker.trackerId ? this.#tracker.address : { host, port };
+    this.#dialler.answer({ id, ...address, token }, (session) => this.handlePeer(session)).catch(
       (error) => this.#emit({ event: "notice", message: asP2PError(error).message }),
     );
   }
@@ -726,7 +785,7 @@ export class Peer implements AsyncDisposable {
       seconds,
       ...(already ? { already } : {}),
     });
-    this.#addHistory({
+    const note = this.#addHistory({
       direction: "receive",
       at: new Date().toISOString(),
       name,
@@ -735,15 +794,19 @@ export class Peer implements AsyncDisposable {
       state: already ? "already" : "received",
       path,
       ...(sha256 === null ? {} : { sha256 }),
-    });
+    }).finally(() => this.#notes.delete(note));
+    this.#notes.add(note);
   }
 
   #sayWhatIsSkipped({ path, skipped }: Content): void {
     if (skipped.length === 0) return;
+    const what = skipped.length === 1
+      ? "1 link or special file"
+      : `${skipped.length} links or special files`;
     const some = skipped.slice(0, 5).join(", ") + (skipped.length > 5 ? ", ..." : "");
     this.#emit({
       event: "notice",
-      message: `Not sent of ${path}: ${skipped.length} links or special files (${some}); ` +
+      message: `Not sent of ${path}: ${what} (${some}); ` +
         "--follow sends what links point to",
     });
   }

@@ -1,6 +1,9 @@
 import { join } from "@std/path";
 import { P2PError } from "../errors.ts";
 
+/** What we keep beside the files: journals, tables, receipts. */
+const NOTES = /^(?:[0-9a-f-]{36}\.(?:journal|table|table\.new)|receipts\.jsonl)$/;
+
 /** Bytes of a block in `blocks` of a file's information. */
 const BLOCK = 512;
 
@@ -72,6 +75,7 @@ export class Quota {
 async function bytesIn(folder: string, seen = new Set<string>()): Promise<number> {
   let bytes = 0;
   for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
+    if (NOTES.test(name)) continue;
     const path = join(folder, name);
     if (isDirectory) bytes += await bytesIn(path, seen).catch(ignoreMissing);
     else if (isFile) bytes += await bytesOf(path, seen).catch(ignoreMissing);

@@ -2,7 +2,7 @@ import { basename, join, resolve } from "@std/path";
 import { P2PError } from "../errors.ts";
 import type { Content, FileCount } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";
-import { encodeTable, fileAt, MAX_TABLE, treeFingerprint } from "./tree_table.ts";
+import { encodeTable, fileAt, MAX_ENTRIES, MAX_TABLE, treeFingerprint } from "./tree_table.ts";
 import { walkTree } from "./tree_walk.ts";
 
 /** Bytes of a file from which on it is read without holding up everything else. */
@@ -65,7 +65,7 @@ export class TreeContent implements Content {
   static async open(path: string, options: { follow?: boolean } = {}): Promise<TreeContent> {
     const { entries, skipped } = await walkTree(path, options);
     const table = encodeTable(entries);
-    if (table.length > MAX_TABLE) {
+    if (table.length > MAX_TABLE || entries.length > MAX_ENTRIES) {
       throw new P2PError("disk", `Cannot send ${path}: it has too many files; send parts of it`);
     }
     const files: SourceFile[] = [];

@@ -12,7 +12,7 @@ import { nameKey, numberedName, safeComponent } from "./file_name.ts";
 /** Largest table in bytes: about half a million entries. */
 export const MAX_TABLE = 64 * 1024 * 1024;
 /** Most entries of a table. */
-const MAX_ENTRIES = 1024 * 1024;
+export const MAX_ENTRIES = 1024 * 1024;
 /** Names of one folder that become the same safe name. */
 const MAX_CLASHES = 1000;
 /** Entries that are planned before something else gets its turn. */
@@ -69,7 +69,7 @@ export function encodeTable(entries: readonly TreeEntry[]): Uint8Array<ArrayBuff
 
 /**
  * Reads the table that somebody else made. Every component of every path becomes a safe name; names that
- * the file system would take for one, as `isSame` says, are numbered.
+ * the file system would take for one are numbered.
  *
  * @throws {P2PError} `malformed` when it is no table, `refused` when a path leads out of the tree, comes
  * twice, or is both a file and a folder; both name the path.

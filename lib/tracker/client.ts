@@ -17,6 +17,8 @@ export interface TrackerClientObserver {
   onMessage?(message: MessageOf<"MESSAGE">, text: Uint8Array): void;
   /** Another peer asks to be dialled, since it cannot dial this one. */
   onDial?(message: MessageOf<"DIAL">): void;
+  /** The tracker ended the session, with BYE (null) or ERROR; true keeps the client from coming back. */
+  onEnded?(error: P2PError | null): boolean;
   /** The session broke; the client comes back by itself. */
   onLost?(error: P2PError): void;
   /** Registered, for the first time or again. */
@@ -247,6 +249,7 @@ export class TrackerClient implements AsyncDisposable {
     this.#session = undefined;
     this.#failure = error ?? undefined;
     if (this.#stop.signal.aborted || !this.#registered) return;
+    if ((error === null || error.remote) && this.#options.observer?.onEnded?.(error)) return;
     const reason = error ?? new P2PError("connection-lost", "the tracker said goodbye");
     if (error?.remote && isFinal(error)) {
       return this.#options.observer?.onRefused?.(this.#explain(error));

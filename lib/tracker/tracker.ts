@@ -19,6 +19,13 @@ import { Liveness } from "./liveness.ts";
 import type { Member } from "./members.ts";
 import { MemoryRegistry, type Registry } from "./registry.ts";
 
+/** Why a peer left when it was no failure; any other reason is a text for people. */
+export const LeftReason = {
+  unregistered: "unregistered",
+  goodbye: "said goodbye",
+  dismissed: "dismissed",
+} as const;
+
 /** What the application hears of a tracker. */
 export interface TrackerObserver {
   onJoined?(entry: PeerEntry): void;
@@ -46,6 +53,10 @@ export interface TrackerOptions {
   trust: TrackerTrust | null;
   /** Under which address the invite names the tracker; by default where it listens. */
   advertise?: Partial<Address> | undefined;
+  /** False lists every peer as unreachable, so that it is asked to dial. */
+  dialBack?: boolean | undefined;
+  /** Takes a session that another part of this process waits for, and runs it; false leaves it to the tracker. */
+  claim?: ((session: Session) => boolean) | undefined;
   /** Whether peers may be listed under another address than they come from, once dialled back there. */
   allowAdvertise?: boolean | undefined;
   pingAfter?: number | undefined;
@@ -193,16 +204,19 @@ export class Tracker implements AsyncDisposable {
       name: message.name,
       host: this.#listedHost(session, message),
       port: message.port,
-      reachable: true,
+      reachable: this.#options.dialBack ?? true,
     };
-    const reason = await this.#registrations.run(
-      sourceHost(session),
-      () => this.#dialBack(wanted).then(() => undefined, reasonOf),
-    );
+    const reason = wanted.reachable
+      ? await this.#registrations.run(
+        sourceHost(session),
+        () => this.#dialBack(wanted).then(() => undefined, reasonOf),
+      )
+      : undefined;
     if (session.connection.closed) return;
-    const entry = await this.#registry.register({ ...wanted, reachable: reason === undefined });
+    const reachable = wanted.reachable && reason === undefined;
+    const entry = await this.#registry.register({ ...wanted, reachable });
     this.#join(entry, session);
-    const { name, host, port, reachable } = entry;
+    const { name, host, port } = entry;
     session.post({
       verb: "OK",
       re: message.seq,
@@ -214,6 +228,16 @@ export class Tracker implements AsyncDisposable {
         reason: `${reason}; open port ${port} of this machine to the others`,
       }),
     });
+  }
+
+  /** Takes a registered peer off the list and ends its session: with BYE, or with what went wrong. */
+  async dismiss(id: string, error?: P2PError): Promise<void> {
+    const member = this.#members.get(id);
+    if (!member) return;
+    const { session } = member;
+    member.session = null;
+    await this.#drop(member, LeftReason.dismissed);
+    await (error ? session?.refuse(error) : session?.close());
   }
 
   /** All registered peers. */
@@ -252,6 +276,7 @@ export class Tracker implements AsyncDisposable {
   }
 
   async #serve(session: Session): Promise<void> {
+    if (this.#options.claim?.(session)) return await session.ended;
     await session.run({
       onMessage: (frame) => this.#onMessage(frame, session),
       onClosed: (error) => this.#onClosed(session, error),
@@ -284,7 +309,7 @@ export class Tracker implements AsyncDisposable {
 
   async #unregister(session: Session, { seq }: MessageOf<"UNREGISTER">): Promise<void> {
     const member = this.#memberOf(session);
-    if (member) await this.#drop(member, "unregistered");
+    if (member) await this.#drop(member, LeftReason.unregistered);
     session.post({ verb: "OK", re: seq });
   }
 
@@ -332,7 +357,7 @@ export class Tracker implements AsyncDisposable {
     }
     const { id } = session.remote;
     if (id === "") throw new P2PError("unauthorised", "Cannot connect: say HELLO first");
-    this.#limitDials(id);
+    if (id !== this.id) this.#limitDials(id);
     member.session.post({ verb: "DIAL", peer: id, host: sourceHost(session), port, token });
     session.post({ verb: "OK", re: seq });
   }
@@ -417,7 +442,7 @@ export class Tracker implements AsyncDisposable {
     if (this.#members.get(entry.id) !== member) return;
     this.#members.delete(entry.id);
     await this.#registry.unregister(entry.id);
-    if (reason !== "unregistered") {
+    if (reason !== LeftReason.unregistered) {
       session?.abort(new P2PError("timeout", `Dropped ${entry.name}: ${reason}`));
     }
     this.#observer.onLeft?.(entry, reason);
@@ -428,7 +453,7 @@ export class Tracker implements AsyncDisposable {
     const member = this.#memberOf(session);
     if (!member || this.#server === undefined) return;
     member.session = null;
-    if (error === null) void this.#drop(member, "said goodbye");
+    if (error === null) void this.#drop(member, LeftReason.goodbye);
     else if (!member.entry.reachable) void this.#drop(member, error.message);
     else void this.#liveness.sessionLost(member);
   }

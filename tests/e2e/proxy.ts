@@ -24,6 +24,7 @@ export class Proxy implements AsyncDisposable {
   readonly #tamper: Tamper | undefined;
   #target: { hostname: string; port: number };
   #limit = Infinity;
+  #returned = 0;
   #held = Promise.withResolvers<void>();
   #gate = Promise.withResolvers<void>();
 
@@ -40,6 +41,11 @@ export class Proxy implements AsyncDisposable {
   /** Flags of the peer behind it. */
   get flags(): string[] {
     return ["--host", BEHIND, "--port", `${this.port}`];
+  }
+
+  /** Bytes that callers were sent so far. */
+  get returned(): number {
+    return this.#returned;
   }
 
   /** Leads new connections to another listener. */
@@ -65,6 +71,12 @@ export class Proxy implements AsyncDisposable {
   release(): void {
     this.#limit = Infinity;
     this.#gate.resolve();
+  }
+
+  /** Breaks every connection, and drops what was held. */
+  cut(): void {
+    for (const connection of this.#connections) close(connection);
+    this.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,7 +112,10 @@ export class Proxy implements AsyncDisposable {
         this.#held.resolve();
         await this.#gate.promise;
       }),
-      pump(peer, caller, () => Promise.resolve()),
+      pump(peer, caller, (bytes) => {
+        this.#returned += bytes.length;
+        return Promise.resolve();
+      }),
     ]);
     close(caller);
     close(peer);

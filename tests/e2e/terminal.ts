@@ -37,9 +37,13 @@ export class Terminal {
     this.program = program;
   }
 
-  static async start(world: World, args: string[] = []): Promise<Terminal> {
-    const wrap = [python ?? "", "-I", SCRIPT, `${ROWS}`, `${COLUMNS}`];
-    const env = { TERM: "xterm" };
+  static async start(
+    world: World,
+    args: string[] = [],
+    { rows = ROWS, env: more = {} }: { rows?: number; env?: Record<string, string> } = {},
+  ): Promise<Terminal> {
+    const wrap = [python ?? "", "-I", SCRIPT, `${rows}`, `${COLUMNS}`];
+    const env = { TERM: "xterm", ...more };
     return new Terminal(await world.start("peer", args, { wrap, env, stdin: true }));
   }
 

@@ -85,6 +85,33 @@ Deno.test("Each event has its text", () => {
       { event: "peer", id, name: "tv", address: "10.0.0.3:1", reachable: false },
       "tv                    3fA9c2d1  10.0.0.3:1             unreachable\n",
     ],
+    [
+      {
+        event: "sharing",
+        invite: INVITE,
+        host: "0.0.0.0",
+        port: 5000,
+        id,
+        items: [{ name: "a.txt", size: 2048 }, { name: "-", size: null }],
+        wanted: 1,
+        addresses: ["10.0.0.5", "10.9.0.5"],
+      },
+      "Sharing a.txt (2 KiB), - with the first that joins. On another machine:\n\n" +
+      `  peer receive '${INVITE}'\n\n` +
+      "Other addresses of this machine, which the line may name instead: 10.0.0.5, 10.9.0.5\n",
+    ],
+    [
+      { event: "share-delivered", id, peer: "tv", delivered: 1, wanted: 1 },
+      "tv has everything\n",
+    ],
+    [
+      { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: 3 },
+      "tv has everything (2 of 3)\n",
+    ],
+    [
+      { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: null },
+      "tv has everything (2)\n",
+    ],
     [{ event: "pong", peer: "tv", address: "h:1", ms: 1.234 }, "PONG from tv (h:1) in 1.2 ms\n"],
     [{ event: "pong", peer: "h:1", address: "h:1", ms: 41.7 }, "PONG from h:1 in 42 ms\n"],
     [
@@ -390,4 +417,27 @@ Deno.test("Sizes and times", () => {
     "1 h 2 min",
     "?",
   ]);
+});
+
+Deno.test("Many things that are shared are counted, and quiet leaves the line to paste alone", () => {
+  const item = (size: number | null) => ({ name: "x", size });
+  const sharing = (wanted: number | null, sizes: (number | null)[]): AppEvent => ({
+    event: "sharing",
+    invite: INVITE,
+    host: "h",
+    port: 1,
+    id: idOf("3fA9c2d1"),
+    items: sizes.map(item),
+    wanted,
+  });
+  const line = `peer receive '${INVITE}'\n`;
+  assertEquals(
+    textOf(sharing(2, [1024, 1024, 1024, 1024])),
+    `Sharing 4 items (4 KiB) with the first 2 that join. On another machine:\n\n  ${line}`,
+  );
+  assertStringIncludes(
+    textOf(sharing(null, [1, 2, 3, null])),
+    "Sharing 4 items with whoever joins,",
+  );
+  assertEquals(textOf(sharing(1, [1]), { quiet: true }), line);
 });

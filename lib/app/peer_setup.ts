@@ -1,0 +1,190 @@
+/**
+ * From flags to a running {@linkcode Peer}: which network, which identity, and how a command of a listed
+ * peer starts and ends.
+ *
+ * @module
+ */
+
+import {
+  addressOf,
+  type FlagValues,
+  isOn,
+  numberOf,
+  type ParsedCommand,
+  textOf,
+} from "../cli/arguments.ts";
+import { escapeText } from "../cli/escape.ts";
+import { formatSize, nameOf } from "../cli/format.ts";
+import type { Menu } from "../cli/menu.ts";
+import { type ExitCode, P2PError } from "../errors.ts";
+import { type Invite, parseInvite } from "../identity/invite.ts";
+import type { Identity } from "../identity/keys.ts";
+import { recallNetwork, rememberNetwork } from "../identity/network.ts";
+import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/acceptance.ts";
+import { Peer, type PeerOptions } from "../peer/peer.ts";
+import { takeSlot } from "../peer/state.ts";
+import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
+import { findTracker } from "./local_tracker.ts";
+import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
+import { aborted, type Command, type CommandContext } from "./program.ts";
+import { stateFolders } from "./state_folder.ts";
+
+/** What every command knows of its peer. */
+export interface PeerSetup {
+  identity: Identity;
+  /** Where the state of this user's peers is. */
+  folder: string;
+  network: Pick<NetworkChoice, "tracker" | "membership">;
+  role: "peer" | "client";
+}
+
+/** A command of a peer that is listed and receives while it runs; `more` is what it decides itself. */
+export function listed(
+  body: (peer: Peer, context: CommandContext) => Promise<ExitCode>,
+  more: Partial<PeerOptions> = {},
+): Command {
+  return async (context) => {
+    const { folder, network } = await choose(context);
+    using slot = await takeSlot(folder);
+    const { identity } = slot;
+    const peer = makePeer(context, { identity, folder, network, role: "peer" }, more);
+    try {
+      const starting = peer.connect()
+        .then(() => remember(folder, network))
+        .then(() => peer.start());
+      const stopped = interrupted(context.signal).catch((error) => {
+        // Once registered it is up, though the list may still be on its way: it leaves as it should.
+        if (!peer.isRegistered) throw error;
+        return starting;
+      });
+      await Promise.race([starting, stopped]);
+      return await body(peer, context);
+    } finally {
+      await peer[Symbol.asyncDispose]();
+    }
+  };
+}
+
+/** Rejects at the first signal: while it starts there is nothing to let end. */
+export async function interrupted(signal: AbortSignal): Promise<never> {
+  await aborted(signal);
+  throw signal.reason;
+}
+
+/** The network that flags and state lead to, and where the state of this user's peers is. */
+export async function choose(
+  context: CommandContext,
+): Promise<{ folder: string; network: NetworkChoice }> {
+  const { command: { values, explicit }, env } = context;
+  const folders = stateFolders(textOf(values, "state"), env);
+  const { host, port } = addressOf(values, "tracker") ?? { host: "localhost", port: null };
+  const network = chooseNetwork({
+    insecure: isOn(values, "insecure"),
+    join: await pastedInvite(textOf(values, "join")),
+    tracker: { host, port: port ?? 5000 },
+    isTrackerExplicit: explicit.has("tracker"),
+    remembered: await recallNetwork(folders.peers),
+    local: await findTracker(folders.tracker),
+  });
+  return { folder: folders.peers, network };
+}
+
+/** Reads an invite that was given as a value; `-` reads a line of standard input. */
+export async function pastedInvite(flag: string | undefined): Promise<Invite | null> {
+  if (flag === undefined) return null;
+  return parseInvite(flag === "-" ? await readLine() : flag);
+}
+
+/** One line of standard input, read byte by byte so that the rest stays for the menu. */
+async function readLine(): Promise<string> {
+  const bytes: number[] = [];
+  const byte = new Uint8Array(1);
+  while (bytes.length < 4096 && await Deno.stdin.read(byte) !== null) {
+    if (byte[0] === 0x0a) break;
+    bytes.push(byte[0] as number);
+  }
+  return new TextDecoder().decode(new Uint8Array(bytes));
+}
+
+/** Keeps a pasted invite once it has worked. */
+export async function remember(folder: string, { joined }: NetworkChoice): Promise<void> {
+  if (joined) await rememberNetwork(folder, joined);
+}
+
+/** A peer by the flags of a command; `more` is what the command decides itself. */
+export function makePeer(
+  { command, emit, menu }: CommandContext,
+  { identity, folder, network, role }: PeerSetup,
+  more: Partial<PeerOptions> = {},
+): Peer {
+  const { tracker, membership } = network;
+  const { values, explicit } = command;
+  const host = textOf(values, "host");
+  // What `send -` is told is the name of a file.
+  const isStream = command.command === "send" && command.positionals.includes("-");
+  return new Peer({
+    identity,
+    membership,
+    tracker,
+    role,
+    name: peerName(isStream ? undefined : textOf(values, "name")),
+    host: host === "auto" ? undefined : host,
+    port: numberOf(values, "port"),
+    advertise: explicit.has("advertise") ? addressOf(values, "advertise") : undefined,
+    received: inboxOf(command),
+    folder,
+    accept: acceptRule(values),
+    askPerson: menu?.interactive ? askToAccept(menu) : undefined,
+    maxSize: numberOf(values, "max-size"),
+    quota: numberOf(values, "quota"),
+    limitRate: numberOf(values, "limit-rate"),
+    ackTimeout: millisecondsOf(values, "ack-timeout"),
+    giveUpAfter: millisecondsOf(values, "give-up-after"),
+    keepPartials: millisecondsOf(values, "keep-partials"),
+    parallel: numberOf(values, "parallel"),
+    emit,
+    ...more,
+  });
+}
+
+/** A flag of seconds. */
+export function millisecondsOf(values: FlagValues, flag: string): number | undefined {
+  const seconds = numberOf(values, flag);
+  return seconds === undefined ? undefined : seconds * 1000;
+}
+
+/** Where what arrives is kept. */
+export function inboxOf({ values }: ParsedCommand): string {
+  return textOf(values, "received") ?? "received_files";
+}
+
+function acceptRule(values: FlagValues): AcceptRule {
+  const rule = parseAcceptRule(textOf(values, "accept") ?? "members");
+  if (rule.who !== "peers" || !isOn(values, "insecure")) return rule;
+  throw new P2PError(
+    "usage",
+    "Cannot use --accept with peers and --insecure together: without keys nobody can be told apart",
+  );
+}
+
+function askToAccept(menu: Menu): AskPerson {
+  return async ({ name, size, peer }, signal) => {
+    const what = `${escapeText(name)}${size === null ? "" : ` (${formatSize(size)})`}`;
+    while (true) {
+      const answer = await menu.ask(`Accept ${what} from ${nameOf(peer)}? [y/N] `, signal);
+      if (/^y(es)?$/i.test(answer)) return true;
+      if (/^(no?)?$/i.test(answer)) return false;
+    }
+  };
+}
+
+/** The name to be listed under: as given, or this machine's. */
+export function peerName(flag: string | undefined): string {
+  if (flag === undefined) return defaultPeerName(Deno.hostname());
+  if (isPeerName(flag)) return flag;
+  throw new P2PError(
+    "usage",
+    `Cannot use the name '${flag}': names have 1 to 64 characters without spaces and without , @ : / ` +
+      "and are not `all` or `tracker`",
+  );
+}

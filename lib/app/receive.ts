@@ -1,0 +1,144 @@
+import { isOn, textOf } from "../cli/arguments.ts";
+import type { AppEvent } from "../cli/events.ts";
+import { ExitCode, P2PError, reasonOf } from "../errors.ts";
+import type { Invite } from "../identity/invite.ts";
+import { formatAddress } from "../net/transport.ts";
+import type { Peer } from "../peer/peer.ts";
+import { takeSlot } from "../peer/state.ts";
+import { interrupted, listed, makePeer, pastedInvite } from "./peer_setup.ts";
+import type { CommandContext } from "./program.ts";
+import { OneTransfer, type Reception, ShareReception } from "./reception.ts";
+import { stateFolders } from "./state_folder.ts";
+
+/** What the receiver of a share does not show to people: the files are what they came for. */
+const PLUMBING: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
+  "listening",
+  "registered",
+  "unregistered",
+  "peer-joined",
+  "peer-left",
+]);
+
+/** `peer receive`: takes what a share hands over, or one transfer, and ends. */
+export async function receive(context: CommandContext): Promise<ExitCode> {
+  const { command: { positionals, values } } = context;
+  const invite = await pastedInvite(positionals[0]);
+  if (invite === null) return await receiveListed(context);
+  if (isOn(values, "insecure")) {
+    throw new P2PError(
+      "usage",
+      "Cannot use an invite with --insecure: it is for encrypted networks; leave one of them out",
+    );
+  }
+  try {
+    return await receiveBy(invite, context);
+  } catch (error) {
+    throw error instanceof P2PError ? explain(error, invite) : error;
+  }
+}
+
+/** One transfer on the usual network, listed like any other peer. */
+async function receiveListed(context: CommandContext): Promise<ExitCode> {
+  const one = new OneTransfer();
+  const command = listed(async (peer, { signal, again }) => {
+    await Promise.race([one.ended, peer.refused, interrupted(signal)]);
+    await peer.stop(again);
+    return ExitCode.done;
+  }, { takeOffer: (offer) => one.accept(offer) });
+  return await command({
+    ...context,
+    emit(event) {
+      context.emit(event);
+      one.onEvent(event);
+    },
+  });
+}
+
+/** On the network of an invite, which is not remembered: all of a share, or else one transfer. */
+async function receiveBy(
+  { host, port, network, secret }: Invite,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const { command: { values }, env, emit, signal, again } = context;
+  const folder = stateFolders(textOf(values, "state"), env).peers;
+  using slot = await takeSlot(folder);
+  const ready = Promise.withResolvers<void>();
+  let reception: Reception = new OneTransfer();
+  let isShare = false;
+  const peer = makePeer(
+    {
+      ...context,
+      emit(event) {
+        const shown = isShare && !isOn(values, "json") ? forPeople(event) : event;
+        if (shown) emit(shown);
+        reception.onEvent(event);
+      },
+    },
+    {
+      identity: slot.identity,
+      folder,
+      network: { tracker: { host, port }, membership: { id: network, secret } },
+      role: "peer",
+    },
+    {
+      transient: true,
+      takeOffer: (offer) => reception.accept(offer),
+      onTrackerEnded: (error) => reception.onTrackerEnded(error),
+    },
+  );
+  const working = async () => {
+    await peer.connect();
+    isShare = peer.isShare;
+    if (isShare) reception = new ShareReception({ sharer: network, ready: ready.promise });
+    await peer.start();
+    if (isShare) emit({ event: "notice", message: welcome(peer, network) });
+    ready.resolve();
+    await Promise.race([reception.ended, peer.refused]);
+    await peer.stop(again);
+    return ExitCode.done;
+  };
+  try {
+    return await Promise.race([working(), interrupted(signal)]);
+  } finally {
+    // Whatever still waits for it has to end.
+    ready.resolve();
+    await peer[Symbol.asyncDispose]();
+  }
+}
+
+/** What a person sees of an event, if anything: to them there is a share and no tracker. */
+function forPeople(event: AppEvent): AppEvent | null {
+  if (event.event === "tracker-lost") {
+    return { event: "notice", message: `Lost the share: ${event.reason}; trying to come back` };
+  }
+  return PLUMBING.has(event.event) ? null : event;
+}
+
+/** What a person sees while it waits for its turn. */
+function welcome(peer: Peer, sharer: string): string {
+  const name = peer.knownPeers.find(({ id }) => id === sharer)?.name ?? sharer.slice(0, 8);
+  return `Joined the share of ${name}; files go to ${peer.inboxPath}`;
+}
+
+/** Says of what a tracker answered what it means for somebody who pasted a line. */
+export function explain(error: P2PError, { host, port }: Invite): P2PError {
+  const where = formatAddress({ host, port });
+  switch (error.code) {
+    case "wrong-secret":
+    case "wrong-network":
+      return new P2PError(
+        error.code,
+        `Cannot receive from ${where}: the invite is not of what runs there now; ` +
+          "paste the line that `peer share` prints",
+        { cause: error },
+      );
+    case "tracker-unreachable":
+      return error.cause === undefined ? error : new P2PError(
+        error.code,
+        `${reasonOf(error.cause)}; is \`peer share\` still running there, and that port open?`,
+        { cause: error },
+      );
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,102 @@
+import { addressOf, isOn, numberOf, textOf } from "../cli/arguments.ts";
+import type { SharedItem } from "../cli/events.ts";
+import { paletteFor } from "../cli/palette.ts";
+import { qrCode } from "../cli/qr.ts";
+import { stdoutSink } from "../cli/sink.ts";
+import { ExitCode, P2PError } from "../errors.ts";
+import { takeSlot } from "../peer/state.ts";
+import { openContent } from "../store/open_content.ts";
+import { sharePlace } from "./addresses.ts";
+import { millisecondsOf, peerName } from "./peer_setup.ts";
+import { aborted, type CommandContext } from "./program.ts";
+import { Sharing } from "./sharing.ts";
+import { stateFolders } from "./state_folder.ts";
+
+/** `peer share`: hands files to whoever pastes the line that it prints. */
+export async function share(context: CommandContext): Promise<ExitCode> {
+  const { command: { values, positionals, explicit }, env, emit } = context;
+  const keep = isOn(values, "keep");
+  if (keep && explicit.has("count")) {
+    throw new P2PError("usage", "Cannot use --keep with --count: it serves whoever joins");
+  }
+  const name = peerName(textOf(values, "name"));
+  // Whoever pastes the line must not be the one who finds out that there is no such file.
+  const follow = isOn(values, "follow");
+  const items = await itemsAt(positionals, follow);
+  const folder = stateFolders(textOf(values, "state"), env).peers;
+  const given = explicit.has("advertise") ? addressOf(values, "advertise") : undefined;
+  const { host, advertise, others } = sharePlace({
+    host: textOf(values, "host") ?? "auto",
+    ...(given ? { advertise: given } : {}),
+  });
+  using slot = await takeSlot(folder);
+  const wanted = keep ? Infinity : numberOf(values, "count") ?? 1;
+  await using sharing = await Sharing.start({
+    identity: slot.identity,
+    paths: positionals,
+    name,
+    host,
+    port: numberOf(values, "port") ?? 0,
+    advertise,
+    wanted,
+    parallel: numberOf(values, "parallel") ?? 4,
+    ackTimeout: millisecondsOf(values, "ack-timeout"),
+    giveUpAfter: millisecondsOf(values, "give-up-after"),
+    limitRate: numberOf(values, "limit-rate"),
+    follow,
+    folder,
+    emit,
+  });
+  const { invite } = sharing;
+  emit({
+    event: "sharing",
+    invite,
+    ...sharing.address,
+    id: slot.identity.id,
+    items,
+    wanted: keep ? null : wanted,
+    ...(others.length > 0 ? { addresses: others } : {}),
+  });
+  await showCode(invite, context);
+  return await serve(sharing, context, keep);
+}
+
+/** Until it is over, or the first signal: with --keep that is the end that was meant. */
+async function serve(
+  sharing: Sharing,
+  { signal, again, emit }: CommandContext,
+  keep: boolean,
+): Promise<ExitCode> {
+  const stopped = aborted(signal).then(() => true);
+  const isInterrupted = await Promise.race([sharing.over.then(() => false), stopped]);
+  if (!isInterrupted) return ExitCode.done;
+  if (!keep) return ExitCode.interrupted;
+  if (sharing.isBusy) {
+    emit({
+      event: "notice",
+      message: "Waiting for transfers under way; interrupt again to stop now",
+    });
+  }
+  await Promise.race([sharing.drained(), aborted(again)]);
+  return ExitCode.done;
+}
+
+/** What the paths are to be offered as, or why one cannot be sent. */
+async function itemsAt(paths: readonly string[], follow: boolean): Promise<SharedItem[]> {
+  const items: SharedItem[] = [];
+  for (const path of paths) {
+    await using content = await openContent(path, { follow });
+    const { name, size, files } = content;
+    items.push({ name, size: size ?? 0, ...(files ? { files: files.count } : {}) });
+  }
+  return items;
+}
+
+/** For a camera: on a terminal that has room, where text for people goes. */
+async function showCode(invite: string, { command: { values } }: CommandContext): Promise<void> {
+  const sink = stdoutSink();
+  if (!sink.isTerminal || isOn(values, "json") || isOn(values, "quiet")) return;
+  const { columns, rows = 24 } = sink;
+  const code = await qrCode(invite, { columns, rows, palette: paletteFor(sink) });
+  if (code !== null) sink.write(`\n${code}\n\n`);
+}

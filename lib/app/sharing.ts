@@ -1,0 +1,260 @@
+import type { AppEvent } from "../cli/events.ts";
+import { asP2PError, ExitCode, P2PError } from "../errors.ts";
+import { type Identity, randomToken } from "../identity/keys.ts";
+import { SECRET_BYTES } from "../identity/invite.ts";
+import type { NetworkKey } from "../identity/network.ts";
+import { randomBytes } from "../identity/random.ts";
+import { type Address, formatAddress } from "../net/transport.ts";
+import { Peer } from "../peer/peer.ts";
+import { MemoryRegistry } from "../tracker/registry.ts";
+import { LeftReason, Tracker } from "../tracker/tracker.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import { isWildcard } from "./addresses.ts";
+import { Turns } from "./turns.ts";
+
+/** Settings of a {@linkcode Sharing}. */
+export interface SharingOptions {
+  /** The sharer's key, which is the key of the network and of its tracker too. */
+  identity: Identity;
+  /** What everybody gets, in this order. */
+  paths: readonly string[];
+  /** What receivers see the sharer as. */
+  name: string;
+  host: string;
+  /** 0 takes a free one. */
+  port: number;
+  /** What the invite names instead of where it listens. */
+  advertise?: Partial<Address> | undefined;
+  /** To how many peers; Infinity for all that come. */
+  wanted: number;
+  /** Peers served at a time. */
+  parallel: number;
+  /** Milliseconds. */
+  ackTimeout?: number | undefined;
+  /** Milliseconds. */
+  giveUpAfter?: number | undefined;
+  /** Bytes per second. */
+  limitRate?: number | undefined;
+  /** Whether links in folders are followed. */
+  follow: boolean;
+  /** Folder of this user's peers; only the history is written. */
+  folder: string;
+  emit: (event: AppEvent) => void;
+}
+
+/**
+ * Hands files to whoever joins: a tracker and a peer in one, on one port, with a network of its own for as
+ * long as it lives. Its secret is nowhere but in the invite.
+ */
+export class Sharing implements AsyncDisposable {
+  readonly #options: SharingOptions;
+  readonly #network: NetworkKey;
+  readonly #tracker: Tracker;
+  readonly #turns: Turns;
+  readonly #joined = new Map<string, PeerEntry>();
+  readonly #deliveries = new Map<string, { done: Promise<void>; stop: AbortController }>();
+  readonly #over = Promise.withResolvers<void>();
+  #peer: Peer | undefined;
+
+  private constructor(options: SharingOptions, registry: MemoryRegistry) {
+    const { identity, host, port, advertise } = options;
+    this.#options = options;
+    this.#network = { key: identity, secret: randomBytes(SECRET_BYTES) };
+    this.#turns = new Turns(options);
+    this.#tracker = new Tracker({
+      host,
+      port,
+      identity,
+      trust: {
+        network: this.#network,
+        barred: [],
+        rotate: () => Promise.reject(shareOnly()),
+        saveBarred: () => Promise.reject(shareOnly()),
+      },
+      advertise,
+      registry,
+      // Receivers dial in: a firewall of theirs is in nobody's way, and one port here is enough.
+      dialBack: false,
+      claim: (session) => session.remote.token !== undefined && !!this.#peer?.claim(session),
+      observer: {
+        onJoined: (entry) => this.#onJoined(entry),
+        onLeft: (entry, reason) => this.#onLeft(entry, reason),
+      },
+    });
+    this.#over.promise.catch(() => {});
+  }
+
+  /**
+   * Starts to listen and to serve.
+   *
+   * @throws {P2PError} `address-in-use` or `usage`.
+   */
+  static async start(options: SharingOptions): Promise<Sharing> {
+    const registry = new MemoryRegistry(() => randomToken(16));
+    const sharing = new Sharing(options, registry);
+    try {
+      sharing.#tracker.start();
+      await sharing.#join(registry);
+      return sharing;
+    } catch (error) {
+      await sharing[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Where it listens. */
+  get address(): Address {
+    return this.#tracker.address;
+  }
+
+  /** What a receiver joins with. It holds the secret. */
+  get invite(): string {
+    return this.#tracker.invite ?? "";
+  }
+
+  /** Resolves when as many peers as wanted have got everything; rejects when it cannot go on. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** Whether somebody is being served. */
+  get isBusy(): boolean {
+    return this.#deliveries.size > 0;
+  }
+
+  /** Starts with nobody any more and waits for those that are being served. */
+  async drained(): Promise<void> {
+    this.#turns.close();
+    await this.#settled();
+  }
+
+  /** Breaks off what is under way, tells those who are still there, and stops. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#turns.close();
+    for (const { stop } of this.#deliveries.values()) stop.abort(ended());
+    await this.#settled();
+    await Promise.all([...this.#joined.keys()].map((id) => this.#tracker.dismiss(id, ended())));
+    await this.#peer?.[Symbol.asyncDispose]();
+    await this.#tracker.close();
+  }
+
+  /** Joins the own network, as one more member that only sends. */
+  async #join(registry: MemoryRegistry): Promise<void> {
+    const { identity, name, folder, ackTimeout, giveUpAfter, limitRate, advertise, emit } =
+      this.#options;
+    const { host, port } = this.address;
+    // So that receivers know by name who sends. Nobody dials this address.
+    registry.register({
+      id: identity.id,
+      name,
+      host: advertise?.host ?? host,
+      port: advertise?.port ?? port,
+      reachable: true,
+    });
+    this.#peer = new Peer({
+      identity,
+      membership: { id: this.#network.key.id, secret: this.#network.secret },
+      tracker: { host: isWildcard(host) ? loopbackOf(host) : host, port },
+      role: "client",
+      name,
+      received: "",
+      folder,
+      ackTimeout,
+      giveUpAfter,
+      limitRate,
+      transient: true,
+      claimPort: port,
+      emit,
+    });
+    await this.#peer.join();
+  }
+
+  #onJoined(entry: PeerEntry): void {
+    const { id, name } = entry;
+    this.#joined.set(id, entry);
+    this.#turns.join(id);
+    this.#options.emit({ event: "peer-joined", id, name, address: formatAddress(entry) });
+    this.#serveNext();
+  }
+
+  #onLeft(entry: PeerEntry, reason: string): void {
+    const { id, name } = entry;
+    this.#joined.delete(id);
+    this.#turns.leave(id);
+    if (reason === LeftReason.dismissed) return;
+    // One whose session broke may come back to a delivery that goes on.
+    if (reason === LeftReason.goodbye || reason === LeftReason.unregistered) {
+      this.#deliveries.get(id)?.stop.abort(new P2PError("cancelled", `${name} left`));
+    }
+    this.#options.emit({ event: "peer-left", id, name, address: formatAddress(entry), reason });
+  }
+
+  async #settled(): Promise<void> {
+    await Promise.all([...this.#deliveries.values()].map(({ done }) => done));
+  }
+
+  #serveNext(): void {
+    for (let id = this.#turns.next(); id !== undefined; id = this.#turns.next()) {
+      const entry = this.#joined.get(id) as PeerEntry;
+      const stop = new AbortController();
+      const done = this.#deliver(entry, stop.signal).then(() => {
+        this.#deliveries.delete(entry.id);
+        this.#serveNext();
+      });
+      this.#deliveries.set(id, { done, stop });
+    }
+  }
+
+  /** Sends everything to one peer; a failure costs it its place, and nothing else. */
+  async #deliver({ id, name }: PeerEntry, signal: AbortSignal): Promise<void> {
+    const { paths, wanted, emit } = this.#options;
+    try {
+      for (const path of paths) await this.#send(path, id, signal);
+    } catch (thrown) {
+      const error = asP2PError(signal.aborted ? signal.reason : thrown);
+      this.#turns.end(id, { complete: false });
+      // A receiver that came back meanwhile is told, too: it has to begin anew.
+      await this.#tracker.dismiss(id, error);
+      emit({ event: "notice", message: `${name} did not get everything` });
+      return;
+    }
+    this.#turns.end(id, { complete: true });
+    const { complete: delivered, isOver } = this.#turns;
+    emit({
+      event: "share-delivered",
+      id,
+      peer: name,
+      delivered,
+      wanted: Number.isFinite(wanted) ? wanted : null,
+    });
+    // BYE is what tells the receiver that it has everything.
+    await this.#tracker.dismiss(id);
+    if (isOver) this.#over.resolve();
+  }
+
+  async #send(path: string, id: string, signal: AbortSignal): Promise<void> {
+    const peer = this.#peer as Peer;
+    const { follow } = this.#options;
+    let failure: P2PError | undefined;
+    try {
+      [failure] = (await peer.sendFile(path, [`id:${id}`], { signal, follow })).failures;
+    } catch (thrown) {
+      failure = asP2PError(thrown);
+      // What is shared cannot be read (any more): nobody will get it.
+      if (failure.exitCode === ExitCode.local) this.#over.reject(failure);
+    }
+    if (failure) throw failure;
+  }
+}
+
+function loopbackOf(host: string): string {
+  return host === "::" ? "::1" : "127.0.0.1";
+}
+
+function ended(): P2PError {
+  return new P2PError("shutting-down", "Cannot receive: the share has ended");
+}
+
+function shareOnly(): P2PError {
+  return new P2PError("unauthorised", "Cannot change the network of a share: start a new one");
+}

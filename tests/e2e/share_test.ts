@@ -1,0 +1,434 @@
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import { eventually } from "../helpers/deadline.ts";
+import {
+  e2e,
+  type Line,
+  namesIn,
+  procFile,
+  type Program,
+  secretOf,
+  sha256Of,
+  type StartOptions,
+  type World,
+} from "./helpers.ts";
+import { TwoHosts, whyNoHosts } from "./namespaces.ts";
+import { Proxy } from "./proxy.ts";
+import { NO_TERMINAL, Terminal } from "./terminal.ts";
+import { Tmpfs, whyNoTmpfs } from "./tmpfs.ts";
+
+const MIB = 1024 * 1024;
+/** Bytes of a receiver's requests after which well over 8 MiB of a file have been asked for, and not 40. */
+const SOME_REQUESTS = 8_000;
+
+/** A share that waits for receivers on this machine. */
+async function share(
+  world: World,
+  args: string[],
+  options: StartOptions = {},
+): Promise<{ program: Program; invite: string; port: number }> {
+  const program = await world.start("peer", [
+    "share",
+    ...args,
+    "--json",
+    "--host",
+    "127.0.0.1",
+    "--name",
+    "desk",
+  ], options);
+  const { invite, port } = await program.until("sharing");
+  return { program, invite, port };
+}
+
+/** A receiver with a state and an inbox of its own. */
+function receiver(world: World, name: string, invite: string): Promise<Program> {
+  const own = ["--state", world.path(`${name}-state`), "--received", world.path(name)];
+  return world.start("peer", ["receive", invite, ...own, "--name", name, "--json"]);
+}
+
+function of(lines: Line[], event: string): Line[] {
+  return lines.filter((line) => line.event === event);
+}
+
+/** A way to the share that can be held up. */
+function lineTo(world: World, { invite, port }: { invite: string; port: number }) {
+  const proxy = world.use(new Proxy());
+  proxy.lead("127.0.0.1", port);
+  return { proxy, invite: invite.replace(`:${port}/`, `:${proxy.port}/`) };
+}
+
+/** Waits until `laptop` has noted on disk what has come before it was held up. */
+async function noted(world: World, laptop: Program, proxy: Proxy): Promise<void> {
+  const { id } = await laptop.until("listening");
+  await proxy.held(laptop);
+  const partials = world.path("laptop", ".partial", id);
+  const isNoted = async () => {
+    const journal = (await namesIn(partials)).find((name) => name.endsWith(".journal"));
+    if (journal === undefined) return false;
+    // Behind its head there is nothing but room at first.
+    const entries = (await Deno.readFile(join(partials, journal))).subarray(1024);
+    return entries.some((byte) => byte !== 0 && byte !== 0x20);
+  };
+  await eventually(isNoted, "a journal of what has come");
+}
+
+/** A network for once leaves nothing of itself beside the own key and the history. */
+async function assertNothingRemembered(peers: string): Promise<void> {
+  const names = await namesIn(peers);
+  assert(names.includes("1") && names.includes("history.jsonl"));
+  const kept = ["network.json", "names.json", "cache.json"].filter((name) => names.includes(name));
+  assertEquals(kept, []);
+}
+
+/** Whether a text stands in any file below the folder. */
+async function isInFiles(folder: string, text: string): Promise<boolean> {
+  for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (isDirectory && await isInFiles(path, text)) return true;
+    if (isFile && (await Deno.readTextFile(path)).includes(text)) return true;
+  }
+  return false;
+}
+
+e2e(
+  "share and receive: everything arrives, both end with 0, and nothing is remembered",
+  async (world) => {
+    const big = await world.file("big.bin", 20 * MIB);
+    const small = await world.file("small.bin", 100);
+    const sharer = await share(world, [big.path, small.path]);
+    const [sharing] = of(sharer.program.lines, "sharing");
+    assertEquals(sharing?.items, [
+      { name: "big.bin", size: 20 * MIB },
+      { name: "small.bin", size: 100 },
+    ]);
+    assertEquals([sharing?.wanted, sharing?.host, sharing?.addresses], [1, "127.0.0.1", undefined]);
+    const secret = secretOf(sharer.invite);
+    for (const name of ["cmdline", "environ"]) {
+      assert(!(await procFile(sharer.program.pid, name)).includes(secret), name);
+    }
+
+    const got = await (await receiver(world, "laptop", sharer.invite)).outcome;
+    assertEquals([got.code, got.stderr], [
+      0,
+      "Joined the share of desk; files go to " + `${world.path("laptop")}\n`,
+    ]);
+    assertEquals(
+      of(got.lines, "file-received").map(({ path, size, sha256, from }) => ({
+        path,
+        size,
+        sha256,
+        from,
+      })),
+      [
+        { path: world.path("laptop", "big.bin"), size: 20 * MIB, sha256: big.sha256, from: "desk" },
+        { path: world.path("laptop", "small.bin"), size: 100, sha256: small.sha256, from: "desk" },
+      ],
+    );
+    assertEquals(await sha256Of(world.path("laptop", "big.bin")), big.sha256);
+    const gave = await sharer.program.outcome;
+    assertEquals([gave.code, gave.stderr], [0, ""]);
+    const [{ peer, delivered, wanted } = {} as Line] = of(gave.lines, "share-delivered");
+    assertEquals({ peer, delivered, wanted }, { peer: "laptop", delivered: 1, wanted: 1 });
+    assertEquals(of(gave.lines, "peer-left"), []);
+
+    // The secret is in no file, and neither side has another network, other names or another list now.
+    assert(!await isInFiles(world.folder, secret));
+    for (const state of [join(world.home, ".local/state/p2p"), world.path("laptop-state")]) {
+      assertEquals(await namesIn(state), ["peers"]);
+      assertEquals(await namesIn(join(state, "peers")), ["1", "history.jsonl"]);
+    }
+    const history = await world.run("peer", [
+      "history",
+      "--json",
+      "--state",
+      world.path("laptop-state"),
+    ]);
+    assertEquals(history.lines.map(({ direction, name, peer }) => [direction, name, peer]), [
+      ["receive", "big.bin", "desk"],
+      ["receive", "small.bin", "desk"],
+    ]);
+  },
+);
+
+e2e("share and receive as text: the line to paste, and what came", async (world) => {
+  const { path, sha256 } = await world.file("notes.txt", 1000);
+  const sharer = await world.start("peer", ["share", path, "--host", "127.0.0.1", "--quiet"]);
+  // A line that was taken from a pipe is the whole of it.
+  await sharer.untilText((text) => text.includes("\n"));
+  const line = /^peer receive '(p2p:[^']+)'\n$/.exec(sharer.stdout);
+  assert(line, sharer.stdout);
+  const received = ["--received", world.path("in")];
+  const receiving = await world.start("peer", ["receive", "-", ...received], { stdin: true });
+  await receiving.write(`${line[1]}\n`);
+  const { code, stdout, stderr } = await receiving.outcome;
+  assertEquals([code, stderr], [0, ""]);
+  assertStringIncludes(stdout, `  ${world.path("in", "notes.txt")}\n  SHA-256 ${sha256}\n`);
+  assertEquals(stdout.split("\n").length, 6, stdout);
+  assertEquals((await sharer.outcome).code, 0);
+});
+
+e2e(
+  "share: a second receiver waits, takes nothing from others, and is told when it was for one",
+  async (world) => {
+    const { path } = await world.file("f.bin", 40 * MIB);
+    const sharer = await share(world, [path]);
+    const slow = lineTo(world, sharer);
+    slow.proxy.hold(SOME_REQUESTS);
+    const first = await receiver(world, "first", slow.invite);
+    await slow.proxy.held(first);
+    const second = await receiver(world, "second", sharer.invite);
+    await sharer.program.until(({ event, name }) => event === "peer-joined" && name === "second");
+
+    const stranger = ["--join", sharer.invite, "--state", world.path("stranger"), "--json"];
+    const pushed = await world.run("peer", ["send", path, "--to", "second", ...stranger]);
+    assertEquals(
+      [pushed.code, of(pushed.lines, "transfer-finished")[0]?.recipients[0].error.code],
+      [4, "refused"],
+    );
+    slow.proxy.release();
+    assertEquals((await first.outcome).code, 0);
+    assertEquals((await sharer.program.outcome).code, 0);
+    const { code, lines } = await second.outcome;
+    assertEquals([code, lines.at(-1)?.event, lines.at(-1)?.code], [4, "error", "shutting-down"]);
+    assertEquals(await namesIn(world.path("second")), [".partial"]);
+  },
+);
+
+e2e("share --count: as many as that get it, at the same time", async (world) => {
+  const { path, sha256 } = await world.file("f.bin", 3 * MIB);
+  const sharer = await share(world, [path, "--count", "3"]);
+  const names = ["one", "two", "three"];
+  const receivers = await Promise.all(names.map((name) => receiver(world, name, sharer.invite)));
+  for (const [i, program] of receivers.entries()) {
+    assertEquals((await program.outcome).code, 0);
+    assertEquals(await sha256Of(world.path(names[i] ?? "", "f.bin")), sha256);
+  }
+  const { code, lines } = await sharer.program.outcome;
+  assertEquals(code, 0);
+  const delivered = of(lines, "share-delivered");
+  assertEquals(delivered.map(({ delivered }) => delivered), [1, 2, 3]);
+  assertEquals(delivered.map(({ peer }) => peer).sort(), names.toSorted());
+});
+
+e2e("share --keep: one after the other, until it is interrupted", async (world) => {
+  const { path } = await world.file("f.bin", 1000);
+  const sharer = await share(world, [path, "--keep"]);
+  assertEquals(of(sharer.program.lines, "sharing")[0]?.wanted, null);
+  for (const name of ["one", "two"]) {
+    assertEquals((await (await receiver(world, name, sharer.invite)).outcome).code, 0);
+  }
+  const { code, lines } = await sharer.program.stop("SIGINT");
+  assertEquals([code, of(lines, "share-delivered").length], [0, 2]);
+});
+
+e2e("share: paths are checked before there is a line to paste", async (world) => {
+  const { path } = await world.file("f.bin", 10);
+  const missing = world.path("missing.bin");
+  const { code, stdout, stderr } = await world.run("peer", ["share", path, missing]);
+  assertEquals([code, stdout], [8, ""]);
+  assertStringIncludes(stderr, missing);
+  for (const args of [[path, "--keep", "--count", "2"], [path, "--join", "p2p://x"], []]) {
+    assertEquals((await world.run("peer", ["share", ...args])).code, 2, args.join(" "));
+  }
+});
+
+e2e("receive: wrong, old and unreachable invites, each with its exit code", async (world) => {
+  const { path } = await world.file("f.bin", 10);
+  const sharer = await share(world, [path]);
+  const secret = secretOf(sharer.invite);
+  const other = sharer.invite.replace(secret, (secret[0] === "A" ? "B" : "A") + secret.slice(1));
+  const wrong = await (await receiver(world, "wrong", other)).outcome;
+  assertEquals([wrong.code, wrong.lines.at(-1)?.code], [6, "wrong-secret"]);
+  assertStringIncludes(wrong.stderr, "peer share");
+  const insecure = await world.run("peer", ["receive", sharer.invite, "--insecure"]);
+  assertEquals(insecure.code, 2);
+  assertEquals((await world.run("peer", ["receive", "p2p://nothing"])).code, 2);
+
+  assertEquals((await sharer.program.stop("SIGINT")).code, 130);
+  const gone = await (await receiver(world, "gone", sharer.invite)).outcome;
+  assertEquals([gone.code, gone.lines.at(-1)?.code], [3, "tracker-unreachable"]);
+  assertStringIncludes(gone.stderr, "`peer share`");
+  // The invite of a share is worth nothing to the next one of the same user.
+  const next = await share(world, [path]);
+  assertNotEquals(secretOf(next.invite), secret);
+  const old = sharer.invite.replace(`:${sharer.port}/`, `:${next.port}/`);
+  assertEquals((await (await receiver(world, "old", old)).outcome).code, 6);
+});
+
+e2e("receive killed and started again goes on where it was, and counts once", async (world) => {
+  const { path, sha256 } = await world.file("f.bin", 60 * MIB);
+  const sharer = await share(world, [path]);
+  const slow = lineTo(world, sharer);
+  slow.proxy.hold(SOME_REQUESTS);
+  const first = await receiver(world, "laptop", slow.invite);
+  await noted(world, first, slow.proxy);
+  await first.kill();
+  slow.proxy.cut();
+
+  const { returned } = slow.proxy;
+  const again = await (await receiver(world, "laptop", slow.invite)).outcome;
+  assertEquals(again.code, 0, again.stderr);
+  assertEquals(await sha256Of(world.path("laptop", "f.bin")), sha256);
+  const { code, lines } = await sharer.program.outcome;
+  assertEquals([code, of(lines, "share-delivered").length], [0, 1]);
+  // Noted were 8 MiB or more; TLS and frames are the difference.
+  const sent = slow.proxy.returned - returned;
+  assert(sent < (60 - 4) * MIB, `${sent} bytes were sent`);
+});
+
+e2e("share and receive both killed and started again go on where they were", async (world) => {
+  const { path, sha256 } = await world.file("f.bin", 60 * MIB);
+  const before = await share(world, [path]);
+  const slow = lineTo(world, before);
+  slow.proxy.hold(SOME_REQUESTS);
+  const first = await receiver(world, "laptop", slow.invite);
+  await noted(world, first, slow.proxy);
+  await Promise.all([before.program.kill(), first.kill()]);
+
+  const after = await share(world, [path]);
+  assertEquals((await (await receiver(world, "laptop", after.invite)).outcome).code, 0);
+  assertEquals(await sha256Of(world.path("laptop", "f.bin")), sha256);
+  const { lines } = await after.program.outcome;
+  const [{ bytesSent } = {} as Line] = of(lines, "transfer-finished");
+  assert(bytesSent < (60 - 4) * MIB, `${bytesSent} bytes were sent`);
+});
+
+e2e("receive comes back by itself when the network broke, and goes on", async (world) => {
+  const { path, sha256 } = await world.file("f.bin", 60 * MIB);
+  const sharer = await share(world, [path]);
+  const slow = lineTo(world, sharer);
+  slow.proxy.hold(SOME_REQUESTS);
+  const laptop = await receiver(world, "laptop", slow.invite);
+  await noted(world, laptop, slow.proxy);
+  slow.proxy.cut();
+  const { returned } = slow.proxy;
+  assertEquals((await laptop.outcome).code, 0);
+  assertEquals(await sha256Of(world.path("laptop", "f.bin")), sha256);
+  assertEquals(await namesIn(world.path("laptop")), [".partial", "f.bin"]);
+  assert(slow.proxy.returned - returned < (60 - 4) * MIB);
+  assertEquals((await sharer.program.outcome).code, 0);
+});
+
+e2e("share: a file that is gone when somebody comes ends it, and both say so", async (world) => {
+  const { path } = await world.file("f.bin", 10);
+  const sharer = await share(world, [path]);
+  await Deno.remove(path);
+  const { code, lines } = await (await receiver(world, "laptop", sharer.invite)).outcome;
+  assertEquals([code, lines.at(-1)?.code], [8, "file-not-found"]);
+  const ended = await sharer.program.outcome;
+  assertEquals([ended.code, ended.lines.at(-1)?.code], [8, "file-not-found"]);
+  assertStringIncludes(ended.stderr, path);
+});
+
+e2e("share of more files than a member may ask to be dialled for", async (world) => {
+  const names = Array.from({ length: 70 }, (_, i) => `f${i}`);
+  const files = await Promise.all(names.map((name) => world.file(name, 100)));
+  const sharer = await share(world, files.map(({ path }) => path));
+  const { code, lines } = await (await receiver(world, "laptop", sharer.invite)).outcome;
+  assertEquals([code, of(lines, "file-received").length], [0, 70]);
+  const ended = await sharer.program.outcome;
+  assertEquals([ended.code, of(ended.lines, "transfer-retry")], [0, []]);
+});
+
+e2e("receive onto a full disk fails with 8; the share goes on", async (world) => {
+  const { path } = await world.file("f.bin", 20 * MIB);
+  const sharer = await share(world, [path]);
+  const disk = world.use(await Tmpfs.mount(world.path("small"), 17));
+  const full = await (await receiver(world, "small", sharer.invite)).outcome;
+  assertEquals([full.code, full.lines.at(-1)?.code], [8, "no-space"]);
+  assertEquals(await namesIn(disk.path), [".partial"]);
+  assertEquals((await (await receiver(world, "roomy", sharer.invite)).outcome).code, 0);
+  assertEquals((await sharer.program.outcome).code, 0);
+}, { ignore: await whyNoTmpfs() });
+
+e2e(
+  "an interrupt on either side: 130 here, and the other side goes on or is told",
+  async (world) => {
+    const { path } = await world.file("f.bin", 40 * MIB);
+    const sharer = await share(world, [path]);
+    const slow = lineTo(world, sharer);
+    slow.proxy.hold(SOME_REQUESTS);
+    const first = await receiver(world, "first", slow.invite);
+    await slow.proxy.held(first);
+    assertEquals((await first.stop("SIGINT")).code, 130);
+    const { mark } = sharer.program;
+    await sharer.program.until(({ event, message }) =>
+      event === "notice" && message.startsWith("first did not")
+    );
+    const second = await receiver(world, "second", slow.invite);
+    await sharer.program.until("transfer-started", { from: mark });
+    assertEquals((await sharer.program.stop("SIGINT")).code, 130);
+    slow.proxy.release();
+    assertEquals((await second.outcome).code, 4);
+  },
+);
+
+e2e("receive without an invite takes one transfer of the usual network", async (world) => {
+  await world.tracker();
+  const { path, sha256 } = await world.file("f.bin", 1000);
+  const args = ["receive", "--name", "box", "--received", world.path("in"), "--json"];
+  const program = await world.start("peer", args);
+  await program.until("registered");
+  assertEquals((await world.run("peer", ["send", path, "--to", "box"])).code, 0);
+  const { code, lines } = await program.outcome;
+  assertEquals([code, lines.at(-1)?.event], [0, "unregistered"]);
+  assertEquals(of(lines, "file-received").map((line) => line.sha256), [sha256]);
+  const waiting = await world.start("peer", args);
+  await waiting.until("registered");
+  assertEquals((await waiting.stop("SIGINT")).code, 130);
+});
+
+e2e(
+  "receive with the invite of an ordinary tracker takes one transfer, and remembers nothing",
+  async (world) => {
+    const tracker = await world.tracker();
+    const { path } = await world.file("f.bin", 1000);
+    const program = await receiver(world, "box", tracker.invite);
+    await program.until("registered");
+    assertEquals((await world.run("peer", ["send", path, "--to", "box"])).code, 0);
+    assertEquals((await program.outcome).code, 0);
+    await assertNothingRemembered(world.path("box-state", "peers"));
+  },
+);
+
+e2e("share on a terminal shows a QR code where there is room for it", async (world) => {
+  const { path } = await world.file("f.bin", 10);
+  const args = ["share", path, "--host", "127.0.0.1"];
+  const shown = await Terminal.start(world, args);
+  await shown.shows("\u2580".repeat(41));
+  await shown.shows("peer receive 'p2p://127.0.0.1:");
+  assertStringIncludes(shown.program.stdout, "\x1b[97;40m");
+  const plain = await Terminal.start(world, args, { env: { NO_COLOR: "1" } });
+  await plain.shows("\u2580".repeat(41));
+  assert(!plain.program.stdout.includes("\x1b["), JSON.stringify(plain.program.stdout));
+
+  const low = await Terminal.start(world, args, { rows: 24 });
+  await low.shows("peer receive 'p2p://127.0.0.1:");
+  const invite = /'(p2p:[^']+)'/.exec(low.program.stdout)?.[1] ?? "";
+  assertEquals((await (await receiver(world, "in", invite)).outcome).code, 0);
+  const { code, stdout } = await low.program.outcome;
+  assertEquals(code, 0);
+  assert(!stdout.includes("\u2580"), stdout);
+  assertStringIncludes(stdout, "in has everything");
+}, { ignore: NO_TERMINAL });
+
+e2e(
+  "share and receive on two machines: the printed line is enough, and one port is",
+  async (world) => {
+    const hosts = world.use(await TwoHosts.create());
+    const { path, sha256 } = await world.file("f.bin", 30 * MIB);
+    const sharer = await world.start("peer", ["share", path, "--port", "5005"], hosts.on(0));
+    await sharer.untilText((text) => text.includes("peer receive"));
+    const invite = /peer receive '(p2p:[^']+)'/.exec(sharer.stdout)?.[1] ?? "";
+    assertStringIncludes(invite, `p2p://${hosts.address(0)}:5005/#`);
+    const own = ["--state", world.path("state"), "--received", world.path("in"), "--json"];
+    const receiving = await world.start("peer", ["receive", invite, ...own], hosts.on(1));
+    const { code, lines } = await receiving.outcome;
+    assertEquals(code, 0);
+    assertEquals(of(lines, "file-received").map((line) => line.sha256), [sha256]);
+    // It listens where no other machine reaches it, as if behind a firewall.
+    assertEquals(of(lines, "listening").map(({ host }) => host), ["127.0.0.1"]);
+    assertEquals((await sharer.outcome).code, 0);
+  },
+  { ignore: await whyNoHosts() },
+);
