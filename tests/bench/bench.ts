@@ -62,7 +62,12 @@ function parseOptions(args: readonly string[]): Options {
 async function compare(
   workload: Workload,
   contenders: readonly Contender[],
-  { folder, source, rounds }: { folder: string; source: string; rounds: number },
+  { folder, source, rounds, signal }: {
+    folder: string;
+    source: string;
+    rounds: number;
+    signal: AbortSignal;
+  },
 ): Promise<Report> {
   const costs = new Map<string, Cost[]>();
   const failed = new Map<string, string>();
@@ -70,6 +75,7 @@ async function compare(
     for (const contender of contenders) {
       const { name } = contender;
       if (failed.has(name)) continue;
+      signal.throwIfAborted();
       try {
         const cost = await runOnce(contender, workload, { source, folder });
         costs.set(name, [...costs.get(name) ?? [], cost]);
@@ -116,6 +122,15 @@ async function putAway(folder: string, away: string, { kind }: Workload): Promis
   }
 }
 
+/** Aborts at SIGINT and SIGTERM, so that services end and gigabytes are deleted. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(name, () => controller.abort(new Error("interrupted")));
+  }
+  return controller.signal;
+}
+
 function lastLine(text: string): string {
   return text.trim().split("\n").at(-1) ?? "";
 }
@@ -128,6 +143,7 @@ if (import.meta.main) {
   const options = parseOptions(Deno.args);
   // Deno reads the certificates that this names for every TLS connection: a machine's affair, not a program's.
   Deno.env.delete("NODE_EXTRA_CA_CERTS");
+  const signal = interrupted();
   const fresh = await hasFreshBinaries();
   const binaries = options.binaries && fresh;
   const reports: Report[] = [];
@@ -151,7 +167,7 @@ if (import.meta.main) {
       );
       const source = await makeSource(workload, folder);
       const { rounds } = options;
-      reports.push(await compare(workload, contenders, { folder, source, rounds }));
+      reports.push(await compare(workload, contenders, { folder, source, rounds, signal }));
       const reference = contenders.find(({ name }) => name === REFERENCE);
       if (workload.key === "cold" && reference) {
         phases = await phasesOf(reference, {

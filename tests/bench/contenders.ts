@@ -59,6 +59,8 @@ const isLarge = ({ key }: Workload) => key === "large";
 /** What each program needs: commands, or modules of Debian's Python, and the packages that have them. */
 const NEEDS = {
   time: { commands: ["/usr/bin/time"], packages: "time" },
+  /** For where the milliseconds go. */
+  strace: { commands: ["strace"], packages: "strace" },
   openssl: { commands: ["openssl"], packages: "openssl" },
   socat: { commands: ["socat", "tar"], packages: "socat" },
   ssh: { commands: ["/usr/sbin/sshd", "scp"], packages: "openssh-server openssh-client" },

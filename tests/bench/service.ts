@@ -33,7 +33,7 @@ export class Service implements AsyncDisposable {
     while (true) {
       const found = this.#lines.find((line) => line.includes(`"event":"${name}"`));
       if (found) return JSON.parse(found);
-      if (this.#over) throw new Error(`no ${name} came`);
+      if (this.#over) throw new Error(`no ${name} came: ${this.#lines.at(-1) ?? "nothing"}`);
       await this.#news.promise;
     }
   }

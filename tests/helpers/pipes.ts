@@ -80,21 +80,6 @@ class MemoryConn {
     this.remoteAddr = { transport: "tcp", hostname: "127.0.0.1", port: 3 - port };
   }
 
-  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return new ReadableStream({
-      type: "bytes",
-      pull: async (controller) => {
-        const request = controller.byobRequest;
-        const view = request?.view;
-        if (!request || !view) throw new Error("only BYOB reads are used");
-        const into = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-        const n = await this.read(into);
-        if (n === null) controller.close();
-        request.respond(n ?? 0);
-      },
-    });
-  }
-
   read(into: Uint8Array): Promise<number | null> {
     return this.#in.read(into);
   }
