@@ -121,7 +121,8 @@ export class Partial {
       await this.#remove().catch(() => {});
       return published;
     } catch (error) {
-      this.#close();
+      // Its pieces are verified: when the inbox is mended only the name is missing.
+      await this.suspend().catch(() => {});
       throw diskError("save to", inbox, error);
     }
   }
@@ -136,6 +137,7 @@ export class Partial {
 
   /** Brings the journal up to date and closes; what is there waits for a later run. */
   async suspend(): Promise<void> {
+    if (this.#closed) return;
     await this.#tail;
     await this.#checkpointing;
     try {
