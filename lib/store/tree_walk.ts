@@ -49,7 +49,7 @@ export async function walkTree(
       return await visit(path);
     }
     const real = await realPath(join(root, path));
-    if (isLink && above.has(real)) {
+    if (isLink && [...above].some((folder) => isWithin(folder, real))) {
       walk.skipped.push(path);
       return;
     }
@@ -74,6 +74,11 @@ function statOf(path: string, isLink: boolean, follow: boolean): Deno.FileInfo |
     if (isLink && error instanceof Deno.errors.FilesystemLoop) return null;
     throw diskError("read", path, error);
   }
+}
+
+/** Whether a folder is another one or below it. */
+function isWithin(folder: string, other: string): boolean {
+  return join(folder, "/").startsWith(join(other, "/"));
 }
 
 async function realPath(path: string): Promise<string> {

@@ -313,8 +313,9 @@ export class Program implements AsyncDisposable {
   }
 
   /** Writes to its standard input, which must be the test's. */
-  async write(text: string): Promise<void> {
-    await this.#stdin?.write(new TextEncoder().encode(text));
+  async write(content: string | Uint8Array): Promise<void> {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    await this.#stdin?.write(bytes);
   }
 
   async closeInput(): Promise<void> {

@@ -31,7 +31,7 @@ export function sampleTree(seed = 1): TestTree {
     "a/deep": { mtime: LONG_AGO + 2000 },
     "a/deep/large.bin": { content: bytesOf(700_000, seed + 1), mtime: LONG_AGO + 3000 },
     "a/empty.txt": { content: bytesOf(0), mtime: LONG_AGO + 4000 },
-    "a/run.sh": { content: bytesOf(100, seed + 2), executable: true },
+    "a/run.sh": { content: bytesOf(100 + seed, seed + 2), executable: true },
     "nothing": { mtime: LONG_AGO + 5000 },
     "z \u00e4\u{1f600}.txt": { content: bytesOf(1, seed + 3) },
   };

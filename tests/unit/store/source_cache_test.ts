@@ -8,6 +8,7 @@ import { type CacheKey, ManifestCache } from "../../../lib/store/manifest_cache.
 import { openContent } from "../../../lib/store/open_content.ts";
 import { Source } from "../../../lib/store/source.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
+import { eventually } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
@@ -191,6 +192,18 @@ const CHANGES: Record<string, (path: string) => Promise<void>> = {
   },
 };
 
+/** Other bytes of the same length, with the time of the old ones: only the file system knows. */
+async function writeUnseen(path: string): Promise<void> {
+  const { mtime, ctime } = await Deno.stat(path);
+  // Deno tells the time of the last change in whole seconds, and the clock of a file system is a tick late.
+  const isLater = () => Date.now() >= (ctime?.getTime() ?? 0) + 1100;
+  await eventually(isLater, "the second after the last change");
+  using file = await Deno.open(path, { write: true });
+  await file.write(new Uint8Array(1));
+  await Deno.utime(path, new Date(), mtime ?? new Date());
+}
+CHANGES["written to, and its time put back"] = writeUnseen;
+
 for (const [what, change] of Object.entries(CHANGES)) {
   permitted(`a file that was ${what} is hashed again`, NEEDS, async () => {
     await using dir = await scene();
@@ -229,6 +242,22 @@ permitted("a tree is known by its names, sizes and times", NEEDS, async () => {
   await using source = await sourceOf(dir.at("tree"), dir.cache);
   assertEquals([source.manifest.count, source.manifest.id], [0, undefined]);
 });
+
+permitted(
+  "a tree that was written to, and its times put back, is hashed again",
+  NEEDS,
+  async () => {
+    await using dir = await scene();
+    await plant(dir.at("tree"), sampleTree());
+    {
+      await using source = await sourceOf(dir.at("tree"), dir.cache);
+      await read(source);
+    }
+    await writeUnseen(join(dir.at("tree"), "a", "run.sh"));
+    await using source = await sourceOf(dir.at("tree"), dir.cache);
+    assertEquals([source.manifest.count, source.manifest.id], [0, undefined]);
+  },
+);
 
 const TREE_CHANGES: Record<string, (path: string) => Promise<void>> = {
   "became shorter": (path) => Deno.truncate(path, 5),

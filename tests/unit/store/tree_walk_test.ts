@@ -44,6 +44,8 @@ async function linked(dir: TempDir): Promise<string> {
   await Deno.symlink("itself", join(root, "itself"));
   await Deno.symlink("..", join(root, "a", "up"));
   await Deno.symlink(".", join(root, "here"));
+  await Deno.symlink("..", join(root, "parent"));
+  await Deno.symlink("/", join(root, "a", "root"));
   return root;
 }
 
@@ -51,7 +53,7 @@ permitted("links are left out and told", NEEDS, async () => {
   if (!linux) return;
   await using dir = await tempDir();
   const root = await linked(dir);
-  const all = ["a/to-file", "a/up", "dangling", "here", "itself", "to-folder"];
+  const all = ["a/root", "a/to-file", "a/up", "dangling", "here", "itself", "parent", "to-folder"];
   assertEquals(await listed(root), { entries: ["a/", "a/file"], skipped: all });
 });
 
@@ -68,7 +70,7 @@ permitted("links are followed when asked for, but never back up", NEEDS, async (
       "to-folder/deep/",
       "to-folder/deep/secret",
     ],
-    skipped: ["a/up", "dangling", "here", "itself"],
+    skipped: ["a/root", "a/up", "dangling", "here", "itself", "parent"],
   });
   const { entries } = await walkTree(root, { follow: true });
   assertEquals(entries.find(({ path }) => path === "a/to-file")?.size, 4);

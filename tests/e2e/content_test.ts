@@ -1,0 +1,157 @@
+/** Folders and standard input, sent by the real programs. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import { hexHash } from "../helpers/invariants.ts";
+import { bytesOf } from "../helpers/random.ts";
+import { pictureOf, pictureOfTree, plant, sampleTree, transferOf } from "../helpers/tree.ts";
+import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
+
+const MIB = 1024 * 1024;
+
+e2e("send DIR: a folder arrives as it was, and costs nothing the second time", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in");
+  await plant(world.path("photos"), sampleTree());
+  const size = (await transferOf(sampleTree())).bytes.length;
+  const { code, lines, stderr } = await world.run("peer", ["send", "photos/", "--json"]);
+  assertEquals([code, stderr], [0, ""]);
+  const started = lines.find(({ event }) => event === "transfer-started");
+  assertEquals([started?.name, started?.files, started?.size], ["photos", 5, size]);
+  const progress = lines.filter(({ event }) => event === "transfer-progress");
+  assertEquals([progress.at(-1)?.bytes, progress.at(-1)?.files], [size, 5]);
+  const { files, sha256, bytesSent, recipients: [result] } = last(lines);
+  assertEquals([files, sha256, bytesSent], [5, null, size]);
+  assertEquals([result.state, result.savedAs], ["delivered", "photos"]);
+  const received = await peer.program.until("file-received");
+  assertEquals([received.path, received.files, received.sha256], [
+    join(peer.received, "photos"),
+    5,
+    null,
+  ]);
+  assertEquals(await pictureOf(received.path), pictureOfTree(sampleTree()));
+
+  // The folder itself, as people write it when they are in it.
+  const again = await world.run("peer", ["send", "."], { cwd: world.path("photos") });
+  assertEquals(again.code, 0, again.stderr);
+  assertStringIncludes(again.stdout, "Sent photos (5 files, ");
+  assertStringIncludes(again.stdout, "already there");
+  assertEquals(await namesIn(peer.received), [".partial", "photos"]);
+  assertEquals(await leftovers(peer.received, peer.id), []);
+
+  const history = await world.run("peer", ["history", "--json"]);
+  assertEquals(
+    history.lines.map(({ direction, state, name }) => `${direction} ${state} ${name}`).sort(),
+    [
+      "receive already photos",
+      "receive received photos",
+      "send already photos",
+      "send delivered photos",
+    ],
+  );
+});
+
+e2e("send --follow: links are left out and told, or followed", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in");
+  await plant(world.path("tree"), { a: { content: bytesOf(3) } });
+  await world.file("outside", 1000);
+  await Deno.symlink(world.path("outside"), world.path("tree", "link"));
+  const without = await world.run("peer", ["send", "tree"]);
+  assertEquals(without.code, 0);
+  assertStringIncludes(without.stdout + without.stderr, "link");
+  assertStringIncludes(without.stdout + without.stderr, "--follow");
+  assertEquals(await namesIn(join(peer.received, "tree")), ["a"]);
+  const { code } = await world.run("peer", ["send", "tree", "--follow"]);
+  assertEquals(code, 0);
+  const copy = join(peer.received, "tree (1)");
+  assertEquals(await namesIn(copy), ["a", "link"]);
+  assert((await Deno.lstat(join(copy, "link"))).isFile);
+  assertEquals(await sha256Of(join(copy, "link")), await sha256Of(world.path("outside")));
+}, { ignore: Deno.build.os === "windows" && "links need a privilege there" });
+
+/** Sends bytes through standard input. */
+async function pipe(world: World, bytes: Uint8Array, args: string[]) {
+  const program = await world.start("peer", ["send", "-", ...args, "--json"], { stdin: true });
+  for (let at = 0; at < bytes.length; at += MIB) await program.write(bytes.slice(at, at + MIB));
+  await program.closeInput();
+  return await program.outcome;
+}
+
+e2e("send -: standard input arrives under its name, whatever its length", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in", ["--name", "box"]);
+  for (const size of [0, 1, MIB, 50 * MIB + 1]) {
+    const bytes = bytesOf(size, size);
+    const { code, lines, stderr } = await pipe(world, bytes, ["--name", `${size}.log`]);
+    assertEquals([code, stderr], [0, ""]);
+    const started = lines.find(({ event }) => event === "transfer-started");
+    assertEquals([started?.name, started?.size, started?.peers], [`${size}.log`, null, ["box"]]);
+    const finished = last(lines);
+    assertEquals([finished.size, finished.sha256], [size, hexHash(bytes)]);
+    assertEquals(await sha256Of(join(peer.received, `${size}.log`)), hexHash(bytes));
+  }
+  // Beside a file, in the order in which they stand.
+  const { path } = await world.file("file.bin", 1000);
+  const both = await pipe(world, bytesOf(10), [path, "--name", "piped", "--to", "box"]);
+  assertEquals(both.code, 0);
+  assertEquals(
+    both.lines.filter(({ event }) => event === "transfer-finished").map(({ name }) => name),
+    ["piped", "file.bin"],
+  );
+  assertEquals(await leftovers(peer.received, peer.id), []);
+});
+
+e2e("send -: its name is that of the file, and not of this peer", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in", ["--name", "box"]);
+  const { code } = await pipe(world, bytesOf(5), ["--name", "../a b/c:d.txt"]);
+  assertEquals(code, 0);
+  const received = await peer.program.until("file-received");
+  assertEquals(received.path, join(peer.received, "c_d.txt"));
+  assertEquals(
+    (await world.run("peer", ["send", world.path("in", "c_d.txt"), "--name", "all"])).code,
+    2,
+  );
+});
+
+e2e(
+  "send -: interrupted while it waits for input, it ends at once and leaves nothing",
+  async (world) => {
+    await world.tracker();
+    const peer = await world.peer("in");
+    const args = ["send", "-", "--name", "log", "--json"];
+    const program = await world.start("peer", args, { stdin: true });
+    await program.write("half a line");
+    await peer.program.until("transfer-started");
+    assertEquals((await program.stop("SIGINT")).code, 130);
+    assertEquals((await peer.program.stop()).code, 0);
+    assertEquals(await namesIn(peer.received), [".partial"]);
+    assertEquals(await leftovers(peer.received, peer.id), []);
+  },
+);
+
+const WRONG: Record<string, string[]> = {
+  "standard input without a name": ["send", "-"],
+  "standard input twice": ["send", "-", "-", "--name", "x"],
+  "no name": ["send", "-", "--name", ""],
+  "an empty path": ["send", ""],
+  "a time that is none": ["send", ".", "--give-up-after", "soon"],
+  "links of another command": ["run", "--follow"],
+};
+
+e2e("exit 2: wrong usage of send", async (world) => {
+  await world.tracker();
+  await world.peer("in");
+  for (const [what, args] of Object.entries(WRONG)) {
+    const { code, stderr, lines } = await world.run("peer", [...args, "--json"]);
+    assertEquals([code, last(lines).code], [2, "usage"], `${what}: ${stderr}`);
+    assertStringIncludes(stderr, "error: Cannot");
+  }
+  const { lines } = await world.run("peer", ["send", "-", "--json"]);
+  assertStringIncludes(last(lines).message, "--name");
+  // What P2P_NAME says is the name of this peer.
+  const named = await world.run("peer", ["send", "-", "--json"], { env: { P2P_NAME: "box" } });
+  assertEquals(named.code, 2);
+  assertEquals(await namesIn(world.path("in")), [".partial"]);
+});
