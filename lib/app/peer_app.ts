@@ -167,11 +167,15 @@ async function send(peer: Peer, context: CommandContext): Promise<ExitCode> {
   const to = textOf(command.values, "to");
   const reports: SendReport[] = [];
   const recipients = to === undefined ? [] : [to];
+  if (command.positionals.filter((path) => path === "-").length > 1) {
+    throw new P2PError("usage", "Cannot send standard input twice: `-` may stand once");
+  }
+  const input = command.positionals.includes("-") ? standardInput(command) : null;
   const follow = isOn(command.values, "follow");
   for (const path of command.positionals) {
     reports.push(
-      path === "-"
-        ? await peer.sendStream(standardInput(command), recipients, { signal })
+      path === "-" && input
+        ? await peer.sendStream(input, recipients, { signal })
         : await peer.sendFile(path, recipients, { signal, follow }),
     );
   }

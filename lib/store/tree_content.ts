@@ -2,7 +2,8 @@ import { basename, join, resolve } from "@std/path";
 import { P2PError } from "../errors.ts";
 import type { Content, FileCount } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";
-import { encodeTable, fileAt, MAX_ENTRIES, MAX_TABLE, treeFingerprint } from "./tree_table.ts";
+import { Sha256 } from "./hash.ts";
+import { encodeTable, fileAt, MAX_ENTRIES, MAX_TABLE } from "./tree_table.ts";
 import { walkTree } from "./tree_walk.ts";
 
 /** Bytes of a file from which on it is read without holding up everything else. */
@@ -63,7 +64,7 @@ export class TreeContent implements Content {
    * @throws {P2PError} `file-not-found` or `disk`.
    */
   static async open(path: string, options: { follow?: boolean } = {}): Promise<TreeContent> {
-    const { entries, skipped } = await walkTree(path, options);
+    const { entries, versions, skipped } = await walkTree(path, options);
     const table = encodeTable(entries);
     if (table.length > MAX_TABLE || entries.length > MAX_ENTRIES) {
       throw new P2PError("disk", `Cannot send ${path}: it has too many files; send parts of it`);
@@ -80,7 +81,10 @@ export class TreeContent implements Content {
       });
       size += entry.size;
     }
-    const key = JSON.stringify(["tree", resolve(path), table.length, treeFingerprint(entries)]);
+    const state = new Sha256();
+    state.update(table);
+    state.update(new TextEncoder().encode(versions.join("\n")));
+    const key = JSON.stringify(["tree", resolve(path), state.digest()]);
     return new TreeContent(path, { table, files, skipped, size, key });
   }
 

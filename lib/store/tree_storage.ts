@@ -69,8 +69,13 @@ export class TreeStorage implements Storage {
   /** Makes an empty one. */
   static async create(options: TreeStorageOptions): Promise<TreeStorage> {
     const storage = new TreeStorage(options);
-    await storage.#make();
-    return storage;
+    try {
+      await storage.#make();
+      return storage;
+    } catch (error) {
+      await storage.remove().catch(() => {});
+      throw error;
+    }
   }
 
   /**

@@ -154,10 +154,10 @@ class Node {
   /** Safe, relative; empty for the root. */
   readonly path: string;
   readonly #foldsCase: boolean;
-  /** By the name that the sender gave; null for a file. */
-  readonly #children = new Map<string, Node | null>();
+  /** By the name that the sender gave; null for a file. Made when the first one comes. */
+  #children: Map<string, Node | null> | undefined;
   /** Names that are taken, and the number that the next of the same name is tried with. */
-  readonly #taken = new Map<string, number>();
+  #taken: Map<string, number> | undefined;
 
   constructor(path: string, foldsCase: boolean) {
     this.path = path;
@@ -166,7 +166,7 @@ class Node {
 
   /** A folder in this one that has its own line already. */
   folder(name: string, path: string): Node {
-    const child = this.#children.get(name);
+    const child = this.#children?.get(name);
     if (child) return child;
     throw child === null
       ? refused(path, `'${name}' is a file there as well`)
@@ -176,30 +176,31 @@ class Node {
   addFolder(name: string, path: string): Node {
     this.#expectNew(name, path);
     const node = new Node(this.#claim(name), this.#foldsCase);
-    this.#children.set(name, node);
+    (this.#children ??= new Map()).set(name, node);
     return node;
   }
 
   addFile(name: string, path: string): string {
     this.#expectNew(name, path);
-    this.#children.set(name, null);
+    (this.#children ??= new Map()).set(name, null);
     return this.#claim(name);
   }
 
   #expectNew(name: string, path: string): void {
-    if (this.#children.has(name)) throw refused(path, "it comes twice");
+    if (this.#children?.has(name)) throw refused(path, "it comes twice");
   }
 
   /** A safe path for the name that nothing else in this folder has. */
   #claim(name: string): string {
     const safe = safeComponent(name);
+    const taken = this.#taken ??= new Map();
     const first = this.#keyOf(safe);
-    for (let number = this.#taken.get(first) ?? 0; number < MAX_CLASHES; number++) {
+    for (let number = taken.get(first) ?? 0; number < MAX_CLASHES; number++) {
       const candidate = numberedName(safe, number);
       const key = this.#keyOf(candidate);
-      if (this.#taken.has(key)) continue;
-      this.#taken.set(key, 1);
-      this.#taken.set(first, number + 1);
+      if (taken.has(key)) continue;
+      taken.set(key, 1);
+      taken.set(first, number + 1);
       return this.path === "" ? candidate : `${this.path}/${candidate}`;
     }
     throw refused(safe, "too many names become this one");

@@ -7,6 +7,8 @@ import type { TreeEntry } from "./tree_table.ts";
 export interface Walk {
   /** Folders before what is in them, in the order of their names. */
   entries: TreeEntry[];
+  /** Of each entry which file it is and when it was changed last, so that nothing can be written unseen. */
+  versions: string[];
   /** Relative paths of what is no file and no folder: links that are not followed, sockets, devices. */
   skipped: string[];
 }
@@ -21,7 +23,7 @@ export async function walkTree(
   root: string,
   { follow = false }: { follow?: boolean } = {},
 ): Promise<Walk> {
-  const walk: Walk = { entries: [], skipped: [] };
+  const walk: Walk = { entries: [], versions: [], skipped: [] };
   const above = new Set<string>([await realPath(root)]);
 
   const visit = async (relative: string): Promise<void> => {
@@ -37,15 +39,20 @@ export async function walkTree(
       const path = relative === "" ? name : `${relative}/${name}`;
       expectUtf8(path);
       const info = statOf(join(root, path), isSymlink, follow);
-      if (info?.isFile) walk.entries.push(entryOf(path, info));
+      if (info?.isFile) add(path, info);
       else if (info?.isDirectory) await enter(path, info, isSymlink);
       else walk.skipped.push(path);
     }
   };
 
+  const add = (path: string, info: Deno.FileInfo): void => {
+    walk.entries.push(entryOf(path, info));
+    walk.versions.push(`${info.ino} ${info.ctime?.getTime()}`);
+  };
+
   const enter = async (path: string, info: Deno.FileInfo, isLink: boolean): Promise<void> => {
     if (!follow) {
-      walk.entries.push(entryOf(path, info));
+      add(path, info);
       return await visit(path);
     }
     const real = await realPath(join(root, path));
@@ -53,7 +60,7 @@ export async function walkTree(
       walk.skipped.push(path);
       return;
     }
-    walk.entries.push(entryOf(path, info));
+    add(path, info);
     above.add(real);
     await visit(path);
     above.delete(real);

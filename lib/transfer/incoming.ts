@@ -172,10 +172,8 @@ export class IncomingTransfer {
 
   /** Pieces that may wait for the disk while another is read from the network. */
   get #maxWrites(): number {
-    return Math.min(
-      MAX_WRITES,
-      Math.floor(this.#options.share.bytes / this.offer.pieceSize) - 1,
-    );
+    const pieces = Math.floor(this.#options.share.bytes / this.offer.pieceSize);
+    return Math.min(MAX_WRITES, Math.max(0, pieces - 1));
   }
 
   /** Accepts the offer on `session`. */
@@ -232,6 +230,7 @@ export class IncomingTransfer {
       this.#checkSize();
       if (last) {
         this.#manifest.finish(last);
+        this.#checkSize();
         const { size, manifest } = this.offer;
         if (
           (size ?? last.size) !== last.size || (manifest ?? this.#manifest.id) !== this.#manifest.id
@@ -297,14 +296,15 @@ export class IncomingTransfer {
 
   async #failNow(error: P2PError): Promise<void> {
     this.#end();
-    if (!error.remote) {
-      const { transfer } = this.offer;
-      this.session?.post({ verb: "CANCEL", transfer, ...tellable(error) });
-    }
     await Promise.allSettled(this.#writes);
     const keep = KEPT.has(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
     // What cannot be deleted now goes with the next sweep.
     await this.#options.release(keep).catch(() => {});
+    // Only now: a sender that comes back at once finds what is kept.
+    if (!error.remote) {
+      const { transfer } = this.offer;
+      this.session?.post({ verb: "CANCEL", transfer, ...tellable(error) });
+    }
     this.#options.onEnd(error);
     this.#over.resolve();
   }
@@ -348,7 +348,8 @@ export class IncomingTransfer {
     const { maxSize = Infinity } = this.#options;
     const most = size ?? Infinity;
     const { count } = this.#manifest;
-    if (size === null && (count - 1) * pieceSize >= maxSize && count > 0) {
+    const least = this.#manifest.digest?.size ?? (count - 1) * pieceSize + 1;
+    if (size === null && count > 0 && least > maxSize) {
       throw new P2PError(
         "refused",
         `Cannot receive more than ${maxSize} bytes: that is what the receiver has room for or ` +

@@ -12,6 +12,9 @@ import type { RateLane } from "./rate_limiter.ts";
 /** Time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
 const MAX_WORDS = 40;
 
+/** How long in milliseconds the receiver may take to hear that this side gives up. */
+const GOODBYE_TIMEOUT = 5_000;
+
 /** How a recipient keeps what it was sent. */
 export interface Delivery {
   state: "delivered" | "already";
@@ -56,6 +59,7 @@ export class OutgoingTransfer implements SessionHandler {
   /** The receiver has all pieces below. */
   #prefix = 0;
   #offered = false;
+  #hasGivenUp = false;
   #isStale = false;
   #waiting = false;
   #settled = false;
@@ -109,7 +113,7 @@ export class OutgoingTransfer implements SessionHandler {
     if (!("transfer" in message) || message.transfer !== this.#options.transfer) {
       throw new P2PError("unexpected-verb", `Cannot answer ${message.verb} on a transfer`);
     }
-    if (this.#settled) return;
+    if (this.#settled || this.#hasGivenUp) return;
     this.#watch();
     switch (message.verb) {
       case "GET":
@@ -237,10 +241,15 @@ export class OutgoingTransfer implements SessionHandler {
   }
 
   /** This side cannot go on: the receiver is told, and drops what it has. */
-  #giveUp(error: P2PError): void {
+  async #giveUp(error: P2PError): Promise<void> {
+    if (this.#hasGivenUp) return;
+    this.#hasGivenUp = true;
     if (!this.#settled && !this.#session.connection.closed) {
       const { transfer } = this.#options;
       this.#session.post({ verb: "CANCEL", transfer, ...tellable(error) });
+      // Closing with what the receiver has sent unread would reset the connection, and it would never hear
+      // why: its PONG says that it has.
+      await this.#session.request({ verb: "PING" }, { timeout: GOODBYE_TIMEOUT }).catch(() => {});
     }
     this.#ack.reject(error);
   }
