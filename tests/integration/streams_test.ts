@@ -184,7 +184,8 @@ permitted("a receiver takes streams up to its limit, and says so", NEEDS, async 
   for (const [name, maxSize] of Object.entries(limits)) {
     peers.push(stack.use(await startPeer(tracker, dir, { name, maxSize })));
   }
-  for (const { name, inbox } of peers) {
+  for (const peer of peers) {
+    const { name, inbox } = peer;
     const limit = limits[name] ?? 0;
     const fits = await anna.peer.sendStream(contentOf(bytesOf(limit)), [name]);
     assertEquals(fits.failures, [], name);
@@ -192,6 +193,7 @@ permitted("a receiver takes streams up to its limit, and says so", NEEDS, async 
       const report = await anna.peer.sendStream(contentOf(bytesOf(size, 2)), [name]);
       assertEquals(report.failures.map(({ code }) => code), ["refused"], `${size} to ${name}`);
       assertEquals(exitCodeOfReports([report]), 4);
+      await peer.until("receive-failed", ({ transfer }) => transfer === report.transfer);
     }
     assertEquals(Object.keys(await hashesIn(inbox)), ["log.txt"]);
     assertEquals(await partialsIn(inbox), []);

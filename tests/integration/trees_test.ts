@@ -261,13 +261,15 @@ byHand("a table that does not fit the offer is malformed", async (bob, mallory) 
   const manifest = manifestOf(bytes, undefined, table.length);
   for (const head of [table.length - 1, table.length + 1, 1]) {
     const transfer = await mallory.offerTree({ size: bytes.length, table: head });
-    const answer = await mallory.serve(transfer, { ...manifest });
+    const answer = await mallory.serve(transfer, manifest);
+    await bob.until("receive-failed", (failed) => failed.transfer === transfer);
     assertEquals([answer.verb, "code" in answer && answer.code], ["CANCEL", "malformed"]);
   }
   for (const size of [bytes.length - 1, bytes.length + 1]) {
     const other = manifestOf(bytes.slice(0, size), undefined, table.length);
     const transfer = await mallory.offerTree({ size, table: table.length });
     const answer = await mallory.serve(transfer, { ...other, last: { ...other.last, size } });
+    await bob.until("receive-failed", (failed) => failed.transfer === transfer);
     assertEquals([answer.verb, "code" in answer && answer.code], ["CANCEL", "malformed"]);
   }
   assertEquals([namesIn(bob.inbox), await partialsIn(bob.inbox)], [[], []]);

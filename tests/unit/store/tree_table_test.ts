@@ -6,6 +6,7 @@ import {
   type TreeEntry,
   treeFingerprint,
 } from "../../../lib/store/tree_table.ts";
+import type { P2PError } from "../../../lib/errors.ts";
 import { throwsWith } from "../../helpers/errors.ts";
 import { entriesOf, LONG_AGO, sampleTree } from "../../helpers/tree.ts";
 
@@ -200,7 +201,7 @@ Deno.test("the file at an offset is the one with that byte; empty files have non
   assertEquals(fileAt([], 0), 0);
 });
 
-Deno.test("a fingerprint tells names, sizes and times of files apart, and no order", () => {
+Deno.test("a fingerprint tells names, sizes, times and modes of files apart, and no order", () => {
   const tree = [folder("a"), file("a/b"), file("c", 0)];
   const print = treeFingerprint(tree);
   assertEquals(treeFingerprint(tree.toReversed()), print);
@@ -213,6 +214,21 @@ Deno.test("a fingerprint tells names, sizes and times of files apart, and no ord
     [folder("a"), file("a/b", 2), file("c", 0)],
     [folder("a"), { ...file("a/b"), mtime: TIME + 1 }, file("c", 0)],
     [folder("a"), file("a/B"), file("c", 0)],
+    [folder("a"), { ...file("a/b"), executable: true }, file("c", 0)],
   ];
   for (const other of others) assertEquals(treeFingerprint(other) === print, false);
+});
+
+Deno.test("very many names that become one are numbered, or refused, at once", () => {
+  // One character that nobody sees, as often as it takes: each of them becomes the same name.
+  const entries = Array.from({ length: 1000 }, (_, i) => file(`a${"\u200b".repeat(i)}`));
+  let paths: string[];
+  try {
+    paths = pathsOf(entries).files;
+  } catch (error) {
+    assertEquals((error as P2PError).code, "refused");
+    return;
+  }
+  assertEquals(new Set(paths).size, entries.length);
+  assertEquals([paths[0], paths.at(-1)], ["a", "a (999)"]);
 });
