@@ -1,9 +1,7 @@
 import { P2PError } from "../errors.ts";
+import { FileWriter } from "./file_writer.ts";
 import { ignoreMissing } from "./folder.ts";
 import type { Identity, Storage } from "./storage.ts";
-
-/** Bytes of one write. */
-const SLICE = 256 * 1024;
 
 /** A single file being received. */
 export class FileStorage implements Storage {
@@ -12,14 +10,15 @@ export class FileStorage implements Storage {
   readonly files = null;
   readonly #file: Deno.FsFile;
   readonly #mode: number;
+  readonly #writer: FileWriter;
   /** Another handle of the file: on one handle a sync would hold up the writes. */
   #syncer: Deno.FsFile | undefined;
-  #position = 0;
 
   private constructor(path: string, file: Deno.FsFile, mode: number) {
     this.path = path;
     this.#file = file;
     this.#mode = mode;
+    this.#writer = new FileWriter(file);
   }
 
   /** Creates an empty file, 0600 until it is settled with `mode`, that no link can stand in for. */
@@ -33,23 +32,15 @@ export class FileStorage implements Storage {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
     const storage = new FileStorage(path, await Deno.open(path, { read: true, write: true }), mode);
-    storage.#position = -1;
     return storage;
   }
 
-  async write(offset: number, bytes: Uint8Array): Promise<void> {
-    if (this.#position !== offset) await this.#file.seek(offset, Deno.SeekMode.Start);
-    this.#position = -1;
-    // Deno copies what it writes: of larger slices into memory that is fresh each time, at twice the cost.
-    for (let at = 0; at < bytes.length;) {
-      at += await this.#file.write(bytes.subarray(at, at + SLICE));
-    }
-    this.#position = offset + bytes.length;
+  write(offset: number, bytes: Uint8Array): Promise<void> {
+    return this.#writer.write(offset, bytes);
   }
 
   async restart(): Promise<void> {
     await this.#file.truncate();
-    this.#position = -1;
   }
 
   async sync(): Promise<void> {

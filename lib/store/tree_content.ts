@@ -143,8 +143,8 @@ export class TreeContent implements Content {
         filled += n;
       }
       if (start + into.length < file.size) return;
-      const { size, mtime } = handle.statSync();
       this.#closeFile();
+      const { size, mtime } = Deno.statSync(file.path);
       if (size !== file.size || (mtime?.getTime() ?? 0) !== file.mtime) {
         throw sourceChanged(file.path, "its size or time is not what it was");
       }

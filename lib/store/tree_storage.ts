@@ -2,6 +2,7 @@ import { dirname, join } from "@std/path";
 import { pooledMap } from "@std/async/pool";
 import { P2PError } from "../errors.ts";
 import type { FileCount } from "./content.ts";
+import { FileWriter } from "./file_writer.ts";
 import { ignoreMissing, syncFolder } from "./folder.ts";
 import type { Identity, Storage } from "./storage.ts";
 import {
@@ -15,12 +16,16 @@ import {
 
 /** Files that are being made durable at a time, while others come: a file system commits them together. */
 const SYNCS = 64;
-/** Bytes of a file from which on it is written without holding up everything else. */
-const LARGE = 128 * 1024;
+/** Milliseconds within which a file has to be durable for the next one to be waited for as well. */
+const AT_ONCE = 0.1;
 /** Folders that are made before something else gets its turn. */
 const TURN = 256;
-/** Bytes of one such write. */
-const SLICE = 256 * 1024;
+
+interface OpenFile {
+  file: TreeFile;
+  handle: Deno.FsFile;
+  writer: FileWriter;
+}
 
 /** What a {@linkcode TreeStorage} needs. */
 export interface TreeStorageOptions {
@@ -38,8 +43,8 @@ export interface TreeStorageOptions {
 
 /**
  * A folder being received: its table, which is kept beside it so that a later run can go on, then the
- * bytes of its files one after another. Small files are written without a round through the event loop
- * each, which costs more than the write.
+ * bytes of its files one after another. Small files are made without a round through the event loop each,
+ * which costs more than the file.
  */
 export class TreeStorage implements Storage {
   readonly path: string;
@@ -54,11 +59,13 @@ export class TreeStorage implements Storage {
   /** Folders that something was made in since they were made durable last. */
   #changedFolders = new Set<string>();
   /** The file that is being written, and of which more is to come. */
-  #open: { file: TreeFile; handle: Deno.FsFile } | undefined;
+  #open: OpenFile | undefined;
   /** Complete files that are being made durable. */
   readonly #syncs = new Set<Promise<void>>();
   #failure: unknown;
   #isReopened = false;
+  /** Whether a file is durable at once: where that takes no time, a round through the event loop costs more. */
+  #syncsAtOnce = true;
 
   private constructor(options: TreeStorageOptions) {
     this.#options = options;
@@ -243,36 +250,25 @@ export class TreeStorage implements Storage {
   }
 
   async #writeFile(file: TreeFile, start: number, bytes: Uint8Array): Promise<void> {
-    const handle = this.#handleOf(file);
-    // Small files at once: a round through the event loop costs more than the write.
-    if (bytes.length < LARGE) {
-      if (start > 0) handle.seekSync(start, Deno.SeekMode.Start);
-      for (let at = 0; at < bytes.length;) at += handle.writeSync(bytes.subarray(at));
-    } else {
-      await handle.seek(start, Deno.SeekMode.Start);
-      for (let at = 0; at < bytes.length;) {
-        at += await handle.write(bytes.subarray(at, at + SLICE));
-      }
-    }
+    const { handle, writer } = this.#openFile(file);
+    await writer.write(start, bytes);
     const written = (this.#begun.get(file) ?? 0) + bytes.length;
     if (written < file.size) this.#begun.set(file, written);
     else await this.#finishFile(file, handle);
   }
 
-  #handleOf(file: TreeFile): Deno.FsFile {
-    if (this.#open?.file !== file) {
-      // Its pieces come in another order: the rest of the other file comes later.
-      this.#open?.handle.close();
-      const { mode } = this.#options;
-      const handle = Deno.openSync(this.#at(file), {
-        write: true,
-        create: true,
-        mode: file.executable ? folderMode(mode) : mode,
-      });
-      this.#open = { file, handle };
-      if (!this.#begun.has(file)) this.#changedFolders.add(dirname(this.#at(file)));
-    }
-    return this.#open.handle;
+  #openFile(file: TreeFile): OpenFile {
+    if (this.#open?.file === file) return this.#open;
+    // Its pieces come in another order: the rest of the other file comes later.
+    this.#open?.handle.close();
+    const { mode } = this.#options;
+    const handle = Deno.openSync(this.#at(file), {
+      write: true,
+      create: true,
+      mode: file.executable ? folderMode(mode) : mode,
+    });
+    if (!this.#begun.has(file)) this.#changedFolders.add(dirname(this.#at(file)));
+    return this.#open = { file, handle, writer: new FileWriter(handle) };
   }
 
   /** All of the file is written: makes it durable while the next ones come. */
@@ -280,6 +276,7 @@ export class TreeStorage implements Storage {
     this.#open = undefined;
     this.#begun.delete(file);
     handle.utimeSync(new Date(), new Date(file.mtime));
+    if (this.#syncsAtOnce) return this.#syncAtOnce(handle);
     const sync: Promise<void> = handle.sync()
       .catch((error) => this.#failure ??= error)
       .finally(() => {
@@ -288,6 +285,16 @@ export class TreeStorage implements Storage {
       });
     this.#syncs.add(sync);
     if (this.#syncs.size >= SYNCS) await Promise.race(this.#syncs);
+  }
+
+  #syncAtOnce(handle: Deno.FsFile): void {
+    const began = performance.now();
+    try {
+      handle.syncSync();
+    } finally {
+      handle.close();
+    }
+    this.#syncsAtOnce = performance.now() - began < AT_ONCE;
   }
 
   /** Of a file whose parts came in several runs none of them knew that it was complete. */
