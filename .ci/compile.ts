@@ -88,6 +88,8 @@ async function compile(
       "--frozen",
       "--no-check", // `deno task ok` checks, and an older Deno knows older types
       "--no-prompt",
+      // Half the memory for a folder of 100 000 files; what takes time is not JavaScript.
+      "--v8-flags=--optimize-for-size",
       `--permission-set=${build.program}`,
       ...build.target === undefined ? [] : ["--target", build.target],
       "--output",

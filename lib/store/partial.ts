@@ -5,7 +5,7 @@ import { type LoggedPiece, PieceLog } from "./piece_log.ts";
 import type { Identity, Published, Storage } from "./storage.ts";
 
 /** Bytes that are written between two entries of the journal: what a crash may cost. */
-const CHECKPOINT = 4 * 1024 * 1024;
+const CHECKPOINT = 2 * 1024 * 1024;
 /** The same as a time, milliseconds, for those who receive slowly. */
 const CHECKPOINT_TIME = 2_000;
 

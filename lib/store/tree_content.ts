@@ -3,13 +3,16 @@ import { P2PError } from "../errors.ts";
 import type { Content, FileCount } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";
 import { Sha256 } from "./hash.ts";
-import { encodeTable, fileAt, MAX_ENTRIES, MAX_TABLE } from "./tree_table.ts";
-import { walkTree } from "./tree_walk.ts";
+import { fileAt, MAX_ENTRIES, MAX_TABLE, TableWriter } from "./tree_table.ts";
+import { visitTree } from "./tree_walk.ts";
 
 /** Bytes of a file from which on it is read without holding up everything else. */
 const LARGE = 128 * 1024;
 
+const encoder = new TextEncoder();
+
 interface SourceFile {
+  /** Relative. */
   path: string;
   /** Bytes. */
   size: number;
@@ -64,26 +67,33 @@ export class TreeContent implements Content {
    * @throws {P2PError} `file-not-found` or `disk`.
    */
   static async open(path: string, options: { follow?: boolean } = {}): Promise<TreeContent> {
-    const { entries, versions, skipped } = await walkTree(path, options);
-    const table = encodeTable(entries);
-    if (table.length > MAX_TABLE || entries.length > MAX_ENTRIES) {
-      throw new P2PError("disk", `Cannot send ${path}: it has too many files; send parts of it`);
-    }
+    const writer = new TableWriter();
     const files: SourceFile[] = [];
-    let size = table.length;
-    for (const entry of entries) {
-      if (entry.size === null) continue;
-      files.push({
-        path: join(path, entry.path),
-        size: entry.size,
-        mtime: entry.mtime,
-        offset: size,
-      });
-      size += entry.size;
-    }
+    // Also which file it is and when it was changed last, so that nothing can be written unseen.
     const state = new Sha256();
+    let count = 0;
+    const skipped = await visitTree(path, {
+      ...options,
+      onEntry: (entry, { ino, ctime }) => {
+        writer.add(entry);
+        state.update(encoder.encode(`${ino} ${ctime?.getTime()}\n`));
+        const { path: relative, size, mtime } = entry;
+        if (size !== null) files.push({ path: relative, size, mtime, offset: 0 });
+        if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
+          throw new P2PError(
+            "disk",
+            `Cannot send ${path}: it has too many files; send parts of it`,
+          );
+        }
+      },
+    });
+    const table = writer.bytes;
     state.update(table);
-    state.update(new TextEncoder().encode(versions.join("\n")));
+    let size = table.length;
+    for (const file of files) {
+      file.offset = size;
+      size += file.size;
+    }
     const key = JSON.stringify(["tree", resolve(path), state.digest()]);
     return new TreeContent(path, { table, files, skipped, size, key });
   }
@@ -130,27 +140,28 @@ export class TreeContent implements Content {
   }
 
   async #readFile(file: SourceFile, start: number, into: Uint8Array): Promise<void> {
+    const path = join(this.path, file.path);
     try {
       if (this.#open?.file !== file) this.#closeFile();
-      const handle = this.#open?.handle ?? Deno.openSync(file.path, { read: true });
+      const handle = this.#open?.handle ?? Deno.openSync(path, { read: true });
       this.#open = { file, handle };
       if (start > 0) handle.seekSync(start, Deno.SeekMode.Start);
       for (let filled = 0; filled < into.length;) {
         const rest = into.subarray(filled);
         // Small ones at once: a round through the event loop costs more than the read.
         const n = rest.length < LARGE ? handle.readSync(rest) : await handle.read(rest);
-        if (n === null) throw sourceChanged(file.path, "it became shorter");
+        if (n === null) throw sourceChanged(path, "it became shorter");
         filled += n;
       }
       if (start + into.length < file.size) return;
       this.#closeFile();
-      const { size, mtime } = Deno.statSync(file.path);
+      const { size, mtime } = Deno.statSync(path);
       if (size !== file.size || (mtime?.getTime() ?? 0) !== file.mtime) {
-        throw sourceChanged(file.path, "its size or time is not what it was");
+        throw sourceChanged(path, "its size or time is not what it was");
       }
     } catch (error) {
       this.#closeFile();
-      throw diskError("read", file.path, error);
+      throw diskError("read", path, error);
     }
   }
 

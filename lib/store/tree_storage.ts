@@ -159,7 +159,7 @@ export class TreeStorage implements Storage {
   async identity(): Promise<Identity> {
     const { ino, mtime } = await Deno.lstat(this.path);
     const { folders, files } = this.#planOrThrow();
-    const tree = treeFingerprint([...folders, ...files]);
+    const tree = treeFingerprint(chain(folders, files));
     return { ino, mtime: mtime?.getTime() ?? null, tree };
   }
 
@@ -315,6 +315,10 @@ export class TreeStorage implements Storage {
   #at({ path }: { path: string }): string {
     return `${this.path}/${path}`;
   }
+}
+
+function* chain<T>(...lists: readonly Iterable<T>[]): Generator<T> {
+  for (const list of lists) yield* list;
 }
 
 function setTime(path: string, mtime: number): void {

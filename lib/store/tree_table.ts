@@ -5,8 +5,9 @@
  * @module
  */
 
+import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
-import { Sha256 } from "./hash.ts";
+import { sha256 } from "./hash.ts";
 import { nameKey, numberedName, safeComponent } from "./file_name.ts";
 
 /** Largest table in bytes: about half a million entries. */
@@ -57,14 +58,37 @@ export interface PlanOptions {
   foldsCase: boolean;
 }
 
-/** The bytes of a table. A folder stands before what is in it. */
+/** A table that is being made: entry by entry, a folder before what is in it. */
+export class TableWriter {
+  #bytes = new Uint8Array(64 * 1024);
+  #length = 0;
+
+  /** What has been added. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Adds the line of an entry. */
+  add({ path, size, mtime, executable }: TreeEntry): void {
+    const fields = size === null
+      ? ["folder", path, mtime]
+      : ["file", path, mtime, size, executable];
+    const line = encoder.encode(`${JSON.stringify(fields)}\n`);
+    if (this.#length + line.length > this.#bytes.length) {
+      const larger = new Uint8Array(2 * (this.#length + line.length));
+      larger.set(this.bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(line, this.#length);
+    this.#length += line.length;
+  }
+}
+
+/** The bytes of a table. */
 export function encodeTable(entries: readonly TreeEntry[]): Uint8Array<ArrayBuffer> {
-  const lines = entries.map(({ path, size, mtime, executable }) =>
-    JSON.stringify(
-      size === null ? ["folder", path, mtime] : ["file", path, mtime, size, executable],
-    ) + "\n"
-  );
-  return encoder.encode(lines.join(""));
+  const table = new TableWriter();
+  for (const entry of entries) table.add(entry);
+  return table.bytes;
 }
 
 /**
@@ -122,16 +146,22 @@ function* planSteps(table: Uint8Array, { foldsCase }: PlanOptions): Generator<vo
 }
 
 /**
- * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come. Two trees with
- * the same are taken for the same, as a build tool would.
+ * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come: the sum
+ * of the hashes of its entries. Two trees with the same are taken for the same, as a build tool would.
  */
-export function treeFingerprint(entries: readonly TreeEntry[]): string {
-  const lines = entries.map(({ path, size, mtime, executable }) =>
-    JSON.stringify(size === null ? [path] : [path, size, mtime, executable])
-  );
-  const hash = new Sha256();
-  hash.update(encoder.encode(lines.sort().join("\n")));
-  return hash.digest();
+export function treeFingerprint(entries: Iterable<TreeEntry>): string {
+  const sum = new Uint8Array(32);
+  for (const { path, size, mtime, executable } of entries) {
+    const fields = size === null ? [path] : [path, size, mtime, executable];
+    const hash = sha256(encoder.encode(JSON.stringify(fields)));
+    let carry = 0;
+    for (let i = 0; i < sum.length; i++) {
+      carry += (sum[i] as number) + (hash[i] as number);
+      sum[i] = carry;
+      carry >>= 8;
+    }
+  }
+  return encodeBase64Url(sum);
 }
 
 /** The index of the file that has the byte at `offset` of the transfer, or else of the next one. */

@@ -7,23 +7,40 @@ import type { TreeEntry } from "./tree_table.ts";
 export interface Walk {
   /** Folders before what is in them, in the order of their names. */
   entries: TreeEntry[];
-  /** Of each entry which file it is and when it was changed last, so that nothing can be written unseen. */
-  versions: string[];
   /** Relative paths of what is no file and no folder: links that are not followed, sockets, devices. */
   skipped: string[];
 }
 
-/**
- * Lists all that is below a folder. Links are skipped, or with `follow` taken for what they point to; one
- * that leads back to a folder above itself is skipped all the same.
- *
- * @throws {P2PError} `disk` or `file-not-found`, naming the path.
- */
+/** How a folder is gone through. */
+export interface VisitOptions {
+  /** Whether links are taken for what they point to. */
+  follow?: boolean;
+  /** Gets each entry: folders before what is in them, in the order of their names. */
+  onEntry(entry: TreeEntry, info: Deno.FileInfo): void;
+}
+
+/** Lists all that is below a folder, as {@linkcode visitTree} says. */
 export async function walkTree(
   root: string,
   { follow = false }: { follow?: boolean } = {},
 ): Promise<Walk> {
-  const walk: Walk = { entries: [], versions: [], skipped: [] };
+  const entries: TreeEntry[] = [];
+  const skipped = await visitTree(root, { follow, onEntry: (entry) => void entries.push(entry) });
+  return { entries, skipped };
+}
+
+/**
+ * Goes through all that is below a folder. Links are skipped, or with `follow` taken for what they point
+ * to; one that leads back to a folder above itself is skipped all the same.
+ *
+ * @returns relative paths of what is no file and no folder: links that are not followed, sockets, devices.
+ * @throws {P2PError} `disk` or `file-not-found`, naming the path.
+ */
+export async function visitTree(
+  root: string,
+  { follow = false, onEntry }: VisitOptions,
+): Promise<string[]> {
+  const skipped: string[] = [];
   const above = new Set<string>([await realPath(root)]);
 
   const visit = async (relative: string): Promise<void> => {
@@ -41,13 +58,12 @@ export async function walkTree(
       const info = statOf(join(root, path), isSymlink, follow);
       if (info?.isFile) add(path, info);
       else if (info?.isDirectory) await enter(path, info, isSymlink);
-      else walk.skipped.push(path);
+      else skipped.push(path);
     }
   };
 
   const add = (path: string, info: Deno.FileInfo): void => {
-    walk.entries.push(entryOf(path, info));
-    walk.versions.push(`${info.ino} ${info.ctime?.getTime()}`);
+    onEntry(entryOf(path, info), info);
   };
 
   const enter = async (path: string, info: Deno.FileInfo, isLink: boolean): Promise<void> => {
@@ -57,7 +73,7 @@ export async function walkTree(
     }
     const real = await realPath(join(root, path));
     if (isLink && [...above].some((folder) => isWithin(folder, real))) {
-      walk.skipped.push(path);
+      skipped.push(path);
       return;
     }
     add(path, info);
@@ -67,7 +83,7 @@ export async function walkTree(
   };
 
   await visit("");
-  return walk;
+  return skipped;
 }
 
 /** What the path is; null for a link that is not followed, or leads nowhere. */

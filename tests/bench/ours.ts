@@ -19,7 +19,14 @@ type CommandOf = (program: Program) => string[];
 /** From the sources, as `deno task` runs them. */
 const FROM_SOURCE: CommandOf = (program) => [
   Deno.execPath(),
-  ...["run", "-q", "--no-prompt", `-P=${program}`, `--config=${join(ROOT, "deno.json")}`],
+  ...[
+    "run",
+    "-q",
+    "--no-prompt",
+    "--v8-flags=--optimize-for-size",
+    `-P=${program}`,
+    `--config=${join(ROOT, "deno.json")}`,
+  ],
   join(ROOT, `${program}.ts`),
 ];
 

@@ -97,7 +97,16 @@ export async function commandOf(
   if (binary !== undefined) return { command: [binary], env: {} };
   const config = join(ROOT, "deno.json");
   const script = join(ROOT, program === "demo" ? "lib/app/demo.ts" : `${program}.ts`);
-  const run = ["run", "-q", "--no-prompt", "--config", config, `-P=${program}`, script];
+  const run = [
+    "run",
+    "-q",
+    "--no-prompt",
+    "--v8-flags=--optimize-for-size",
+    "--config",
+    config,
+    `-P=${program}`,
+    script,
+  ];
   const env = { DENO_DIR: await cacheFolder(), DENO_NO_UPDATE_CHECK: "1" };
   return { command: [Deno.execPath(), ...run], env };
 }
