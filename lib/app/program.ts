@@ -97,7 +97,9 @@ async function outputFor(
   { values }: ParsedCommand,
   hasMenu: boolean,
 ): Promise<{ output: Output; menu: Menu | null }> {
-  const [stdout, stderr] = [stdoutSink(), stderrSink()];
+  const stderr = stderrSink();
+  // Where standard output is for a file, people read the other one.
+  const stdout = isOn(values, "stdout") ? stderr : stdoutSink();
   const [json, quiet] = [isOn(values, "json"), isOn(values, "quiet")];
   const menu = hasMenu ? await openMenu(json ? stderr : stdout) : null;
   const over = (sink: Sink) => menu ? menu.over(sink) : sink;

@@ -3,7 +3,7 @@ import type { AppEvent } from "../cli/events.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import { formatAddress } from "../net/transport.ts";
-import type { Peer } from "../peer/peer.ts";
+import type { Peer, PeerOptions } from "../peer/peer.ts";
 import { takeSlot } from "../peer/state.ts";
 import { interrupted, listed, makePeer, pastedInvite } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
@@ -22,6 +22,9 @@ const PLUMBING: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
 /** `peer receive`: takes what a share hands over, or one transfer, and ends. */
 export async function receive(context: CommandContext): Promise<ExitCode> {
   const { command: { positionals, values } } = context;
+  if (isOn(values, "stdout") && isOn(values, "json")) {
+    throw new P2PError("usage", "Cannot use --stdout with --json: both write to standard output");
+  }
   const invite = await pastedInvite(positionals[0]);
   if (invite === null) return await receiveListed(context);
   if (isOn(values, "insecure")) {
@@ -44,7 +47,7 @@ async function receiveListed(context: CommandContext): Promise<ExitCode> {
     await Promise.race([one.ended, peer.refused, interrupted(signal)]);
     await peer.stop(again);
     return ExitCode.done;
-  }, { takeOffer: (offer) => one.accept(offer) });
+  }, { takeOffer: (offer) => one.accept(offer), ...outletOf(context) });
   return await command({
     ...context,
     emit(event) {
@@ -84,6 +87,7 @@ async function receiveBy(
       transient: true,
       takeOffer: (offer) => reception.accept(offer),
       onTrackerEnded: (error) => reception.onTrackerEnded(error),
+      ...outletOf(context),
     },
   );
   const working = async () => {
@@ -104,6 +108,16 @@ async function receiveBy(
     ready.resolve();
     await peer[Symbol.asyncDispose]();
   }
+}
+
+/** With --stdout what is received goes there, as it comes. */
+function outletOf({ command: { values } }: CommandContext): Pick<PeerOptions, "outlet"> {
+  if (!isOn(values, "stdout")) return {};
+  return {
+    async outlet(bytes) {
+      for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+    },
+  };
 }
 
 /** What a person sees of an event, if anything: to them there is a share and no tracker. */

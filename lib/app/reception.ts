@@ -127,7 +127,10 @@ export class OneTransfer implements Reception {
   onEvent(event: AppEvent): void {
     if (!("transfer" in event) || event.transfer !== this.#taken?.transfer) return;
     if (event.event === "file-received") this.#ended.resolve();
-    if (event.event === "receive-failed") this.#ended.reject(failureOf(event));
+    if (event.event !== "receive-failed") return;
+    // What was turned down has not begun: another one may come.
+    if (event.code === "refused") this.#taken = undefined;
+    else this.#ended.reject(failureOf(event));
   }
 
   onTrackerEnded(): boolean {

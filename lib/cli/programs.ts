@@ -432,11 +432,21 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "take what `peer share` hands over, or one transfer of the usual network, and end",
       usage: "receive [<invite>] [flags]",
       positionals: { min: 0, max: 1, names: ["invite"] },
-      flags: [LIMIT_RATE],
+      flags: [
+        {
+          name: "stdout",
+          kind: "boolean",
+          env: "P2P_STDOUT",
+          help: "Write the one file to standard output and not into the inbox; text for people " +
+            "goes to standard error",
+        },
+        LIMIT_RATE,
+      ],
       without: ["data"],
       examples: [
         "peer receive 'p2p://192.168.1.7:5005/#...'",
         "peer receive - --received ~/Downloads",
+        "peer receive --stdout | tar x",
         "peer receive",
       ],
     },

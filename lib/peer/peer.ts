@@ -69,6 +69,8 @@ export interface PeerOptions {
   giveUpAfter?: number | undefined;
   /** How long what was received in part waits for its sender. */
   keepPartials?: number | undefined;
+  /** Where the one file goes that is received, in place of the inbox. */
+  outlet?: ((bytes: Uint8Array) => Promise<void>) | undefined;
   /** Recipients served at a time. */
   parallel?: number | undefined;
   /** A network for once: its names and its list are not kept. */
@@ -719,6 +721,7 @@ export class Peer implements AsyncDisposable {
         ? (offer, signal) => acceptance.ask({ ...offer, peer: from(offer) }, signal)
         : undefined,
       maxSize: this.#options.maxSize,
+      outlet: this.#options.outlet,
       rate: this.#rates.down,
       clock: this.#clock,
       observer: {

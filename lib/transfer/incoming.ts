@@ -4,7 +4,7 @@ import type { Session } from "../net/session.ts";
 import { Sha256, sha256 } from "../store/hash.ts";
 import type { Share } from "../store/budget.ts";
 import { type FileDigest, Manifest, sameBytes } from "../store/manifest.ts";
-import type { Partial } from "../store/partial.ts";
+import type { Receiving } from "../store/outlet.ts";
 import { PieceBuffers } from "../store/piece_buffers.ts";
 import type { Published } from "../store/storage.ts";
 import type { Range } from "../wire/fields.ts";
@@ -80,7 +80,7 @@ export interface Received extends Published {
 /** What an {@linkcode IncomingTransfer} needs. */
 export interface IncomingOptions {
   offer: Offer;
-  partial: Partial;
+  partial: Receiving;
   /** Gives what is complete its name, unless this content is there already. */
   publish(manifest: string, digest: FileDigest): Promise<Published & { already: boolean }>;
   /** Takes the partial of a transfer that failed: to be deleted, or kept to be gone on with. */

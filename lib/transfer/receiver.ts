@@ -5,7 +5,8 @@ import type { Session } from "../net/session.ts";
 import { Budget } from "../store/budget.ts";
 import type { Inbox } from "../store/inbox.ts";
 import { pieceCountOf } from "../store/manifest.ts";
-import type { Partial } from "../store/partial.ts";
+import { Outlet, type Receiving, type Sink } from "../store/outlet.ts";
+import { Partial } from "../store/partial.ts";
 import type { ContentKey, Receipt } from "../store/receipts.ts";
 import type { Published } from "../store/storage.ts";
 import { safeName } from "../store/file_name.ts";
@@ -40,6 +41,8 @@ export interface ReceiverOptions {
   ask?: ((offer: Offer, signal: AbortSignal) => Promise<void>) | undefined;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
+  /** Where the one file goes that is received, in place of the inbox. */
+  outlet?: Sink | undefined;
   /** Shared by the transfers that come in. */
   rate?: RateLimiter | undefined;
   /** Transfers at once; over it offers are answered with `busy`. */
@@ -73,6 +76,7 @@ export class Receiver implements AsyncDisposable {
   readonly #waiting: WaitingOffers;
   readonly #windows = new Budget(WINDOWS);
   #closed = false;
+  #hasOutlet = false;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -159,7 +163,8 @@ export class Receiver implements AsyncDisposable {
       return await this.#onOffer(message, session);
     }
     if (known) return known.resume(session, offer, seq);
-    const same = offer.manifest && await receipts.ofContent(contentOf(offer, offer.manifest));
+    const same = !this.#options.outlet && offer.manifest &&
+      await receipts.ofContent(contentOf(offer, offer.manifest));
     if (same) {
       receipts.add({ ...same, transfer: id });
       answerDone(session, seq, { state: "already", receipt: { ...same, transfer: id } });
@@ -217,7 +222,8 @@ export class Receiver implements AsyncDisposable {
       offer,
       partial,
       publish: (manifest, digest) => this.#publish(offer, partial, { manifest, ...digest }),
-      release: (keep) => keep ? inbox.suspend(partial, offer) : partial.discard(),
+      release: (keep) =>
+        keep && partial instanceof Partial ? inbox.suspend(partial, offer) : partial.discard(),
       share: this.#windows.join(),
       clock: this.#clock,
       maxSize,
@@ -262,10 +268,12 @@ export class Receiver implements AsyncDisposable {
   }
 
   /** Starts a partial; the same offer, come on another connection meanwhile, has to wait. */
-  async #begin(key: string, { from, name, size, pieceSize, table }: Offer): Promise<Partial> {
+  async #begin(key: string, { from, name, size, pieceSize, table }: Offer): Promise<Receiving> {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
+    const { outlet } = this.#options;
+    if (outlet) return this.#openOutlet(outlet, table !== null);
     const promised = this.#promisedBytes();
     this.#starting.set(key, size ?? 0);
     try {
@@ -273,6 +281,15 @@ export class Receiver implements AsyncDisposable {
     } finally {
       this.#starting.delete(key);
     }
+  }
+
+  #openOutlet(sink: Sink, isTree: boolean): Outlet {
+    if (isTree || this.#hasOutlet) {
+      const what = isTree ? "a folder" : "a second file";
+      throw new P2PError("refused", `Cannot receive ${what}: standard output takes one file`);
+    }
+    this.#hasOutlet = true;
+    return new Outlet(sink);
   }
 
   /** Most bytes that the offer may bring: a stream, which does not say how many, ends at the quota too. */
@@ -294,11 +311,13 @@ export class Receiver implements AsyncDisposable {
   /** Gives what has arrived its name, unless this sender sent the very same before. */
   async #publish(
     offer: Offer,
-    partial: Partial,
+    partial: Receiving,
     { manifest, size, sha256 }: { manifest: string; size: number; sha256: string | null },
   ): Promise<Published & { already: boolean }> {
     const { receipts, path } = this.#options.inbox;
     const { transfer, from, name: offered } = offer;
+    // What went out is not there to be found again.
+    if (this.#options.outlet) return { ...await partial.publish(offered), already: false };
     const same = await receipts.ofContent(contentOf(offer, manifest));
     if (same) {
       await partial.discard();

@@ -152,3 +152,35 @@ e2e("exit 2: wrong usage of send", async (world) => {
   assertStringIncludes(last(lines).message, "--name");
   assertEquals(await namesIn(world.path("in")), [".partial"]);
 });
+
+/** Resolves when the tracker lists a peer of that name. */
+async function untilListed(world: World, name: string): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const { lines } = await world.run("peer", ["peers", "--json"]);
+    if (lines.some((line) => line.name === name)) return;
+  }
+  throw new Error(`${name} was never listed`);
+}
+
+e2e("receive --stdout: one file comes out as it came in, and nothing is kept", async (world) => {
+  await world.tracker();
+  const text = Array.from({ length: 300_000 }, (_, i) => `line ${i}\n`).join("");
+  await Deno.writeTextFile(world.path("lines.txt"), text);
+  const args = ["receive", "--stdout", "--name", "out", "--received", world.path("in")];
+  const receiver = await world.start("peer", args);
+  await untilListed(world, "out");
+  await plant(world.path("tree"), sampleTree());
+  const folder = await world.run("peer", ["send", "tree", "--to", "out", "--json"]);
+  assertEquals([folder.code, last(folder.lines).recipients[0].error.code], [4, "refused"]);
+  const sent = await world.run("peer", ["send", "lines.txt", "--to", "out"]);
+  assertEquals(sent.code, 0, sent.stderr);
+  const { code, stdout, stderr } = await receiver.outcome;
+  assertEquals([code, stdout === text], [0, true], stderr);
+  assertStringIncludes(stderr, "Received 3.");
+  assertEquals(await namesIn(world.path("in")), [".partial"]);
+});
+
+e2e("receive --stdout: not together with --json", async (world) => {
+  const { code } = await world.run("peer", ["receive", "--stdout", "--json"]);
+  assertEquals(code, 2);
+});
