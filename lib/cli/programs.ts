@@ -446,7 +446,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       examples: [
         "peer receive 'p2p://192.168.1.7:5005/#...'",
         "peer receive - --received ~/Downloads",
-        "peer receive --stdout | tar x",
+        "peer receive --stdout",
         "peer receive",
       ],
     },
