@@ -7,6 +7,7 @@ import type { Session } from "../net/session.ts";
 import { formatAddress } from "../net/transport.ts";
 import type { TrackerClient } from "../tracker/client.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import { Gangway } from "./gangway.ts";
 import { describePeer } from "./target.ts";
 
 /** What a {@linkcode Dialler} needs. */
@@ -30,12 +31,17 @@ const DIAL_TIMEOUT = 10_000;
 const MAX_ANSWERS = 64;
 const MAX_ANSWERS_PER_HOST = 16;
 
+/** Dials to one peer under way at a time: its listener closes some when too many greet it at once. */
+const DIALS_PER_PEER = 16;
+
 /** Opens sessions to peers: dials them, or has the tracker ask those to dial that cannot be dialled. */
 export class Dialler {
   readonly #options: DiallerOptions;
   readonly #expected = new Map<string, Expected>();
   /** Sessions that this side opened or waited for. */
   readonly #sessions = new Set<Session>();
+  /** By the peer's id. */
+  readonly #gangways = new Map<string, Gangway>();
   /** Hosts that have been dialled because they asked, one for each dial or session under way. */
   readonly #answers: string[] = [];
   readonly #stop = new AbortController();
@@ -50,7 +56,14 @@ export class Dialler {
    * @throws {P2PError} `peer-unreachable` or `timeout`, `wrong-key`, and what the peer refused it with.
    */
   async open(entry: PeerEntry): Promise<Session> {
-    return entry.reachable ? await this.#dial(entry) : await this.#askToDial(entry);
+    if (!entry.reachable) return await this.#askToDial(entry);
+    const gangway = this.#gangways.get(entry.id) ?? new Gangway(DIALS_PER_PEER);
+    this.#gangways.set(entry.id, gangway);
+    try {
+      return await gangway.through(() => this.#dial(entry));
+    } finally {
+      if (gangway.isIdle) this.#gangways.delete(entry.id);
+    }
   }
 
   /**
