@@ -287,7 +287,7 @@ export class IncomingTransfer {
     await this.fail(remoteError(message));
   }
 
-  /** Ends the transfer: tells the sender, unless it said so itself, and deletes the partial. */
+  /** Ends the transfer: keeps what may be gone on with, deletes the rest, and tells the sender why. */
   async fail(error: P2PError): Promise<void> {
     // Once every byte is verified only the disk can fail it.
     await this.#finishing;

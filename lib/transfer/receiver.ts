@@ -27,7 +27,7 @@ export interface ReceiverObserver {
   onReceived(offer: Offer, received: Received): void;
   /** An offer was turned down. */
   onRefused?(offer: Offer, error: P2PError): void;
-  /** A transfer ended without a file; nothing of it is left. */
+  /** A transfer ended without a file; what is worth it waits to be gone on with. */
   onFailed(offer: Offer, error: P2PError): void;
 }
 
