@@ -21,6 +21,9 @@ const INVISIBLE =
 const DEVICE =
   /^(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\xb9\xb2\xb3])\s*(?:\.|$)/i;
 
+/** What nothing here changes, unless it is long or a device: most names. */
+const PLAIN = /^[\w-]+(?:\.[\w-]+)*$/;
+
 const EXTENSION = /(?:\.tar)?\.[^.\s]+$/i;
 
 const encoder = new TextEncoder();
@@ -33,6 +36,7 @@ let graphemes: Intl.Segmenter | undefined;
  * that a file system or a terminal gives a meaning to. Never fails, and a safe name stays as it is.
  */
 export function safeName(untrusted: string): string {
+  if (isPlain(untrusted)) return untrusted;
   const components = untrusted.toWellFormed().split(/[/\\]/);
   for (const component of components.reverse()) {
     const name = component.replace(FORBIDDEN, "_").replace(INVISIBLE, "").normalize("NFC");
@@ -72,6 +76,11 @@ export function sameName(a: string, b: string): boolean {
 export function nameKey(name: string): string {
   // There is no casefold in JavaScript. Lower, upper, lower also joins the capital sharp s to "ss".
   return name.normalize("NFC").toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
+}
+
+/** Whether it is safe at a glance. */
+function isPlain(name: string): boolean {
+  return name.length <= MAX_NAME_BYTES && PLAIN.test(name) && !DEVICE.test(name);
 }
 
 /** Applies what depends on the place in the name, until nothing changes: each rule may call for another. */

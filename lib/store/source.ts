@@ -9,6 +9,8 @@ import { PieceBuffers } from "./piece_buffers.ts";
 
 /** Bytes that are read ahead of the recipient that is furthest. */
 const AHEAD = 8 * 1024 * 1024;
+/** The same before anybody has asked for a piece: the answer to the offer should not have to wait. */
+const EARLY = 1024 * 1024;
 /** Bytes that stay in memory behind it, for recipients that are close. */
 const BEHIND = 8 * 1024 * 1024;
 /** The same for what cannot be read again: bytes between the slowest recipient and what is read. */
@@ -138,7 +140,8 @@ export class Source implements AsyncDisposable {
   /** Pieces that are read ahead, at least one. */
   get #ahead(): number {
     if (!this.isSeekable) return STREAM_WINDOW / this.pieceSize;
-    return Math.max(1, Math.floor(Math.min(AHEAD, this.#share.bytes / 2) / this.pieceSize));
+    const most = this.#demand === 0 ? EARLY : AHEAD;
+    return Math.max(1, Math.floor(Math.min(most, this.#share.bytes / 2) / this.pieceSize));
   }
 
   /** Pieces that stay in memory behind. */

@@ -3,11 +3,15 @@ import { P2PError } from "../errors.ts";
 import type { Content, FileCount } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";
 import { Sha256 } from "./hash.ts";
+import { takeTurns } from "./take_turns.ts";
 import { fileAt, MAX_ENTRIES, MAX_TABLE, TableWriter } from "./tree_table.ts";
 import { visitTree } from "./tree_walk.ts";
 
 /** Bytes of a file from which on it is read without holding up everything else. */
 const LARGE = 128 * 1024;
+
+/** Characters that are hashed together. */
+const STAMPS = 16 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -32,6 +36,8 @@ export class TreeContent implements Content {
   readonly isSeekable = true;
   readonly skipped: readonly string[];
   readonly files: FileCount;
+  /** Its path, with a separator at the end. */
+  readonly #folder: string;
   readonly #table: Uint8Array;
   readonly #files: SourceFile[];
   #position = 0;
@@ -51,6 +57,7 @@ export class TreeContent implements Content {
     },
   ) {
     this.path = path;
+    this.#folder = join(path, "/");
     this.name = basename(resolve(path));
     this.#table = table;
     this.#files = files;
@@ -71,12 +78,17 @@ export class TreeContent implements Content {
     const files: SourceFile[] = [];
     // Also which file it is and when it was changed last, so that nothing can be written unseen.
     const state = new Sha256();
+    let stamps = "";
     let count = 0;
     const skipped = await visitTree(path, {
       ...options,
       onEntry: (entry, { ino, ctime }) => {
         writer.add(entry);
-        state.update(encoder.encode(`${ino} ${ctime?.getTime()}\n`));
+        stamps += `${ino} ${ctime?.getTime()}\n`;
+        if (stamps.length > STAMPS) {
+          state.update(encoder.encode(stamps));
+          stamps = "";
+        }
         const { path: relative, size, mtime } = entry;
         if (size !== null) files.push({ path: relative, size, mtime, offset: 0 });
         if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
@@ -88,6 +100,7 @@ export class TreeContent implements Content {
       },
     });
     const table = writer.bytes;
+    state.update(encoder.encode(stamps));
     state.update(table);
     let size = table.length;
     for (const file of files) {
@@ -103,6 +116,8 @@ export class TreeContent implements Content {
   }
 
   async read(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+    // Many small files are one long synchronous reading: what came from the network goes first.
+    await takeTurns();
     const filled = await this.readAt(this.#position, into);
     this.#position += filled;
     return into.subarray(0, filled);
@@ -133,40 +148,64 @@ export class TreeContent implements Content {
       if (!file) break;
       const start = offset + filled - file.offset;
       const part = into.subarray(filled, filled + file.size - start);
-      if (part.length > 0) await this.#readFile(file, start, part);
+      if (part.length === 0) continue;
+      if (part.length === file.size && part.length < LARGE) this.#readWhole(file, part);
+      else await this.#readPart(file, start, part);
       filled += part.length;
     }
     return filled;
   }
 
-  async #readFile(file: SourceFile, start: number, into: Uint8Array): Promise<void> {
-    const path = join(this.path, file.path);
+  /** Reads a small file at once: a round through the event loop costs more than the read. */
+  #readWhole(file: SourceFile, into: Uint8Array): void {
+    const path = this.#at(file);
+    try {
+      using handle = Deno.openSync(path, { read: true });
+      for (let filled = 0; filled < into.length;) {
+        const n = handle.readSync(into.subarray(filled));
+        if (n === null) throw sourceChanged(path, "it became shorter");
+        filled += n;
+      }
+      expectSame(file, path);
+    } catch (error) {
+      throw diskError("read", path, error);
+    }
+  }
+
+  async #readPart(file: SourceFile, start: number, into: Uint8Array): Promise<void> {
+    const path = this.#at(file);
     try {
       if (this.#open?.file !== file) this.#closeFile();
-      const handle = this.#open?.handle ?? Deno.openSync(path, { read: true });
+      const handle = this.#open?.handle ?? await Deno.open(path, { read: true });
       this.#open = { file, handle };
-      if (start > 0) handle.seekSync(start, Deno.SeekMode.Start);
+      if (start > 0) await handle.seek(start, Deno.SeekMode.Start);
       for (let filled = 0; filled < into.length;) {
-        const rest = into.subarray(filled);
-        // Small ones at once: a round through the event loop costs more than the read.
-        const n = rest.length < LARGE ? handle.readSync(rest) : await handle.read(rest);
+        const n = await handle.read(into.subarray(filled));
         if (n === null) throw sourceChanged(path, "it became shorter");
         filled += n;
       }
       if (start + into.length < file.size) return;
       this.#closeFile();
-      const { size, mtime } = Deno.statSync(path);
-      if (size !== file.size || (mtime?.getTime() ?? 0) !== file.mtime) {
-        throw sourceChanged(path, "its size or time is not what it was");
-      }
+      expectSame(file, path);
     } catch (error) {
       this.#closeFile();
       throw diskError("read", path, error);
     }
   }
 
+  #at({ path }: SourceFile): string {
+    return `${this.#folder}${path}`;
+  }
+
   #closeFile(): void {
     this.#open?.handle.close();
     this.#open = undefined;
   }
+}
+
+/** Throws when the file has been written to since it was listed. */
+function expectSame(file: SourceFile, path: string): void {
+  const { size, mtime } = Deno.statSync(path);
+  if (size === file.size && (mtime?.getTime() ?? 0) === file.mtime) return;
+  throw sourceChanged(path, "its size or time is not what it was");
 }

@@ -5,10 +5,10 @@ import type { FileCount } from "./content.ts";
 import { FileWriter } from "./file_writer.ts";
 import { ignoreMissing, syncFolder } from "./folder.ts";
 import type { Identity, Storage } from "./storage.ts";
+import { takeTurns } from "./take_turns.ts";
 import {
   fileAt,
   planTreeInTurns,
-  takeTurns,
   type TreeFile,
   treeFingerprint,
   type TreePlan,
@@ -18,6 +18,10 @@ import {
 const SYNCS = 64;
 /** Milliseconds within which a file has to be durable for the next one to be waited for as well. */
 const AT_ONCE = 0.1;
+/** Files after which that is tried again, at first; each time it fails they become twice as many. */
+const TRY_AGAIN = 64;
+/** Bytes of a file up to which it is written at once. */
+const SMALL = 256 * 1024;
 /** Folders that are made before something else gets its turn. */
 const TURN = 256;
 
@@ -64,8 +68,12 @@ export class TreeStorage implements Storage {
   readonly #syncs = new Set<Promise<void>>();
   #failure: unknown;
   #isReopened = false;
-  /** Whether a file is durable at once: where that takes no time, a round through the event loop costs more. */
-  #syncsAtOnce = true;
+  /**
+   * Files that are still to be made durable while others come. None: the next one is waited for. Where that
+   * takes no time, a round through the event loop costs more.
+   */
+  #syncsAside = 0;
+  #nextAside = TRY_AGAIN;
 
   private constructor(options: TreeStorageOptions) {
     this.#options = options;
@@ -118,7 +126,9 @@ export class TreeStorage implements Storage {
       const start = offset + at - file.offset;
       const part = bytes.subarray(at, at + file.size - start);
       at += part.length;
-      if (part.length > 0) await this.#writeFile(file, start, part);
+      if (part.length === 0) continue;
+      if (part.length === file.size && part.length <= SMALL) await this.#writeWhole(file, part);
+      else await this.#writePart(file, start, part);
     }
   }
 
@@ -232,7 +242,7 @@ export class TreeStorage implements Storage {
       this.#changedFolders.add(dirname(this.#at(folder)));
     }
     for (const file of files) {
-      if (file.size === 0) await this.#writeFile(file, 0, new Uint8Array(0));
+      if (file.size === 0) await this.#writeWhole(file, new Uint8Array(0));
     }
   }
 
@@ -249,34 +259,62 @@ export class TreeStorage implements Storage {
     return this.#plan;
   }
 
-  async #writeFile(file: TreeFile, start: number, bytes: Uint8Array): Promise<void> {
+  /** Makes a small file at once; waits only for the disk. */
+  #writeWhole(file: TreeFile, bytes: Uint8Array): Promise<void> | undefined {
+    const handle = this.#create(file);
+    try {
+      for (let at = 0; at < bytes.length;) at += handle.writeSync(bytes.subarray(at));
+    } catch (error) {
+      handle.close();
+      throw error;
+    }
+    return this.#finishFile(file, handle);
+  }
+
+  async #writePart(file: TreeFile, start: number, bytes: Uint8Array): Promise<void> {
     const { handle, writer } = this.#openFile(file);
     await writer.write(start, bytes);
     const written = (this.#begun.get(file) ?? 0) + bytes.length;
-    if (written < file.size) this.#begun.set(file, written);
-    else await this.#finishFile(file, handle);
+    if (written < file.size) {
+      this.#begun.set(file, written);
+      return;
+    }
+    this.#open = undefined;
+    await this.#finishFile(file, handle);
   }
 
   #openFile(file: TreeFile): OpenFile {
     if (this.#open?.file === file) return this.#open;
     // Its pieces come in another order: the rest of the other file comes later.
     this.#open?.handle.close();
-    const { mode } = this.#options;
-    const handle = Deno.openSync(this.#at(file), {
-      write: true,
-      create: true,
-      mode: file.executable ? folderMode(mode) : mode,
-    });
-    if (!this.#begun.has(file)) this.#changedFolders.add(dirname(this.#at(file)));
+    const handle = this.#create(file);
     return this.#open = { file, handle, writer: new FileWriter(handle) };
   }
 
+  /** Makes the file, or opens it where a part of it is there. */
+  #create(file: TreeFile): Deno.FsFile {
+    const { mode } = this.#options;
+    const isFirst = !this.#begun.has(file);
+    const handle = Deno.openSync(this.#at(file), {
+      write: true,
+      create: true,
+      // Nothing can be there, and Deno checks the path of a new file once less.
+      createNew: isFirst && !this.#isReopened,
+      mode: file.executable ? folderMode(mode) : mode,
+    });
+    if (isFirst) this.#changedFolders.add(dirname(this.#at(file)));
+    return handle;
+  }
+
   /** All of the file is written: makes it durable while the next ones come. */
-  async #finishFile(file: TreeFile, handle: Deno.FsFile): Promise<void> {
-    this.#open = undefined;
+  #finishFile(file: TreeFile, handle: Deno.FsFile): Promise<void> | undefined {
     this.#begun.delete(file);
     handle.utimeSync(new Date(), new Date(file.mtime));
-    if (this.#syncsAtOnce) return this.#syncAtOnce(handle);
+    if (this.#syncsAside === 0) {
+      this.#syncAtOnce(handle);
+      return undefined;
+    }
+    this.#syncsAside--;
     const sync: Promise<void> = handle.sync()
       .catch((error) => this.#failure ??= error)
       .finally(() => {
@@ -284,7 +322,7 @@ export class TreeStorage implements Storage {
         this.#syncs.delete(sync);
       });
     this.#syncs.add(sync);
-    if (this.#syncs.size >= SYNCS) await Promise.race(this.#syncs);
+    return this.#syncs.size >= SYNCS ? Promise.race(this.#syncs) : undefined;
   }
 
   #syncAtOnce(handle: Deno.FsFile): void {
@@ -294,7 +332,9 @@ export class TreeStorage implements Storage {
     } finally {
       handle.close();
     }
-    this.#syncsAtOnce = performance.now() - began < AT_ONCE;
+    if (performance.now() - began < AT_ONCE) return;
+    this.#syncsAside = this.#nextAside;
+    this.#nextAside *= 2;
   }
 
   /** Of a file whose parts came in several runs none of them knew that it was complete. */

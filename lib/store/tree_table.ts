@@ -5,10 +5,10 @@
  * @module
  */
 
-import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
-import { sha256 } from "./hash.ts";
+import { Sha256 } from "./hash.ts";
 import { nameKey, numberedName, safeComponent } from "./file_name.ts";
+import { takeTurns } from "./take_turns.ts";
 
 /** Largest table in bytes: about half a million entries. */
 export const MAX_TABLE = 64 * 1024 * 1024;
@@ -119,11 +119,6 @@ export async function planTreeInTurns(
   }
 }
 
-/** Lets everything else have its turn. */
-export function takeTurns(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
-}
-
 function* planSteps(table: Uint8Array, { foldsCase }: PlanOptions): Generator<void, TreePlan> {
   const root = new Node("", foldsCase);
   const plan: TreePlan = { folders: [], files: [], end: table.length };
@@ -146,22 +141,20 @@ function* planSteps(table: Uint8Array, { foldsCase }: PlanOptions): Generator<vo
 }
 
 /**
- * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come: the sum
- * of the hashes of its entries. Two trees with the same are taken for the same, as a build tool would.
+ * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come. Two trees
+ * with the same are taken for the same, as a build tool would.
  */
 export function treeFingerprint(entries: Iterable<TreeEntry>): string {
-  const sum = new Uint8Array(32);
-  for (const { path, size, mtime, executable } of entries) {
+  const hash = new Sha256();
+  for (const { path, size, mtime, executable } of [...entries].sort(byPath)) {
     const fields = size === null ? [path] : [path, size, mtime, executable];
-    const hash = sha256(encoder.encode(JSON.stringify(fields)));
-    let carry = 0;
-    for (let i = 0; i < sum.length; i++) {
-      carry += (sum[i] as number) + (hash[i] as number);
-      sum[i] = carry;
-      carry >>= 8;
-    }
+    hash.update(encoder.encode(`${JSON.stringify(fields)}\n`));
   }
-  return encodeBase64Url(sum);
+  return hash.digest();
+}
+
+function byPath(a: TreeEntry, b: TreeEntry): number {
+  return a.path < b.path ? -1 : 1;
 }
 
 /** The index of the file that has the byte at `offset` of the transfer, or else of the next one. */

@@ -1,7 +1,11 @@
 import { join } from "@std/path";
 import { P2PError } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
+import { takeTurns } from "./take_turns.ts";
 import type { TreeEntry } from "./tree_table.ts";
+
+/** Entries that are looked at before something else gets its turn. */
+const TURN = 256;
 
 /** What a folder holds. */
 export interface Walk {
@@ -44,18 +48,12 @@ export async function visitTree(
   const above = new Set<string>([await realPath(root)]);
 
   const visit = async (relative: string): Promise<void> => {
-    const folder = join(root, relative);
-    const found: Deno.DirEntry[] = [];
-    try {
-      for await (const entry of Deno.readDir(folder)) found.push(entry);
-    } catch (error) {
-      throw diskError("read", folder, error);
-    }
-    found.sort((a, b) => a.name < b.name ? -1 : 1);
-    for (const { name, isSymlink } of found) {
+    const folder = join(root, relative, "/");
+    for (const [i, { name, isSymlink }] of list(folder).entries()) {
+      if (i % TURN === TURN - 1) await takeTurns();
       const path = relative === "" ? name : `${relative}/${name}`;
       expectUtf8(path);
-      const info = statOf(join(root, path), isSymlink, follow);
+      const info = statOf(`${folder}${name}`, isSymlink, follow);
       if (info?.isFile) add(path, info);
       else if (info?.isDirectory) await enter(path, info, isSymlink);
       else skipped.push(path);
@@ -84,6 +82,15 @@ export async function visitTree(
 
   await visit("");
   return skipped;
+}
+
+/** What is in a folder, in the order of the names. One call: entry by entry takes five times as long. */
+function list(folder: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1);
+  } catch (error) {
+    throw diskError("read", folder, error);
+  }
 }
 
 /** What the path is; null for a link that is not followed, or leads nowhere. */
