@@ -5,7 +5,8 @@
  * @module
  */
 
-import { basename, fromFileUrl, join } from "@std/path";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { encodeHex } from "@std/encoding/hex";
 import { bold, cyan, dim, green, red, setColorEnabled } from "@std/fmt/colors";
@@ -17,7 +18,7 @@ type EventOf<E extends AppEvent["event"]> = Extract<AppEvent, { event: E }>;
 
 /** Time in milliseconds that any single step may take. */
 const STEP_LIMIT = 30_000;
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PICTURE = join(ROOT, "data", "network.png");
 const GREETING = "Hello from anna: a picture is on its way";
 const PEERS = ["anna", "ben", "carl"];

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { formatInvite, type Invite, parseInvite } from "../identity/invite.ts";
 import { readPrivate, replacePrivate } from "../identity/private_file.ts";
 

@@ -1,4 +1,4 @@
-import { basename, join } from "@std/path";
+import { basename, join } from "node:path";
 import { isOn, textOf } from "../cli/arguments.ts";
 import { escapeText } from "../cli/escape.ts";
 import type { Menu, MenuActions } from "../cli/menu.ts";

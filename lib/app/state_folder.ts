@@ -1,4 +1,4 @@
-import { join, resolve } from "@std/path";
+import { join, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 
 /** Where a program of this user keeps what it must not lose. */

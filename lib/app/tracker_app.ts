@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { addressOf, isOn, numberOf, type ParsedCommand, textOf } from "../cli/arguments.ts";
 import { TRACKER_PROGRAM } from "../cli/programs.ts";
 import { ExitCode, P2PError } from "../errors.ts";

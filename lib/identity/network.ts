@@ -7,7 +7,7 @@
  */
 
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import { formatInvite, type Invite, parseInvite, SECRET_BYTES } from "./invite.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { randomToken } from "./random.ts";
 

@@ -1,4 +1,4 @@
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { HistoryEvent } from "../cli/events.ts";
 

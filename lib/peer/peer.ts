@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { AppEvent, HistoryEvent } from "../cli/events.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { asP2PError, isRetriable, P2PError } from "../errors.ts";

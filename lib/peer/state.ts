@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { type Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { readPrivate, replacePrivate } from "../identity/private_file.ts";

@@ -1,4 +1,4 @@
-import { basename, resolve } from "@std/path";
+import { basename, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";

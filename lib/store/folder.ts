@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { P2PError } from "../errors.ts";
 import { nameKey, numberedName } from "./file_name.ts";
 

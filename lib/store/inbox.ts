@@ -1,5 +1,4 @@
-import { statfs } from "node:fs/promises";
-import { join, resolve } from "@std/path";
+import { join, resolve } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
 import { FileStorage } from "./file_storage.ts";
@@ -149,6 +148,8 @@ export class Inbox implements Disposable {
   }
 
   async #expectRoom(missing: number, promised: number): Promise<void> {
+    // Loading it takes 8 ms, and who only sends does not need it.
+    const { statfs } = await import("node:fs/promises");
     const { bavail, bsize } = await statfs(this.path);
     const free = bavail * bsize - RESERVE - promised;
     if (missing > free) {

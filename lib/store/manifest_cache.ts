@@ -1,5 +1,5 @@
 import { encodeHex } from "@std/encoding/hex";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { ignoreMissing } from "./folder.ts";
 import { sha256 } from "./hash.ts";
 import { type LogContent, type LoggedPiece, PieceLog } from "./piece_log.ts";

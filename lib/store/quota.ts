@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { P2PError } from "../errors.ts";
 
 /** What we keep beside the files: journals, tables, receipts. */

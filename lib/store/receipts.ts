@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { Identity } from "./storage.ts";
 import { treeFingerprint } from "./tree_table.ts";
 import { walkTree } from "./tree_walk.ts";

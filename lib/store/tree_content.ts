@@ -1,4 +1,4 @@
-import { basename, join, resolve } from "@std/path";
+import { basename, join, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { Content, FileCount } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";

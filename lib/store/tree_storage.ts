@@ -1,4 +1,4 @@
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 import { pooledMap } from "@std/async/pool";
 import { P2PError } from "../errors.ts";
 import type { FileCount } from "./content.ts";

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { P2PError } from "../errors.ts";
 import { parseSubject, PARTIAL_FOLDER, removePartial, type Subject } from "./inbox.ts";
 import { readLog } from "./piece_log.ts";

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
