@@ -21,7 +21,7 @@ export interface Receipt extends Identity {
   files?: number | undefined;
   /** What the manifest is recognised by, base64url: see {@linkcode Manifest.id}. */
   manifest: string;
-  /** SHA-256 of the file, base64url; null when the sender did not know it. */
+  /** SHA-256 of the file, base64url; null when this side has not computed it. */
   sha256: string | null;
 }
 

@@ -73,14 +73,14 @@ export class TableWriter {
     const fields = size === null
       ? ["folder", path, mtime]
       : ["file", path, mtime, size, executable];
-    const line = encoder.encode(`${JSON.stringify(fields)}\n`);
-    if (this.#length + line.length > this.#bytes.length) {
-      const larger = new Uint8Array(2 * (this.#length + line.length));
+    const line = `${JSON.stringify(fields)}\n`;
+    const most = this.#length + 3 * line.length;
+    if (most > this.#bytes.length) {
+      const larger = new Uint8Array(2 * most);
       larger.set(this.bytes);
       this.#bytes = larger;
     }
-    this.#bytes.set(line, this.#length);
-    this.#length += line.length;
+    this.#length += encoder.encodeInto(line, this.#bytes.subarray(this.#length)).written;
   }
 }
 
@@ -124,17 +124,18 @@ function* planSteps(table: Uint8Array, { foldsCase }: PlanOptions): Generator<vo
   const plan: TreePlan = { folders: [], files: [], end: table.length };
   for (const [i, line] of decodeLines(table).entries()) {
     if (i % TURN === TURN - 1) yield;
-    const entry = parseEntry(line);
-    const components = componentsOf(entry.path);
+    const { path: offered, size, mtime, executable } = parseEntry(line);
+    const components = componentsOf(offered);
     const last = components.pop() as string;
-    const parent = components.reduce((node, name) => node.folder(name, entry.path), root);
-    if (entry.size === null) {
-      plan.folders.push({ ...entry, path: parent.addFolder(last, entry.path).path });
+    const parent = components.reduce((node, name) => node.folder(name, offered), root);
+    if (size === null) {
+      const { path } = parent.addFolder(last, offered);
+      plan.folders.push({ path, size, mtime, executable });
     } else {
-      const path = parent.addFile(last, entry.path);
-      plan.files.push({ ...entry, path, size: entry.size, offset: plan.end });
-      plan.end += entry.size;
-      if (!Number.isSafeInteger(plan.end)) throw malformed(`'${entry.path}' is too large`);
+      const path = parent.addFile(last, offered);
+      plan.files.push({ path, size, mtime, executable, offset: plan.end });
+      plan.end += size;
+      if (!Number.isSafeInteger(plan.end)) throw malformed(`'${offered}' is too large`);
     }
   }
   return plan;
@@ -270,7 +271,9 @@ function componentsOf(path: string): string[] {
   const components = path.split("/");
   const isOut = components.some((name) => name === "" || name === "." || name === "..");
   if (isOut || path.includes("\0")) throw refused(path, "it leads out of the tree");
-  if (components.length > MAX_DEPTH || encoder.encode(path).length > MAX_PATH) {
+  // A character has at most 3 bytes: most paths need not be encoded to know.
+  const isLong = path.length > MAX_PATH / 3 && encoder.encode(path).length > MAX_PATH;
+  if (components.length > MAX_DEPTH || isLong) {
     throw refused(path, "it is too deep");
   }
   return components;

@@ -65,7 +65,7 @@ export interface Offer {
 export interface Received extends Published {
   /** Bytes. */
   size: number;
-  /** SHA-256, base64url; null when the sender did not know it. */
+  /** SHA-256, base64url; null when this side has not computed it. */
   sha256: string | null;
   /** The manifest's id, base64url. */
   manifest: string;

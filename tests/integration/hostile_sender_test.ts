@@ -103,6 +103,19 @@ scene("one wrong piece is asked for again, and the file arrives", async ({ bob, 
   await bob.until("file-received");
 }, { files: 1 });
 
+scene("what a sender says of the whole is not passed on", async ({ bob, mallory }) => {
+  const transfer = await mallory.offer({ size });
+  const last = { size, sha256: encodeBase64Url(new Uint8Array(32)) };
+  await mallory.send({ verb: "HASHES", transfer, start: 0, last }, whole.hashes);
+  // Out of order, so that bob cannot hash them along.
+  for (const [index, right] of [...whole.pieces.entries()].toReversed()) {
+    await mallory.until("GET", (get) => get.index === index);
+    await mallory.send(piece(transfer, index), right);
+  }
+  const received = await bob.until("file-received");
+  assertEquals(received.sha256, null);
+}, { files: 1 });
+
 scene("a piece that nobody asked for ends the transfer", async ({ mallory }) => {
   const transfer = await mallory.offer({ size });
   await mallory.send(piece(transfer, 0), whole.pieces[0]);
