@@ -28,6 +28,7 @@ import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { isPeerName } from "../wire/peer_name.ts";
 import { Acceptance, type AcceptRule, type AskPerson } from "./acceptance.ts";
 import { Dialler } from "./dialler.ts";
+import { Carriers } from "./carriers.ts";
 import { History } from "./history.ts";
 import { composeMessage, MessageInbox } from "./messages.ts";
 import { recvAck, type SendReport, sendToAll, stillToGet } from "./sending.ts";
@@ -110,6 +111,7 @@ export class Peer implements AsyncDisposable {
   readonly #emit: (event: AppEvent) => void;
   readonly #tracker: TrackerClient;
   readonly #dialler: Dialler;
+  readonly #carriers: Carriers;
   readonly #names: NameBook | undefined;
   readonly #cache: PeerCache | undefined;
   readonly #manifests: ManifestCache;
@@ -172,6 +174,7 @@ export class Peer implements AsyncDisposable {
       listeningPort: () => this.#listeningPort(),
       clock: this.#clock,
     });
+    this.#carriers = new Carriers({ open: (entry) => this.#open(entry), clock: this.#clock });
     this.#refused.promise.catch(() => {});
   }
 
@@ -420,7 +423,7 @@ export class Peer implements AsyncDisposable {
         const current = tried.has(entry.id) ? await this.#current(entry) : entry;
         tried.add(entry.id);
         await this.#names?.check(current);
-        return await this.#open(current);
+        return await this.#carriers.take(current);
       },
       emit: this.#emit,
       ackTimeout: this.#options.ackTimeout ?? 30_000,
@@ -485,6 +488,7 @@ export class Peer implements AsyncDisposable {
     await this.#tracker.close();
     this.#server?.stopAccepting();
     await this.#receiver?.[Symbol.asyncDispose]();
+    await this.#carriers[Symbol.asyncDispose]();
     await this.#dialler.close();
     await this.#server?.close();
     await Promise.allSettled([...this.#sends, ...this.#notes]);

@@ -2,9 +2,9 @@ import { pooledMap } from "@std/async/pool";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../cli/events.ts";
 import type { Clock } from "../clock.ts";
 import { asP2PError, type ErrorCode, ExitCode, isRetriable, P2PError } from "../errors.ts";
-import type { Session } from "../net/session.ts";
 import { hexOf } from "../store/hash.ts";
 import type { Source } from "../store/source.ts";
+import type { Carrier } from "../transfer/carrier.ts";
 import type { Delivery } from "../transfer/outgoing.ts";
 import type { RateLimiter } from "../transfer/rate_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
@@ -17,8 +17,8 @@ export interface SendJob {
   transfer: string;
   source: Source;
   recipients: readonly PeerEntry[];
-  /** Opens a session to a recipient, or says why that is refused. */
-  connect: (entry: PeerEntry) => Promise<Session>;
+  /** Gives a session to a recipient, or says why that is refused. */
+  connect: (entry: PeerEntry) => Promise<Carrier>;
   emit: (event: AppEvent) => void;
   /** Milliseconds. */
   ackTimeout: number;

@@ -79,10 +79,20 @@ export class Source implements AsyncDisposable {
     this.#grown.promise.catch(() => {});
   }
 
-  /** Makes a source of a content, which it closes at the end; with the hashes that `cache` has of it. */
+  /**
+   * Makes a source of a content, which it closes at the end; with the hashes that `cache` has of it. What is
+   * one piece is read at once, which takes no longer than to look it up: its manifest is known from the start.
+   */
   static async open(content: Content, cache?: ManifestCache): Promise<Source> {
     const { key, size } = content;
     const pieceSize = pieceSizeFor(size);
+    if (size !== null && size <= pieceSize) {
+      const source = new Source(content, null);
+      source.start();
+      // A failure is told to each who asks.
+      await source.hashesFrom(1, 1).catch(() => {});
+      return source;
+    }
     const cached = cache && key !== null && size !== null
       // A cache that cannot be used costs a hashing.
       ? await cache.open({ key, size, pieceSize, pieces: pieceCountOf(size, pieceSize) })
@@ -275,9 +285,10 @@ export class Source implements AsyncDisposable {
 
   async #readOn(): Promise<void> {
     try {
-      while (!this.#closed && this.manifest.count < this.#limit) {
+      while (!this.#closed) {
         const index = this.manifest.count;
         const isEnd = this.size !== null && index === this.pieceCount;
+        if (index >= this.#limit && !isEnd) break;
         if (!isEnd) this.#forgetBelow(this.#oldest(index));
         const piece = isEnd ? new Uint8Array(0) : await this.#readPiece(index);
         if (piece.length === 0) return await this.#finish(this.size ?? index * this.pieceSize);

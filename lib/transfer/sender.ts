@@ -1,7 +1,7 @@
 import { type Clock, delay, systemClock } from "../clock.ts";
 import { isRetriable, P2PError } from "../errors.ts";
-import type { Session } from "../net/session.ts";
 import type { Place, Source } from "../store/source.ts";
+import type { Carrier } from "./carrier.ts";
 import { type Delivery, OutgoingTransfer } from "./outgoing.ts";
 import type { RateLane } from "./rate_limiter.ts";
 
@@ -18,8 +18,8 @@ export interface SendOptions {
   source: Source;
   /** The recipient's; of a stream it has to be there before the first piece is asked for. */
   place: Place;
-  /** Opens a session to the recipient; called again for each retry. */
-  connect: () => Promise<Session>;
+  /** Opens a session to the recipient, or takes one that is free; called again for each retry. */
+  connect: () => Promise<Carrier>;
   /** Milliseconds. */
   ackTimeout: number;
   /** How long to go on trying after the usual tries when nothing new gets through, milliseconds. */
@@ -74,7 +74,8 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
 
 async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   options.signal?.throwIfAborted();
-  const session = await options.connect();
+  const carrier = await options.connect();
+  const { session } = carrier;
   const { transfer, source, place, ackTimeout, lane, signal } = options;
   const { onProgress, onWaiting, onSent, onStale } = options;
   const outgoing = new OutgoingTransfer(session, {
@@ -90,15 +91,12 @@ async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
     onSent,
     onStale,
   });
-  const running = session.run(outgoing);
   const onAbort = () => session.abort(new P2PError("interrupted", "Sending was interrupted"));
   options.signal?.addEventListener("abort", onAbort, { once: true });
   if (options.signal?.aborted) onAbort();
   try {
-    return await outgoing.deliver();
+    return await carrier.carry(outgoing);
   } finally {
     options.signal?.removeEventListener("abort", onAbort);
-    await session.close();
-    await running;
   }
 }

@@ -4,6 +4,7 @@ import { Connection } from "../../../lib/net/connection.ts";
 import { Session } from "../../../lib/net/session.ts";
 import { FileContent } from "../../../lib/store/file_content.ts";
 import { Source } from "../../../lib/store/source.ts";
+import { Carrier } from "../../../lib/transfer/carrier.ts";
 import { type SendOptions, sendToOne } from "../../../lib/transfer/sender.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -33,7 +34,7 @@ function settings(
     transfer: TRANSFER,
     source,
     place: source.enter(),
-    connect,
+    connect: async () => new Carrier(await connect()),
     ackTimeout: 30_000,
     onProgress: () => {},
     onStale: () => {},
