@@ -3,12 +3,14 @@ import type { Session } from "../net/session.ts";
 import { Carrier } from "../transfer/carrier.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
-/** How long in milliseconds a session waits for the next transfer. */
-const IDLE_TIME = 5_000;
+/** Files of one command follow one another at once. */
+const IDLE_TIME = 250;
 
 /** What {@linkcode Carriers} need. */
 export interface CarriersOptions {
   open: (entry: PeerEntry) => Promise<Session>;
+  /** How long in milliseconds a session waits for the next transfer; 0: not at all. */
+  idleTime?: number | undefined;
   clock: Clock;
 }
 
@@ -46,11 +48,12 @@ export class Carriers implements AsyncDisposable {
     await Promise.all(waiting.map(({ id, carrier }) => this.#close(id, carrier)));
   }
 
-  #keep(id: string, carrier: Carrier): void {
-    if (this.#isClosed) return void carrier.close();
+  async #keep(id: string, carrier: Carrier): Promise<void> {
+    const { idleTime = IDLE_TIME, clock } = this.#options;
+    if (this.#isClosed || idleTime === 0) return await carrier.close();
     const idle = this.#idle.get(id) ?? new Map<Carrier, () => void>();
     this.#idle.set(id, idle);
-    idle.set(carrier, this.#options.clock.after(IDLE_TIME, () => void this.#close(id, carrier)));
+    idle.set(carrier, clock.after(idleTime, () => void this.#close(id, carrier)));
   }
 
   async #close(id: string, carrier: Carrier): Promise<void> {

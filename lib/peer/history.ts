@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import type { HistoryEvent } from "../cli/events.ts";
+import type { AppEvent, HistoryEvent } from "../cli/events.ts";
+import { asP2PError } from "../errors.ts";
 
 /** What was sent and received, one JSON object per line, shared by all peers of a user. */
 export class History {
@@ -35,6 +36,42 @@ export class History {
       } catch {
         continue;
       }
+    }
+  }
+}
+
+/** Adds to a history; one that cannot be written must not fail what has been delivered. */
+export class HistoryWriter {
+  readonly #history: History;
+  readonly #emit: (event: AppEvent) => void;
+  /** Entries that are being written. */
+  readonly #notes = new Set<Promise<void>>();
+
+  constructor(history: History, emit: (event: AppEvent) => void) {
+    this.#history = history;
+    this.#emit = emit;
+  }
+
+  /** Resolves when the entry is written, or a notice says why it is not. */
+  add(entry: Omit<HistoryEvent, "event">): Promise<void> {
+    const note = this.#write(entry).finally(() => this.#notes.delete(note));
+    this.#notes.add(note);
+    return note;
+  }
+
+  /** Resolves when nothing that was added before is still being written. */
+  async drained(): Promise<void> {
+    await Promise.allSettled(this.#notes);
+  }
+
+  async #write(entry: Omit<HistoryEvent, "event">): Promise<void> {
+    try {
+      await this.#history.add(entry);
+    } catch (error) {
+      this.#emit({
+        event: "notice",
+        message: `Cannot write the history: ${asP2PError(error).message}`,
+      });
     }
   }
 }

@@ -19,8 +19,8 @@ export interface Unsent {
 }
 
 /**
- * What this user's peers are sending, one file each from the begin of a transfer until everybody has it: what
- * is left of one that was killed or gave up can be resumed.
+ * What this user's peers are sending, one file each until everybody has it: what is left of one that was
+ * killed or gave up can be resumed.
  */
 export class Outbox {
   readonly #folder: string;
@@ -30,16 +30,20 @@ export class Outbox {
     this.#folder = join(peersFolder, "outbox");
   }
 
-  /** Keeps it, in place of what was kept of the same path and recipients. */
+  /** Keeps it, in place of what was kept of the same path for some of its recipients. */
   async put(unsent: Unsent): Promise<void> {
     const entry = { ...unsent, path: resolve(unsent.path) };
-    for (const other of await this.list()) {
-      if (other.id !== entry.id && isSame(other, entry)) await this.remove(other.id);
-    }
     await replacePrivate(this.#pathOf(entry.id), JSON.stringify(entry));
+    await this.#forgetOthers(entry);
   }
 
-  /** Forgets it. */
+  /** Forgets it, and what is kept of the same path for some of its recipients. */
+  async forget(sent: Unsent): Promise<void> {
+    await this.remove(sent.id);
+    await this.#forgetOthers({ ...sent, path: resolve(sent.path) });
+  }
+
+  /** Forgets the one with this id. */
   async remove(id: string): Promise<void> {
     await Deno.remove(this.#pathOf(id)).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -58,6 +62,12 @@ export class Outbox {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
     return entries.sort((a, b) => a.at < b.at ? -1 : 1);
+  }
+
+  async #forgetOthers(entry: Unsent): Promise<void> {
+    for (const other of await this.list()) {
+      if (other.id !== entry.id && isCovered(other, entry)) await this.remove(other.id);
+    }
   }
 
   #pathOf(id: string): string {
@@ -85,9 +95,10 @@ export function chooseById<T extends { id: string }>(
   );
 }
 
-function isSame(a: Unsent, b: Unsent): boolean {
-  const ids = ({ to }: Unsent) => to.map(({ id }) => id).sort().join();
-  return a.path === b.path && ids(a) === ids(b);
+/** Whether whoever gets `entry` has got `older` by that. */
+function isCovered(older: Unsent, entry: Unsent): boolean {
+  return older.path === entry.path &&
+    older.to.every(({ id }) => entry.to.some((recipient) => recipient.id === id));
 }
 
 function parse(text: string | null): Unsent | null {

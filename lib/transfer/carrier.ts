@@ -9,13 +9,13 @@ import type { Delivery, OutgoingTransfer } from "./outgoing.ts";
  */
 export class Carrier implements SessionHandler {
   readonly session: Session;
-  readonly #onFree: ((carrier: Carrier) => void) | undefined;
+  readonly #onFree: ((carrier: Carrier) => Promise<void>) | undefined;
   readonly #running: Promise<void>;
   #transfer: OutgoingTransfer | undefined;
   #isClosed = false;
 
   /** @param onFree takes it when a transfer has gone well, for the next one; without it the session is closed. */
-  constructor(session: Session, onFree?: (carrier: Carrier) => void) {
+  constructor(session: Session, onFree?: (carrier: Carrier) => Promise<void>) {
     this.session = session;
     this.#onFree = onFree;
     this.#running = session.run(this);
@@ -36,7 +36,7 @@ export class Carrier implements SessionHandler {
     try {
       const delivery = await transfer.deliver();
       this.#transfer = undefined;
-      if (this.#onFree && this.isOpen) this.#onFree(this);
+      if (this.#onFree && this.isOpen) await this.#onFree(this);
       else await this.close();
       return delivery;
     } catch (error) {

@@ -15,6 +15,8 @@ export class FaultyLink implements AsyncDisposable {
   readonly dir: TempDir;
   readonly tracker: TestTracker;
   readonly proxy: FaultyProxy;
+  /** That of `anna`, unless hers is a real one. */
+  readonly clock: NoPauses;
   readonly anna: TestPeer;
   readonly bob: TestPeer;
   readonly invariants: Invariants;
@@ -28,6 +30,7 @@ export class FaultyLink implements AsyncDisposable {
       dir: this.dir,
       tracker: this.tracker,
       proxy: this.proxy,
+      clock: this.clock,
       anna: this.anna,
       bob: this.bob,
       invariants: this.invariants,
@@ -36,7 +39,12 @@ export class FaultyLink implements AsyncDisposable {
   }
 
   static async open(
-    { ackTimeout, giveUpAfter }: { ackTimeout?: number; giveUpAfter?: number } = {},
+    // Each transfer has a connection of its own, so that a test can say which one breaks.
+    { ackTimeout, giveUpAfter, keepSessions = 0 }: {
+      ackTimeout?: number;
+      giveUpAfter?: number;
+      keepSessions?: number;
+    } = {},
   ): Promise<FaultyLink> {
     await using stack = new AsyncDisposableStack();
     const dir = stack.use(await tempDir());
@@ -44,11 +52,12 @@ export class FaultyLink implements AsyncDisposable {
     const proxy = stack.use(new FaultyProxy());
     const clock = new NoPauses();
     const time = ackTimeout === undefined ? { clock } : { ackTimeout };
-    const anna = stack.use(await startPeer(tracker, dir, { name: "anna", giveUpAfter, ...time }));
+    const settings = { name: "anna", giveUpAfter, keepSessions, ...time };
+    const anna = stack.use(await startPeer(tracker, dir, settings));
     stack.use(clock.follow(anna));
     const bob = stack.use(await startPeer(tracker, dir, { name: "bob", ...proxy.behind }));
     const invariants = await Invariants.of(dir, [anna, bob]);
-    return new FaultyLink({ dir, tracker, proxy, anna, bob, invariants }, stack.move());
+    return new FaultyLink({ dir, tracker, proxy, clock, anna, bob, invariants }, stack.move());
   }
 
   /** Lets the next transfer get so far, in bytes on the wire, and no further. */

@@ -67,10 +67,15 @@ export class FaultyProxy implements AsyncDisposable {
     this.#released.resolve();
   }
 
+  /** Cuts all connections that there are. */
+  cut(): void {
+    for (const conn of this.#conns) close(conn);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
     this.release();
-    for (const conn of this.#conns) close(conn);
+    this.cut();
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
   }
 

@@ -47,6 +47,31 @@ test("a flipped bit in a piece is repaired by asking for it again", async () => 
   await link.invariants.assertAll([report]);
 });
 
+test("what follows at once goes on the session that is there, which is closed then", async () => {
+  await using link = await FaultyLink.open({ keepSessions: 1000 });
+  const { proxy, clock } = link;
+  const before = proxy.passed.length;
+  for (const i of [1, 2, 3]) {
+    assertDelivered(await link.send(`${i}.bin`, bytesOf(i * PIECE, i)));
+    assertEquals(proxy.passed.length - before, 1);
+  }
+  // Two at the same time need two.
+  const both = ["4.bin", "5.bin"].map((name, i) => link.send(name, bytesOf(PIECE, 4 + i)));
+  for (const report of await Promise.all(both)) assertDelivered(report);
+  assertEquals(proxy.passed.length - before, 2);
+  // One that has been cut meanwhile is not taken, nor one that has waited for long.
+  proxy.cut();
+  await link.invariants.assertDescriptors();
+  for (const i of [6, 7]) {
+    assertDelivered(await link.send(`${i}.bin`, bytesOf(PIECE, i)));
+    assertEquals(proxy.passed.length - before, i - 3);
+    clock.advance(1000);
+    await link.invariants.assertDescriptors();
+  }
+  assertEquals(link.anna.all("transfer-retry"), []);
+  assertEquals(Object.keys(await hashesIn(link.bob.inbox)).length, 7);
+});
+
 test("a lost final ACK costs a retry and no second copy", async () => {
   await using link = await FaultyLink.open({ ackTimeout: 500 });
   const { proxy } = link;

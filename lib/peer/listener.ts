@@ -1,0 +1,107 @@
+import type { AppEvent } from "../cli/events.ts";
+import type { Clock } from "../clock.ts";
+import { P2PError } from "../errors.ts";
+import { certificatePem } from "../identity/certificate.ts";
+import type { Credentials, Remote } from "../net/handshake.ts";
+import type { RateLimit } from "../net/rate_limit.ts";
+import { Server } from "../net/server.ts";
+import type { Session } from "../net/session.ts";
+import { type Address, formatAddress, isLoopback, listen } from "../net/transport.ts";
+import type { TrackerClient } from "../tracker/client.ts";
+
+/** What a {@linkcode PeerListener} needs. */
+export interface PeerListenerOptions {
+  credentials: Credentials;
+  tracker: TrackerClient;
+  /** Whether the network is a share. */
+  isShare: () => boolean;
+  /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
+  claimPort: number | undefined;
+  /** Runs a session that another peer opened. */
+  onSession: (session: Session) => Promise<void>;
+  /** How many refused connections of one address are told. */
+  refusals: RateLimit;
+  emit: (event: AppEvent) => void;
+  clock: Clock;
+}
+
+/** Where other peers reach this one. */
+export class PeerListener {
+  readonly #options: PeerListenerOptions;
+  #server: Server | undefined;
+
+  constructor(options: PeerListenerOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined until it listens. */
+  get address(): Address | undefined {
+    return this.#server?.address;
+  }
+
+  /** Where to listen when no host is given: on loopback, or on the address that reached the tracker. */
+  get ownHost(): string {
+    const { tracker, isShare } = this.#options;
+    // Nobody dials those whom a share sends to.
+    if (isLoopback(tracker.address.host) || isShare()) return "127.0.0.1";
+    return tracker.localHost ?? "127.0.0.1";
+  }
+
+  /**
+   * Listens; port 0 takes a free one.
+   *
+   * @throws {P2PError} `address-in-use`, or `usage` when the host is none of this machine's.
+   */
+  listen(address: Address): void {
+    const { credentials, onSession, clock } = this.#options;
+    const { identity, membership } = credentials;
+    const tls = membership
+      ? {
+        cert: certificatePem({ subjectKey: identity.publicKey, issuer: identity }),
+        key: identity.pkcs8Pem(),
+      }
+      : null;
+    this.#server = new Server(listen(address, tls), {
+      credentials: () => credentials,
+      admit: (remote) => this.#admit(remote),
+      onSession,
+      onRefused: (error, from) => this.#onRefused(error, from),
+      clock,
+    });
+  }
+
+  /**
+   * The port that others can dial; a one-shot command starts to listen when it needs one.
+   *
+   * @throws {P2PError} as {@linkcode listen} does.
+   */
+  port(): number {
+    const { claimPort } = this.#options;
+    if (claimPort !== undefined) return claimPort;
+    if (!this.#server) this.listen({ host: this.ownHost, port: 0 });
+    return this.address?.port ?? 0;
+  }
+
+  /** Takes no new sessions; those under way go on. */
+  stopAccepting(): void {
+    this.#server?.stopAccepting();
+  }
+
+  /** Ends all sessions and waits for them. */
+  async close(): Promise<void> {
+    await this.#server?.close();
+  }
+
+  #admit({ id }: Remote): void {
+    if (!this.#options.tracker.list.isBarred(id)) return;
+    throw new P2PError("barred", "Cannot connect: this peer has been removed from the network");
+  }
+
+  #onRefused(error: P2PError, from: Address): void {
+    // Connections that merely end are everyday; those that fail to prove themselves are not.
+    if (error.code === "connection-lost" || error.code === "timeout") return;
+    const { refusals, emit } = this.#options;
+    if (!refusals.take(from.host)) return;
+    emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${error.message}` });
+  }
+}

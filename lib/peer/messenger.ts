@@ -1,0 +1,119 @@
+import type { AppEvent } from "../cli/events.ts";
+import { asP2PError, isRetriable, P2PError } from "../errors.ts";
+import type { Credentials } from "../net/handshake.ts";
+import type { Session } from "../net/session.ts";
+import type { TrackerClient } from "../tracker/client.ts";
+import type { MessageOf } from "../wire/message.ts";
+import { isPeerName } from "../wire/peer_name.ts";
+import type { Dialler } from "./dialler.ts";
+import type { Directory } from "./directory.ts";
+import { composeMessage, MessageInbox, type SignedText } from "./messages.ts";
+
+/** What a {@linkcode Messenger} needs. */
+export interface MessengerOptions {
+  credentials: Credentials;
+  /** Own name, as the tracker gave it. */
+  ownName: () => string;
+  tracker: TrackerClient;
+  directory: Directory;
+  dialler: Dialler;
+  emit: (event: AppEvent) => void;
+}
+
+/** A MESSAGE and its text. */
+export interface IncomingText {
+  message: MessageOf<"MESSAGE">;
+  body: Uint8Array;
+}
+
+/** Sends messages to everybody, and shows those that come: through the tracker or straight from a peer. */
+export class Messenger {
+  readonly #options: MessengerOptions;
+  readonly #inbox: MessageInbox;
+
+  constructor(options: MessengerOptions) {
+    this.#options = options;
+    this.#inbox = new MessageInbox(options.credentials.membership?.id);
+  }
+
+  /**
+   * Sends a text to everybody: through the tracker, or while it is down to each peer that is known.
+   *
+   * @returns how many got it.
+   * @throws {P2PError} `usage` when it is empty or too long, `rate-limited`; `tracker-unreachable` when
+   * there is nobody to send it to.
+   */
+  async broadcast(text: string): Promise<number> {
+    const { credentials: { identity, membership }, ownName, tracker, emit } = this.#options;
+    const message = composeMessage(text, { identity, network: membership?.id, name: ownName() });
+    let delivered: number;
+    try {
+      delivered = await tracker.broadcast(message.header, message.text);
+    } catch (error) {
+      if (!isRetriable(error) || (error as P2PError).code === "rate-limited") throw error;
+      delivered = await this.#sendToEach(message);
+    }
+    emit({ event: "broadcast-sent", id: message.header.id, delivered });
+    return delivered;
+  }
+
+  /** A bad message is its author's fault, and no reason to leave the tracker that relayed it. */
+  onRelayed(incoming: IncomingText): void {
+    try {
+      this.#show(incoming);
+    } catch (error) {
+      this.#options.emit({ event: "notice", message: asP2PError(error).message });
+    }
+  }
+
+  /**
+   * A message that a peer sent straight to this one.
+   *
+   * @throws {P2PError} `unauthorised` when the peer is not its author, or did not sign it; `malformed`.
+   */
+  onDirect(incoming: IncomingText, session: Session): void {
+    const { from, seq } = incoming.message;
+    if (session.remote.id !== "" && from !== session.remote.id) {
+      throw new P2PError("unauthorised", "Cannot take a message: its author is somebody else");
+    }
+    this.#show(incoming);
+    if (seq !== undefined) session.post({ verb: "OK", re: seq });
+  }
+
+  #show({ message, body }: IncomingText): void {
+    const text = this.#inbox.open(message, body);
+    if (text === null) return;
+    const { id, from, time: sent } = message;
+    const name = this.#authorName(message);
+    this.#options.emit({ event: "message", id, from, name, text, sent });
+  }
+
+  /** The listed name; a claimed one only where nobody else goes by it. */
+  #authorName({ from, name }: MessageOf<"MESSAGE">): string {
+    const { directory, tracker } = this.#options;
+    const listed = directory.nameOf(from);
+    if (listed !== undefined) return listed;
+    if (from === tracker.trackerId) return "tracker";
+    const isFree = isPeerName(name) && !tracker.list.hasName(name);
+    return isFree ? name : `id:${from.slice(0, 8)}`;
+  }
+
+  /** Sends a message straight to every known peer. */
+  async #sendToEach({ header, text }: SignedText): Promise<number> {
+    const { credentials: { identity }, directory, dialler } = this.#options;
+    const known = directory.knownOthers;
+    if (known.length === 0) {
+      throw new P2PError(
+        "tracker-unreachable",
+        "Cannot broadcast: there is no tracker and no peer",
+      );
+    }
+    const message = { verb: "MESSAGE", from: identity.id, ...header } as const;
+    const results = await Promise.allSettled(
+      known.map((entry) =>
+        dialler.ask(entry, (session) => session.request(message, { body: text }))
+      ),
+    );
+    return results.filter(({ status }) => status === "fulfilled").length;
+  }
+}
