@@ -1,6 +1,6 @@
 import { P2PError, reasonOf } from "../errors.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { ByteReader, type ByteSource } from "../wire/byte_reader.ts";
+import { ByteReader } from "../wire/byte_reader.ts";
 import {
   type Allocate,
   encodeHeader,
@@ -47,7 +47,8 @@ export class Connection {
   readonly #conn: Deno.Conn;
   readonly #clock: Clock;
   readonly #reader: ByteReader;
-  readonly #source: ByteSource;
+  /** Whether the first byte has come and is none of TLS. */
+  #hasBegun = false;
   #unread: Frame | UnknownFrame | undefined;
   #queue: Queued[] = [];
   #queuedBytes = 0;
@@ -64,8 +65,9 @@ export class Connection {
     this.#clock = options.clock ?? systemClock;
     this.local = addressOf(conn.localAddr);
     this.remote = addressOf(conn.remoteAddr);
-    this.#source = this.#makeSource();
-    this.#reader = new ByteReader(this.#source);
+    // Not its byte stream: a TLS read gives one record of 16 KiB however much is asked for, and there each
+    // of these costs about twice as much.
+    this.#reader = new ByteReader(conn);
   }
 
   /**
@@ -84,7 +86,8 @@ export class Connection {
   /**
    * The next frame, or `null` when the other side ended between frames. One call at a time.
    *
-   * @throws {P2PError} `malformed`, `too-long`, `connection-lost`, or the reason of a local close.
+   * @throws {P2PError} `malformed`, `too-long`, `connection-lost`, `insecure-mismatch`, or the reason of a
+   * local close.
    */
   async read(allocate?: Allocate): Promise<Frame | UnknownFrame | null> {
     const unread = this.#unread;
@@ -93,6 +96,12 @@ export class Connection {
       return unread;
     }
     try {
+      if (!this.#hasBegun) {
+        const first = await this.#reader.peek();
+        if (first === null) return null;
+        refuseTls(first, this.remote);
+        this.#hasBegun = true;
+      }
       return await readFrame(this.#reader, allocate);
     } catch (error) {
       throw this.#closed ?? lost(error);
@@ -104,13 +113,9 @@ export class Connection {
     this.#unread = frame;
   }
 
-  /**
-   * Takes a larger buffer, for connections that carry pieces: their bodies come with fewer copies. It reads
-   * from the socket all the same: a TLS read gives one record of 16 KiB however much is asked for, and on the
-   * socket's byte stream each of these costs about twice as much.
-   */
+  /** Takes a larger buffer, for connections that carry pieces: more comes with each read of a header. */
   startStreaming(): void {
-    if (!this.#closed) this.#reader.setSource(this.#source, STREAM_BUFFER);
+    this.#reader.bufferSize = STREAM_BUFFER;
   }
 
   /**
@@ -183,21 +188,6 @@ export class Connection {
       this.#interrupt = reject;
       operation.then(resolve, reject);
     });
-  }
-
-  #makeSource(): ByteSource {
-    let first = true;
-    return {
-      read: async (into) => {
-        const n = await this.#conn.read(into);
-        if (n === null) return null;
-        if (first && n > 0) {
-          first = false;
-          refuseTls(into[0] as number, this.remote);
-        }
-        return into.subarray(0, n);
-      },
-    };
   }
 
   async #drain(): Promise<void> {

@@ -7,28 +7,18 @@ import { type FileDigest, Manifest, sameBytes } from "../store/manifest.ts";
 import type { Receiving } from "../store/outlet.ts";
 import { PieceBuffers } from "../store/piece_buffers.ts";
 import type { Published } from "../store/storage.ts";
-import type { Range } from "../wire/fields.ts";
-import { MAX_PIECES, MAX_RANGES } from "../wire/limits.ts";
+import { MAX_RANGES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
+import { checkOffered, checkSize } from "./manifest_check.ts";
 import { PiecePicker } from "./picker.ts";
+import { PieceRequests } from "./piece_requests.ts";
 import type { RateLane } from "./rate_limiter.ts";
+import { REPORT_INTERVAL, Reporter } from "./reporter.ts";
 
-/** Bytes of pieces that may be asked for and not there yet. */
-const WINDOW = 8 * 1024 * 1024;
 /** Writes to disk that may wait while the next piece is read from the network. */
 const MAX_WRITES = 2;
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
-/** Time in milliseconds between signs of life to the sender, and between progress reports. */
-const REPORT_INTERVAL = 500;
-/** Verified bytes after which the sender is told at once: one that sends a stream waits for it. */
-const REPORT_BYTES = 8 * 1024 * 1024;
-/** Reports without news after which an empty one tells the sender that this side lives (5 s). */
-const QUIET_REPORTS = 10;
-/** Silence of the sender in milliseconds, with pieces missing, after which its session is given up. */
-const SENDER_SILENCE = 120_000;
-/** Such times that a sender may fill with signs of life, without a new piece. */
-const MAX_WORDS = 10;
 
 /** Failures after which the sender may come back and go on. */
 const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -100,6 +90,9 @@ export interface IncomingOptions {
 /**
  * One file or tree on its way in: asks for pieces whose hash is known, verifies each before it is written,
  * and publishes when all are there. A lost session only pauses it.
+ *
+ * Invariant: nothing is written that was not verified. Once `#ended` nothing more is taken in: `onEnd` is
+ * called, then `ended` resolves.
  */
 export class IncomingTransfer {
   readonly offer: Offer;
@@ -109,42 +102,46 @@ export class IncomingTransfer {
   readonly #options: IncomingOptions;
   readonly #started: number;
   readonly #bad = new Map<number, number>();
-  #picker = new PiecePicker();
-  #manifest: Manifest;
+  readonly #picker = new PiecePicker();
+  readonly #requests: PieceRequests;
+  readonly #reporter: Reporter;
+  readonly #manifest: Manifest;
   /** Over the pieces from the first on, as long as they come in order; not of a tree, which has none. */
   readonly #hash: Sha256 | undefined;
   #hashed = 0;
   /** Hashes of the pieces that an earlier try left, as far as they are of use. */
   readonly #known: Map<number, Uint8Array>;
   #verifiedBytes = 0;
-  /** When a piece was verified last, or the transfer began. */
-  #lastProgress: number;
   #writes = new Set<Promise<void>>();
-  /** Verified, and not told to the sender yet. */
-  #news: Range[] = [];
-  #newBytes = 0;
-  /** Verified bytes when the application heard of them last. */
-  #reportedBytes = 0;
-  #quiet = 0;
-  /** Pieces that the picker has given out and that the rate limit holds back. */
-  #held = 0;
-  /** Ends the waiting of those. */
-  #unhold = new AbortController();
   #finishing: Promise<void> | undefined;
   #ended = false;
   readonly #over = Promise.withResolvers<void>();
   #cancelTimer: () => void = () => {};
 
   constructor(options: IncomingOptions) {
-    const { offer } = options;
+    const { offer, partial, clock } = options;
+    const { transfer, pieceSize, table } = offer;
     this.#options = options;
     this.offer = offer;
-    this.buffers = new PieceBuffers(offer.pieceSize);
-    this.#manifest = new Manifest(offer.pieceSize, offer.table);
-    this.#hash = offer.table === null ? new Sha256() : undefined;
-    this.#started = options.clock.now();
-    this.#lastProgress = this.#started;
-    this.#known = new Map(options.partial.known);
+    this.buffers = new PieceBuffers(pieceSize);
+    this.#manifest = new Manifest(pieceSize, table);
+    this.#hash = table === null ? new Sha256() : undefined;
+    this.#started = clock.now();
+    this.#requests = new PieceRequests({
+      picker: this.#picker,
+      pieceSize,
+      lengthOf: (index) => this.#lengthOf(index),
+      share: options.share,
+      lane: options.lane,
+      clock,
+      get: (index) => this.session?.post({ verb: "GET", transfer, index }),
+    });
+    this.#reporter = new Reporter({
+      transfer,
+      post: (message) => this.session?.post(message),
+      onProgress: (bytes) => options.onProgress(bytes, partial.files?.within(bytes)),
+    });
+    this.#known = new Map(partial.known);
     for (const index of this.#known.keys()) {
       this.#picker.verified(index);
       this.#verifiedBytes += this.#lengthOf(index);
@@ -166,12 +163,6 @@ export class IncomingTransfer {
     return Math.max(0, (this.offer.size ?? 0) - this.#verifiedBytes);
   }
 
-  /** Pieces that may be asked for and not there yet. */
-  get #window(): number {
-    const bytes = Math.min(WINDOW, this.#options.share.bytes);
-    return Math.max(2, Math.floor(bytes / this.offer.pieceSize));
-  }
-
   /** Pieces that may wait for the disk while another is read from the network. */
   get #maxWrites(): number {
     const pieces = Math.floor(this.#options.share.bytes / this.offer.pieceSize);
@@ -181,7 +172,7 @@ export class IncomingTransfer {
   /** Accepts the offer on `session`. */
   begin(session: Session, seq: number): void {
     this.session = session;
-    this.#lastProgress = this.#options.clock.now();
+    this.#requests.progressed();
     session.connection.startStreaming();
     const { transfer } = this.offer;
     session.post({
@@ -208,7 +199,7 @@ export class IncomingTransfer {
       );
     }
     this.#cancelTimer();
-    this.#forgetAsked();
+    this.#requests.forget();
     this.begin(session, seq);
     this.#ask();
   }
@@ -218,7 +209,7 @@ export class IncomingTransfer {
     this.session = undefined;
     this.#cancelTimer();
     if (this.#ended || this.#finishing) return;
-    this.#forgetAsked();
+    this.#requests.forget();
     this.#cancelTimer = this.#options.clock.after(ms, () => {
       this.fail(new P2PError("connection-lost", "The sender was lost and did not come back"));
     });
@@ -227,18 +218,15 @@ export class IncomingTransfer {
   /** Takes the hashes of more pieces, which may be asked for from now on. */
   onHashes({ start, last }: MessageOf<"HASHES">, body: Uint8Array): void {
     if (this.#ended) return;
+    const { size } = this.offer;
+    const { maxSize } = this.#options;
     try {
       this.#manifest.add(start, body);
-      this.#checkSize();
+      checkSize(this.#manifest, { size, maxSize });
       if (last) {
         this.#manifest.finish(last);
-        this.#checkSize();
-        const { size, manifest } = this.offer;
-        if (
-          (size ?? last.size) !== last.size || (manifest ?? this.#manifest.id) !== this.#manifest.id
-        ) {
-          throw new P2PError("source-changed", "Cannot go on: it is not what was offered");
-        }
+        checkSize(this.#manifest, { size, maxSize });
+        checkOffered(this.#manifest, this.offer);
       }
     } catch (error) {
       this.fail(asP2PError(error));
@@ -345,70 +333,15 @@ export class IncomingTransfer {
     return Math.min(pieceSize, known - index * pieceSize);
   }
 
-  #checkSize(): void {
-    const { size, pieceSize } = this.offer;
-    const { maxSize = Infinity } = this.#options;
-    const most = size ?? Infinity;
-    const { count } = this.#manifest;
-    const least = this.#manifest.digest?.size ?? (count - 1) * pieceSize + 1;
-    if (size === null && count > 0 && least > maxSize) {
-      throw new P2PError(
-        "refused",
-        `Cannot receive more than ${maxSize} bytes: that is what the receiver has room for or ` +
-          "takes; make room there, or raise its --max-size",
-      );
-    }
-    if (count > MAX_PIECES || (count - 1) * pieceSize >= most && count > 0) {
-      throw new P2PError("malformed", "Cannot read HASHES: there are more than the size allows");
-    }
-  }
-
   #ask(): void {
-    if (!this.session || this.#ended || this.#finishing) return;
-    for (const window = this.#window; this.#picker.askedCount < window;) {
-      const index = this.#picker.take();
-      if (index === undefined) return;
-      if (this.#options.lane) void this.#hold(index, this.#options.lane);
-      else this.#get(index);
-    }
-  }
-
-  #get(index: number): void {
-    this.session?.post({ verb: "GET", transfer: this.offer.transfer, index });
-  }
-
-  /** Asks for a piece when the rate limit lets it pass. */
-  async #hold(index: number, lane: RateLane): Promise<void> {
-    const { signal } = this.#unhold;
-    this.#held++;
-    try {
-      await lane.take(this.#lengthOf(index), signal);
-      // The time in which it was not asked for is not the sender's.
-      this.#lastProgress = this.#options.clock.now();
-      this.#get(index);
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    } finally {
-      this.#held--;
-    }
-  }
-
-  /** Nothing that was asked for will come. */
-  #forgetAsked(): void {
-    this.#unhold.abort();
-    this.#unhold = new AbortController();
-    this.#picker.forgetAsked();
+    if (this.session && !this.#ended && !this.#finishing) this.#requests.fill();
   }
 
   #accept(index: number, body: Uint8Array<ArrayBuffer>, hash: Uint8Array): void {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
-    this.#lastProgress = this.#options.clock.now();
-    this.#newBytes += body.length;
-    const last = this.#news.at(-1);
-    if (last && last[1] === index) last[1]++;
-    else this.#news.push([index, index + 1]);
-    if (this.#newBytes >= REPORT_BYTES) this.#tellNews();
+    this.#requests.progressed();
+    this.#reporter.verified(index, body.length);
     if (index === this.#hashed) {
       this.#hash?.update(body);
       this.#hashed++;
@@ -469,67 +402,26 @@ export class IncomingTransfer {
 
   #end(): void {
     this.#ended = true;
-    this.#unhold.abort();
+    this.#requests.stop();
     this.#options.share[Symbol.dispose]();
     this.#cancelTimer();
   }
 
-  /** Tells both the sender and the application how far it is, twice a second when there is news. */
+  /** Looks after the sender and reports, again and again. */
   #schedule(): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#options.clock.after(REPORT_INTERVAL, () => {
-      this.#report();
+      this.#look();
       this.#schedule();
     });
   }
 
-  #report(): void {
-    const { transfer } = this.offer;
+  #look(): void {
     const { session } = this;
-    if (session && !this.#finishing && this.#isStuck(session)) {
+    const isSyncing = this.#finishing !== undefined;
+    if (session && !isSyncing && this.#requests.isOverdue(session.lastHeard)) {
       session.abort(new P2PError("timeout", "Cannot go on: the sender sends no more pieces"));
     }
-    this.#tellNews();
-    if (this.#verifiedBytes !== this.#reportedBytes) {
-      this.#quiet = 0;
-      this.#reportedBytes = this.#verifiedBytes;
-      const files = this.#options.partial.files?.within(this.#verifiedBytes);
-      this.#options.onProgress(this.#verifiedBytes, files);
-    } else if (++this.#quiet >= QUIET_REPORTS) {
-      this.#quiet = 0;
-      if (this.#finishing) this.session?.post({ verb: "ACK", transfer, state: "syncing" });
-      else this.session?.post({ verb: "HAVE", transfer, pieces: [] });
-    }
+    this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing });
   }
-
-  /** Tells the sender what has been verified since it was told last. */
-  #tellNews(): void {
-    const { transfer } = this.offer;
-    this.#newBytes = 0;
-    const ranges = normalised(this.#news.splice(0));
-    for (let at = 0; at < ranges.length; at += MAX_RANGES) {
-      this.session?.post({ verb: "HAVE", transfer, pieces: ranges.slice(at, at + MAX_RANGES) });
-    }
-  }
-
-  /** Whether the sender owes a piece, and has been silent or has merely said that it lives for too long. */
-  #isStuck({ lastHeard }: Session): boolean {
-    const now = this.#options.clock.now();
-    const isOwed = this.#held === 0 || this.#picker.askedCount > this.#held;
-    if (!isOwed) this.#lastProgress = now;
-    return now - Math.max(this.#lastProgress, lastHeard) > SENDER_SILENCE ||
-      now - this.#lastProgress > MAX_WORDS * SENDER_SILENCE;
-  }
-}
-
-/** Ascending and disjoint, as the wire wants them: a piece that came late stands behind later ones. */
-function normalised(ranges: Range[]): Range[] {
-  ranges.sort((a, b) => a[0] - b[0]);
-  const result: Range[] = [];
-  for (const range of ranges) {
-    const last = result.at(-1);
-    if (last && last[1] === range[0]) last[1] = range[1];
-    else result.push(range);
-  }
-  return result;
 }

@@ -1,4 +1,5 @@
 import type { Range } from "../wire/fields.ts";
+import { rangesOf } from "./ranges.ts";
 
 /**
  * Which piece to ask for next. Invariant: every piece below `known` is in exactly one of three states:
@@ -85,12 +86,7 @@ export class PiecePicker {
 
   /** The verified pieces as ascending ranges. */
   ranges(): Range[] {
-    const ranges: Range[] = this.#prefix > 0 ? [[0, this.#prefix]] : [];
-    for (const index of [...this.#verified].sort((a, b) => a - b)) {
-      const last = ranges.at(-1);
-      if (last && last[1] === index) last[1]++;
-      else ranges.push([index, index + 1]);
-    }
-    return ranges;
+    const rest = rangesOf(this.#verified);
+    return this.#prefix > 0 ? [[0, this.#prefix], ...rest] : rest;
   }
 }

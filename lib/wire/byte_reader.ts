@@ -1,13 +1,9 @@
 import { P2PError } from "../errors.ts";
 
-/** Where bytes come from. */
+/** Where bytes come from; a socket is one. */
 export interface ByteSource {
-  /**
-   * Fills some of `into` and returns the filled part, or `null` at the end. The returned view may lie
-   * in another `ArrayBuffer` than `into` did (a BYOB read detaches the one it gets), but at the same
-   * offset of memory of the same length; `into` must not be used afterwards.
-   */
-  read(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** Fills `into` from its start, maybe not all of it; returns the number of bytes, or `null` at the end. */
+  read(into: Uint8Array): Promise<number | null>;
 }
 
 const LF = 0x0a;
@@ -19,27 +15,31 @@ const IDLE_BUFFER = 1024;
  * a clean end (`null`); an end anywhere else is a truncation (`connection-lost`).
  */
 export class ByteReader {
-  #source: ByteSource;
-  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(IDLE_BUFFER);
+  /**
+   * Bytes of the buffer while no long line is in it, at least 1. It may be changed at any time, also during
+   * a call; the buffer follows when it is empty.
+   */
+  bufferSize: number = IDLE_BUFFER;
+  readonly #source: ByteSource;
+  #buffer = new Uint8Array(IDLE_BUFFER);
   #start = 0;
   #end = 0;
-  /** Size of the buffer while no long header is in it. */
-  #size = IDLE_BUFFER;
 
   constructor(source: ByteSource) {
     this.#source = source;
   }
 
-  /** Continues with another source of the same bytes and a buffer of `bufferSize`. */
-  setSource(source: ByteSource, bufferSize: number): void {
-    this.#source = source;
-    this.#size = bufferSize;
-    this.#resize(Math.max(bufferSize, this.#end - this.#start));
+  /** Bytes that have been read from the source and not taken yet. */
+  get #buffered(): number {
+    return this.#end - this.#start;
   }
 
-  /** Bytes that have been read from the source and not taken yet. */
-  get buffered(): number {
-    return this.#end - this.#start;
+  /** The next byte, which stays to be taken, or `null` at a clean end. */
+  async peek(): Promise<number | null> {
+    while (this.#buffered === 0) {
+      if (!await this.#fill()) return null;
+    }
+    return this.#buffer[this.#start] as number;
   }
 
   /**
@@ -56,7 +56,7 @@ export class ByteReader {
         this.#start += searched + at + 1;
         return line;
       }
-      searched = this.buffered;
+      searched = this.#buffered;
       if (searched > max) {
         throw new P2PError("too-long", `Cannot read a frame: its header is over ${max} bytes`);
       }
@@ -68,33 +68,32 @@ export class ByteReader {
   }
 
   /**
-   * Fills the whole of `into` and returns it, in a new view when the source needs one.
+   * Fills the whole of `into`: what is not buffered goes there straight from the source.
    *
    * @throws {P2PError} `connection-lost` when the source ends first.
    */
-  async readExactly(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-    const { byteOffset, length } = into;
-    let filled = Math.min(this.buffered, length);
+  async readExactly(into: Uint8Array): Promise<void> {
+    let filled = Math.min(this.#buffered, into.length);
     into.set(this.#buffer.subarray(this.#start, this.#start + filled));
     this.#start += filled;
-    let buffer = into.buffer;
-    while (filled < length) {
-      const view = await this.#source.read(
-        new Uint8Array(buffer, byteOffset + filled, length - filled),
-      );
-      if (view === null) throw truncated();
-      buffer = view.buffer;
-      filled += view.length;
+    // Many times for each piece: a TLS socket gives 16 KiB at a time.
+    while (filled < into.length) {
+      const n = await this.#source.read(into.subarray(filled));
+      if (n === null) throw truncated();
+      filled += n;
     }
-    return new Uint8Array(buffer, byteOffset, length);
   }
 
-  /** Reads `length` bytes and drops them. */
+  /**
+   * Reads `length` bytes and drops them.
+   *
+   * @throws {P2PError} `connection-lost` when the source ends first.
+   */
   async skip(length: number): Promise<void> {
     let left = length;
     while (left > 0) {
-      if (this.buffered === 0 && !await this.#fill()) throw truncated();
-      const taken = Math.min(left, this.buffered);
+      if (this.#buffered === 0 && !await this.#fill()) throw truncated();
+      const taken = Math.min(left, this.#buffered);
       this.#start += taken;
       left -= taken;
     }
@@ -104,28 +103,20 @@ export class ByteReader {
   async #fill(): Promise<boolean> {
     if (this.#start === this.#end) {
       this.#start = this.#end = 0;
-      if (this.#buffer.length > this.#size) this.#buffer = new Uint8Array(this.#size);
+      if (this.#buffer.length !== this.bufferSize) this.#buffer = new Uint8Array(this.bufferSize);
     } else if (this.#end === this.#buffer.length) {
-      this.#resize(this.#start > 0 ? this.#buffer.length : this.#buffer.length * 2);
+      this.#makeRoom();
     }
-    const view = await this.#source.read(this.#buffer.subarray(this.#end));
-    if (view === null) {
-      // A BYOB source may keep the memory at the end; a line begun in it is truncated anyway.
-      if (this.#buffer.buffer.detached) {
-        this.#buffer = new Uint8Array(IDLE_BUFFER);
-        this.#start = this.#end = 0;
-      }
-      return false;
-    }
-    // A BYOB source gives the memory back in a new ArrayBuffer.
-    if (view.buffer !== this.#buffer.buffer) this.#buffer = new Uint8Array(view.buffer);
-    this.#end += view.length;
+    const n = await this.#source.read(this.#buffer.subarray(this.#end));
+    if (n === null) return false;
+    this.#end += n;
     return true;
   }
 
-  /** Moves what is buffered to the front of a buffer of `size`. */
-  #resize(size: number): void {
-    const buffer = size === this.#buffer.length ? this.#buffer : new Uint8Array(size);
+  /** Moves what is buffered to the front, of a larger buffer when this one is full of it. */
+  #makeRoom(): void {
+    const { length } = this.#buffer;
+    const buffer = this.#start > 0 ? this.#buffer : new Uint8Array(length * 2);
     buffer.set(this.#buffer.subarray(this.#start, this.#end));
     this.#buffer = buffer;
     this.#end -= this.#start;

@@ -122,7 +122,9 @@ export async function readFrame(
   }
   checkBody(verb, bodyLength, bodyCap(verb));
   const message = decodeMessage(verb, fields);
-  const body = bodyLength === 0 ? EMPTY : await reader.readExactly(bodyBuffer(verb, bodyLength));
+  if (bodyLength === 0) return { message, body: EMPTY };
+  const body = bodyBuffer(verb, bodyLength);
+  await reader.readExactly(body);
   return { message, body };
 }
 

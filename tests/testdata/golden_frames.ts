@@ -1010,21 +1010,7 @@ export function play(bytes: Uint8Array, sizes: readonly number[] = [65536]): Pla
       const chunk = bytes.subarray(at, at + Math.min(size, into.length));
       into.set(chunk);
       at += chunk.length;
-      return Promise.resolve(into.subarray(0, chunk.length));
-    },
-  };
-}
-
-/**
- * The same source as a BYOB reader would give it: every read, also the one that finds the end, detaches
- * the buffer it gets, and the bytes come back in another one.
- */
-export function detaching(source: ByteSource): ByteSource {
-  return {
-    async read(into) {
-      const { buffer, byteOffset, length } = into;
-      const moved = structuredClone(buffer, { transfer: [buffer] });
-      return await source.read(new Uint8Array(moved, byteOffset, length));
+      return Promise.resolve(chunk.length);
     },
   };
 }

@@ -1,0 +1,12 @@
+import type { Range } from "../wire/fields.ts";
+
+/** The pieces, each named once and in any order, as the wire wants them: ascending and disjoint. */
+export function rangesOf(pieces: Iterable<number>): Range[] {
+  const ranges: Range[] = [];
+  for (const index of [...pieces].sort((a, b) => a - b)) {
+    const last = ranges.at(-1);
+    if (last && last[1] === index) last[1]++;
+    else ranges.push([index, index + 1]);
+  }
+  return ranges;
+}
