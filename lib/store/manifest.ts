@@ -44,6 +44,7 @@ export class Manifest {
   #hashes = new Uint8Array(64 * HASH_BYTES);
   #count = 0;
   #digest: FileDigest | undefined;
+  #id: string | undefined;
 
   constructor(pieceSize: number, table: number | null = null) {
     this.pieceSize = pieceSize;
@@ -65,13 +66,7 @@ export class Manifest {
    * hashes (PROTOCOL.md, "Manifest id"). Undefined until the manifest is complete.
    */
   get id(): string | undefined {
-    if (!this.#digest) return undefined;
-    const { pieceSize, table } = this;
-    const head = `p2p-manifest ${this.#digest.size} ${pieceSize} ${table ?? "-"}\n`;
-    const hash = new Sha256();
-    hash.update(new TextEncoder().encode(head));
-    hash.update(this.#hashes.subarray(0, this.#count * HASH_BYTES));
-    return hash.digest();
+    return this.#digest && (this.#id ??= this.#computeId(this.#digest));
   }
 
   /** The hash of piece `index` (32 bytes), or `undefined` when it is not known yet. */
@@ -133,6 +128,14 @@ export class Manifest {
       );
     }
     this.#digest = digest;
+  }
+
+  #computeId({ size }: FileDigest): string {
+    const { pieceSize, table } = this;
+    const hash = new Sha256();
+    hash.update(new TextEncoder().encode(`p2p-manifest ${size} ${pieceSize} ${table ?? "-"}\n`));
+    hash.update(this.#hashes.subarray(0, this.#count * HASH_BYTES));
+    return hash.digest();
   }
 
   #reserve(count: number): void {

@@ -99,6 +99,7 @@ export class PieceRequests {
     this.#held++;
     try {
       await lane.take(lengthOf(index), signal);
+      signal.throwIfAborted();
       // The time in which it was not asked for is not the sender's.
       this.progressed();
       get(index);
