@@ -37,10 +37,12 @@ export class Outbox {
     await this.#forgetOthers(entry);
   }
 
-  /** Forgets it, and what is kept of the same path for some of its recipients. */
-  async forget(sent: Unsent): Promise<void> {
-    await this.remove(sent.id);
-    await this.#forgetOthers({ ...sent, path: resolve(sent.path) });
+  /** It has been sent: keeps those who are `left`, in place of what was kept of it and the same before. */
+  async settle(sent: Unsent, left: Unsent["to"]): Promise<void> {
+    const entry = { ...sent, path: resolve(sent.path) };
+    if (left.length === 0) await this.remove(entry.id);
+    else await replacePrivate(this.#pathOf(entry.id), JSON.stringify({ ...entry, to: left }));
+    await this.#forgetOthers(entry);
   }
 
   /** Forgets the one with this id. */

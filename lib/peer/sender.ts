@@ -77,40 +77,13 @@ export class Sender implements AsyncDisposable {
     recipients: readonly PeerEntry[],
     { signal, follow }: { signal: AbortSignal | undefined; follow: boolean },
   ): Promise<SendReport> {
-    const { outbox, clock } = this.#options;
     const content = await openContent(path, { follow });
+    const { outbox } = this.#options;
     if (!outbox) return await this.sendContent(content, recipients, { signal });
     const { name, size } = content;
     const about = { id: crypto.randomUUID(), path, name, size: size ?? 0, follow };
-    const at = new Date().toISOString();
-    const unsent = (to: readonly PeerEntry[]): Unsent => (
-      { ...about, at, to: to.map(({ id, name }) => ({ id, name })) }
-    );
-    let noting: Promise<void> | undefined;
-    const cancel = clock.after(NOTE_AFTER, () => noting = this.#note(outbox, unsent(recipients)));
-    let report: SendReport;
-    try {
-      report = await this.sendContent(content, recipients, { signal });
-    } finally {
-      cancel();
-      await noting;
-    }
-    const left = stillToGet(report, recipients);
-    if (left.length > 0) await this.#note(outbox, unsent(left));
-    else await outbox.forget(unsent(recipients));
-    return report;
-  }
-
-  async #note(outbox: Outbox, unsent: Unsent): Promise<void> {
-    try {
-      await outbox.put(unsent);
-    } catch (error) {
-      const { message } = asP2PError(error);
-      this.#options.emit({
-        event: "notice",
-        message: `Cannot note what is being sent, to resume it later: ${message}`,
-      });
-    }
+    const unsent = { ...about, at: new Date().toISOString(), to: briefly(recipients) };
+    return await this.#tracked(this.#sendNoted(content, recipients, { outbox, unsent, signal }));
   }
 
   /**
@@ -123,10 +96,70 @@ export class Sender implements AsyncDisposable {
     recipients: readonly PeerEntry[],
     { signal }: { signal: AbortSignal | undefined },
   ): Promise<SendReport> {
+    return await this.#tracked(this.#send(content, recipients, signal));
+  }
+
+  /** Closes the sessions that wait for something to be sent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#carriers[Symbol.asyncDispose]();
+  }
+
+  async #tracked(sending: Promise<SendReport>): Promise<SendReport> {
+    this.#sends.add(sending);
+    try {
+      return await sending;
+    } finally {
+      this.#sends.delete(sending);
+    }
+  }
+
+  /** Sends, with a note in the outbox as long as somebody does not have it. */
+  async #sendNoted(
+    content: Content,
+    recipients: readonly PeerEntry[],
+    { outbox, unsent, signal }: {
+      outbox: Outbox;
+      unsent: Unsent;
+      signal: AbortSignal | undefined;
+    },
+  ): Promise<SendReport> {
+    let noting: Promise<void> | undefined;
+    const cancel = this.#options.clock.after(NOTE_AFTER, () => {
+      noting = this.#note(() => outbox.put(unsent));
+    });
+    let report: SendReport;
+    try {
+      report = await this.#send(content, recipients, signal);
+    } finally {
+      cancel();
+      await noting;
+    }
+    await this.#note(() => outbox.settle(unsent, briefly(stillToGet(report, recipients))));
+    return report;
+  }
+
+  /** A note that cannot be made must not fail what is sent. */
+  async #note(make: () => Promise<void>): Promise<void> {
+    try {
+      await make();
+    } catch (error) {
+      const { message } = asP2PError(error);
+      this.#options.emit({
+        event: "notice",
+        message: `Cannot note what is being sent, to resume it later: ${message}`,
+      });
+    }
+  }
+
+  async #send(
+    content: Content,
+    recipients: readonly PeerEntry[],
+    signal: AbortSignal | undefined,
+  ): Promise<SendReport> {
     const { manifests, emit, clock, ackTimeout = 30_000, giveUpAfter } = this.#options;
     await using source = await Source.open(content, manifests);
     this.#sayWhatIsSkipped(content);
-    const sending = sendToAll({
+    const report = await sendToAll({
       transfer: randomToken(16),
       source,
       recipients,
@@ -139,19 +172,8 @@ export class Sender implements AsyncDisposable {
       clock,
       signal: AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]),
     });
-    this.#sends.add(sending);
-    try {
-      const report = await sending;
-      await this.#remember(report, content.path);
-      return report;
-    } finally {
-      this.#sends.delete(sending);
-    }
-  }
-
-  /** Closes the sessions that wait for something to be sent. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#carriers[Symbol.asyncDispose]();
+    await this.#remember(report, content.path);
+    return report;
   }
 
   /** Gives the sessions for one transfer. */
@@ -195,4 +217,8 @@ export class Sender implements AsyncDisposable {
       });
     }
   }
+}
+
+function briefly(recipients: readonly PeerEntry[]): Unsent["to"] {
+  return recipients.map(({ id, name }) => ({ id, name }));
 }

@@ -1,9 +1,25 @@
 import { setImmediate } from "node:timers";
 
 /**
- * Lets everything that is ready have its turn of the event loop: for work that is cheaper when it is
- * synchronous, and long. About 15 us, where a timer takes 2 ms.
+ * Long work in small steps, which are cheaper synchronous: now and then everything else gets its turn. A turn
+ * takes about 15 us, where a timer takes 2 ms; the network is looked at every 61 turns (Deno 2.9.6).
  */
+export class Turns {
+  readonly #every: number;
+  #steps = 0;
+
+  /** @param every steps between two turns: about half a millisecond of work. */
+  constructor(every: number) {
+    this.#every = every;
+  }
+
+  /** Called at each step. */
+  async step(): Promise<void> {
+    if (++this.#steps % this.#every === 0) await takeTurns();
+  }
+}
+
+/** Lets everything that is ready have its turn of the event loop. */
 export function takeTurns(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }

@@ -3,12 +3,15 @@ import { P2PError } from "../errors.ts";
 import type { Content, FileCount } from "./content.ts";
 import { diskError, sourceChanged } from "./disk_error.ts";
 import { Sha256 } from "./hash.ts";
-import { takeTurns } from "./take_turns.ts";
+import { Turns } from "./take_turns.ts";
 import { fileAt, MAX_ENTRIES, MAX_TABLE, TableWriter } from "./tree_table.ts";
 import { visitTree } from "./tree_walk.ts";
 
 /** Bytes of a file from which on it is read without holding up everything else. */
 const LARGE = 128 * 1024;
+
+/** Files that are read before something else gets its turn. */
+const TURN = 16;
 
 /** Characters that are hashed together. */
 const STAMPS = 16 * 1024;
@@ -40,6 +43,7 @@ export class TreeContent implements Content {
   readonly #folder: string;
   readonly #table: Uint8Array;
   readonly #files: SourceFile[];
+  readonly #turns = new Turns(TURN);
   #position = 0;
   /** One reading after another: they share a handle. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -116,8 +120,6 @@ export class TreeContent implements Content {
   }
 
   async read(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-    // Many small files are one long synchronous reading: what came from the network goes first.
-    await takeTurns();
     const filled = await this.readAt(this.#position, into);
     this.#position += filled;
     return into.subarray(0, filled);
@@ -149,6 +151,7 @@ export class TreeContent implements Content {
       const start = offset + filled - file.offset;
       const part = into.subarray(filled, filled + file.size - start);
       if (part.length === 0) continue;
+      await this.#turns.step();
       if (part.length === file.size && part.length < LARGE) this.#readWhole(file, part);
       else await this.#readPart(file, start, part);
       filled += part.length;

@@ -5,7 +5,7 @@ import type { FileCount } from "./content.ts";
 import { FileWriter } from "./file_writer.ts";
 import { ignoreMissing, syncFolder } from "./folder.ts";
 import type { Identity, Storage } from "./storage.ts";
-import { takeTurns } from "./take_turns.ts";
+import { Turns } from "./take_turns.ts";
 import {
   fileAt,
   planTreeInTurns,
@@ -22,8 +22,8 @@ const AT_ONCE = 0.1;
 const TRY_AGAIN = 64;
 /** Bytes of a file up to which it is written at once. */
 const SMALL = 256 * 1024;
-/** Folders that are made before something else gets its turn. */
-const TURN = 256;
+/** Files or folders that are made before something else gets its turn. */
+const TURN = 16;
 
 interface OpenFile {
   file: TreeFile;
@@ -74,6 +74,7 @@ export class TreeStorage implements Storage {
    */
   #syncsAside = 0;
   #nextAside = TRY_AGAIN;
+  readonly #turns = new Turns(TURN);
 
   private constructor(options: TreeStorageOptions) {
     this.#options = options;
@@ -127,6 +128,7 @@ export class TreeStorage implements Storage {
       const part = bytes.subarray(at, at + file.size - start);
       at += part.length;
       if (part.length === 0) continue;
+      await this.#turns.step();
       if (part.length === file.size && part.length <= SMALL) await this.#writeWhole(file, part);
       else await this.#writePart(file, start, part);
     }
@@ -236,13 +238,15 @@ export class TreeStorage implements Storage {
     this.#table = undefined;
     await Deno.rename(unfinishedTableOf(this.path), tableOf(this.path));
     this.#changedFolders.add(dirname(this.path));
-    for (const [i, folder] of folders.entries()) {
-      if (i % TURN === TURN - 1) await takeTurns();
+    for (const folder of folders) {
+      await this.#turns.step();
       Deno.mkdirSync(this.#at(folder), { mode: 0o700 });
       this.#changedFolders.add(dirname(this.#at(folder)));
     }
     for (const file of files) {
-      if (file.size === 0) await this.#writeWhole(file, new Uint8Array(0));
+      if (file.size > 0) continue;
+      await this.#turns.step();
+      await this.#writeWhole(file, new Uint8Array(0));
     }
   }
 

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { P2PError } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
-import { takeTurns } from "./take_turns.ts";
+import { Turns } from "./take_turns.ts";
 import type { TreeEntry } from "./tree_table.ts";
 
 /** Entries that are looked at before something else gets its turn. */
-const TURN = 256;
+const TURN = 64;
 
 /** What a folder holds. */
 export interface Walk {
@@ -46,11 +46,12 @@ export async function visitTree(
 ): Promise<string[]> {
   const skipped: string[] = [];
   const above = new Set<string>([await realPath(root)]);
+  const turns = new Turns(TURN);
 
   const visit = async (relative: string): Promise<void> => {
     const folder = join(root, relative, "/");
-    for (const [i, { name, isSymlink }] of list(folder).entries()) {
-      if (i % TURN === TURN - 1) await takeTurns();
+    for (const { name, isSymlink } of list(folder)) {
+      await turns.step();
       const path = relative === "" ? name : `${relative}/${name}`;
       expectUtf8(path);
       const info = statOf(`${folder}${name}`, isSymlink, follow);

@@ -1,4 +1,4 @@
-import type { P2PError } from "../errors.ts";
+import { P2PError } from "../errors.ts";
 import type { Session, SessionHandler } from "../net/session.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { Delivery, OutgoingTransfer } from "./outgoing.ts";
@@ -12,6 +12,8 @@ export class Carrier implements SessionHandler {
   readonly #onFree: ((carrier: Carrier) => Promise<void>) | undefined;
   readonly #running: Promise<void>;
   #transfer: OutgoingTransfer | undefined;
+  /** Ids of the transfers that it has carried to their end. */
+  readonly #carried = new Set<string>();
   #isClosed = false;
 
   /** @param onFree takes it when a transfer has gone well, for the next one; without it the session is closed. */
@@ -19,6 +21,11 @@ export class Carrier implements SessionHandler {
     this.session = session;
     this.#onFree = onFree;
     this.#running = session.run(this);
+  }
+
+  /** Whether it has carried nothing yet. */
+  get isFresh(): boolean {
+    return this.#carried.size === 0;
   }
 
   /** Whether it can carry another transfer. */
@@ -36,6 +43,7 @@ export class Carrier implements SessionHandler {
     try {
       const delivery = await transfer.deliver();
       this.#transfer = undefined;
+      this.#carried.add(transfer.transfer);
       if (this.#onFree && this.isOpen) await this.#onFree(this);
       else await this.close();
       return delivery;
@@ -52,8 +60,13 @@ export class Carrier implements SessionHandler {
   }
 
   async onMessage(frame: Frame): Promise<void> {
-    // Without a transfer it is a late word on one that has ended.
-    await this.#transfer?.onMessage(frame);
+    const { message } = frame;
+    // A late word on one that has ended.
+    if ("transfer" in message && this.#carried.has(message.transfer)) return;
+    if (!this.#transfer) {
+      throw new P2PError("unexpected-verb", `Cannot answer ${message.verb}: nothing is being sent`);
+    }
+    await this.#transfer.onMessage(frame);
   }
 
   onClosed(error: P2PError | null): void {

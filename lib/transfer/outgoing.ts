@@ -109,6 +109,16 @@ export class OutgoingTransfer implements SessionHandler {
     }
   }
 
+  /** Its id. */
+  get transfer(): string {
+    return this.#options.transfer;
+  }
+
+  /** Whether the receiver has accepted the offer. */
+  get isAccepted(): boolean {
+    return this.#offered;
+  }
+
   async onMessage({ message }: Frame): Promise<void> {
     if (!("transfer" in message) || message.transfer !== this.#options.transfer) {
       throw new P2PError("unexpected-verb", `Cannot answer ${message.verb} on a transfer`);

@@ -73,12 +73,25 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
 }
 
 async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
-  options.signal?.throwIfAborted();
-  const carrier = await options.connect();
-  const { session } = carrier;
+  while (true) {
+    options.signal?.throwIfAborted();
+    const carrier = await options.connect();
+    const { isFresh } = carrier;
+    const outgoing = transferOn(carrier, options, clock);
+    try {
+      return await carry(carrier, outgoing, options.signal);
+    } catch (error) {
+      // A session that waited may end under the offer: that is no answer to it.
+      const isLost = error instanceof P2PError && error.code === "connection-lost";
+      if (isFresh || outgoing.isAccepted || !isLost || options.signal?.aborted) throw error;
+    }
+  }
+}
+
+function transferOn({ session }: Carrier, options: SendOptions, clock: Clock): OutgoingTransfer {
   const { transfer, source, place, ackTimeout, lane, signal } = options;
   const { onProgress, onWaiting, onSent, onStale } = options;
-  const outgoing = new OutgoingTransfer(session, {
+  return new OutgoingTransfer(session, {
     transfer,
     source,
     place,
@@ -91,12 +104,21 @@ async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
     onSent,
     onStale,
   });
-  const onAbort = () => session.abort(new P2PError("interrupted", "Sending was interrupted"));
-  options.signal?.addEventListener("abort", onAbort, { once: true });
-  if (options.signal?.aborted) onAbort();
+}
+
+/** Carries the transfer to its end, or until the signal aborts. */
+async function carry(
+  carrier: Carrier,
+  outgoing: OutgoingTransfer,
+  signal: AbortSignal | undefined,
+): Promise<Delivery> {
+  const onAbort = () =>
+    carrier.session.abort(new P2PError("interrupted", "Sending was interrupted"));
+  signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted) onAbort();
   try {
     return await carrier.carry(outgoing);
   } finally {
-    options.signal?.removeEventListener("abort", onAbort);
+    signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -43,6 +43,21 @@ test("a sender that was interrupted and starts again sends what is missing", asy
   assertEquals(await partialsIn(link.bob.inbox), []);
 });
 
+test("what was interrupted in its first moments is in the outbox all the same", async () => {
+  // The sender's clock stands still: no time has gone by.
+  await using link = await FaultyLink.open();
+  link.stallNext(STALL);
+  const sending = link.send("big.bin", bytesOf(SIZE));
+  await halfReceived(link.bob);
+  assertEquals(await link.anna.peer.outbox.list(), []);
+  await link.anna.peer.stop(AbortSignal.abort());
+  // Whoever stops the peer may end the process now.
+  const [entry] = await link.anna.peer.outbox.list();
+  assertEquals([entry?.name, entry?.to.map(({ name }) => name)], ["big.bin", ["bob"]]);
+  await sending;
+  link.proxy.release();
+});
+
 test("a receiver that is started again goes on, while the sender keeps trying", async () => {
   await using link = await FaultyLink.open({ ackTimeout: 10_000 });
   const { bob, tracker, dir } = link;

@@ -296,3 +296,72 @@ permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, a
   assertEquals((await sending).savedAs, "file");
   raw.close();
 });
+
+/** Plays the receiver of the next offer on a session to its end; `re` is the offer's number. */
+async function take(raw: Deno.Conn, source: Source, { transfer, re, late = [] }: {
+  transfer: string;
+  re: number;
+  late?: string[];
+}): Promise<void> {
+  await hear(raw, "SEND_FILE");
+  await say(raw, late);
+  await say(raw, [`ACK ${JSON.stringify({ re, transfer, state: "ready" })}`]);
+  await hear(raw, "HASHES");
+  await say(raw, [`GET ${JSON.stringify({ transfer, index: 0 })}`]);
+  await hear(raw, "PIECE");
+  const { id: manifest } = source.manifest;
+  const saved = { transfer, state: "saved", name: "file", manifest };
+  await say(raw, [`ACK ${JSON.stringify(saved)}`]);
+}
+
+permitted(
+  "a session carries the next transfer, and late words on the last one",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 64 * 1024);
+    const carrier = new Carrier(session, () => Promise.resolve());
+    const options = settings(source, clock, () => Promise.reject(new Error("no second session")));
+    for (const [i, transfer] of [TRANSFER, "B".repeat(21) + "A"].entries()) {
+      const sending = sendToOne({ ...options, transfer, connect: () => Promise.resolve(carrier) });
+      const late = [`HAVE {"transfer":"${TRANSFER}","pieces":[]}`];
+      await take(raw, source, { transfer, re: i + 1, late });
+      assertEquals((await sending).savedAs, "file");
+      assertEquals([carrier.isOpen, carrier.isFresh], [true, false]);
+    }
+    // Of a transfer that was never offered here it does not take a word.
+    await say(raw, [`GET ${JSON.stringify({ transfer: "C".repeat(21) + "A", index: 0 })}`]);
+    await hear(raw, "ERROR");
+    await deadline(session.ended, "the end of the session");
+    assertEquals([carrier.isOpen, options.retries], [false, []]);
+    raw.close();
+  },
+);
+
+permitted(
+  "a session that ends under the offer after having waited is no failed try",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const [old, fresh] = [byHand(clock, 64 * 1024), byHand(clock, 64 * 1024)];
+    const waiting = new Carrier(old.session, () => Promise.resolve());
+    const carriers = [waiting, waiting, new Carrier(fresh.session)];
+    const connect = () => Promise.resolve(carriers.shift() as Carrier);
+    const options = { ...settings(source, clock, () => Promise.reject()), connect };
+    const first = sendToOne(options);
+    await take(old.raw, source, { transfer: TRANSFER, re: 1 });
+    await first;
+    const transfer = "B".repeat(21) + "A";
+    const second = sendToOne({ ...options, transfer });
+    await hear(old.raw, "SEND_FILE");
+    await say(old.raw, ["BYE"]);
+    old.raw.close();
+    await take(fresh.raw, source, { transfer, re: 1 });
+    assertEquals([(await second).savedAs, options.retries], ["file", []]);
+    fresh.raw.close();
+  },
+);
