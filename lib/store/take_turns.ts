@@ -13,9 +13,9 @@ export class Turns {
     this.#every = every;
   }
 
-  /** Called at each step. */
-  async step(): Promise<void> {
-    if (++this.#steps % this.#every === 0) await takeTurns();
+  /** Called at each step; now and then there is something to wait for. */
+  step(): Promise<void> | undefined {
+    return ++this.#steps % this.#every === 0 ? takeTurns() : undefined;
   }
 }
 

@@ -151,7 +151,8 @@ export class TreeContent implements Content {
       const start = offset + filled - file.offset;
       const part = into.subarray(filled, filled + file.size - start);
       if (part.length === 0) continue;
-      await this.#turns.step();
+      const turn = this.#turns.step();
+      if (turn) await turn;
       if (part.length === file.size && part.length < LARGE) this.#readWhole(file, part);
       else await this.#readPart(file, start, part);
       filled += part.length;

@@ -128,9 +128,12 @@ export class TreeStorage implements Storage {
       const part = bytes.subarray(at, at + file.size - start);
       at += part.length;
       if (part.length === 0) continue;
-      await this.#turns.step();
-      if (part.length === file.size && part.length <= SMALL) await this.#writeWhole(file, part);
-      else await this.#writePart(file, start, part);
+      const isWhole = part.length === file.size && part.length <= SMALL;
+      const waiting = isWhole ? this.#writeWhole(file, part) : this.#writePart(file, start, part);
+      // Mostly there is nothing to wait for.
+      if (waiting) await waiting;
+      const turn = this.#turns.step();
+      if (turn) await turn;
     }
   }
 
@@ -299,14 +302,15 @@ export class TreeStorage implements Storage {
   #create(file: TreeFile): Deno.FsFile {
     const { mode } = this.#options;
     const isFirst = !this.#begun.has(file);
-    const handle = Deno.openSync(this.#at(file), {
+    const path = this.#at(file);
+    const handle = Deno.openSync(path, {
       write: true,
       create: true,
       // Nothing can be there, and Deno checks the path of a new file once less.
       createNew: isFirst && !this.#isReopened,
       mode: file.executable ? folderMode(mode) : mode,
     });
-    if (isFirst) this.#changedFolders.add(dirname(this.#at(file)));
+    if (isFirst) this.#changedFolders.add(path.slice(0, path.lastIndexOf("/")));
     return handle;
   }
 

@@ -51,7 +51,8 @@ export async function visitTree(
   const visit = async (relative: string): Promise<void> => {
     const folder = join(root, relative, "/");
     for (const { name, isSymlink } of list(folder)) {
-      await turns.step();
+      const turn = turns.step();
+      if (turn) await turn;
       const path = relative === "" ? name : `${relative}/${name}`;
       expectUtf8(path);
       const info = statOf(`${folder}${name}`, isSymlink, follow);
