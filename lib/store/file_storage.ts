@@ -2,6 +2,7 @@ import { P2PError } from "../errors.ts";
 import { FileWriter } from "./file_writer.ts";
 import { ignoreMissing } from "./folder.ts";
 import type { Identity, Storage } from "./storage.ts";
+import { Syncer } from "./syncer.ts";
 
 /** A single file being received. */
 export class FileStorage implements Storage {
@@ -12,7 +13,8 @@ export class FileStorage implements Storage {
   readonly #mode: number;
   readonly #writer: FileWriter;
   /** Another handle of the file: on one handle a sync would hold up the writes. */
-  #syncer: Deno.FsFile | undefined;
+  #again: Deno.FsFile | undefined;
+  readonly #syncer = new Syncer("data");
 
   private constructor(path: string, file: Deno.FsFile, mode: number) {
     this.path = path;
@@ -44,8 +46,8 @@ export class FileStorage implements Storage {
   }
 
   async sync(): Promise<void> {
-    this.#syncer ??= await Deno.open(this.path, { write: true });
-    await this.#syncer.syncData();
+    this.#again ??= await Deno.open(this.path, { write: true });
+    await this.#syncer.sync(this.#again);
   }
 
   async settle(): Promise<void> {
@@ -76,7 +78,7 @@ export class FileStorage implements Storage {
 
   close(): void {
     this.#file.close();
-    this.#syncer?.close();
+    this.#again?.close();
   }
 
   async remove(): Promise<void> {

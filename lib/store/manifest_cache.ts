@@ -136,8 +136,8 @@ export class CachedManifest implements AsyncDisposable {
     this.#turn = this.#turn.then(async () => {
       const { pieces: count, ...header } = this.#key;
       this.#log ??= await PieceLog.create(this.#path, { ...header, sha256 }, count);
-      if (pieces.length > 0) await this.#log.note(pieces);
-      if (sha256 !== null) await this.#log.describe({ ...header, sha256 });
+      if (pieces.length > 0) this.#log.note(pieces);
+      if (sha256 !== null) this.#log.describe({ ...header, sha256 });
     }).catch(() => {});
   }
 

@@ -186,7 +186,7 @@ export class Partial {
     this.#log ??= await PieceLog.create(`${this.base}.journal`, subject.header, subject.pieces);
     // What the journal says itself may be one checkpoint behind.
     await Promise.all([this.#storage.sync(), this.#log.sync()]);
-    await this.#log.note(pieces);
+    this.#log.note(pieces);
   }
 
   async #remove(): Promise<void> {

@@ -1,5 +1,6 @@
 import { diskError } from "./disk_error.ts";
 import { ignoreMissing } from "./folder.ts";
+import { Syncer } from "./syncer.ts";
 
 /** Bytes of the header: one block of most file systems, so that it is written as a whole. */
 const HEADER_BYTES = 4096;
@@ -29,6 +30,7 @@ export interface LogContent {
 export class PieceLog implements Disposable {
   readonly path: string;
   readonly #file: Deno.FsFile;
+  readonly #syncer = new Syncer("data");
   #closed = false;
 
   private constructor(path: string, file: Deno.FsFile) {
@@ -77,7 +79,7 @@ export class PieceLog implements Disposable {
    *
    * @throws {P2PError} `disk` or `no-space`.
    */
-  async note(pieces: readonly LoggedPiece[]): Promise<void> {
+  note(pieces: readonly LoggedPiece[]): void {
     const sorted = [...pieces].sort((a, b) => a.index - b.index);
     try {
       for (let from = 0; from < sorted.length;) {
@@ -86,7 +88,7 @@ export class PieceLog implements Disposable {
         while (sorted[to]?.index === first + to - from) to++;
         const run = new Uint8Array((to - from) * HASH_BYTES);
         sorted.slice(from, to).forEach(({ hash }, i) => run.set(hash, i * HASH_BYTES));
-        await this.#write(HEADER_BYTES + first * HASH_BYTES, run);
+        this.#write(HEADER_BYTES + first * HASH_BYTES, run);
         from = to;
       }
     } catch (error) {
@@ -95,9 +97,9 @@ export class PieceLog implements Disposable {
   }
 
   /** Replaces the header. */
-  async describe(header: object): Promise<void> {
+  describe(header: object): void {
     try {
-      await this.#write(0, headerBytes(header));
+      this.#write(0, headerBytes(header));
     } catch (error) {
       throw diskError("write", this.path, error);
     }
@@ -105,7 +107,7 @@ export class PieceLog implements Disposable {
 
   /** Makes durable what was noted. */
   async sync(): Promise<void> {
-    await this.#file.syncData();
+    await this.#syncer.sync(this.#file);
   }
 
   [Symbol.dispose](): void {
@@ -114,9 +116,10 @@ export class PieceLog implements Disposable {
     this.#file.close();
   }
 
-  async #write(offset: number, bytes: Uint8Array): Promise<void> {
-    await this.#file.seek(offset, Deno.SeekMode.Start);
-    for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
+  #write(offset: number, bytes: Uint8Array): void {
+    // Some dozens of bytes, for which there is room: a round through the event loop would cost more.
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
   }
 }
 

@@ -5,6 +5,7 @@ import type { FileCount } from "./content.ts";
 import { FileWriter } from "./file_writer.ts";
 import { ignoreMissing, syncFolder } from "./folder.ts";
 import type { Identity, Storage } from "./storage.ts";
+import { Syncer } from "./syncer.ts";
 import { Turns } from "./take_turns.ts";
 import {
   fileAt,
@@ -16,10 +17,6 @@ import {
 
 /** Files that are being made durable at a time, while others come: a file system commits them together. */
 const SYNCS = 64;
-/** Milliseconds within which a file has to be durable for the next one to be waited for as well. */
-const AT_ONCE = 0.1;
-/** Files after which that is tried again, at first; each time it fails they become twice as many. */
-const TRY_AGAIN = 64;
 /** Bytes of a file up to which it is written at once. */
 const SMALL = 256 * 1024;
 /** Files or folders that are made before something else gets its turn. */
@@ -68,12 +65,7 @@ export class TreeStorage implements Storage {
   readonly #syncs = new Set<Promise<void>>();
   #failure: unknown;
   #isReopened = false;
-  /**
-   * Files that are still to be made durable while others come. None: the next one is waited for. Where that
-   * takes no time, a round through the event loop costs more.
-   */
-  #syncsAside = 0;
-  #nextAside = TRY_AGAIN;
+  readonly #syncer = new Syncer("all");
   readonly #turns = new Turns(TURN);
 
   private constructor(options: TreeStorageOptions) {
@@ -317,13 +309,19 @@ export class TreeStorage implements Storage {
   /** All of the file is written: makes it durable while the next ones come. */
   #finishFile(file: TreeFile, handle: Deno.FsFile): Promise<void> | undefined {
     this.#begun.delete(file);
-    handle.utimeSync(new Date(), new Date(file.mtime));
-    if (this.#syncsAside === 0) {
-      this.#syncAtOnce(handle);
+    let syncing: Promise<void> | undefined;
+    try {
+      handle.utimeSync(new Date(), new Date(file.mtime));
+      syncing = this.#syncer.sync(handle);
+    } catch (error) {
+      handle.close();
+      throw error;
+    }
+    if (!syncing) {
+      handle.close();
       return undefined;
     }
-    this.#syncsAside--;
-    const sync: Promise<void> = handle.sync()
+    const sync: Promise<void> = syncing
       .catch((error) => this.#failure ??= error)
       .finally(() => {
         handle.close();
@@ -331,18 +329,6 @@ export class TreeStorage implements Storage {
       });
     this.#syncs.add(sync);
     return this.#syncs.size >= SYNCS ? Promise.race(this.#syncs) : undefined;
-  }
-
-  #syncAtOnce(handle: Deno.FsFile): void {
-    const began = performance.now();
-    try {
-      handle.syncSync();
-    } finally {
-      handle.close();
-    }
-    if (performance.now() - began < AT_ONCE) return;
-    this.#syncsAside = this.#nextAside;
-    this.#nextAside *= 2;
   }
 
   /** Of a file whose parts came in several runs none of them knew that it was complete. */
