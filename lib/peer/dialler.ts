@@ -2,12 +2,12 @@ import type { Clock } from "../clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Credentials } from "../net/handshake.ts";
+import { KeyedGate } from "../net/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { formatAddress } from "../net/transport.ts";
 import type { TrackerClient } from "../tracker/client.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { Gangway } from "./gangway.ts";
 import { describePeer } from "./target.ts";
 
 /** What a {@linkcode Dialler} needs. */
@@ -41,7 +41,7 @@ export class Dialler {
   /** Sessions that this side opened or waited for. */
   readonly #sessions = new Set<Session>();
   /** By the peer's id. */
-  readonly #gangways = new Map<string, Gangway>();
+  readonly #gates = new KeyedGate(DIALS_PER_PEER);
   /** Hosts that have been dialled because they asked, one for each dial or session under way. */
   readonly #answers: string[] = [];
   readonly #stop = new AbortController();
@@ -57,13 +57,7 @@ export class Dialler {
    */
   async open(entry: PeerEntry): Promise<Session> {
     if (!entry.reachable) return await this.#askToDial(entry);
-    const gangway = this.#gangways.get(entry.id) ?? new Gangway(DIALS_PER_PEER);
-    this.#gangways.set(entry.id, gangway);
-    try {
-      return await gangway.through(() => this.#dial(entry));
-    } finally {
-      if (gangway.isIdle) this.#gangways.delete(entry.id);
-    }
+    return await this.#gates.run(entry.id, () => this.#dial(entry));
   }
 
   /**

@@ -33,8 +33,7 @@ export class FileStorage implements Storage {
   static async reopen(path: string, mode: number): Promise<FileStorage> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
-    const storage = new FileStorage(path, await Deno.open(path, { read: true, write: true }), mode);
-    return storage;
+    return new FileStorage(path, await Deno.open(path, { read: true, write: true }), mode);
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {

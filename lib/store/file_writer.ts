@@ -11,12 +11,12 @@ const SLOW = 5;
 export class FileWriter {
   readonly #file: Deno.FsFile;
   #isSlow = false;
-  #position: number;
+  /** Where the file is; -1 when that is not known. */
+  #position = 0;
 
-  /** @param position where the file is, -1 when that is not known. */
-  constructor(file: Deno.FsFile, position = 0) {
+  /** For a file that has just been opened. */
+  constructor(file: Deno.FsFile) {
     this.#file = file;
-    this.#position = position;
   }
 
   /** Writes all of `bytes`, which must stay as they are until it resolves. One call at a time. */

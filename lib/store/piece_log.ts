@@ -117,7 +117,7 @@ export class PieceLog implements Disposable {
   }
 
   #write(offset: number, bytes: Uint8Array): void {
-    // Some dozens of bytes, for which there is room: a round through the event loop would cost more.
+    // A few bytes, for which there is room: a round through the event loop would cost more.
     this.#file.seekSync(offset, Deno.SeekMode.Start);
     for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
   }

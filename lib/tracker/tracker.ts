@@ -5,6 +5,7 @@ import { verifyMessage } from "../identity/handshake.ts";
 import { formatInvite } from "../identity/invite.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
 import type { NetworkKey } from "../identity/network.ts";
+import { Gate, KeyedGate } from "../net/gate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import { probe } from "../net/open_session.ts";
 import { RateLimit, REFUSALS_TOLD } from "../net/rate_limit.ts";
@@ -14,7 +15,6 @@ import { type Address, listen } from "../net/transport.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_BARRED } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { DialGate, Gate } from "./gate.ts";
 import { Liveness } from "./liveness.ts";
 import type { Member } from "./members.ts";
 import { MemoryRegistry, type Registry } from "./registry.ts";
@@ -74,6 +74,8 @@ const BROADCAST_RATE = { rate: 2, burst: 20 };
 const DIAL_RATE = { rate: 2, burst: 50 };
 /** Dial-backs of silent members under way at once. */
 const MAX_DIALS = 64;
+/** Dial-backs of REGISTER at once for one address. */
+const MAX_DIALS_PER_HOST = 16;
 /** Changes within this time, milliseconds, reach the peers in one frame. */
 const PUSH_DELAY = 50;
 
@@ -91,7 +93,8 @@ export class Tracker implements AsyncDisposable {
   readonly #broadcasts: RateLimit;
   readonly #dialRequests: RateLimit;
   readonly #refusals: RateLimit;
-  readonly #registrations = new DialGate();
+  /** By address: whoever registers peers that never answer delays those of its own address only. */
+  readonly #registrations = new KeyedGate(MAX_DIALS_PER_HOST);
   readonly #checks = new Gate(MAX_DIALS);
   readonly #liveness: Liveness;
   #network: NetworkKey | undefined;

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { walkTree } from "../../../lib/store/tree_walk.ts";
@@ -123,4 +124,19 @@ permitted("a name that is not UTF-8 is said", [...NEEDS, "run"], async () => {
 permitted("a folder that is gone, or no folder, is said", NEEDS, async () => {
   await using dir = await tempDir();
   await rejectsWith("file-not-found", () => walkTree(dir.at("nothing")));
+});
+
+permitted("a walk through many small folders lets others have their turn", NEEDS, async () => {
+  await using dir = await tempDir();
+  const root = dir.at("tree");
+  for (let i = 0; i < 500; i++) await Deno.mkdir(`${root}/${i}/below`, { recursive: true });
+  let isOver = false;
+  const walking = walkTree(root).finally(() => isOver = true);
+  let ticks = 0;
+  while (!isOver) {
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    ticks++;
+  }
+  assertEquals((await walking).entries.length, 1000);
+  assert(ticks > 10, `only ${ticks} turns`);
 });
