@@ -10,8 +10,8 @@ import { fileURLToPath } from "node:url";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { encodeHex } from "@std/encoding/hex";
 import { bold, cyan, dim, green, red, setColorEnabled } from "@std/fmt/colors";
-import { escapeText } from "../cli/escape.ts";
-import type { AppEvent } from "../cli/events.ts";
+import { escapeText } from "../cli/output/escape.ts";
+import type { AppEvent } from "../events.ts";
 import { reasonOf } from "../errors.ts";
 
 type EventOf<E extends AppEvent["event"]> = Extract<AppEvent, { event: E }>;

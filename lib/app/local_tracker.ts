@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { formatInvite, type Invite, parseInvite } from "../identity/invite.ts";
-import { readPrivate, replacePrivate } from "../identity/private_file.ts";
+import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 
 const FILE = "address.json";
 

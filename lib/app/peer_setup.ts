@@ -12,17 +12,17 @@ import {
   numberOf,
   type ParsedCommand,
   textOf,
-} from "../cli/arguments.ts";
-import { escapeText } from "../cli/escape.ts";
-import { formatSize, nameOf } from "../cli/format.ts";
-import type { Menu } from "../cli/menu.ts";
+} from "../cli/arguments/arguments.ts";
+import { escapeText } from "../cli/output/escape.ts";
+import { formatSize, nameOf } from "../cli/output/format.ts";
+import type { Menu } from "../cli/terminal/menu.ts";
 import { type ExitCode, P2PError } from "../errors.ts";
 import { type Invite, parseInvite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
-import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/acceptance.ts";
+import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/offer_policy.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
-import { takeSlot } from "../peer/state.ts";
+import { takeSlot } from "../peer/slots.ts";
 import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
 import { findTracker } from "./local_tracker.ts";
 import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";

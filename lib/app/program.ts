@@ -1,13 +1,13 @@
-import { parseCommandLine, type ParsedCommand } from "../cli/arguments.ts";
-import type { AppEvent } from "../cli/events.ts";
-import { JsonOutput } from "../cli/json_output.ts";
-import type { Menu } from "../cli/menu.ts";
-import { errorEvent, type Output } from "../cli/output.ts";
-import type { ProgressBars } from "../cli/progress.ts";
-import { type Sink, stderrSink, stdoutSink } from "../cli/sink.ts";
-import type { ProgramSpec } from "../cli/spec.ts";
-import { TextOutput } from "../cli/text_output.ts";
-import { isOn } from "../cli/arguments.ts";
+import { parseCommandLine, type ParsedCommand } from "../cli/arguments/arguments.ts";
+import type { AppEvent } from "../events.ts";
+import { JsonOutput } from "../cli/output/json_output.ts";
+import type { Menu } from "../cli/terminal/menu.ts";
+import { errorEvent, type Output } from "../cli/output/output.ts";
+import type { ProgressBars } from "../cli/terminal/progress.ts";
+import { type Sink, stderrSink, stdoutSink } from "../cli/output/sink.ts";
+import type { ProgramSpec } from "../cli/arguments/spec.ts";
+import { TextOutput } from "../cli/output/text_output.ts";
+import { isOn } from "../cli/arguments/arguments.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import { redactInvite } from "../identity/invite.ts";
 import config from "../../deno.json" with { type: "json" };
@@ -111,12 +111,12 @@ async function outputFor(
 }
 
 async function openMenu(sink: Sink): Promise<Menu> {
-  const { Menu } = await import("../cli/menu.ts");
+  const { Menu } = await import("../cli/terminal/menu.ts");
   return new Menu({ sink });
 }
 
 async function openBars(sink: Sink): Promise<ProgressBars> {
-  const { ProgressBars } = await import("../cli/progress.ts");
+  const { ProgressBars } = await import("../cli/terminal/progress.ts");
   return new ProgressBars(sink);
 }
 

@@ -1,10 +1,10 @@
-import { isOn, textOf } from "../cli/arguments.ts";
-import type { AppEvent } from "../cli/events.ts";
+import { isOn, textOf } from "../cli/arguments/arguments.ts";
+import type { AppEvent } from "../events.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import { formatAddress } from "../net/transport.ts";
 import type { Peer, PeerOptions } from "../peer/peer.ts";
-import { takeSlot } from "../peer/state.ts";
+import { takeSlot } from "../peer/slots.ts";
 import { interrupted, listed, makePeer, pastedInvite } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { OneTransfer, type Reception, ShareReception } from "./reception.ts";

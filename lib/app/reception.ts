@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { AppEvent } from "../cli/events.ts";
-import { type Clock, systemClock } from "../clock.ts";
+import type { AppEvent } from "../events.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import { ExitCode, isErrorCode, P2PError } from "../errors.ts";
 import type { OfferedFile } from "../peer/peer.ts";
 

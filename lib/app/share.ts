@@ -1,11 +1,11 @@
-import { addressOf, isOn, numberOf, textOf } from "../cli/arguments.ts";
-import type { SharedItem } from "../cli/events.ts";
-import { paletteFor } from "../cli/palette.ts";
-import { qrCode } from "../cli/qr.ts";
-import { stdoutSink } from "../cli/sink.ts";
+import { addressOf, isOn, numberOf, textOf } from "../cli/arguments/arguments.ts";
+import type { SharedItem } from "../events.ts";
+import { paletteFor } from "../cli/terminal/palette.ts";
+import { qrCode } from "../cli/terminal/qr.ts";
+import { stdoutSink } from "../cli/output/sink.ts";
 import { ExitCode, P2PError } from "../errors.ts";
-import { takeSlot } from "../peer/state.ts";
-import { openContent } from "../store/open_content.ts";
+import { takeSlot } from "../peer/slots.ts";
+import { openContent } from "../content/open_content.ts";
 import { sharePlace } from "./addresses.ts";
 import { millisecondsOf, peerName } from "./peer_setup.ts";
 import { aborted, type CommandContext } from "./program.ts";

@@ -1,16 +1,16 @@
-import type { AppEvent } from "../cli/events.ts";
+import type { AppEvent } from "../events.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
 import { SECRET_BYTES } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
-import { randomBytes } from "../identity/random.ts";
+import { randomBytes } from "../async/random.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
 import { Peer } from "../peer/peer.ts";
 import { MemoryRegistry } from "../tracker/registry.ts";
 import { LeftReason, Tracker } from "../tracker/tracker.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isWildcard } from "./addresses.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "./serve_queue.ts";
 
 /** Settings of a {@linkcode Sharing}. */
 export interface SharingOptions {

@@ -1,15 +1,21 @@
 import { join } from "node:path";
-import { addressOf, isOn, numberOf, type ParsedCommand, textOf } from "../cli/arguments.ts";
-import { TRACKER_PROGRAM } from "../cli/programs.ts";
+import {
+  addressOf,
+  isOn,
+  numberOf,
+  type ParsedCommand,
+  textOf,
+} from "../cli/arguments/arguments.ts";
+import { TRACKER_PROGRAM } from "../cli/arguments/programs.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import { formatInvite, type Invite } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
-import { readPrivate, replacePrivate } from "../identity/private_file.ts";
+import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
-import { composeMessage } from "../peer/messages.ts";
-import { resolveTarget } from "../peer/target.ts";
-import { TrackerClient } from "../tracker/client.ts";
+import { composeMessage } from "../peer/text_message.ts";
+import { resolveTarget } from "../directory/target.ts";
+import { TrackerClient } from "../directory/tracker_client.ts";
 import { Tracker, type TrackerObserver } from "../tracker/tracker.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";

@@ -17,11 +17,11 @@ import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import { concat } from "./bytes.ts";
 import { pem } from "./pem.ts";
-import { loadOrCreatePrivate } from "./private_file.ts";
-import { randomBytes } from "./random.ts";
+import { loadOrCreatePrivate } from "../disk/private_file.ts";
+import { randomBytes } from "../async/random.ts";
 import { SMALL_ORDER_IDS } from "./small_order.ts";
 
-export { randomToken } from "./random.ts";
+export { randomToken } from "../async/random.ts";
 
 /** Bytes of a public key, and of the seed that a private key is made of. */
 export const KEY_BYTES = 32;

@@ -12,8 +12,8 @@ import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import { formatInvite, type Invite, parseInvite, SECRET_BYTES } from "./invite.ts";
 import { Identity, KEY_BYTES } from "./keys.ts";
-import { loadOrCreatePrivate, readPrivate, replacePrivate } from "./private_file.ts";
-import { randomBytes } from "./random.ts";
+import { loadOrCreatePrivate, readPrivate, replacePrivate } from "../disk/private_file.ts";
+import { randomBytes } from "../async/random.ts";
 
 /** What a member knows of its network. */
 export interface Membership {

@@ -1,5 +1,5 @@
 import { P2PError, reasonOf } from "../errors.ts";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import {
   type Allocate,

@@ -1,6 +1,6 @@
 import { P2PError, tellable } from "../errors.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
-import { checkProof, prove, transcript } from "../identity/handshake.ts";
+import { checkProof, prove, transcript } from "../identity/proof.ts";
 import type { Membership } from "../identity/network.ts";
 import { PROTOCOL_VERSION } from "../wire/limits.ts";
 import { type Message, type MessageOf, remoteError, type Role } from "../wire/message.ts";

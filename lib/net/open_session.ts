@@ -1,5 +1,5 @@
 import { decodeBase64Url } from "@std/encoding/base64url";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { Connection } from "./connection.ts";
 import { type Credentials, greetAsDialler } from "./handshake.ts";

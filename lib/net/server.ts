@@ -1,5 +1,5 @@
 import { asP2PError, P2PError } from "../errors.ts";
-import { type Clock, delay, systemClock } from "../clock.ts";
+import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { Connection } from "./connection.ts";
 import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
 import { keepAlive } from "./keep_alive.ts";

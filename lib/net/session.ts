@@ -1,5 +1,5 @@
 import { asP2PError, P2PError, tellable } from "../errors.ts";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import type { Allocate, Frame, UnknownFrame } from "../wire/frame.ts";
 import {
   type Message,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
 

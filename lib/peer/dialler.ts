@@ -1,14 +1,14 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Credentials } from "../net/handshake.ts";
-import { KeyedGate } from "../net/gate.ts";
+import { KeyedGate } from "../async/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { formatAddress } from "../net/transport.ts";
-import type { TrackerClient } from "../tracker/client.ts";
+import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { describePeer } from "./target.ts";
+import { describePeer } from "../directory/target.ts";
 
 /** What a {@linkcode Dialler} needs. */
 export interface DiallerOptions {

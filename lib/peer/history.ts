@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import type { AppEvent, HistoryEvent } from "../cli/events.ts";
+import type { AppEvent, HistoryEvent } from "../events.ts";
 import { asP2PError } from "../errors.ts";
 
 /** What was sent and received, one JSON object per line, shared by all peers of a user. */

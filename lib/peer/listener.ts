@@ -1,13 +1,13 @@
-import type { AppEvent } from "../cli/events.ts";
-import type { Clock } from "../clock.ts";
+import type { AppEvent } from "../events.ts";
+import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
-import type { RateLimit } from "../net/rate_limit.ts";
+import type { RateLimit } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, isLoopback, listen } from "../net/transport.ts";
-import type { TrackerClient } from "../tracker/client.ts";
+import type { TrackerClient } from "../directory/tracker_client.ts";
 
 /** What a {@linkcode PeerListener} needs. */
 export interface PeerListenerOptions {

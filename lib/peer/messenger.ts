@@ -1,13 +1,13 @@
-import type { AppEvent } from "../cli/events.ts";
+import type { AppEvent } from "../events.ts";
 import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
-import type { TrackerClient } from "../tracker/client.ts";
+import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { MessageOf } from "../wire/message.ts";
 import { isPeerName } from "../wire/peer_name.ts";
 import type { Dialler } from "./dialler.ts";
-import type { Directory } from "./directory.ts";
-import { composeMessage, MessageInbox, type SignedText } from "./messages.ts";
+import type { Directory } from "../directory/directory.ts";
+import { composeMessage, MessageInbox, type SignedText } from "./text_message.ts";
 
 /** What a {@linkcode Messenger} needs. */
 export interface MessengerOptions {

@@ -1,10 +1,10 @@
-import type { AppEvent } from "../cli/events.ts";
-import type { Clock } from "../clock.ts";
+import type { AppEvent } from "../events.ts";
+import type { Clock } from "../async/clock.ts";
 import type { P2PError } from "../errors.ts";
 import type { Identity } from "../identity/keys.ts";
 import type { Membership } from "../identity/network.ts";
 import type { Address } from "../net/transport.ts";
-import type { AcceptRule, AskPerson } from "./acceptance.ts";
+import type { AcceptRule, AskPerson } from "./offer_policy.ts";
 
 /** Settings of a `Peer`. Times are milliseconds. */
 export interface PeerOptions {

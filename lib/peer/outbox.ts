@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
-import { readPrivate, replacePrivate } from "../identity/private_file.ts";
+import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 
 /** Something that was to be sent and has not got to everybody. */
 export interface Unsent {

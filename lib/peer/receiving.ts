@@ -1,15 +1,15 @@
-import type { AppEvent } from "../cli/events.ts";
-import type { Clock } from "../clock.ts";
+import type { AppEvent } from "../events.ts";
+import type { Clock } from "../async/clock.ts";
 import type { P2PError } from "../errors.ts";
-import type { RateLimit } from "../net/rate_limit.ts";
-import { hexOf } from "../store/hash.ts";
-import type { Inbox } from "../store/inbox.ts";
-import type { Offer, Received } from "../transfer/incoming.ts";
-import type { RateLimiter } from "../transfer/rate_limiter.ts";
+import type { RateLimit } from "../net/request_buckets.ts";
+import { hexOf } from "../pieces/hash.ts";
+import type { Inbox } from "../inbox/inbox.ts";
+import type { Offer, Received } from "../transfer/download.ts";
+import type { RateLimiter } from "../transfer/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
-import { Receiver, type ReceiverObserver } from "../transfer/receiver.ts";
-import type { Acceptance } from "./acceptance.ts";
-import type { Directory } from "./directory.ts";
+import { Receiver, type ReceiverObserver } from "../transfer/downloads.ts";
+import type { Acceptance } from "./offer_policy.ts";
+import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { PeerOptions } from "./options.ts";
 

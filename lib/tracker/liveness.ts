@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { lastSign, type Member } from "./members.ts";
 

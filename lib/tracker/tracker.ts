@@ -1,14 +1,14 @@
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
-import { verifyMessage } from "../identity/handshake.ts";
+import { verifyMessage } from "../identity/proof.ts";
 import { formatInvite } from "../identity/invite.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
 import type { NetworkKey } from "../identity/network.ts";
-import { Gate, KeyedGate } from "../net/gate.ts";
+import { Gate, KeyedGate } from "../async/gate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import { probe } from "../net/open_session.ts";
-import { RateLimit, REFUSALS_TOLD } from "../net/rate_limit.ts";
+import { RateLimit, REFUSALS_TOLD } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, listen } from "../net/transport.ts";

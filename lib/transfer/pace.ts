@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import type { Session } from "../net/session.ts";
-import type { RateLane } from "./rate_limiter.ts";
+import type { RateLane } from "./bandwidth_limiter.ts";
 
 /** Time in milliseconds between signs of life to the receiver while a piece waits for its turn. */
 const SIGN_INTERVAL = 5_000;

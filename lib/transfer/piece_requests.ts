@@ -1,7 +1,7 @@
-import type { Clock } from "../clock.ts";
-import type { Share } from "../store/budget.ts";
+import type { Clock } from "../async/clock.ts";
+import type { Share } from "../async/memory_budget.ts";
 import type { PiecePicker } from "./picker.ts";
-import type { RateLane } from "./rate_limiter.ts";
+import type { RateLane } from "./bandwidth_limiter.ts";
 
 /** Bytes of pieces that may be asked for and not there yet. */
 const WINDOW = 8 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { MENU_PROMPT } from "../../lib/cli/menu.ts";
+import { MENU_PROMPT } from "../../lib/cli/terminal/menu.ts";
 import { e2e, procFile, sha256Of } from "./helpers.ts";
 import { NO_TERMINAL, Terminal } from "./terminal.ts";
 

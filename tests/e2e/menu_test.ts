@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { MENU_PROMPT } from "../../lib/cli/menu.ts";
+import { MENU_PROMPT } from "../../lib/cli/terminal/menu.ts";
 import { e2e, sha256Of, type World } from "./helpers.ts";
 import { NO_TERMINAL, Terminal } from "./terminal.ts";
 

@@ -1,5 +1,5 @@
 import { encodeHex } from "@std/encoding/hex";
-import type { SendReport } from "../../lib/peer/sending.ts";
+import type { SendReport } from "../../lib/peer/send_job.ts";
 import { FaultyProxy } from "./faulty_proxy.ts";
 import { Invariants } from "./invariants.ts";
 import { NoPauses } from "./no_pauses.ts";

@@ -7,9 +7,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
 import { basename, join } from "@std/path";
-import { sha256 } from "../../lib/store/hash.ts";
-import { RECEIPTS_FILE } from "../../lib/store/receipts.ts";
-import type { SendReport } from "../../lib/peer/sending.ts";
+import { sha256 } from "../../lib/pieces/hash.ts";
+import { RECEIPTS_FILE } from "../../lib/inbox/receipts.ts";
+import type { SendReport } from "../../lib/peer/send_job.ts";
 import { eventually } from "./deadline.ts";
 import type { TestPeer } from "./peer.ts";
 import type { TempDir } from "./temp_dir.ts";

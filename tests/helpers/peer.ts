@@ -1,5 +1,5 @@
 import { join } from "@std/path";
-import type { AppEvent } from "../../lib/cli/events.ts";
+import type { AppEvent } from "../../lib/events.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership } from "../../lib/identity/network.ts";
 import type { Address } from "../../lib/net/transport.ts";

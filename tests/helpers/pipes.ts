@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../lib/clock.ts";
+import type { Clock } from "../../lib/async/clock.ts";
 import { Connection } from "../../lib/net/connection.ts";
 import type { Remote } from "../../lib/net/handshake.ts";
 import { Session } from "../../lib/net/session.ts";

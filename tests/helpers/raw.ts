@@ -10,7 +10,7 @@ import type { Membership } from "../../lib/identity/network.ts";
 import { openSession } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
 import type { Address } from "../../lib/net/transport.ts";
-import { Sha256, sha256 } from "../../lib/store/hash.ts";
+import { Sha256, sha256 } from "../../lib/pieces/hash.ts";
 import type { Frame } from "../../lib/wire/frame.ts";
 import type { Message, MessageOf, Role, Verb } from "../../lib/wire/message.ts";
 import { deadline } from "./deadline.ts";

@@ -2,7 +2,7 @@ import { certificatePem } from "../../lib/identity/certificate.ts";
 import type { P2PError } from "../../lib/errors.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership } from "../../lib/identity/network.ts";
-import { randomBytes } from "../../lib/identity/random.ts";
+import { randomBytes } from "../../lib/async/random.ts";
 import type { Credentials } from "../../lib/net/handshake.ts";
 import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import { Server, type ServerOptions } from "../../lib/net/server.ts";

@@ -1,10 +1,10 @@
-import type { Clock } from "../../lib/clock.ts";
+import type { Clock } from "../../lib/async/clock.ts";
 import type { P2PError } from "../../lib/errors.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership, NetworkKey } from "../../lib/identity/network.ts";
-import { randomBytes } from "../../lib/identity/random.ts";
+import { randomBytes } from "../../lib/async/random.ts";
 import type { Address } from "../../lib/net/transport.ts";
-import { TrackerClient } from "../../lib/tracker/client.ts";
+import { TrackerClient } from "../../lib/directory/tracker_client.ts";
 import type { Registry } from "../../lib/tracker/registry.ts";
 import { Tracker } from "../../lib/tracker/tracker.ts";
 import type { PeerEntry } from "../../lib/wire/message.ts";

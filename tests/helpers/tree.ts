@@ -5,7 +5,7 @@
  */
 
 import { dirname, join } from "@std/path";
-import { encodeTable, type TreeEntry } from "../../lib/store/tree_table.ts";
+import { encodeTable, type TreeEntry } from "../../lib/pieces/tree_table.ts";
 import { hexHash } from "./invariants.ts";
 import { bytesOf } from "./random.ts";
 

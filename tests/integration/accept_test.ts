@@ -1,8 +1,8 @@
 /** Who may put files into an inbox: `--accept` between real peers. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { AcceptQuestion } from "../../lib/peer/acceptance.ts";
-import { exitCodeOfReports } from "../../lib/peer/sending.ts";
+import type { AcceptQuestion } from "../../lib/peer/offer_policy.ts";
+import { exitCodeOfReports } from "../../lib/peer/send_job.ts";
 import { EventLog } from "../helpers/event_log.ts";
 import { Invariants } from "../helpers/invariants.ts";
 import { startPeer } from "../helpers/peer.ts";

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../lib/errors.ts";
-import type { SendReport } from "../../lib/peer/sending.ts";
+import type { SendReport } from "../../lib/peer/send_job.ts";
 import { FaultyLink, frameEnds } from "../helpers/faulty_link.ts";
 import { type Direction, NO_PROXY } from "../helpers/faulty_proxy.ts";
 import { hashesIn, hexHash, partialsIn } from "../helpers/invariants.ts";

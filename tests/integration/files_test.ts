@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryRegistry } from "../../lib/tracker/registry.ts";
-import { exitCodeOfReports } from "../../lib/peer/sending.ts";
+import { exitCodeOfReports } from "../../lib/peer/send_job.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { entryOf, epochs } from "../helpers/entries.ts";
 import { rejectsWith } from "../helpers/errors.ts";

@@ -3,8 +3,8 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { P2PError } from "../../lib/errors.ts";
-import { exitCodeOfReports } from "../../lib/peer/sending.ts";
-import { StreamContent } from "../../lib/store/stream_content.ts";
+import { exitCodeOfReports } from "../../lib/peer/send_job.ts";
+import { StreamContent } from "../../lib/content/stream_content.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { hashesIn, hexHash, Invariants, partialsIn } from "../helpers/invariants.ts";
 import { NoPauses } from "../helpers/no_pauses.ts";

@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { dirname, join } from "@std/path";
 import fc from "../helpers/fast_check.ts";
-import { escapeText } from "../../lib/cli/escape.ts";
+import { escapeText } from "../../lib/cli/output/escape.ts";
 import {
   MAX_NAME_BYTES,
   nameKey,
   numberedName,
   safeName,
   sameName,
-} from "../../lib/store/file_name.ts";
+} from "../../lib/disk/file_name.ts";
 import {
   defaultPeerName,
   isPeerName,

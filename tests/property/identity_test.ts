@@ -2,12 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import fc from "../helpers/fast_check.ts";
 import { P2PError } from "../../lib/errors.ts";
-import {
-  checkProof,
-  prove,
-  transcript,
-  type TranscriptFields,
-} from "../../lib/identity/handshake.ts";
+import { checkProof, prove, transcript, type TranscriptFields } from "../../lib/identity/proof.ts";
 import { formatInvite, parseInvite, redactInvite } from "../../lib/identity/invite.ts";
 import { Identity, verifySignature } from "../../lib/identity/keys.ts";
 import type { Role } from "../../lib/wire/message.ts";

@@ -1,7 +1,7 @@
 /** The registry against a plain map, and a peer's list that follows it in pages. */
 
 import { assert, assertEquals } from "@std/assert";
-import { PeerList } from "../../lib/tracker/peer_list.ts";
+import { PeerList } from "../../lib/directory/peer_list.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry.ts";
 import type { PeerEntry } from "../../lib/wire/message.ts";
 import { entryOf, epochs, idOf } from "../helpers/entries.ts";

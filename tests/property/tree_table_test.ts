@@ -2,8 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../lib/errors.ts";
-import { MAX_NAME_BYTES, nameKey, safeComponent } from "../../lib/store/file_name.ts";
-import { encodeTable, planTree, type TreeEntry } from "../../lib/store/tree_table.ts";
+import { MAX_NAME_BYTES, nameKey, safeComponent } from "../../lib/disk/file_name.ts";
+import { encodeTable, planTree, type TreeEntry } from "../../lib/pieces/tree_table.ts";
 import fc from "../helpers/fast_check.ts";
 import { newSeed } from "../helpers/random.ts";
 import hostileNames from "../testdata/hostile_names.json" with { type: "json" };

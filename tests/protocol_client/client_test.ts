@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import type { AppEvent } from "../../lib/cli/events.ts";
+import type { AppEvent } from "../../lib/events.ts";
 import { parseInvite } from "../../lib/identity/invite.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import { Peer } from "../../lib/peer/peer.ts";

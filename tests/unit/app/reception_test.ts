@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { explain } from "../../../lib/app/receive.ts";
 import { OneTransfer, ShareReception } from "../../../lib/app/reception.ts";
-import type { AppEvent } from "../../../lib/cli/events.ts";
+import type { AppEvent } from "../../../lib/events.ts";
 import { type ErrorCode, ExitCode, P2PError } from "../../../lib/errors.ts";
 import type { OfferedFile } from "../../../lib/peer/peer.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";

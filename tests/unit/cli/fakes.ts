@@ -1,7 +1,7 @@
-import type { Clock } from "../../../lib/clock.ts";
-import type { AppEvent } from "../../../lib/cli/events.ts";
-import type { Output } from "../../../lib/cli/output.ts";
-import type { Sink } from "../../../lib/cli/sink.ts";
+import type { Clock } from "../../../lib/async/clock.ts";
+import type { AppEvent } from "../../../lib/events.ts";
+import type { Output } from "../../../lib/cli/output/output.ts";
+import type { Sink } from "../../../lib/cli/output/sink.ts";
 
 /** Keeps what is written to it. */
 export class FakeSink implements Sink {

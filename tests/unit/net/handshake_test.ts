@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { certificatePem } from "../../../lib/identity/certificate.ts";
 import { P2PError } from "../../../lib/errors.ts";
-import { prove, transcript } from "../../../lib/identity/handshake.ts";
+import { prove, transcript } from "../../../lib/identity/proof.ts";
 import { Identity, randomToken } from "../../../lib/identity/keys.ts";
 import type { Membership } from "../../../lib/identity/network.ts";
 import { Connection } from "../../../lib/net/connection.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { PiecePicker } from "../../../lib/transfer/picker.ts";
 import { PieceRequests } from "../../../lib/transfer/piece_requests.ts";
-import type { RateLane } from "../../../lib/transfer/rate_limiter.ts";
+import type { RateLane } from "../../../lib/transfer/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
-import { MAX_TABLE as STORED_TABLE } from "../../../lib/store/tree_table.ts";
+import { MAX_TABLE as STORED_TABLE } from "../../../lib/pieces/tree_table.ts";
 import { encodeHeader } from "../../../lib/wire/frame.ts";
 import {
   MAX_BARRED,

@@ -1,0 +1,488 @@
+/**
+ * The command lines of the two programs, as tables.
+ *
+ * @module
+ */
+
+import { ExitCode } from "../../errors.ts";
+import type { CommandSpec, FlagSpec, ProgramSpec } from "./spec.ts";
+
+const MAX_PORT = 65_535;
+
+/** What each exit code means, at the end of every help. */
+const EXIT_CODES: [string, string][] = [
+  [`${ExitCode.done}`, "done"],
+  [`${ExitCode.unexpected}`, "something unexpected"],
+  [`${ExitCode.usage}`, "wrong usage"],
+  [`${ExitCode.trackerUnreachable}`, "the tracker is unreachable"],
+  [`${ExitCode.peerUnreachable}`, "a peer is unknown or unreachable"],
+  [`${ExitCode.integrity}`, "a file failed its check"],
+  [`${ExitCode.unauthorised}`, "not authorised"],
+  [`${ExitCode.partialDelivery}`, "delivered to some, but not to all"],
+  [`${ExitCode.local}`, "a local file or disk problem"],
+  [`${ExitCode.interrupted}`, "interrupted"],
+];
+
+/** Flags that both programs have. */
+const SHARED_FLAGS: FlagSpec[] = [
+  {
+    name: "state",
+    kind: "string",
+    env: "P2P_STATE",
+    placeholder: "DIR",
+    help: "Where keys, the network and history are kept; by default the state folder of this user",
+  },
+  {
+    name: "json",
+    kind: "boolean",
+    env: "P2P_JSON",
+    help: "One JSON object per line on standard output; text for people goes to standard error",
+  },
+  {
+    name: "quiet",
+    kind: "boolean",
+    env: "P2P_QUIET",
+    help: "Show results and errors only",
+  },
+  {
+    name: "insecure",
+    kind: "boolean",
+    env: "P2P_INSECURE",
+    help: "No encryption and no identities, on both sides; for benchmarks and packet captures",
+  },
+];
+
+const TRACKER_RUN: CommandSpec = {
+  name: "run",
+  summary: "run the tracker until it is interrupted",
+  usage: "[run] [flags]",
+  positionals: { min: 0, max: 0, names: [] },
+  flags: [
+    {
+      name: "advertise",
+      kind: "address",
+      env: "P2P_ADVERTISE",
+      placeholder: "HOST[:PORT]",
+      help: "The address that the invite names, where it differs from the one listened on",
+    },
+    {
+      name: "ping-after",
+      kind: "seconds",
+      env: "P2P_PING_AFTER",
+      placeholder: "SECONDS",
+      help: "Ping a peer that has been silent for so long",
+      default: "20",
+    },
+    {
+      name: "pong-timeout",
+      kind: "seconds",
+      env: "P2P_PONG_TIMEOUT",
+      placeholder: "SECONDS",
+      help: "Drop a peer that does not answer the ping in time",
+      default: "5",
+    },
+    {
+      name: "allow-advertise",
+      kind: "boolean",
+      env: "P2P_ALLOW_ADVERTISE",
+      help:
+        "List peers behind a port mapping under the address they ask for, once dialled back there",
+    },
+  ],
+  examples: ["tracker", "tracker --host 0.0.0.0", "tracker run --port 6000 --json"],
+};
+
+/** The command line of `tracker`. */
+export const TRACKER_PROGRAM: ProgramSpec = {
+  name: "tracker",
+  summary: "knows which peers are there, so that they find each other",
+  defaultCommand: "run",
+  commands: [
+    TRACKER_RUN,
+    {
+      name: "invite",
+      summary: "print the invite that lets other machines join",
+      usage: "invite [--rotate] [flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [
+        {
+          name: "rotate",
+          kind: "boolean",
+          help: "Make a new secret first: earlier invites stop working",
+        },
+      ],
+      examples: ["tracker invite", "tracker invite --rotate"],
+    },
+    {
+      name: "peers",
+      summary: "list the peers that are there",
+      usage: "peers [flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [],
+      examples: ["tracker peers", "tracker peers --json"],
+    },
+    {
+      name: "broadcast",
+      summary: "send a message to every peer",
+      usage: "broadcast <message> [flags]",
+      positionals: { min: 1, max: Infinity, names: ["message"] },
+      flags: [],
+      examples: ["tracker broadcast 'Back in five minutes'"],
+    },
+    {
+      name: "remove",
+      summary: "bar a peer from the network for good",
+      usage: "remove <peer> [flags]",
+      positionals: { min: 1, max: 1, names: ["peer"] },
+      flags: [],
+      examples: ["tracker remove laptop", "tracker remove id:3fA9c2d1"],
+    },
+  ],
+  commonFlags: [
+    {
+      name: "host",
+      kind: "string",
+      env: "P2P_HOST",
+      placeholder: "HOST",
+      help: "Listen on this address; 0.0.0.0 opens the tracker to other machines",
+      default: "localhost",
+    },
+    {
+      name: "port",
+      kind: "integer",
+      env: "P2P_PORT",
+      placeholder: "PORT",
+      help: "Listen on this port; 0 takes a free one",
+      default: "5000",
+      max: MAX_PORT,
+    },
+    ...SHARED_FLAGS,
+  ],
+  sections: [{ title: "Exit codes", rows: EXIT_CODES }],
+};
+
+const PEER_FLAGS: FlagSpec[] = [
+  {
+    name: "join",
+    kind: "string",
+    env: "P2P_JOIN",
+    placeholder: "INVITE",
+    help:
+      "Join the network of this invite, which is then remembered; - reads it from standard input",
+  },
+  {
+    name: "tracker",
+    kind: "address",
+    env: "P2P_TRACKER",
+    placeholder: "HOST:PORT",
+    help: "The tracker, where it is not the one of the invite or of the last time",
+    default: "localhost:5000",
+  },
+  {
+    name: "name",
+    kind: "string",
+    env: "P2P_NAME",
+    placeholder: "NAME",
+    help: "What others see this peer as; by default the name of this machine. " +
+      "Of `send -` the name of the file",
+  },
+  {
+    name: "host",
+    kind: "string",
+    env: "P2P_PEER_HOST",
+    placeholder: "HOST",
+    help: "Listen on this address; auto takes the one that reaches the tracker",
+    default: "auto",
+  },
+  {
+    name: "port",
+    kind: "integer",
+    env: "P2P_PEER_PORT",
+    placeholder: "PORT",
+    help: "Listen on this port; 0 takes a free one",
+    default: "0",
+    max: MAX_PORT,
+  },
+  {
+    name: "advertise",
+    kind: "address",
+    env: "P2P_PEER_ADVERTISE",
+    placeholder: "HOST[:PORT]",
+    help: "The address that others dial, where it differs from the one listened on",
+  },
+  {
+    name: "received",
+    kind: "string",
+    env: "P2P_RECEIVED",
+    placeholder: "DIR",
+    help: "Where files that arrive are kept",
+    default: "received_files",
+  },
+  {
+    name: "data",
+    kind: "string",
+    env: "P2P_DATA",
+    placeholder: "DIR",
+    help: "Where file names are looked up first",
+    default: "data",
+  },
+  {
+    name: "accept",
+    kind: "string",
+    env: "P2P_ACCEPT",
+    placeholder: "ask|members|PEER,PEER",
+    help:
+      "Who may put files into the inbox: whoever the menu's person lets, every member, or these " +
+      "peers (names, id: and the start of an id, or host:port)",
+    default: "members",
+  },
+  {
+    name: "max-size",
+    kind: "size",
+    env: "P2P_MAX_SIZE",
+    placeholder: "SIZE",
+    help: "Refuse files larger than this, in bytes or for example 10G (10 GiB)",
+  },
+  {
+    name: "keep-partials",
+    kind: "seconds",
+    env: "P2P_KEEP_PARTIALS",
+    placeholder: "SECONDS",
+    help: "How long what was received in part waits for its sender, checked at start",
+    default: "168h",
+  },
+  {
+    name: "quota",
+    kind: "size",
+    env: "P2P_QUOTA",
+    placeholder: "SIZE",
+    help: "Refuse files with which the inbox would hold more than this in all, " +
+      "unfinished ones included",
+  },
+];
+
+/** Flags of the commands that move files, either way. */
+const LIMIT_RATE: FlagSpec = {
+  name: "limit-rate",
+  kind: "size",
+  env: "P2P_LIMIT_RATE",
+  placeholder: "SIZE",
+  help: "Send at most so many bytes of files per second, and receive as many; " +
+    "K, M and G are powers of 1024: 10M is 10 MiB/s",
+  min: 1024,
+};
+
+/** Flags of the commands that send. */
+const SENDING_FLAGS: FlagSpec[] = [
+  {
+    name: "ack-timeout",
+    kind: "seconds",
+    env: "P2P_ACK_TIMEOUT",
+    placeholder: "SECONDS",
+    help: "Try a recipient again after so long without a sign of life",
+    default: "30",
+  },
+  {
+    name: "parallel",
+    kind: "integer",
+    env: "P2P_PARALLEL",
+    placeholder: "N",
+    help: "How many recipients of a file are served at a time",
+    default: "4",
+    min: 1,
+    max: 1024,
+  },
+  {
+    name: "give-up-after",
+    kind: "seconds",
+    env: "P2P_GIVE_UP_AFTER",
+    placeholder: "SECONDS",
+    help: "Keep trying to reach a recipient for so long, for example 1h; otherwise five times",
+  },
+  {
+    name: "follow",
+    kind: "boolean",
+    env: "P2P_FOLLOW",
+    help: "Send what symbolic links in a folder point to; without it they are left out",
+  },
+  LIMIT_RATE,
+];
+
+/** The command line of `peer`. */
+export const PEER_PROGRAM: ProgramSpec = {
+  name: "peer",
+  summary: "sends files and messages to other machines, and receives them",
+  defaultCommand: "menu",
+  commands: [
+    {
+      name: "menu",
+      summary: "receive, and take commands from the keyboard or line by line from a script",
+      usage: "[flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [...SENDING_FLAGS],
+      examples: ["peer", "peer --join 'p2p://192.168.1.7:5000/#...'", "peer < commands.txt"],
+    },
+    {
+      name: "run",
+      summary: "receive until interrupted, without a menu (as a service)",
+      usage: "run [flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [LIMIT_RATE],
+      examples: ["peer run --received /srv/inbox", "peer run --json --max-size 10G"],
+    },
+    {
+      name: "peers",
+      summary: "list the peers that are there",
+      usage: "peers [flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [],
+      examples: ["peer peers", "peer peers --json"],
+    },
+    {
+      name: "ping",
+      summary: "see whether a peer answers, and how fast",
+      usage: "ping <peer|host:port> [flags]",
+      positionals: { min: 1, max: 1, names: ["peer or host:port"] },
+      flags: [],
+      examples: ["peer ping laptop", "peer ping 192.168.1.9:40123"],
+    },
+    {
+      name: "broadcast",
+      summary: "send a message to every peer",
+      usage: "broadcast <message> [flags]",
+      positionals: { min: 1, max: Infinity, names: ["message"] },
+      flags: [],
+      examples: ["peer broadcast 'The build is done'"],
+    },
+    {
+      name: "send",
+      summary: "send files and folders, and wait until they are verified and on the other disk",
+      usage: "send <path>... [--to <peer,peer|all>] [flags]",
+      positionals: { min: 1, max: Infinity, names: ["path"] },
+      flags: [
+        {
+          name: "to",
+          kind: "string",
+          env: "P2P_TO",
+          placeholder: "PEER,PEER|all",
+          help: "Who gets it: names, id: and the start of an id, or host:port; " +
+            "not needed when there is only one other peer",
+        },
+        ...SENDING_FLAGS,
+      ],
+      examples: [
+        "peer send report.pdf --to laptop",
+        "peer send notes.txt photo.jpg --to laptop,id:3fA9c2d1",
+        "peer send photos/ --to laptop",
+        "peer send image.iso --to all --json",
+        "tar c . | peer send - --name backup.tar --to laptop",
+      ],
+    },
+    {
+      name: "share",
+      summary: "hand over files with one line to paste elsewhere; needs no tracker",
+      usage: "share <path>... [--count N | --keep] [flags]",
+      positionals: { min: 1, max: Infinity, names: ["path"] },
+      flags: [
+        {
+          name: "count",
+          kind: "integer",
+          env: "P2P_COUNT",
+          placeholder: "N",
+          help: "End when so many peers have got everything",
+          default: "1",
+          min: 1,
+        },
+        {
+          name: "keep",
+          kind: "boolean",
+          env: "P2P_KEEP",
+          help: "Serve whoever joins until interrupted",
+        },
+        {
+          name: "host",
+          kind: "string",
+          env: "P2P_PEER_HOST",
+          placeholder: "HOST",
+          help: "Listen on this address; auto takes all of this machine, 127.0.0.1 stays on it",
+          default: "auto",
+        },
+        ...SENDING_FLAGS,
+      ],
+      without: [
+        "host",
+        "join",
+        "tracker",
+        "received",
+        "data",
+        "accept",
+        "max-size",
+        "quota",
+        "keep-partials",
+        "insecure",
+      ],
+      examples: [
+        "peer share report.pdf",
+        "peer share photo.jpg notes.txt --count 3",
+        "peer share image.iso --keep --port 5005",
+      ],
+    },
+    {
+      name: "receive",
+      summary: "take what `peer share` hands over, or one transfer of the usual network, and end",
+      usage: "receive [<invite>] [flags]",
+      positionals: { min: 0, max: 1, names: ["invite"] },
+      flags: [
+        {
+          name: "stdout",
+          kind: "boolean",
+          env: "P2P_STDOUT",
+          help: "Write the one file to standard output and not into the inbox; text for people " +
+            "goes to standard error",
+        },
+        LIMIT_RATE,
+      ],
+      without: ["data"],
+      examples: [
+        "peer receive 'p2p://192.168.1.7:5005/#...'",
+        "peer receive - --received ~/Downloads",
+        "peer receive --stdout",
+        "peer receive",
+      ],
+    },
+    {
+      name: "history",
+      summary: "list what was sent and received, and what is unfinished",
+      usage: "history [flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [],
+      examples: ["peer history", "peer history --json"],
+    },
+    {
+      name: "resume",
+      summary: "go on sending what is unfinished",
+      usage: "resume <id|all> [flags]",
+      positionals: { min: 1, max: 1, names: ["id"] },
+      flags: SENDING_FLAGS,
+      examples: ["peer resume all", "peer resume 3fA9c2d1"],
+    },
+    {
+      name: "forget",
+      summary: "give up what is unfinished, and delete what was received of it",
+      usage: "forget <id|all> [flags]",
+      positionals: { min: 1, max: 1, names: ["id"] },
+      flags: [],
+      examples: ["peer forget 3fA9c2d1", "peer forget all"],
+    },
+    {
+      name: "trust",
+      summary: "accept that a name now belongs to another key",
+      usage: "trust <name> [flags]",
+      positionals: { min: 1, max: 1, names: ["name"] },
+      flags: [],
+      examples: ["peer trust laptop"],
+    },
+  ],
+  commonFlags: [...PEER_FLAGS, ...SHARED_FLAGS],
+  sections: [{ title: "Exit codes", rows: EXIT_CODES }],
+};

@@ -1,0 +1,367 @@
+import { escapeText } from "./escape.ts";
+import type {
+  AppEvent,
+  ErrorEvent,
+  FileReceivedEvent,
+  HistoryEvent,
+  InviteEvent,
+  ListeningEvent,
+  RecipientResult,
+  RegisteredEvent,
+  ShareDeliveredEvent,
+  SharedItem,
+  SharingEvent,
+  TransferFinishedEvent,
+  TransferProgressEvent,
+  TransferStartedEvent,
+  UnfinishedEvent,
+} from "../../events.ts";
+import {
+  count,
+  fit,
+  formatDate,
+  formatDuration,
+  formatLeft,
+  formatRate,
+  formatSize,
+  nameOf,
+  percentOf,
+  rateOf,
+  shortId,
+} from "./format.ts";
+import type { Palette } from "../terminal/palette.ts";
+
+/** More recipients than this are only counted when a transfer starts; its end lists them all. */
+const MAX_NAMES = 6;
+/** More things that are shared are only counted. */
+const MAX_ITEMS = 3;
+
+/** What is said of a transfer after it has started. */
+export interface TransferLabel {
+  name: string;
+  direction: "send" | "receive";
+}
+
+/** Options of {@linkcode EventText}. */
+export interface EventTextOptions {
+  palette: Palette;
+  /** Whether start-up shows the invite. */
+  showInvite: boolean;
+  isTerminal: boolean;
+  /** Whether results stand alone. */
+  quiet: boolean;
+}
+
+/** Every event as lines of text without the last line feed. */
+export class EventText {
+  readonly #palette: Palette;
+  readonly #showInvite: boolean;
+  readonly #isTerminal: boolean;
+  readonly #quiet: boolean;
+
+  constructor(options: EventTextOptions) {
+    this.#palette = options.palette;
+    this.#showInvite = options.showInvite;
+    this.#isTerminal = options.isTerminal;
+    this.#quiet = options.quiet;
+  }
+
+  /** Anything but an error. */
+  of(event: Exclude<AppEvent, ErrorEvent>): string {
+    const { good, bad, warn, dim, bold } = this.#palette;
+    switch (event.event) {
+      case "listening":
+        return this.#listening(event);
+      case "registered":
+        return this.#registered(event);
+      case "unregistered":
+        return "Unregistered from the tracker";
+      case "tracker-lost":
+        return warn(`Lost the tracker: ${escapeText(event.reason)}; trying to come back`);
+      case "peer-joined":
+        return `${who(event)} joined from ${escapeText(event.address)}`;
+      case "peer-left":
+        return `${who(event)} left${because(event.reason)}`;
+      case "peer": {
+        const state = event.reachable ? "" : warn("  unreachable");
+        const name = bold(fitAtLeast(escapeText(event.name), 20));
+        return `${name}  ${shortId(event.id)}  ${fitAtLeast(escapeText(event.address), 21)}${state}`
+          .trimEnd();
+      }
+      case "pong": {
+        const { peer, address, ms } = event;
+        const where = peer === address ? "" : ` (${escapeText(address)})`;
+        return `PONG from ${nameOf(peer)}${where} in ${formatMilliseconds(ms)}`;
+      }
+      case "message": {
+        const text = escapeText(event.text.replaceAll("\r\n", "\n"), { multiline: true });
+        const author = who({ id: event.from, name: event.name });
+        return bold(`Message from ${author}:`) + hang(text);
+      }
+      case "broadcast-sent":
+        return `Broadcast delivered to ${count(event.delivered, "peer")}`;
+      case "transfer-started":
+        return started(event);
+      case "transfer-progress":
+        return this.progress(event);
+      case "transfer-waiting":
+        return dim(`Waiting for ${nameOf(event.peer)} to accept ${escapeText(event.name)}`);
+      case "transfer-retry": {
+        const reason = escapeText(event.reason);
+        return warn(`Trying ${nameOf(event.peer)} again (retry ${event.attempt}): ${reason}`);
+      }
+      case "transfer-finished":
+        return this.#finished(event);
+      case "file-received":
+        return this.#received(event);
+      case "receive-failed": {
+        const what = `${escapeText(event.name)} from ${nameOf(event.from)}`;
+        return bad(`Not received: ${what}: ${escapeText(event.message)}`);
+      }
+      case "history":
+        return history(event);
+      case "unfinished":
+        return this.#palette.warn(unfinished(event));
+      case "invite":
+        return this.#invite(event);
+      case "sharing":
+        return this.#sharing(event);
+      case "share-delivered":
+        return this.#shareDelivered(event);
+      case "removed":
+        return good(`Removed ${shortId(event.id)}: it can no longer join this network`);
+      case "notice":
+        return dim(escapeText(event.message, { multiline: true }));
+      default:
+        return event satisfies never;
+    }
+  }
+
+  /** An error with what there is to choose from. */
+  error(event: ErrorEvent, palette: Palette): string {
+    const candidates = (event.candidates ?? []).map((one) => `\n  ${escapeText(one)}`);
+    return `${palette.bad("error:")} ${escapeText(event.message)}${candidates.join("")}`;
+  }
+
+  /** One line of progress; `label` is what `transfer-started` said. */
+  progress(event: TransferProgressEvent, label?: TransferLabel): string {
+    const { peer, bytes, size, rate, files } = event;
+    const direction = label?.direction === "receive" ? "from" : "to";
+    const what = label === undefined ? "" : `${escapeText(label.name)} ${direction} `;
+    const percent = percentOf(bytes, size);
+    const amount = size === null
+      ? formatSize(bytes)
+      : `${percent} % (${formatSize(bytes)} of ${formatSize(size)})`;
+    const left = formatLeft(bytes, size, rate);
+    const complete = files === undefined ? "" : count(files, "file");
+    const parts = [`${what}${nameOf(peer)}: ${amount}`, complete, formatRate(rate), left];
+    return parts.filter(Boolean).join(", ");
+  }
+
+  #listening(event: ListeningEvent): string {
+    const { bold, warn, dim } = this.#palette;
+    const { host, port, id, name, inbox, invite, secure } = event;
+    const address = escapeText(formatAddress(host, port));
+    const own = name === undefined ? shortId(id) : who({ id, name });
+    const lines = [
+      `${inbox === undefined ? "Tracker" : "Peer"} ${bold(own)} listening on ${address}`,
+    ];
+    if (!secure) lines.push(warn("Insecure: nothing is encrypted, and anyone may join"));
+    if (inbox !== undefined) lines.push(`Received files go to ${bold(escapeText(inbox))}`);
+    const isLocal = inbox === undefined && isLoopback(host);
+    if (invite !== undefined && !isLocal) lines.push(...this.#howToJoin(invite));
+    if (isLocal) {
+      lines.push("On this machine `peer` finds it by itself");
+      lines.push(dim("Only this machine can reach it; --host 0.0.0.0 opens it to other machines"));
+    }
+    return lines.join("\n");
+  }
+
+  #howToJoin(invite: string): string[] {
+    if (!this.#showInvite) return ["`tracker invite` shows what other machines join with"];
+    return [
+      "To join from another machine, paste there:",
+      `  ${this.#palette.bold(joinLine(invite))}`,
+    ];
+  }
+
+  #registered(event: RegisteredEvent): string {
+    const { tracker, name, host, port, reachable, reason } = event;
+    const address = escapeText(formatAddress(host, port));
+    const line = `Registered at tracker ${escapeText(tracker)} as ${escapeText(name)} (${address})`;
+    if (reachable) return line;
+    return `${line}\n${this.#palette.warn(`Others cannot reach this peer${because(reason)}`)}`;
+  }
+
+  #finished(event: TransferFinishedEvent): string {
+    const { name, size, sha256, seconds, recipients } = event;
+    const { good, bad, warn, dim } = this.#palette;
+    const failed = recipients.filter(({ state }) => state === "failed").length;
+    const delivered = recipients.length - failed;
+    const what = `${escapeText(name)} (${amountOf(event)})`;
+    const time = `in ${formatDuration(seconds)}, ${rateOf(size, seconds)}`;
+    const copied = recipients.some(({ state }) => state === "delivered");
+    const head = delivered === 0
+      ? bad(`Not sent: ${what}`)
+      : failed > 0
+      ? warn(`Sent ${what} to ${delivered} of ${count(recipients.length, "peer")} ${time}`)
+      : good(copied ? `Sent ${what} ${time}` : `Sent ${what}: already there`);
+    const lines = recipients.map((recipient) => {
+      const line = `  ${recipientLine(recipient)}`;
+      return recipient.state === "failed" ? bad(line) : line;
+    });
+    const hash = sha256 === null ? [] : [dim(`  SHA-256 ${escapeText(sha256)}`)];
+    return [head, ...lines, ...hash].join("\n");
+  }
+
+  #received(event: FileReceivedEvent): string {
+    const { good, bold, dim } = this.#palette;
+    const { path, size, sha256, from, seconds, already } = event;
+    const sender = nameOf(from);
+    const head = already === true
+      ? `${sender} sent again what is already here (${amountOf(event)})`
+      : `Received ${amountOf(event)} from ${sender} in ${formatDuration(seconds)}, ` +
+        rateOf(size, seconds);
+    const hash = sha256 === null ? [] : [dim(`  SHA-256 ${escapeText(sha256)}`)];
+    return [good(head), `  ${bold(escapeText(path))}`, ...hash].join("\n");
+  }
+
+  /** Alone on its line where a program reads it: `tracker invite | ssh host peer run --join -`. */
+  #invite({ invite, addresses = [] }: InviteEvent): string {
+    const { bold, dim } = this.#palette;
+    if (!this.#isTerminal) return escapeText(invite);
+    const lines = ["To join from another machine, paste there:", `  ${bold(joinLine(invite))}`];
+    if (addresses.length > 0) {
+      const list = addresses.map((address) => escapeText(address)).join(", ");
+      lines.push(dim(`Other addresses of this machine, for --advertise: ${list}`));
+    }
+    return lines.join("\n");
+  }
+
+  /** The line to paste is the result, wherever it goes: without it the share is of no use. */
+  #sharing({ invite, items, wanted, addresses = [] }: SharingEvent): string {
+    const { bold, dim } = this.#palette;
+    const line = `peer receive ${shellWord(invite)}`;
+    if (this.#quiet) return line;
+    const whom = wanted === null
+      ? "whoever joins, until you press Ctrl-C"
+      : wanted === 1
+      ? "the first that joins"
+      : `the first ${wanted} that join`;
+    const lines = [`Sharing ${itemsText(items)} with ${whom}. On another machine:`, ""];
+    lines.push(`  ${bold(line)}`, "");
+    if (addresses.length > 0) {
+      const list = addresses.map((address) => escapeText(address)).join(", ");
+      lines.push(dim(`Other addresses of this machine, which the line may name instead: ${list}`));
+    }
+    return lines.join("\n").trimEnd();
+  }
+
+  #shareDelivered({ peer, delivered, wanted }: ShareDeliveredEvent): string {
+    const all = wanted === null ? "" : ` of ${wanted}`;
+    const which = wanted === 1 ? "" : ` (${delivered}${all})`;
+    return this.#palette.good(`${nameOf(peer)} has everything${which}`);
+  }
+}
+
+/** What is shared, in a few words: up to three names, or how many. */
+function itemsText(items: readonly SharedItem[]): string {
+  if (items.length > MAX_ITEMS) {
+    const sizes = items.map(({ size }) => size);
+    const total = sizes.reduce<number | null>(
+      (sum, size) => sum === null || size === null ? null : sum + size,
+      0,
+    );
+    return `${items.length} items${total === null ? "" : ` (${formatSize(total)})`}`;
+  }
+  return items.map(({ name, size, ...files }) =>
+    size === null ? escapeText(name) : `${escapeText(name)} (${amountOf({ size, ...files })})`
+  ).join(", ");
+}
+
+/** `laptop (3fA9c2d1)`. */
+function who({ id, name }: { id: string; name: string }): string {
+  return name === "" || name === id ? shortId(id) : `${escapeText(name)} (${shortId(id)})`;
+}
+
+function because(reason: string | undefined): string {
+  return reason === undefined || reason === "" ? "" : `: ${escapeText(reason)}`;
+}
+
+/** A command line for a shell. */
+function joinLine(invite: string): string {
+  return `peer --join ${shellWord(invite)}`;
+}
+
+function shellWord(invite: string): string {
+  return `'${escapeText(invite.replaceAll("'", "%27"))}'`;
+}
+
+function formatAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function formatMilliseconds(ms: number): string {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
+
+/** Lines after the first start below the text, not at the margin: a text can't pose as an event. */
+function hang(text: string): string {
+  return text.includes("\n") ? `\n${text.replace(/^/gm, "  ")}` : ` ${text}`;
+}
+
+/** Pads to `width`, but cuts nothing. */
+function fitAtLeast(text: string, width: number): string {
+  const fitted = fit(text, width);
+  return fitted.trimEnd() === text.trimEnd() ? fitted : text;
+}
+
+function started(event: TransferStartedEvent): string {
+  const size = event.size === null ? "" : ` (${amountOf({ ...event, size: event.size })})`;
+  const { length } = event.peers;
+  const peers = length > MAX_NAMES ? count(length, "peer") : event.peers.map(nameOf).join(", ");
+  const [verb, direction] = event.direction === "send" ? ["Sending", "to"] : ["Receiving", "from"];
+  return `${verb} ${escapeText(event.name)}${size} ${direction} ${peers}`;
+}
+
+/** `3 files, 4.2 MiB` of a folder, `4.2 MiB` of a file. */
+function amountOf({ size, files }: { size: number; files?: number }): string {
+  return files === undefined ? formatSize(size) : `${count(files, "file")}, ${formatSize(size)}`;
+}
+
+function recipientLine({ peer, state, savedAs, error }: RecipientResult): string {
+  const name = nameOf(peer);
+  const kept = savedAs === undefined ? null : escapeText(savedAs);
+  switch (state) {
+    case "delivered":
+      return `${name}: delivered${kept === null ? "" : `, saved as ${kept}`}`;
+    case "already":
+      return `${name}: already has it${kept === null ? "" : ` as ${kept}`}`;
+    case "failed":
+      return `${name}: failed${error === undefined ? "" : `: ${escapeText(error.message)}`}`;
+    default:
+      return state satisfies never;
+  }
+}
+
+function unfinished(event: UnfinishedEvent): string {
+  const { direction, at, name, size, bytes, peers, id } = event;
+  const side = direction === "send" ? "to" : "from";
+  const whole = size === null ? "" : formatSize(size);
+  const amount = bytes === undefined ? whole : `${formatSize(bytes)} of ${whole}`;
+  const what = `${escapeText(name)} (${amount}) ${side} ${peers.map(nameOf).join(", ")}`;
+  return `${formatDate(at)}  unfinished  ${what}  [${escapeText(shortId(id))}]`;
+}
+
+function history(event: HistoryEvent): string {
+  const { direction, at, name, size, peer, state, path } = event;
+  const [verb, side] = direction === "send" ? ["sent", "to"] : ["received", "from"];
+  const result = state === "delivered" || state === "received" ? "" : `: ${escapeText(state)}`;
+  const where = direction === "receive" && path !== undefined ? `\n    ${escapeText(path)}` : "";
+  const what = `${escapeText(name)} (${formatSize(size)}) ${side} ${nameOf(peer)}${result}`;
+  return `${formatDate(at)}  ${verb.padEnd(8)}  ${what}${where}`;
+}

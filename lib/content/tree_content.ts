@@ -1,0 +1,224 @@
+import { basename, join, resolve } from "node:path";
+import { P2PError } from "../errors.ts";
+import type { Content } from "./content.ts";
+import { diskError, sourceChanged } from "../disk/disk_error.ts";
+import { Sha256 } from "../pieces/hash.ts";
+import { Turns } from "../async/yielder.ts";
+import { treeEntryOf } from "../pieces/tree_list.ts";
+import {
+  fileAt,
+  type FileCount,
+  MAX_ENTRIES,
+  MAX_TABLE,
+  TableWriter,
+} from "../pieces/tree_table.ts";
+import { visitTree } from "../disk/tree_walk.ts";
+
+/** Bytes of a file from which on it is read without holding up everything else. */
+const LARGE = 128 * 1024;
+
+/** Files that are read before something else gets its turn. */
+const TURN = 16;
+
+/** Characters that are hashed together. */
+const STAMPS = 16 * 1024;
+
+const encoder = new TextEncoder();
+
+interface SourceFile {
+  /** Relative. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Milliseconds since 1970. */
+  mtime: number;
+  /** Where it begins in the content. */
+  offset: number;
+}
+
+/** A folder with all that is in it: its table, then the bytes of its files one after another. */
+export class TreeContent implements Content {
+  readonly path: string;
+  readonly name: string;
+  readonly size: number;
+  readonly table: number;
+  readonly key: string;
+  readonly isSeekable = true;
+  readonly skipped: readonly string[];
+  readonly files: FileCount;
+  /** Its path, with a separator at the end. */
+  readonly #folder: string;
+  readonly #table: Uint8Array;
+  readonly #files: SourceFile[];
+  readonly #turns = new Turns(TURN);
+  #position = 0;
+  /** One reading after another: they share a handle. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** The file that was read last, unless that was to its end. */
+  #open: { file: SourceFile; handle: Deno.FsFile } | undefined;
+
+  private constructor(
+    path: string,
+    { table, files, skipped, size, key }: {
+      table: Uint8Array;
+      files: SourceFile[];
+      skipped: string[];
+      size: number;
+      key: string;
+    },
+  ) {
+    this.path = path;
+    this.#folder = join(path, "/");
+    this.name = basename(resolve(path));
+    this.#table = table;
+    this.#files = files;
+    this.table = table.length;
+    this.size = size;
+    this.key = key;
+    this.skipped = skipped;
+    this.files = { count: files.length, within: (bytes) => fileAt(files, bytes) };
+  }
+
+  /**
+   * Lists the folder; nothing is read yet.
+   *
+   * @throws {P2PError} `file-not-found` or `disk`.
+   */
+  static async open(path: string, options: { follow?: boolean } = {}): Promise<TreeContent> {
+    const writer = new TableWriter();
+    const files: SourceFile[] = [];
+    // Also which file it is and when it was changed last, so that nothing can be written unseen.
+    const state = new Sha256();
+    let stamps = "";
+    let count = 0;
+    const skipped = await visitTree(path, {
+      ...options,
+      onEntry: (path, info) => {
+        const entry = treeEntryOf(path, info);
+        const { ino, ctime } = info;
+        writer.add(entry);
+        stamps += `${ino} ${ctime?.getTime()}\n`;
+        if (stamps.length > STAMPS) {
+          state.update(encoder.encode(stamps));
+          stamps = "";
+        }
+        const { path: relative, size, mtime } = entry;
+        if (size !== null) files.push({ path: relative, size, mtime, offset: 0 });
+        if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
+          throw new P2PError(
+            "disk",
+            `Cannot send ${path}: it has too many files; send parts of it`,
+          );
+        }
+      },
+    });
+    const table = writer.bytes;
+    state.update(encoder.encode(stamps));
+    state.update(table);
+    let size = table.length;
+    for (const file of files) {
+      file.offset = size;
+      size += file.size;
+    }
+    const key = JSON.stringify(["tree", resolve(path), state.digest()]);
+    return new TreeContent(path, { table, files, skipped, size, key });
+  }
+
+  skipTo(offset: number): void {
+    this.#position = offset;
+  }
+
+  async read(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+    const filled = await this.readAt(this.#position, into);
+    this.#position += filled;
+    return into.subarray(0, filled);
+  }
+
+  readAt(offset: number, into: Uint8Array): Promise<number> {
+    const turn = this.#turn.then(() => this.#readNow(offset, into));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async expectUnchanged(): Promise<void> {}
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closeFile();
+    return Promise.resolve();
+  }
+
+  async #readNow(offset: number, into: Uint8Array): Promise<number> {
+    let filled = 0;
+    if (offset < this.table) {
+      const part = this.#table.subarray(offset, offset + into.length);
+      into.set(part);
+      filled = part.length;
+    }
+    for (let i = fileAt(this.#files, offset + filled); filled < into.length; i++) {
+      const file = this.#files[i];
+      if (!file) break;
+      const start = offset + filled - file.offset;
+      const part = into.subarray(filled, filled + file.size - start);
+      if (part.length === 0) continue;
+      const turn = this.#turns.step();
+      if (turn) await turn;
+      if (part.length === file.size && part.length < LARGE) this.#readWhole(file, part);
+      else await this.#readPart(file, start, part);
+      filled += part.length;
+    }
+    return filled;
+  }
+
+  /** Reads a small file at once: a round through the event loop costs more than the read. */
+  #readWhole(file: SourceFile, into: Uint8Array): void {
+    const path = this.#at(file);
+    try {
+      using handle = Deno.openSync(path, { read: true });
+      for (let filled = 0; filled < into.length;) {
+        const n = handle.readSync(into.subarray(filled));
+        if (n === null) throw sourceChanged(path, "it became shorter");
+        filled += n;
+      }
+      expectSame(file, path);
+    } catch (error) {
+      throw diskError("read", path, error);
+    }
+  }
+
+  async #readPart(file: SourceFile, start: number, into: Uint8Array): Promise<void> {
+    const path = this.#at(file);
+    try {
+      if (this.#open?.file !== file) this.#closeFile();
+      const handle = this.#open?.handle ?? await Deno.open(path, { read: true });
+      this.#open = { file, handle };
+      if (start > 0) await handle.seek(start, Deno.SeekMode.Start);
+      for (let filled = 0; filled < into.length;) {
+        const n = await handle.read(into.subarray(filled));
+        if (n === null) throw sourceChanged(path, "it became shorter");
+        filled += n;
+      }
+      if (start + into.length < file.size) return;
+      this.#closeFile();
+      expectSame(file, path);
+    } catch (error) {
+      this.#closeFile();
+      throw diskError("read", path, error);
+    }
+  }
+
+  #at({ path }: SourceFile): string {
+    return `${this.#folder}${path}`;
+  }
+
+  #closeFile(): void {
+    this.#open?.handle.close();
+    this.#open = undefined;
+  }
+}
+
+/** Throws when the file has been written to since it was listed. */
+function expectSame(file: SourceFile, path: string): void {
+  const { size, mtime } = Deno.statSync(path);
+  if (size === file.size && (mtime?.getTime() ?? 0) === file.mtime) return;
+  throw sourceChanged(path, "its size or time is not what it was");
+}

@@ -1,0 +1,131 @@
+import { P2PError } from "../errors.ts";
+import type { Credentials } from "../net/handshake.ts";
+import { formatAddress, isLoopback } from "../net/transport.ts";
+import type { TrackerClient } from "./tracker_client.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import { NameBook } from "./name_book.ts";
+import { PeerCache } from "./peer_cache.ts";
+import { resolveRecipients, resolveTarget } from "./target.ts";
+
+/** What a {@linkcode Directory} needs. */
+export interface DirectoryOptions {
+  credentials: Credentials;
+  tracker: TrackerClient;
+  /** Folder of this user's peers; null keeps neither names nor the list. */
+  folder: string | null;
+}
+
+/** The peers of the network as the tracker lists them, or as they were seen last, and whom a target means. */
+export class Directory {
+  /** Undefined where names are not kept. */
+  readonly names: NameBook | undefined;
+  readonly #options: DirectoryOptions;
+  readonly #cache: PeerCache | undefined;
+  #cached: PeerEntry[] = [];
+
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+    const { folder } = options;
+    if (folder === null) return;
+    this.names = new NameBook(folder);
+    this.#cache = new PeerCache(folder);
+  }
+
+  /** All of them as last heard of, without asking. */
+  get known(): PeerEntry[] {
+    const { entries } = this.#options.tracker.list;
+    return entries.length > 0 ? entries : this.#cached;
+  }
+
+  /** The others as last heard of, without asking. */
+  get knownOthers(): PeerEntry[] {
+    return this.#withoutSelf(this.known);
+  }
+
+  /** All of them: brought up to date where the tracker can be asked. */
+  async entries(): Promise<PeerEntry[]> {
+    const { tracker } = this.#options;
+    return tracker.isConnected ? await tracker.refresh() : this.known;
+  }
+
+  /** Asks the tracker and keeps its list; resolves with the others. */
+  async update(): Promise<PeerEntry[]> {
+    const entries = await this.#options.tracker.refresh();
+    await this.#cache?.save(this.#networkKey, entries);
+    return this.#withoutSelf(entries);
+  }
+
+  /** Has the list that was kept last serve until the tracker gives one; false when there is none. */
+  async recall(): Promise<boolean> {
+    this.#cached = await this.#cache?.load(this.#networkKey) ?? [];
+    return this.#cached.length > 0;
+  }
+
+  /** The name under which the tracker lists the id. */
+  nameOf(id: string): string | undefined {
+    return this.#options.tracker.list.get(id)?.name;
+  }
+
+  /** The entry as the tracker lists it now; the known one while that cannot be asked or lists none. */
+  async current(entry: PeerEntry): Promise<PeerEntry> {
+    const entries = await this.entries().catch(() => []);
+    return entries.find(({ id }) => id === entry.id) ?? entry;
+  }
+
+  /**
+   * The peer that a name, `id:` and a prefix, or `host:port` means.
+   *
+   * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates; `name-changed-key`.
+   */
+  async resolve(target: string): Promise<PeerEntry> {
+    const entry = resolveTarget(target, await this.entries());
+    await this.names?.check(entry);
+    return entry;
+  }
+
+  /**
+   * Whom `--to` means; none means the only other peer. Their keys are not checked.
+   *
+   * @throws {P2PError} `peer-unknown` or `peer-ambiguous`; `usage` when none is named among several.
+   */
+  async recipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
+    const entries = await this.entries();
+    const others = this.#withoutSelf(entries);
+    if (to.length > 0) return resolveRecipients(to, entries, others);
+    const [only] = others;
+    if (only && others.length === 1) return [only];
+    if (others.length === 0) {
+      throw new P2PError("peer-unknown", "Cannot send: no other peer is there");
+    }
+    throw new P2PError("usage", "Cannot choose a recipient: several peers are there; say which", {
+      candidates: others.map(({ name }) => name),
+    });
+  }
+
+  /**
+   * Accepts that a name stands for another key than before.
+   *
+   * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates.
+   */
+  async trust(name: string): Promise<PeerEntry> {
+    const entry = resolveTarget(name, await this.entries());
+    await this.names?.trust(entry);
+    return entry;
+  }
+
+  /** What the cached list is filed under. */
+  get #networkKey(): string {
+    const { credentials: { membership }, tracker } = this.#options;
+    return membership?.id ?? `insecure ${formatAddress(tracker.address)}`;
+  }
+
+  /**
+   * Leaves this peer out. A one-shot command shares its identity with the peer that runs on this machine;
+   * where all peers are on this machine (its tracker is on loopback) that one is another peer.
+   */
+  #withoutSelf(entries: PeerEntry[]): PeerEntry[] {
+    const { credentials: { identity, role }, tracker } = this.#options;
+    const isAnother = role === "client" && isLoopback(tracker.address.host);
+    return entries.filter(({ id }) => id !== identity.id || isAnother);
+  }
+}

@@ -1,0 +1,326 @@
+import { type Clock, delay, systemClock } from "../async/clock.ts";
+import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
+import type { Credentials } from "../net/handshake.ts";
+import { keepAlive } from "../net/keep_alive.ts";
+import { openSession } from "../net/open_session.ts";
+import type { Session } from "../net/session.ts";
+import { type Address, formatAddress } from "../net/transport.ts";
+import type { Frame } from "../wire/frame.ts";
+import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import { type ListChange, PeerList } from "./peer_list.ts";
+
+export type { ListChange };
+
+/** What a peer hears from its tracker. */
+export interface TrackerClientObserver {
+  onListChanged?(change: ListChange): void;
+  onMessage?(message: MessageOf<"MESSAGE">, text: Uint8Array): void;
+  /** Another peer asks to be dialled, since it cannot dial this one. */
+  onDial?(message: MessageOf<"DIAL">): void;
+  /** The tracker ended the session, with BYE (null) or ERROR; true keeps the client from coming back. */
+  onEnded?(error: P2PError | null): boolean;
+  /** The session broke; the client comes back by itself. */
+  onLost?(error: P2PError): void;
+  /** Registered, for the first time or again. */
+  onRegistered?(reply: MessageOf<"OK">): void;
+  /** The tracker refuses this peer for good (barred, another secret): it will not try again. */
+  onRefused?(error: P2PError): void;
+}
+
+/** Settings of a {@linkcode TrackerClient}. */
+export interface TrackerClientOptions {
+  address: Address;
+  credentials: Credentials;
+  observer?: TrackerClientObserver;
+  /** What to register with, asked at each registration. */
+  registration?: () => { name: string; port: number; host?: string };
+  clock?: Clock;
+  /** From 0 to 1, for jitter. */
+  random?: () => number;
+}
+
+/** Silence of the tracker in milliseconds after which it is asked whether it is there. */
+const IDLE_LIMIT = 60_000;
+/** Pauses in milliseconds before coming back: a tracker's restart must not bring all at once. */
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 15_000;
+
+/**
+ * A peer's side of its tracker: one session, the list of peers, and the way back when the session breaks.
+ */
+export class TrackerClient implements AsyncDisposable {
+  readonly list = new PeerList();
+  readonly #options: TrackerClientOptions;
+  readonly #clock: Clock;
+  readonly #stop = new AbortController();
+  #session: Session | undefined;
+  /** Why the last session ended. */
+  #failure: P2PError | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #returning: Promise<void> | undefined;
+  #registered = false;
+
+  constructor(options: TrackerClientOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Where the tracker is. */
+  get address(): Address {
+    return this.#options.address;
+  }
+
+  /** Whether there is a session now. */
+  get isConnected(): boolean {
+    return this.#session !== undefined && !this.#session.connection.closed;
+  }
+
+  /** Whether it has registered and not unregistered since; also while the session is broken. */
+  get isRegistered(): boolean {
+    return this.#registered;
+  }
+
+  /** The tracker's id, once greeted. */
+  get trackerId(): string | undefined {
+    return this.#session?.remote.id;
+  }
+
+  /** Own address as the tracker reached it from, once connected. */
+  get localHost(): string | undefined {
+    return this.#session?.connection.local.host;
+  }
+
+  /**
+   * Opens the session.
+   *
+   * @throws {P2PError} `tracker-unreachable`, or why the two do not trust each other.
+   */
+  async connect(): Promise<void> {
+    const { address, credentials } = this.#options;
+    let session: Session;
+    try {
+      session = await openSession({
+        address,
+        credentials,
+        id: undefined,
+        signal: this.#stop.signal,
+        clock: this.#clock,
+      });
+    } catch (error) {
+      throw this.#explain(asP2PError(error));
+    }
+    if (this.#stop.signal.aborted) {
+      await session.close();
+      throw this.#stop.signal.reason;
+    }
+    if (session.remote.role !== "tracker") {
+      await session.close();
+      throw new P2PError(
+        "usage",
+        `Cannot join ${formatAddress(address)}: it is a peer, not a tracker`,
+      );
+    }
+    this.#session = session;
+    keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
+    this.#running = session.run({
+      onMessage: (frame) => this.#onMessage(frame),
+      onClosed: (error) => this.#onClosed(session, error),
+    });
+  }
+
+  /**
+   * Registers, and from then on comes back by itself whenever the session breaks.
+   *
+   * @throws {P2PError} what the tracker refused it with.
+   */
+  async register(): Promise<MessageOf<"OK">> {
+    const { registration, observer } = this.#options;
+    if (!registration) throw new TypeError("a client without registration cannot register");
+    const { message } = await this.#ask({ verb: "REGISTER", ...registration() });
+    if (message.verb !== "OK") throw unexpected("REGISTER", message.verb);
+    this.#registered = true;
+    observer?.onRegistered?.(message);
+    // When the session breaks before the list has come, the client comes back and asks again.
+    await this.refresh().catch((error) => {
+      if (!isRetriable(error)) throw error;
+    });
+    return message;
+  }
+
+  /** Unregisters and waits for the tracker's OK. */
+  async unregister(): Promise<void> {
+    this.#registered = false;
+    if (this.isConnected) await this.#ask({ verb: "UNREGISTER" }, 5_000);
+  }
+
+  /** Brings the list up to date and resolves with it. */
+  async refresh(): Promise<PeerEntry[]> {
+    for (let more = true; more;) {
+      const { since } = this.list.position;
+      const { message } = await this.#ask({ verb: "PEERS", ...this.list.position });
+      if (message.verb !== "PEER_LIST") throw unexpected("PEERS", message.verb);
+      this.#apply(message);
+      more = message.more;
+      if (more && !message.full && message.revision <= since) {
+        throw new P2PError("malformed", "Cannot read PEER_LIST: it goes on without end");
+      }
+    }
+    return this.list.entries;
+  }
+
+  /** Hands a signed message to the tracker; resolves with the number of peers it went to. */
+  async broadcast(
+    message: Omit<MessageOf<"BROADCAST">, "verb" | "seq">,
+    text: Uint8Array<ArrayBuffer>,
+  ): Promise<number> {
+    const { message: reply } = await this.#ask({ verb: "BROADCAST", ...message }, undefined, text);
+    if (reply.verb !== "OK") throw unexpected("BROADCAST", reply.verb);
+    return reply.delivered ?? 0;
+  }
+
+  /** Asks the tracker to have `peer` dial this machine's `port`. */
+  async requestDial(peer: string, port: number, token: string): Promise<void> {
+    await this.#ask({ verb: "CONNECT", peer, port, token });
+  }
+
+  /** As a tracker's operator: bars an id. */
+  async remove(id: string): Promise<void> {
+    await this.#ask({ verb: "REMOVE", id });
+  }
+
+  /** As a tracker's operator: makes a new secret; resolves with the new invite. */
+  async rotate(): Promise<string | undefined> {
+    const { message } = await this.#ask({ verb: "ROTATE" });
+    return message.verb === "OK" ? message.invite : undefined;
+  }
+
+  /** Says goodbye and stops coming back. */
+  async close(): Promise<void> {
+    this.#stop.abort(new P2PError("interrupted", "The client was closed"));
+    await this.#session?.close();
+    await this.#returning;
+    await this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #ask(
+    message: Parameters<Session["request"]>[0],
+    timeout?: number,
+    body?: Uint8Array<ArrayBuffer>,
+  ) {
+    if (!this.#session) {
+      // A tracker that does not admit this peer says so when the handshake is over.
+      if (this.#failure?.remote && isFinal(this.#failure)) throw this.#explain(this.#failure);
+      throw new P2PError("tracker-unreachable", this.#text("there is no connection"));
+    }
+    return await this.#session.request(message, { timeout, body });
+  }
+
+  #onMessage({ message, body }: Frame): void {
+    const { observer } = this.#options;
+    switch (message.verb) {
+      case "PEER_LIST":
+        this.#apply(message);
+        if (message.more) this.refresh().catch(() => {});
+        return;
+      case "MESSAGE":
+        return observer?.onMessage?.(message, body);
+      case "DIAL":
+        return observer?.onDial?.(message);
+      default:
+        throw new P2PError(
+          "unexpected-verb",
+          `Cannot answer ${message.verb}: a peer does not take it here`,
+        );
+    }
+  }
+
+  #apply(message: MessageOf<"PEER_LIST">): void {
+    const change = this.list.apply(message);
+    if (change.joined.length + change.changed.length + change.left.length === 0) return;
+    this.#options.observer?.onListChanged?.(change);
+  }
+
+  #onClosed(session: Session, error: P2PError | null): void {
+    if (this.#session !== session) return;
+    this.#session = undefined;
+    this.#failure = error ?? undefined;
+    if (this.#stop.signal.aborted || !this.#registered) return;
+    if ((error === null || error.remote) && this.#options.observer?.onEnded?.(error)) return;
+    const reason = error ?? new P2PError("connection-lost", "the tracker said goodbye");
+    if (error?.remote && isFinal(error)) {
+      return this.#options.observer?.onRefused?.(this.#explain(error));
+    }
+    this.#options.observer?.onLost?.(reason);
+    this.#returning ??= this.#comeBack();
+  }
+
+  /** Connects and registers again, with growing, jittered pauses. */
+  async #comeBack(): Promise<void> {
+    const { random = Math.random, observer } = this.#options;
+    const { signal } = this.#stop;
+    for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      try {
+        await delay(this.#clock, pause * (0.5 + random()), signal);
+        await this.connect();
+        await this.register();
+        if (!this.isConnected) continue;
+        // At once, not when the promise has settled: the session may break before that.
+        this.#returning = undefined;
+        return;
+      } catch (thrown) {
+        const error = asP2PError(thrown);
+        await this.#session?.close();
+        if (signal.aborted) return;
+        if (isFinal(error)) return observer?.onRefused?.(error);
+      }
+    }
+  }
+
+  /** Says of a failed connection what it means for a tracker. */
+  #explain(error: P2PError): P2PError {
+    const remedy = "get the invite of today with `tracker invite` and join with --join";
+    switch (error.code) {
+      case "wrong-key":
+        return new P2PError(
+          "wrong-network",
+          this.#text(`it is not a tracker of the invite's network; ${remedy}`),
+          { cause: error },
+        );
+      case "wrong-secret":
+        return new P2PError(
+          "wrong-secret",
+          this.#text(`the invite's secret is not the network's (any more); ${remedy}`),
+          { cause: error },
+        );
+      case "peer-unreachable":
+      case "timeout":
+      case "connection-lost":
+      case "busy":
+        return new P2PError(
+          "tracker-unreachable",
+          `${error.message}; is the tracker running there? See --tracker and --join`,
+          { cause: error },
+        );
+      default:
+        return error;
+    }
+  }
+
+  #text(reason: string): string {
+    return `Cannot join the tracker at ${formatAddress(this.#options.address)}: ${reason}`;
+  }
+}
+
+/** Trying again would not help: somebody has to do something. */
+function isFinal(error: P2PError): boolean {
+  return error.exitCode === ExitCode.unauthorised || error.code === "version" ||
+    error.code === "invalid";
+}
+
+function unexpected(asked: string, got: string): P2PError {
+  return new P2PError("unexpected-verb", `The tracker answered ${asked} with ${got}`);
+}

@@ -1,0 +1,147 @@
+/**
+ * Small files that hold secrets: mode 0600, in a folder that is made 0700, whole or not there at all.
+ * No error text of this module contains what the file holds.
+ *
+ * @module
+ */
+
+import { dirname } from "node:path";
+import { P2PError, reasonOf } from "../errors.ts";
+import { randomToken } from "../async/random.ts";
+
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+/** How often and after how many milliseconds a file that is reserved but still empty is read again. */
+const EMPTY_TRIES = 50;
+const EMPTY_DELAY = 10;
+
+/**
+ * The text of the file, or `null` when there is none.
+ *
+ * @throws {P2PError} `disk` when it cannot be read.
+ */
+export async function readPrivate(path: string): Promise<string | null> {
+  try {
+    let text = await Deno.readTextFile(path);
+    // Empty: where hard links are not supported, another process has the name and not yet its text.
+    for (let tries = 0; text === "" && tries < EMPTY_TRIES; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, EMPTY_DELAY));
+      text = await Deno.readTextFile(path);
+    }
+    return text;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return null;
+    throw failure("read", path, cause);
+  }
+}
+
+/**
+ * The JSON object or array in the file, or `null` when there is no file or another value in it.
+ *
+ * @throws {P2PError} `disk` when it cannot be read, or is no JSON.
+ */
+export async function readJson(path: string): Promise<object | null> {
+  const text = await readPrivate(path);
+  if (text === null) return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : null;
+  } catch (cause) {
+    throw new P2PError("disk", `Cannot read ${path}: ${reasonOf(cause)}; move the file away`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * The text of the file, which is made with the text of `make` when there is none. Of several processes
+ * that do this at once, one makes the file and all get its text.
+ *
+ * @throws {P2PError} `disk`
+ */
+export async function loadOrCreatePrivate(path: string, make: () => string): Promise<string> {
+  const found = await readPrivate(path);
+  if (found !== null) return found;
+  const made = make();
+  const text = await writing(path, made, publish) ? made : await readPrivate(path);
+  if (text !== null) return text;
+  throw new P2PError("disk", `Cannot read ${path}: it was deleted while this program started`);
+}
+
+/**
+ * Writes the file, over the one that may be there: a reader sees the old text or the new one.
+ *
+ * @throws {P2PError} `disk`
+ */
+export async function replacePrivate(path: string, text: string): Promise<void> {
+  await writing(path, text, async (temporary) => {
+    await Deno.rename(temporary, path);
+    return true;
+  });
+}
+
+/** Puts `text` on the disk under a temporary name, lets `place` give it its own, then syncs the folder. */
+async function writing(
+  path: string,
+  text: string,
+  place: (temporary: string, path: string) => Promise<boolean>,
+): Promise<boolean> {
+  const folder = dirname(path);
+  const temporary = `${path}.${randomToken()}.tmp`;
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+    try {
+      await writeSynced(temporary, text);
+      const placed = await place(temporary, path);
+      await syncFolder(folder);
+      return placed;
+    } finally {
+      await Deno.remove(temporary).catch(() => {}); // gone already after a rename
+    }
+  } catch (cause) {
+    throw failure("write", path, cause);
+  }
+}
+
+async function writeSynced(path: string, text: string): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true, mode: FILE_MODE });
+  let left = new TextEncoder().encode(text);
+  while (left.length > 0) left = left.subarray(await file.write(left));
+  await file.sync();
+}
+
+/** Gives the temporary file its name unless that is taken; false when it is. */
+async function publish(temporary: string, path: string): Promise<boolean> {
+  try {
+    await Deno.link(temporary, path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    return await publishWithoutLink(temporary, path);
+  }
+}
+
+async function publishWithoutLink(temporary: string, path: string): Promise<boolean> {
+  try {
+    (await Deno.open(path, { write: true, createNew: true, mode: FILE_MODE })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+  await Deno.rename(temporary, path);
+  return true;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return; // a folder cannot be opened there
+  using folder = await Deno.open(path);
+  await folder.sync();
+}
+
+function failure(doing: string, path: string, cause: unknown): P2PError {
+  return new P2PError(
+    "disk",
+    `Cannot ${doing} ${path}: ${reasonOf(cause)}; check its owner and mode, or choose --state`,
+    { cause },
+  );
+}

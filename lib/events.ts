@@ -1,0 +1,342 @@
+/**
+ * The catalogue of what the two programs report. Each event is one JSON line with `--json` and some
+ * text without it; the fields are a stable interface, so they are added to, not changed.
+ *
+ * Strings that a remote chose (names, texts, reasons) are raw here: the outputs make them safe.
+ *
+ * @module
+ */
+
+import type { ErrorCode } from "./errors.ts";
+
+/** This process accepts connections. */
+export interface ListeningEvent {
+  event: "listening";
+  host: string;
+  port: number;
+  /** Own peer id, or the tracker's id. */
+  id: string;
+  /** A peer's own name. */
+  name?: string;
+  /** A peer's absolute path of `received_files/`; a tracker has none. */
+  inbox?: string;
+  /** What another machine joins with. */
+  invite?: string;
+  /** False with `--insecure`. */
+  secure: boolean;
+}
+
+/** The tracker lists this peer. */
+export interface RegisteredEvent {
+  event: "registered";
+  /** The tracker's address, `host:port`. */
+  tracker: string;
+  /** The name that the tracker gave; it may have a suffix (`laptop-2`). */
+  name: string;
+  host: string;
+  port: number;
+  /** Whether the tracker could dial back. */
+  reachable: boolean;
+  /** Why it could not, and which port to open. */
+  reason?: string;
+}
+
+/** The tracker does not list this peer any longer, as it asked. */
+export interface UnregisteredEvent {
+  event: "unregistered";
+}
+
+/** The session to the tracker broke; the peer goes on and tries to come back. */
+export interface TrackerLostEvent {
+  event: "tracker-lost";
+  reason: string;
+}
+
+/** Another peer appeared. */
+export interface PeerJoinedEvent {
+  event: "peer-joined";
+  id: string;
+  name: string;
+  address: string;
+}
+
+/** Another peer is gone. */
+export interface PeerLeftEvent {
+  event: "peer-left";
+  id: string;
+  name: string;
+  address: string;
+  reason?: string;
+}
+
+/** One line of `peers`. */
+export interface PeerEvent {
+  event: "peer";
+  id: string;
+  name: string;
+  address: string;
+  reachable: boolean;
+}
+
+/** A peer answered a ping. */
+export interface PongEvent {
+  event: "pong";
+  peer: string;
+  address: string;
+  /** Round trip in milliseconds. */
+  ms: number;
+}
+
+/** A message or broadcast arrived. */
+export interface MessageEvent {
+  event: "message";
+  /** The message's id. */
+  id: string;
+  /** The author's peer id. */
+  from: string;
+  /** The author's name. */
+  name: string;
+  text: string;
+  /** When the author sent it by its own clock, ISO 8601. */
+  sent: string;
+}
+
+/** A broadcast of ours went out. */
+export interface BroadcastSentEvent {
+  event: "broadcast-sent";
+  id: string;
+  /** How many peers got it. */
+  delivered: number;
+}
+
+/** A transfer began. */
+export interface TransferStartedEvent {
+  event: "transfer-started";
+  transfer: string;
+  name: string;
+  /** In bytes; null for a stream whose end is not known. */
+  size: number | null;
+  direction: "send" | "receive";
+  /** Of a folder that is sent: how many files are in it. */
+  files?: number;
+  /** Names of the recipients, or of the one sender. */
+  peers: string[];
+}
+
+/** How far one recipient is. Output is thinned out: not every one of these is shown. */
+export interface TransferProgressEvent {
+  event: "transfer-progress";
+  transfer: string;
+  peer: string;
+  /** Verified so far. */
+  bytes: number;
+  size: number | null;
+  /** Bytes per second. */
+  rate: number;
+  /** Of a folder: files that are complete. */
+  files?: number;
+}
+
+/** A recipient asks a person before it takes what is offered. */
+export interface TransferWaitingEvent {
+  event: "transfer-waiting";
+  transfer: string;
+  name: string;
+  peer: string;
+}
+
+/** A recipient is tried again. */
+export interface TransferRetryEvent {
+  event: "transfer-retry";
+  transfer: string;
+  peer: string;
+  /** 1 for the first retry. */
+  attempt: number;
+  reason: string;
+}
+
+/** How a transfer ended for one recipient. */
+export interface RecipientResult {
+  /** Its name. */
+  peer: string;
+  /** Its peer id. */
+  id: string;
+  /** `already`: it had this very file from us before and made no second copy. */
+  state: "delivered" | "already" | "failed";
+  /** The name the recipient keeps it under. */
+  savedAs?: string;
+  error?: { code: string; message: string };
+}
+
+/** A transfer that we sent ended for all its recipients. */
+export interface TransferFinishedEvent {
+  event: "transfer-finished";
+  transfer: string;
+  name: string;
+  size: number;
+  /** In hex; null when the file was not read from beginning to end. */
+  sha256: string | null;
+  /** Of a folder: how many files are in it. */
+  files?: number;
+  /** Bytes of pieces on the wire. */
+  bytesSent: number;
+  seconds: number;
+  recipients: RecipientResult[];
+}
+
+/** A file arrived, was verified and is on disk. */
+export interface FileReceivedEvent {
+  event: "file-received";
+  transfer: string;
+  /** Absolute. */
+  path: string;
+  size: number;
+  /** In hex; null when the sender did not read all of it: it sent only what was missing. */
+  sha256: string | null;
+  /** Of a folder: how many files are in it. */
+  files?: number;
+  /** The sender's name, or its id when it has none. */
+  from: string;
+  seconds: number;
+  /** The sender sent it before; no second copy was made. */
+  already?: boolean;
+}
+
+/** A file did not arrive. What is missing may still be resumed. */
+export interface ReceiveFailedEvent {
+  event: "receive-failed";
+  transfer: string;
+  name: string;
+  /** The sender's name, or its id when it has none. */
+  from: string;
+  code: string;
+  message: string;
+}
+
+/** One line of `history`. */
+export interface HistoryEvent {
+  event: "history";
+  direction: "send" | "receive";
+  /** When it ended, ISO 8601. */
+  at: string;
+  name: string;
+  size: number;
+  peer: string;
+  /** `delivered`, `already`, `received`, `failed`. */
+  state: string;
+  /** Where a received file was saved, or a sent one was read. */
+  path?: string;
+  sha256?: string;
+}
+
+/** A transfer that has not come to its end, in `history`. */
+export interface UnfinishedEvent {
+  event: "unfinished";
+  /** For `resume` and `forget`. */
+  id: string;
+  direction: "send" | "receive";
+  /** When it was begun, or went on last, ISO 8601. */
+  at: string;
+  name: string;
+  size: number | null;
+  /** Received so far; what a recipient has only that one knows. */
+  bytes?: number;
+  /** Names of those who do not have it, or the sender's name or id. */
+  peers: string[];
+  /** Where it is read. */
+  path?: string;
+}
+
+/** The answer to `tracker invite`. */
+export interface InviteEvent {
+  event: "invite";
+  invite: string;
+  /** Other addresses of this machine that the invite may name instead. */
+  addresses?: string[];
+}
+
+/** One thing that is shared. */
+export interface SharedItem {
+  name: string;
+  /** In bytes; null when it is not known before. */
+  size: number | null;
+  /** Of a folder: how many files are in it. */
+  files?: number;
+}
+
+/** A share waits for peers. */
+export interface SharingEvent {
+  event: "sharing";
+  /** What another machine gets it with: `peer receive INVITE`. */
+  invite: string;
+  host: string;
+  port: number;
+  /** The sharer's id. */
+  id: string;
+  items: SharedItem[];
+  /** To how many peers; null until it is interrupted. */
+  wanted: number | null;
+  /** Other addresses of this machine that the invite may name instead. */
+  addresses?: string[];
+}
+
+/** A peer has got all that is shared. */
+export interface ShareDeliveredEvent {
+  event: "share-delivered";
+  id: string;
+  /** The peer's name. */
+  peer: string;
+  /** How many peers have got everything by now. */
+  delivered: number;
+  /** To how many peers; null until it is interrupted. */
+  wanted: number | null;
+}
+
+/** A peer was barred from the network. */
+export interface RemovedEvent {
+  event: "removed";
+  id: string;
+}
+
+/** Something a person may want to know. */
+export interface NoticeEvent {
+  event: "notice";
+  message: string;
+}
+
+/** A command failed. */
+export interface ErrorEvent {
+  event: "error";
+  code: ErrorCode;
+  message: string;
+  /** What to choose from, for example peers that a prefix fits. */
+  candidates?: readonly string[];
+}
+
+/** Everything that the programs report, told apart by `event`. */
+export type AppEvent =
+  | ListeningEvent
+  | RegisteredEvent
+  | UnregisteredEvent
+  | TrackerLostEvent
+  | PeerJoinedEvent
+  | PeerLeftEvent
+  | PeerEvent
+  | PongEvent
+  | MessageEvent
+  | BroadcastSentEvent
+  | TransferStartedEvent
+  | TransferProgressEvent
+  | TransferWaitingEvent
+  | TransferRetryEvent
+  | TransferFinishedEvent
+  | FileReceivedEvent
+  | ReceiveFailedEvent
+  | HistoryEvent
+  | UnfinishedEvent
+  | InviteEvent
+  | SharingEvent
+  | ShareDeliveredEvent
+  | RemovedEvent
+  | NoticeEvent
+  | ErrorEvent;

@@ -1,0 +1,124 @@
+import { P2PError } from "../errors.ts";
+import { FileWriter } from "../disk/file_writer.ts";
+import { ignoreMissing } from "../disk/folder.ts";
+import type { Identity, Storage } from "./target.ts";
+import { Syncer } from "../disk/adaptive_sync.ts";
+
+/** A single file being received. */
+export class FileStorage implements Storage {
+  readonly path: string;
+  readonly head = 0;
+  readonly files = null;
+  readonly #file: Deno.FsFile;
+  readonly #mode: number;
+  readonly #writer: FileWriter;
+  /** Another handle of the file: on one handle a sync would hold up the writes. */
+  #again: Deno.FsFile | undefined;
+  readonly #syncer = new Syncer("data");
+
+  private constructor(path: string, file: Deno.FsFile, mode: number) {
+    this.path = path;
+    this.#file = file;
+    this.#mode = mode;
+    this.#writer = new FileWriter(file);
+  }
+
+  /** Creates an empty file, 0600 until it is settled with `mode`, that no link can stand in for. */
+  static async create(path: string, mode: number): Promise<FileStorage> {
+    const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+    return new FileStorage(path, file, mode);
+  }
+
+  /** Opens one that an earlier run left. */
+  static async reopen(path: string, mode: number): Promise<FileStorage> {
+    const { isFile } = await Deno.lstat(path);
+    if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
+    return new FileStorage(path, await Deno.open(path, { read: true, write: true }), mode);
+  }
+
+  write(offset: number, bytes: Uint8Array): Promise<void> {
+    return this.#writer.write(offset, bytes);
+  }
+
+  async restart(): Promise<void> {
+    await this.#file.truncate();
+  }
+
+  async sync(): Promise<void> {
+    this.#again ??= await Deno.open(this.path, { write: true });
+    await this.#syncer.sync(this.#again);
+  }
+
+  async settle(): Promise<void> {
+    await this.#expectOurs(this.path);
+    if (Deno.build.os !== "windows") await Deno.chmod(this.path, this.#mode);
+    await this.#file.sync();
+  }
+
+  async identity(): Promise<Identity> {
+    const { ino, mtime } = await this.#file.stat();
+    return { ino, mtime: mtime?.getTime() ?? null };
+  }
+
+  async moveTo(path: string): Promise<boolean> {
+    if (!await linkNew(this.path, path)) return false;
+    try {
+      await this.#expectOurs(path);
+    } catch (error) {
+      await Deno.remove(path).catch(ignoreMissing);
+      throw error;
+    }
+    return true;
+  }
+
+  async takeBack(path: string): Promise<void> {
+    await Deno.remove(path).catch(ignoreMissing);
+  }
+
+  close(): void {
+    this.#file.close();
+    this.#again?.close();
+  }
+
+  async remove(): Promise<void> {
+    await Deno.remove(this.path).catch(ignoreMissing);
+  }
+
+  /** Somebody who can write into the inbox may have put another file in our file's place. */
+  async #expectOurs(path: string): Promise<void> {
+    const [ours, there] = [await this.#file.stat(), await Deno.lstat(path)];
+    if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;
+    throw new P2PError("integrity", `Cannot save the file: ${path} was exchanged for another`);
+  }
+}
+
+/** Links `from` to the new name `to`; false when the name exists. */
+async function linkNew(from: string, to: string): Promise<boolean> {
+  try {
+    await Deno.link(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    if (!cannotLink(error)) throw error;
+  }
+  // No hard links here (FAT, some network mounts): reserve the name, then rename over the reservation.
+  try {
+    (await Deno.open(to, { write: true, createNew: true })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+  try {
+    await Deno.rename(from, to);
+    return true;
+  } catch (error) {
+    await Deno.remove(to).catch(ignoreMissing);
+    throw error;
+  }
+}
+
+function cannotLink(error: unknown): boolean {
+  const code = (error as { code?: string }).code;
+  return code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP" || code === "ENOSYS" ||
+    error instanceof Deno.errors.NotSupported;
+}

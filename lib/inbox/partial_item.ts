@@ -1,0 +1,216 @@
+import type { FileCount } from "../pieces/tree_table.ts";
+import { diskError } from "../disk/disk_error.ts";
+import { syncFolder, takeFreeName } from "../disk/folder.ts";
+import { type LoggedPiece, PieceLog } from "../pieces/piece_journal.ts";
+import type { Identity, Published, Storage } from "./target.ts";
+
+/** Bytes that are written between two entries of the journal: what a crash may cost. */
+const CHECKPOINT = 2 * 1024 * 1024;
+/** The same as a time, milliseconds, for those who receive slowly. */
+const CHECKPOINT_TIME = 2_000;
+
+/** What a {@linkcode Partial} needs. */
+export interface PartialOptions {
+  storage: Storage;
+  /** Folder of the final name; on the same file system. */
+  inbox: string;
+  /** Bytes. */
+  pieceSize: number;
+  /** What the journal says it is a part of, and how many pieces that has; null: it is never gone on with. */
+  subject: { header: object; pieces: number } | null;
+  /** The journal of an earlier run. */
+  reopened?: { log: PieceLog; known: ReadonlyMap<number, Uint8Array> };
+}
+
+/**
+ * What is there of a file or tree that is being received. Pieces are written one after another; a journal
+ * beside them says which are verified and durable, and is written while the transfer goes on, after their
+ * data is synced. When all are there it is published under its final name.
+ */
+export class Partial {
+  /** Hashes of the pieces that an earlier run left. */
+  readonly known: ReadonlyMap<number, Uint8Array>;
+  readonly #options: PartialOptions;
+  readonly #storage: Storage;
+  #log: PieceLog | undefined;
+  #unsynced: LoggedPiece[] = [];
+  #unsyncedBytes = 0;
+  #checkpointed = performance.now();
+  #checkpointing: Promise<void> | undefined;
+  #tail: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: PartialOptions) {
+    this.#options = options;
+    this.#storage = options.storage;
+    this.known = options.reopened?.known ?? new Map();
+    this.#log = options.reopened?.log;
+  }
+
+  /** Its path without `.part`. */
+  get base(): string {
+    return baseOf(this.#storage.path);
+  }
+
+  /** Pieces that have to be written before any other: those of a tree's table. */
+  get headPieces(): number {
+    return Math.ceil(this.#storage.head / this.#options.pieceSize);
+  }
+
+  /** The files of a tree, once its table is there. */
+  get files(): FileCount | null {
+    return this.#storage.files;
+  }
+
+  /**
+   * Writes a verified piece; `bytes` must stay as they are until it resolves.
+   *
+   * @throws {P2PError} `no-space` or `disk`; of a tree also `malformed` or `refused`, naming the path.
+   */
+  write(index: number, bytes: Uint8Array, hash: Uint8Array): Promise<void> {
+    const turn = this.#tail.then(() => this.#writeNow({ index, hash: hash.slice() }, bytes));
+    // The next write waits for this one, whatever became of it; the caller sees the failure.
+    this.#tail = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Throws away what an earlier run left: the writes that follow are the first. */
+  restart(): Promise<void> {
+    const turn = this.#tail.then(async () => {
+      await this.#checkpointing;
+      this.#log?.[Symbol.dispose]();
+      this.#log = undefined;
+      this.#unsynced = [];
+      this.#unsyncedBytes = 0;
+      await removeJournal(this.base);
+      await this.#storage.restart();
+    });
+    this.#tail = turn.catch(() => {});
+    return turn;
+  }
+
+  /**
+   * Makes it durable and gives it its name: data and modes are synced, the name is taken (never one that
+   * exists), the folder is synced. After this a power cut loses nothing.
+   *
+   * @param intend hears, before it is taken, each name that is tried and what the thing is recognised by.
+   * @throws {P2PError} `disk` or `no-space`; nothing is published then.
+   */
+  async publish(
+    name: string,
+    intend: (name: string, identity: Identity) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Published> {
+    const { inbox } = this.#options;
+    await this.#tail;
+    await this.#checkpointing;
+    try {
+      await this.#storage.settle();
+      const identity = await this.#storage.identity();
+      const published = await takeFreeName(inbox, name, async (candidate, path) => {
+        await intend(candidate, identity);
+        return await this.#storage.moveTo(path);
+      });
+      try {
+        await syncFolder(inbox);
+      } catch (error) {
+        await this.#storage.takeBack(published.path);
+        throw error;
+      }
+      this.#close();
+      // The next sweep takes a second name that cannot be removed now.
+      await this.#remove().catch(() => {});
+      return published;
+    } catch (error) {
+      // It may be suspended now.
+      await this.#noteRest();
+      this.#close();
+      throw diskError("save to", inbox, error);
+    }
+  }
+
+  /** Deletes what was received. */
+  async discard(): Promise<void> {
+    await this.#tail;
+    await this.#checkpointing;
+    this.#close();
+    await this.#remove();
+  }
+
+  /**
+   * Brings the journal up to date and closes; what is there waits for a later run. False when there is no
+   * journal: then nobody can go on with it.
+   */
+  async suspend(): Promise<boolean> {
+    await this.#tail;
+    await this.#checkpointing;
+    await this.#noteRest();
+    const isJournalled = this.#log !== undefined;
+    this.#close();
+    return isJournalled;
+  }
+
+  /** Brings the journal up to date; on a full disk what it does not say has to come again. */
+  async #noteRest(): Promise<void> {
+    if (this.#closed) return;
+    if (this.#unsynced.length > 0) await this.#checkpoint().catch(() => {});
+    await this.#log?.sync().catch(() => {});
+  }
+
+  async #writeNow(piece: LoggedPiece, bytes: Uint8Array): Promise<void> {
+    try {
+      // A disk that is slower than the network sets the pace: what a crash costs stays bounded.
+      if (this.#unsyncedBytes >= CHECKPOINT) await this.#checkpointing;
+      await this.#storage.write(piece.index * this.#options.pieceSize, bytes);
+    } catch (error) {
+      throw diskError("write to", this.#options.inbox, error);
+    }
+    if (!this.#options.subject) return;
+    this.#unsynced.push(piece);
+    this.#unsyncedBytes += bytes.length;
+    const isDue = this.#unsyncedBytes >= CHECKPOINT ||
+      performance.now() - this.#checkpointed > CHECKPOINT_TIME;
+    // A journal that cannot be written costs the resuming, not the transfer.
+    if (isDue) {
+      this.#checkpointing ??= this.#checkpoint().catch(() => {}).finally(() =>
+        this.#checkpointing = undefined
+      );
+    }
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { subject } = this.#options;
+    if (!subject) return;
+    const pieces = this.#unsynced.splice(0);
+    this.#unsyncedBytes = 0;
+    this.#checkpointed = performance.now();
+    this.#log ??= await PieceLog.create(`${this.base}.journal`, subject.header, subject.pieces);
+    // What the journal says itself may be one checkpoint behind.
+    await Promise.all([this.#storage.sync(), this.#log.sync()]);
+    this.#log.note(pieces);
+  }
+
+  async #remove(): Promise<void> {
+    // The data goes last: a journal without it would promise what is not there.
+    await removeJournal(this.base);
+    await this.#storage.remove();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#storage.close();
+    this.#log?.[Symbol.dispose]();
+  }
+}
+
+/** The path of a partial without its ending. */
+export function baseOf(path: string): string {
+  return path.replace(/\.part$/, "");
+}
+
+/** Deletes the journal of the partial with this base. */
+export async function removeJournal(base: string): Promise<void> {
+  await Deno.remove(`${base}.journal`).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}

@@ -1,0 +1,68 @@
+import { P2PError } from "../errors.ts";
+import type { Partial } from "./partial_item.ts";
+import type { Published } from "./target.ts";
+
+/** What a transfer writes its verified pieces to. */
+export type Receiving = Pick<
+  Partial,
+  "known" | "headPieces" | "files" | "write" | "restart" | "publish" | "discard"
+>;
+
+/** Takes the next bytes, and resolves when it can take more. */
+export type Sink = (bytes: Uint8Array) => Promise<void>;
+
+/**
+ * Verified pieces that go out as they come, for example to standard output, and nowhere else. Those that come
+ * before their turn wait in memory; there are no more of them than are asked for at a time.
+ */
+export class Outlet implements Receiving {
+  readonly known: ReadonlyMap<number, Uint8Array> = new Map();
+  readonly headPieces = 0;
+  readonly files = null;
+  readonly #sink: Sink;
+  readonly #early = new Map<number, Uint8Array>();
+  #next = 0;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  /** Writes a verified piece when its turn has come; `bytes` must stay as they are until it resolves. */
+  write(index: number, bytes: Uint8Array): Promise<void> {
+    const turn = this.#tail.then(() => this.#writeNow(index, bytes));
+    this.#tail = turn.catch(() => {});
+    return turn;
+  }
+
+  /** There is nothing of an earlier run. */
+  restart(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** All is written when it resolves. */
+  async publish(name: string): Promise<Published> {
+    await this.#tail;
+    return { name, path: "-" };
+  }
+
+  /** What went out stays out. */
+  async discard(): Promise<void> {
+    await this.#tail;
+  }
+
+  async #writeNow(index: number, bytes: Uint8Array): Promise<void> {
+    if (index !== this.#next) {
+      this.#early.set(index, bytes.slice());
+      return;
+    }
+    try {
+      for (let ready: Uint8Array | undefined = bytes; ready; ready = this.#early.get(this.#next)) {
+        await this.#sink(ready);
+        this.#early.delete(this.#next++);
+      }
+    } catch (cause) {
+      throw new P2PError("disk", "Cannot write to standard output: nobody reads it", { cause });
+    }
+  }
+}

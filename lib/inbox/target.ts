@@ -1,0 +1,50 @@
+import type { FileCount } from "../pieces/tree_table.ts";
+
+/** A published file or folder. */
+export interface Published {
+  /** The final name in the inbox. */
+  name: string;
+  /** Absolute path. */
+  path: string;
+}
+
+/** How the file system tells a file or folder apart from another that takes its name later. */
+export interface Identity {
+  /** Inode. */
+  ino: number | null;
+  /** Milliseconds since 1970. */
+  mtime: number | null;
+  /** Of a folder: a hash of the names, sizes and times of what is in it. */
+  tree?: string | undefined;
+}
+
+/**
+ * Where the bytes of one transfer go while they arrive: under a random name in a private folder until
+ * they are published. One write at a time; `sync` may run beside it.
+ */
+export interface Storage {
+  /** Its path in the private folder. */
+  readonly path: string;
+  /** Bytes at the start that have to be written before any other (a tree's table); 0 for a file. */
+  readonly head: number;
+  /** The files of a tree, once its table is there. */
+  readonly files: FileCount | null;
+  /** Writes bytes of the transfer; they must stay as they are until it resolves. */
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Throws away all that was written. */
+  restart(): Promise<void>;
+  /** Makes durable what was written before the call. */
+  sync(): Promise<void>;
+  /** All is written: gives it its final modes and times, and makes it durable. */
+  settle(): Promise<void>;
+  /** What the published thing will be recognised by. */
+  identity(): Promise<Identity>;
+  /** Gives it the path; false when something is there, which is never touched. */
+  moveTo(path: string): Promise<boolean>;
+  /** Takes it back from the path: the name could not be made durable. */
+  takeBack(path: string): Promise<void>;
+  /** Closes its handles. */
+  close(): void;
+  /** Deletes what is left of it in the private folder. */
+  remove(): Promise<void>;
+}

@@ -1,0 +1,390 @@
+import { dirname, join } from "node:path";
+import { pooledMap } from "@std/async/pool";
+import { P2PError } from "../errors.ts";
+import type { FileCount } from "../pieces/tree_table.ts";
+import { FileWriter } from "../disk/file_writer.ts";
+import { ignoreMissing, syncFolder } from "../disk/folder.ts";
+import type { Identity, Storage } from "./target.ts";
+import { Syncer } from "../disk/adaptive_sync.ts";
+import { Turns } from "../async/yielder.ts";
+import {
+  fileAt,
+  planTreeInTurns,
+  type TreeFile,
+  treeFingerprint,
+  type TreePlan,
+} from "../pieces/tree_table.ts";
+
+/** Files that are being made durable at a time, while others come: a file system commits them together. */
+const SYNCS = 64;
+/** Bytes of a file up to which it is written at once. */
+const SMALL = 256 * 1024;
+/** Files or folders that are made before something else gets its turn. */
+const TURN = 16;
+
+interface OpenFile {
+  file: TreeFile;
+  handle: Deno.FsFile;
+  writer: FileWriter;
+}
+
+/** What a {@linkcode TreeStorage} needs. */
+export interface TreeStorageOptions {
+  /** Path in the private folder. */
+  path: string;
+  /** Bytes of the table. */
+  head: number;
+  /** Bytes in all, those of the table included, as offered. */
+  size: number;
+  /** Mode of a file that is not executable. */
+  mode: number;
+  /** Whether names that differ in case or normalisation only are one file here. */
+  foldsCase: boolean;
+}
+
+/**
+ * A folder being received: its table, which is kept beside it so that a later run can go on, then the
+ * bytes of its files one after another. Small files are made without a round through the event loop each,
+ * which costs more than the file.
+ */
+export class TreeStorage implements Storage {
+  readonly path: string;
+  readonly head: number;
+  readonly #options: TreeStorageOptions;
+  /** Open while parts of the table are missing. */
+  #table: Deno.FsFile | undefined;
+  #tableLeft = 0;
+  #plan: TreePlan | undefined;
+  /** Files of which a part has been written in this run: how many bytes. */
+  readonly #begun = new Map<TreeFile, number>();
+  /** Folders that something was made in since they were made durable last. */
+  #changedFolders = new Set<string>();
+  /** The file that is being written, and of which more is to come. */
+  #open: OpenFile | undefined;
+  /** Complete files that are being made durable. */
+  readonly #syncs = new Set<Promise<void>>();
+  #failure: unknown;
+  #isReopened = false;
+  readonly #syncer = new Syncer("all");
+  readonly #turns = new Turns(TURN);
+
+  private constructor(options: TreeStorageOptions) {
+    this.#options = options;
+    this.path = options.path;
+    this.head = options.head;
+  }
+
+  /** Makes an empty one. */
+  static async create(options: TreeStorageOptions): Promise<TreeStorage> {
+    const storage = new TreeStorage(options);
+    try {
+      await storage.#make();
+      return storage;
+    } catch (error) {
+      await storage.remove().catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Goes on with one that an earlier run left; throws NotFound when it had not come to its files.
+   */
+  static async reopen(options: TreeStorageOptions): Promise<TreeStorage> {
+    const { isDirectory } = await Deno.lstat(options.path);
+    if (!isDirectory) throw new Deno.errors.NotFound(`${options.path} is not a folder`);
+    const storage = new TreeStorage(options);
+    const table = await Deno.readFile(tableOf(options.path));
+    if (table.length !== options.head) throw new Deno.errors.NotFound("the table is cut short");
+    await storage.#planned(table);
+    storage.#isReopened = true;
+    return storage;
+  }
+
+  get files(): FileCount | null {
+    const files = this.#plan?.files;
+    return files ? { count: files.length, within: (bytes) => fileAt(files, bytes) } : null;
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    let at = 0;
+    if (offset < this.head) {
+      at = Math.min(bytes.length, this.head - offset);
+      await this.#writeTable(offset, bytes.subarray(0, at));
+    }
+    if (at === bytes.length) return;
+    if (!this.#plan) throw new P2PError("malformed", "A tree's files came before its table");
+    const { files } = this.#plan;
+    for (let i = fileAt(files, offset + at); at < bytes.length; i++) {
+      const file = files[i] as TreeFile;
+      const start = offset + at - file.offset;
+      const part = bytes.subarray(at, at + file.size - start);
+      at += part.length;
+      if (part.length === 0) continue;
+      const isWhole = part.length === file.size && part.length <= SMALL;
+      const waiting = isWhole ? this.#writeWhole(file, part) : this.#writePart(file, start, part);
+      // Mostly there is nothing to wait for.
+      if (waiting) await waiting;
+      const turn = this.#turns.step();
+      if (turn) await turn;
+    }
+  }
+
+  async restart(): Promise<void> {
+    await Promise.all(this.#syncs);
+    this.close();
+    this.#begun.clear();
+    this.#changedFolders.clear();
+    this.#plan = undefined;
+    await this.remove();
+    await this.#make();
+  }
+
+  async sync(): Promise<void> {
+    const folders = this.#changedFolders;
+    this.#changedFolders = new Set();
+    // Through handles of their own: on the one that is written a sync would hold up the writes.
+    const begun = [...this.#begun.keys()].map((file) => this.#at(file));
+    await Promise.all([...this.#syncs, forEach(begun, syncFile), forEach(folders, syncFolder)]);
+    if (this.#failure) throw this.#failure;
+  }
+
+  async settle(): Promise<void> {
+    const { folders, files } = this.#planOrThrow();
+    this.close();
+    if (this.#isReopened) this.#setTimes(files);
+    // From the inside out: what is made in a folder changes its time.
+    for (const folder of folders.toReversed()) {
+      this.#changedFolders.add(this.#at(folder));
+      this.#openToOthers(this.#at(folder));
+      setTime(this.#at(folder), folder.mtime);
+    }
+    this.#changedFolders.add(this.path);
+    this.#openToOthers(this.path);
+    await this.sync();
+  }
+
+  async identity(): Promise<Identity> {
+    const { ino, mtime } = await Deno.lstat(this.path);
+    const { folders, files } = this.#planOrThrow();
+    const tree = treeFingerprint(chain(folders, files));
+    return { ino, mtime: mtime?.getTime() ?? null, tree };
+  }
+
+  async moveTo(path: string): Promise<boolean> {
+    try {
+      await Deno.lstat(path);
+      return false;
+    } catch (error) {
+      ignoreMissing(error);
+    }
+    try {
+      // A folder cannot be linked; renaming one replaces nothing but an empty folder.
+      await Deno.rename(this.path, path);
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR") return false;
+      throw error;
+    }
+    return true;
+  }
+
+  async takeBack(path: string): Promise<void> {
+    await Deno.rename(path, this.path);
+  }
+
+  close(): void {
+    this.#open?.handle.close();
+    this.#open = undefined;
+    this.#table?.close();
+    this.#table = undefined;
+  }
+
+  async remove(): Promise<void> {
+    this.#table?.close();
+    this.#table = undefined;
+    await Deno.remove(tableOf(this.path)).catch(ignoreMissing);
+    await Deno.remove(unfinishedTableOf(this.path)).catch(ignoreMissing);
+    await Deno.remove(this.path, { recursive: true }).catch(ignoreMissing);
+  }
+
+  async #make(): Promise<void> {
+    await Deno.mkdir(this.path, { mode: 0o700 });
+    const path = unfinishedTableOf(this.path);
+    this.#table = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+    this.#tableLeft = this.head;
+    if (this.head === 0) await this.#begin(this.#table);
+  }
+
+  async #writeTable(offset: number, bytes: Uint8Array): Promise<void> {
+    if (!this.#table) throw new P2PError("malformed", "The table of a tree came twice");
+    await this.#table.seek(offset, Deno.SeekMode.Start);
+    for (let at = 0; at < bytes.length;) at += await this.#table.write(bytes.subarray(at));
+    this.#tableLeft -= bytes.length;
+    if (this.#tableLeft === 0) await this.#begin(this.#table);
+  }
+
+  /** The table is there: keeps it under the name that a later run looks for, and makes what has no bytes. */
+  async #begin(table: Deno.FsFile): Promise<void> {
+    const { folders, files } = await this.#planned(
+      await Deno.readFile(unfinishedTableOf(this.path)),
+    );
+    await table.sync();
+    table.close();
+    this.#table = undefined;
+    await Deno.rename(unfinishedTableOf(this.path), tableOf(this.path));
+    this.#changedFolders.add(dirname(this.path));
+    for (const folder of folders) {
+      await this.#turns.step();
+      Deno.mkdirSync(this.#at(folder), { mode: 0o700 });
+      this.#changedFolders.add(dirname(this.#at(folder)));
+    }
+    for (const file of files) {
+      if (file.size > 0) continue;
+      await this.#turns.step();
+      await this.#writeWhole(file, new Uint8Array(0));
+    }
+  }
+
+  async #planned(table: Uint8Array): Promise<TreePlan> {
+    const plan = await planTreeInTurns(table, this.#options);
+    if (plan.end !== this.#options.size) {
+      throw new P2PError("malformed", "The table of a tree does not fit its size");
+    }
+    return this.#plan = plan;
+  }
+
+  #planOrThrow(): TreePlan {
+    if (!this.#plan) throw new TypeError("the tree has no table yet");
+    return this.#plan;
+  }
+
+  /** Makes a small file at once; waits only for the disk. */
+  #writeWhole(file: TreeFile, bytes: Uint8Array): Promise<void> | undefined {
+    const handle = this.#create(file);
+    try {
+      for (let at = 0; at < bytes.length;) at += handle.writeSync(bytes.subarray(at));
+    } catch (error) {
+      handle.close();
+      throw error;
+    }
+    return this.#finishFile(file, handle);
+  }
+
+  async #writePart(file: TreeFile, start: number, bytes: Uint8Array): Promise<void> {
+    const { handle, writer } = this.#openFile(file);
+    await writer.write(start, bytes);
+    const written = (this.#begun.get(file) ?? 0) + bytes.length;
+    if (written < file.size) {
+      this.#begun.set(file, written);
+      return;
+    }
+    this.#open = undefined;
+    await this.#finishFile(file, handle);
+  }
+
+  #openFile(file: TreeFile): OpenFile {
+    if (this.#open?.file === file) return this.#open;
+    // Its pieces come in another order: the rest of the other file comes later.
+    this.#open?.handle.close();
+    const handle = this.#create(file);
+    return this.#open = { file, handle, writer: new FileWriter(handle) };
+  }
+
+  /** Makes the file, or opens it where a part of it is there. */
+  #create(file: TreeFile): Deno.FsFile {
+    const { mode } = this.#options;
+    const isFirst = !this.#begun.has(file);
+    const path = this.#at(file);
+    const handle = Deno.openSync(path, {
+      write: true,
+      create: true,
+      // Nothing can be there, and Deno checks the path of a new file once less.
+      createNew: isFirst && !this.#isReopened,
+      mode: file.executable ? folderMode(mode) : mode,
+    });
+    if (isFirst) this.#changedFolders.add(path.slice(0, path.lastIndexOf("/")));
+    return handle;
+  }
+
+  /** All of the file is written: makes it durable while the next ones come. */
+  #finishFile(file: TreeFile, handle: Deno.FsFile): Promise<void> | undefined {
+    this.#begun.delete(file);
+    let syncing: Promise<void> | undefined;
+    try {
+      handle.utimeSync(new Date(), new Date(file.mtime));
+      syncing = this.#syncer.sync(handle);
+    } catch (error) {
+      handle.close();
+      throw error;
+    }
+    if (!syncing) {
+      handle.close();
+      return undefined;
+    }
+    const sync: Promise<void> = syncing
+      .catch((error) => this.#failure ??= error)
+      .finally(() => {
+        handle.close();
+        this.#syncs.delete(sync);
+      });
+    this.#syncs.add(sync);
+    return this.#syncs.size >= SYNCS ? Promise.race(this.#syncs) : undefined;
+  }
+
+  /** Of a file whose parts came in several runs none of them knew that it was complete. */
+  #setTimes(files: readonly TreeFile[]): void {
+    for (const file of files) {
+      const { mtime } = Deno.statSync(this.#at(file));
+      if (mtime?.getTime() === file.mtime) continue;
+      setTime(this.#at(file), file.mtime);
+      // It is made durable with the rest.
+      this.#begun.set(file, 0);
+    }
+  }
+
+  #openToOthers(path: string): void {
+    if (Deno.build.os !== "windows") Deno.chmodSync(path, folderMode(this.#options.mode));
+  }
+
+  #at({ path }: { path: string }): string {
+    return `${this.path}/${path}`;
+  }
+}
+
+function* chain<T>(...lists: readonly Iterable<T>[]): Generator<T> {
+  for (const list of lists) yield* list;
+}
+
+function setTime(path: string, mtime: number): void {
+  Deno.utimeSync(path, new Date(), new Date(mtime));
+}
+
+async function forEach(
+  paths: Iterable<string>,
+  act: (path: string) => Promise<void>,
+): Promise<void> {
+  for await (const _ of pooledMap(SYNCS, paths, act));
+}
+
+async function syncFile(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  await file.syncData();
+}
+
+/** Where it is while parts of it are missing: nobody goes on with that. */
+function unfinishedTableOf(path: string): string {
+  return `${tableOf(path)}.new`;
+}
+
+/** Where the table of a partial tree is kept. */
+export function tableOf(path: string): string {
+  return join(
+    dirname(path),
+    `${path.slice(dirname(path).length + 1).replace(/\.part$/, "")}.table`,
+  );
+}
+
+/** Whoever may read may also enter, or execute. */
+function folderMode(mode: number): number {
+  return mode | (mode & 0o444) >> 2;
+}

@@ -1,0 +1,76 @@
+import { join } from "node:path";
+import { P2PError } from "../errors.ts";
+import { parseSubject, PARTIAL_FOLDER, removePartial, type Subject } from "./inbox.ts";
+import { readLog } from "../pieces/piece_journal.ts";
+
+/** A transfer that was received in part and waits for its sender. */
+export interface Unreceived extends Subject {
+  id: string;
+  /** Bytes that are there. */
+  bytes: number;
+  /** When something of it came last, ISO 8601. */
+  at: string;
+  /** The partial's path without `.part`. */
+  base: string;
+  /** The private folder it is in. */
+  folder: string;
+}
+
+/** What waits in an inbox, of all identities that receive there; oldest first. */
+export async function listUnreceived(inbox: string): Promise<Unreceived[]> {
+  const found: Unreceived[] = [];
+  const parent = join(inbox, PARTIAL_FOLDER);
+  for (const owner of await namesIn(parent)) {
+    const folder = join(parent, owner);
+    for (const name of await namesIn(folder)) {
+      const id = /^(.*)\.journal$/.exec(name)?.[1];
+      const entry = id === undefined ? null : await read(folder, id);
+      if (entry) found.push(entry);
+    }
+  }
+  return found.sort((a, b) => a.at < b.at ? -1 : 1);
+}
+
+/**
+ * Deletes what was received of it.
+ *
+ * @throws {P2PError} `disk` while a peer is running that may be going on with it.
+ */
+export async function forgetUnreceived({ folder, base, name }: Unreceived): Promise<void> {
+  using lock = await Deno.open(join(folder, "lock"), { write: true, create: true, mode: 0o600 });
+  if (!await lock.tryLock(true)) {
+    throw new P2PError(
+      "disk",
+      `Cannot forget ${name}: the peer that receives there is running; stop it first`,
+    );
+  }
+  await removePartial(base);
+}
+
+async function read(folder: string, id: string): Promise<Unreceived | null> {
+  const base = join(folder, id);
+  try {
+    const log = await readLog(`${base}.journal`);
+    const subject = parseSubject(log?.header ?? null);
+    if (!log || !subject) return null;
+    const { mtime } = await Deno.stat(`${base}.part`);
+    const bytes = Math.min(log.pieces.size * subject.pieceSize, subject.size ?? Infinity);
+    return { ...subject, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
+  } catch (error) {
+    // It was finished meanwhile.
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) names.push(name);
+  } catch (error) {
+    const isNone = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (!isNone) throw error;
+  }
+  return names;
+}

@@ -1,0 +1,161 @@
+import { pooledMap } from "@std/async/pool";
+import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events.ts";
+import type { Clock } from "../async/clock.ts";
+import { asP2PError, type ErrorCode, ExitCode, isRetriable, P2PError } from "../errors.ts";
+import { hexOf } from "../pieces/hash.ts";
+import type { Source } from "../content/source_pieces.ts";
+import type { Carrier } from "../transfer/peer_link.ts";
+import type { Delivery } from "../transfer/upload.ts";
+import type { RateLimiter } from "../transfer/bandwidth_limiter.ts";
+import { RateMeter } from "../transfer/rate_meter.ts";
+import { sendToOne } from "../transfer/upload_retries.ts";
+import type { PeerEntry } from "../wire/message.ts";
+
+/** What {@linkcode sendToAll} needs. */
+export interface SendJob {
+  /** Its id. */
+  transfer: string;
+  source: Source;
+  recipients: readonly PeerEntry[];
+  /** Gives a session to a recipient, or says why that is refused. */
+  connect: (entry: PeerEntry) => Promise<Carrier>;
+  emit: (event: AppEvent) => void;
+  /** Milliseconds. */
+  ackTimeout: number;
+  /** Milliseconds. */
+  giveUpAfter?: number | undefined;
+  /** Recipients served at a time; of a stream all are. */
+  parallel: number;
+  /** Shared with the other transfers that go out. */
+  rate?: RateLimiter | undefined;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+}
+
+/** A finished transfer and the failures behind its failed recipients. */
+export interface SendReport extends TransferFinishedEvent {
+  failures: P2PError[];
+}
+
+/**
+ * Sends one file to every recipient, several at a time from one reading of the file. A failure of one
+ * does not stop the others; each is reported, as an event and in the result.
+ */
+export async function sendToAll(job: SendJob): Promise<SendReport> {
+  const { transfer, source, recipients, emit, clock } = job;
+  const { name, offeredSize: size } = source;
+  const started = clock.now();
+  let bytesSent = 0;
+  emit({
+    event: "transfer-started",
+    transfer,
+    name,
+    size,
+    direction: "send",
+    ...(source.files ? { files: source.files.count } : {}),
+    peers: recipients.map((entry) => entry.name),
+  });
+  const failures: P2PError[] = [];
+  const results: RecipientResult[] = [];
+  // A stream cannot be read again for somebody who comes later: all come now.
+  const places = new Map(recipients.map((entry) => [entry, source.enter()]));
+  const parallel = source.isSeekable ? job.parallel : Math.max(1, recipients.length);
+  const sendTo = async (entry: PeerEntry): Promise<RecipientResult> => {
+    using place = places.get(entry) ?? source.enter();
+    const meter = new RateMeter(clock.now());
+    const sending = sendToOne({
+      transfer,
+      source,
+      place,
+      connect: () => job.connect(entry),
+      ackTimeout: job.ackTimeout,
+      giveUpAfter: job.giveUpAfter,
+      lane: job.rate?.lane(),
+      signal: job.signal,
+      clock,
+      onProgress: (bytes) => {
+        const rate = meter.update(bytes, clock.now());
+        const files = source.files?.within(bytes);
+        emit({
+          event: "transfer-progress",
+          transfer,
+          peer: entry.name,
+          bytes,
+          size,
+          rate,
+          ...(files === undefined ? {} : { files }),
+        });
+      },
+      onSent: (bytes) => bytesSent += bytes,
+      onStale: () =>
+        emit({
+          event: "notice",
+          message: `${entry.name} had parts of another version of ${name}: they are sent anew`,
+        }),
+      onWaiting: () => emit({ event: "transfer-waiting", transfer, name, peer: entry.name }),
+      onRetry: (attempt, { message: reason }) =>
+        emit({ event: "transfer-retry", transfer, peer: entry.name, attempt, reason }),
+    });
+    return await recvAck(entry, sending, failures);
+  };
+  for await (const result of pooledMap(parallel, recipients, sendTo)) results.push(result);
+  const digest = source.manifest.digest;
+  const finished: TransferFinishedEvent = {
+    event: "transfer-finished",
+    transfer,
+    name,
+    size: source.size ?? bytesSent,
+    sha256: digest?.sha256 ? hexOf(digest.sha256) : null,
+    ...(source.files ? { files: source.files.count } : {}),
+    bytesSent,
+    seconds: (clock.now() - started) / 1000,
+    recipients: results,
+  };
+  emit(finished);
+  return { ...finished, failures };
+}
+
+/** Waits for a recipient's ACK, and makes of it, or of what came instead, a line of the report. */
+export async function recvAck(
+  { name: peer, id }: PeerEntry,
+  sending: Promise<Delivery>,
+  failures: P2PError[] = [],
+): Promise<RecipientResult> {
+  try {
+    const { state, savedAs } = await sending;
+    return { peer, id, state, savedAs };
+  } catch (thrown) {
+    const error = asP2PError(thrown);
+    failures.push(error);
+    const { code, message } = error;
+    return { peer, id, state: "failed", error: { code, message } };
+  }
+}
+
+/** Failures after which the same may be sent again with better luck. */
+const PASSING: ReadonlySet<string> = new Set<ErrorCode>(["interrupted", "no-space", "disk"]);
+
+/** Those of `recipients` who do not have it, and may get it when it is sent again. */
+export function stillToGet(
+  { recipients: results, failures }: SendReport,
+  recipients: readonly PeerEntry[],
+): PeerEntry[] {
+  const passing = new Set(
+    failures.filter((error) => isRetriable(error) || PASSING.has(error.code)).map(({ code }) =>
+      code
+    ),
+  ) as Set<string>;
+  const left = results.filter(({ error }) => error !== undefined && passing.has(error.code));
+  return recipients.filter(({ id }) => left.some((result) => result.id === id));
+}
+
+/** The exit code of a command that ends with these reports: 7 when some recipients got everything. */
+export function exitCodeOfReports(reports: readonly SendReport[]): ExitCode {
+  const failures = reports.flatMap((report) => report.failures);
+  const [first] = failures;
+  if (!first) return ExitCode.done;
+  const recipients = reports.reduce((sum, report) => sum + report.recipients.length, 0);
+  if (failures.length < recipients) return ExitCode.partialDelivery;
+  // All failed: the code of their common reason, or else of the first.
+  return first.exitCode;
+}

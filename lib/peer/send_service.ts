@@ -1,0 +1,224 @@
+import { join } from "node:path";
+import type { AppEvent } from "../events.ts";
+import type { Clock } from "../async/clock.ts";
+import { asP2PError } from "../errors.ts";
+import { randomToken } from "../identity/keys.ts";
+import type { Content } from "../content/content.ts";
+import type { ManifestCache } from "../content/manifest_cache.ts";
+import { openContent } from "../content/open_content.ts";
+import { Source } from "../content/source_pieces.ts";
+import type { Carrier } from "../transfer/peer_link.ts";
+import type { RateLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import { Carriers } from "../transfer/link_pool.ts";
+import type { Dialler } from "./dialler.ts";
+import type { Directory } from "../directory/directory.ts";
+import type { HistoryWriter } from "./history.ts";
+import type { PeerOptions } from "./options.ts";
+import type { Outbox, Unsent } from "./outbox.ts";
+import { type SendReport, sendToAll, stillToGet } from "./send_job.ts";
+
+/** What a {@linkcode Sender} needs. */
+export interface SenderOptions
+  extends Pick<PeerOptions, "ackTimeout" | "giveUpAfter" | "keepSessions" | "parallel"> {
+  directory: Directory;
+  dialler: Dialler;
+  /** Null in a network for once: nobody can go on in one that is gone. */
+  outbox: Outbox | null;
+  manifests: ManifestCache;
+  history: HistoryWriter;
+  /** Shared by all that goes out. */
+  rate?: RateLimiter | undefined;
+  /** Ends what is being sent. */
+  signal: AbortSignal;
+  emit: (event: AppEvent) => void;
+  clock: Clock;
+}
+
+/**
+ * How long in milliseconds something is sent before the outbox has it: what is over in a moment is not worth
+ * two syncs of the disk.
+ */
+const NOTE_AFTER = 200;
+
+/** The sending side of a peer: what goes out is kept in the outbox meanwhile, and noted in the history. */
+export class Sender implements AsyncDisposable {
+  readonly #options: SenderOptions;
+  readonly #carriers: Carriers;
+  readonly #sends = new Set<Promise<unknown>>();
+
+  constructor(options: SenderOptions) {
+    const { dialler, clock, keepSessions } = options;
+    this.#options = options;
+    this.#carriers = new Carriers({
+      open: (entry) => dialler.open(entry),
+      idleTime: keepSessions,
+      clock,
+    });
+  }
+
+  /** How many things are being sent. */
+  get activeCount(): number {
+    return this.#sends.size;
+  }
+
+  /** Resolves when what is being sent now has got to everybody, or failed. */
+  async drained(): Promise<void> {
+    await Promise.allSettled(this.#sends);
+  }
+
+  /**
+   * Sends a file or a folder; resolves when every recipient has it on disk or has failed.
+   *
+   * @throws {P2PError} when it cannot be read; failures of single recipients are in the report.
+   */
+  async sendFile(
+    path: string,
+    recipients: readonly PeerEntry[],
+    { signal, follow }: { signal: AbortSignal | undefined; follow: boolean },
+  ): Promise<SendReport> {
+    const content = await openContent(path, { follow });
+    const { outbox } = this.#options;
+    if (!outbox) return await this.sendContent(content, recipients, { signal });
+    const { name, size } = content;
+    const about = { id: crypto.randomUUID(), path, name, size: size ?? 0, follow };
+    const unsent = { ...about, at: new Date().toISOString(), to: briefly(recipients) };
+    return await this.#tracked(this.#sendNoted(content, recipients, { outbox, unsent, signal }));
+  }
+
+  /**
+   * As {@linkcode sendFile}, for what is open already; closes it. The outbox does not have it.
+   *
+   * @throws {P2PError} when it cannot be read; failures of single recipients are in the report.
+   */
+  async sendContent(
+    content: Content,
+    recipients: readonly PeerEntry[],
+    { signal }: { signal: AbortSignal | undefined },
+  ): Promise<SendReport> {
+    return await this.#tracked(this.#send(content, recipients, signal));
+  }
+
+  /** Closes the sessions that wait for something to be sent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#carriers[Symbol.asyncDispose]();
+  }
+
+  async #tracked(sending: Promise<SendReport>): Promise<SendReport> {
+    this.#sends.add(sending);
+    try {
+      return await sending;
+    } finally {
+      this.#sends.delete(sending);
+    }
+  }
+
+  /** Sends, with a note in the outbox as long as somebody does not have it. */
+  async #sendNoted(
+    content: Content,
+    recipients: readonly PeerEntry[],
+    { outbox, unsent, signal }: {
+      outbox: Outbox;
+      unsent: Unsent;
+      signal: AbortSignal | undefined;
+    },
+  ): Promise<SendReport> {
+    let noting: Promise<void> | undefined;
+    const cancel = this.#options.clock.after(NOTE_AFTER, () => {
+      noting = this.#note(() => outbox.put(unsent));
+    });
+    let report: SendReport;
+    try {
+      report = await this.#send(content, recipients, signal);
+    } finally {
+      cancel();
+      await noting;
+    }
+    await this.#note(() => outbox.settle(unsent, briefly(stillToGet(report, recipients))));
+    return report;
+  }
+
+  /** A note that cannot be made must not fail what is sent. */
+  async #note(make: () => Promise<void>): Promise<void> {
+    try {
+      await make();
+    } catch (error) {
+      const { message } = asP2PError(error);
+      this.#options.emit({
+        event: "notice",
+        message: `Cannot note what is being sent, to resume it later: ${message}`,
+      });
+    }
+  }
+
+  async #send(
+    content: Content,
+    recipients: readonly PeerEntry[],
+    signal: AbortSignal | undefined,
+  ): Promise<SendReport> {
+    const { manifests, emit, clock, ackTimeout = 30_000, giveUpAfter } = this.#options;
+    await using source = await Source.open(content, manifests);
+    this.#sayWhatIsSkipped(content);
+    const report = await sendToAll({
+      transfer: randomToken(16),
+      source,
+      recipients,
+      connect: this.#connector(),
+      emit,
+      ackTimeout,
+      giveUpAfter,
+      parallel: this.#options.parallel ?? 4,
+      rate: this.#options.rate,
+      clock,
+      signal: AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]),
+    });
+    await this.#remember(report, content.path);
+    return report;
+  }
+
+  /** Gives the sessions for one transfer. */
+  #connector(): (entry: PeerEntry) => Promise<Carrier> {
+    const { directory } = this.#options;
+    const tried = new Set<string>();
+    return async (entry) => {
+      // A recipient that was started again listens elsewhere.
+      const current = tried.has(entry.id) ? await directory.current(entry) : entry;
+      tried.add(entry.id);
+      await directory.names?.check(current);
+      return await this.#carriers.take(current);
+    };
+  }
+
+  #sayWhatIsSkipped({ path, skipped }: Content): void {
+    if (skipped.length === 0) return;
+    const what = skipped.length === 1
+      ? "1 link or special file"
+      : `${skipped.length} links or special files`;
+    const some = skipped.slice(0, 5).join(", ") + (skipped.length > 5 ? ", ..." : "");
+    this.#options.emit({
+      event: "notice",
+      message: `Not sent of ${path}: ${what} (${some}); ` +
+        "--follow sends what links point to",
+    });
+  }
+
+  async #remember({ name, size, sha256, recipients }: SendReport, path: string): Promise<void> {
+    const at = new Date().toISOString();
+    for (const { peer, state } of recipients) {
+      await this.#options.history.add({
+        direction: "send",
+        at,
+        name,
+        size,
+        peer,
+        state,
+        path: join(path),
+        ...(sha256 ? { sha256 } : {}),
+      });
+    }
+  }
+}
+
+function briefly(recipients: readonly PeerEntry[]): Unsent["to"] {
+  return recipients.map(({ id, name }) => ({ id, name }));
+}

@@ -1,0 +1,40 @@
+import { join } from "node:path";
+import { P2PError } from "../errors.ts";
+import { type Identity, loadOrCreateIdentity } from "../identity/keys.ts";
+
+/** Slots beyond this are a sign that something starts peers in a loop. */
+const MAX_SLOTS = 1000;
+
+/** An identity and the lock that keeps it for one long-running peer. */
+export interface Slot extends Disposable {
+  identity: Identity;
+  number: number;
+}
+
+/**
+ * Takes the first identity of this user that no running peer holds: `peers/1/`, `peers/2/` ... so that
+ * several peers on one machine are told apart, and each keeps its id over restarts.
+ */
+export async function takeSlot(peersFolder: string): Promise<Slot> {
+  for (let number = 1; number <= MAX_SLOTS; number++) {
+    const folder = join(peersFolder, `${number}`);
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    const lock = await Deno.open(join(folder, "lock"), { write: true, create: true, mode: 0o600 });
+    if (await lock.tryLock(true)) {
+      try {
+        const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
+        return { identity, number, [Symbol.dispose]: () => lock.close() };
+      } catch (error) {
+        lock.close();
+        throw error;
+      }
+    }
+    lock.close();
+  }
+  throw new P2PError("disk", `Cannot start: ${MAX_SLOTS} peers of this user are running`);
+}
+
+/** The identity of one-shot commands: that of the first slot, also while a running peer holds it. */
+export async function firstIdentity(peersFolder: string): Promise<Identity> {
+  return await loadOrCreateIdentity(join(peersFolder, "1", "identity.key"));
+}

@@ -1,0 +1,172 @@
+import { diskError } from "../disk/disk_error.ts";
+import { ignoreMissing } from "../disk/folder.ts";
+import { Syncer } from "../disk/adaptive_sync.ts";
+
+/** Bytes of the header: one block of most file systems, so that it is written as a whole. */
+const HEADER_BYTES = 4096;
+const HASH_BYTES = 32;
+
+/** A piece and its hash. */
+export interface LoggedPiece {
+  index: number;
+  /** SHA-256, 32 bytes. */
+  hash: Uint8Array;
+}
+
+/** What a log says. */
+export interface LogContent {
+  /** What the log is about, as its writer put it; whoever reads it checks. */
+  header: Record<string, unknown>;
+  /** Hashes of the pieces that are noted, by index. */
+  pieces: Map<number, Uint8Array>;
+}
+
+/**
+ * Hashes of pieces on disk: a header of 4096 bytes (one JSON object, padded with spaces), then 32 bytes
+ * for each piece, zeros where nothing is known. The room is taken when the log is made, so that a full disk
+ * does not keep anybody from noting what is there; a hash never crosses a sector, so that a power cut
+ * leaves it whole or absent.
+ */
+export class PieceLog implements Disposable {
+  readonly path: string;
+  readonly #file: Deno.FsFile;
+  readonly #syncer = new Syncer("data");
+  #closed = false;
+
+  private constructor(path: string, file: Deno.FsFile) {
+    this.path = path;
+    this.#file = file;
+  }
+
+  /**
+   * Makes a log that is not there yet, with room for `count` pieces.
+   *
+   * @throws {P2PError} `disk` or `no-space`.
+   */
+  static async create(path: string, header: object, count: number): Promise<PieceLog> {
+    const bytes = new Uint8Array(HEADER_BYTES + count * HASH_BYTES);
+    bytes.set(headerBytes(header));
+    let log: PieceLog | undefined;
+    try {
+      const file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+      log = new PieceLog(path, file);
+      await log.#write(0, bytes);
+      return log;
+    } catch (error) {
+      log?.[Symbol.dispose]();
+      if (log) await Deno.remove(path).catch(ignoreMissing);
+      throw diskError("write", path, error);
+    }
+  }
+
+  /**
+   * Opens a log to go on with it; null when it is none.
+   *
+   * @throws {P2PError} `file-not-found` or `disk`.
+   */
+  static async reopen(path: string): Promise<{ log: PieceLog; content: LogContent } | null> {
+    try {
+      const content = await readLog(path);
+      if (!content) return null;
+      return { log: new PieceLog(path, await Deno.open(path, { write: true })), content };
+    } catch (error) {
+      throw diskError("read", path, error);
+    }
+  }
+
+  /**
+   * Notes pieces, in any order.
+   *
+   * @throws {P2PError} `disk` or `no-space`.
+   */
+  note(pieces: readonly LoggedPiece[]): void {
+    const sorted = [...pieces].sort((a, b) => a.index - b.index);
+    try {
+      for (let from = 0; from < sorted.length;) {
+        const first = (sorted[from] as LoggedPiece).index;
+        let to = from + 1;
+        while (sorted[to]?.index === first + to - from) to++;
+        const run = new Uint8Array((to - from) * HASH_BYTES);
+        sorted.slice(from, to).forEach(({ hash }, i) => run.set(hash, i * HASH_BYTES));
+        this.#write(HEADER_BYTES + first * HASH_BYTES, run);
+        from = to;
+      }
+    } catch (error) {
+      throw diskError("write", this.path, error);
+    }
+  }
+
+  /** Replaces the header. */
+  describe(header: object): void {
+    try {
+      this.#write(0, headerBytes(header));
+    } catch (error) {
+      throw diskError("write", this.path, error);
+    }
+  }
+
+  /** Makes durable what was noted. */
+  async sync(): Promise<void> {
+    await this.#syncer.sync(this.#file);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#file.close();
+  }
+
+  #write(offset: number, bytes: Uint8Array): void {
+    // A few bytes, for which there is room: a round through the event loop would cost more.
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+  }
+}
+
+/** What the log at `path` says; null when it is none. */
+export async function readLog(path: string): Promise<LogContent | null> {
+  return parseLog(await Deno.readFile(path));
+}
+
+/** Only the header of the log at `path`; null when it is none. */
+export async function readLogHeader(path: string): Promise<Record<string, unknown> | null> {
+  using file = await Deno.open(path, { read: true });
+  const bytes = new Uint8Array(HEADER_BYTES);
+  for (let at = 0; at < HEADER_BYTES;) {
+    const n = await file.read(bytes.subarray(at));
+    if (n === null) return null;
+    at += n;
+  }
+  return parseHeader(bytes);
+}
+
+/** What the bytes of a log say; null without a header. */
+export function parseLog(bytes: Uint8Array): LogContent | null {
+  if (bytes.length < HEADER_BYTES) return null;
+  const header = parseHeader(bytes.subarray(0, HEADER_BYTES));
+  if (!header) return null;
+  const pieces = new Map<number, Uint8Array>();
+  for (let at = HEADER_BYTES; at + HASH_BYTES <= bytes.length; at += HASH_BYTES) {
+    const hash = bytes.subarray(at, at + HASH_BYTES);
+    if (hash.some((byte) => byte !== 0)) pieces.set((at - HEADER_BYTES) / HASH_BYTES, hash);
+  }
+  return { header, pieces };
+}
+
+function headerBytes(header: object): Uint8Array {
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  if (text.length >= HEADER_BYTES) throw new RangeError("The header of a log is too long");
+  const bytes = new Uint8Array(HEADER_BYTES).fill(0x20);
+  bytes.set(text);
+  bytes[HEADER_BYTES - 1] = 0x0a;
+  return bytes;
+}
+
+function parseHeader(bytes: Uint8Array): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return typeof value === "object" && value !== null ? value as Record<string, unknown> : null;
+  } catch {
+    return null;
+  }
+}

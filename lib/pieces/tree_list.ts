@@ -1,0 +1,35 @@
+import { visitTree } from "../disk/tree_walk.ts";
+import type { TreeEntry } from "./tree_table.ts";
+
+/** What a folder holds. */
+export interface TreeList {
+  /** Folders before what is in them, in the order of their names. */
+  entries: TreeEntry[];
+  /** Relative paths of what is no file and no folder: links that are not followed, sockets, devices. */
+  skipped: string[];
+}
+
+/**
+ * Lists all that is below a folder, as {@linkcode visitTree} says.
+ *
+ * @throws {P2PError} `disk` or `file-not-found`, naming the path.
+ */
+export async function listTree(
+  root: string,
+  { follow = false }: { follow?: boolean } = {},
+): Promise<TreeList> {
+  const entries: TreeEntry[] = [];
+  const onEntry = (path: string, info: Deno.FileInfo) => void entries.push(treeEntryOf(path, info));
+  const skipped = await visitTree(root, { follow, onEntry });
+  return { entries, skipped };
+}
+
+/** What a path below a folder is, as its line in the table says. */
+export function treeEntryOf(path: string, { isFile, size, mtime, mode }: Deno.FileInfo): TreeEntry {
+  return {
+    path,
+    size: isFile ? size : null,
+    mtime: mtime?.getTime() ?? 0,
+    executable: isFile && ((mode ?? 0) & 0o100) !== 0,
+  };
+}

@@ -1,0 +1,295 @@
+/**
+ * The table of a tree: what is in a folder that is sent, one line of JSON for each file and folder, in the
+ * order in which the files' bytes follow. PROTOCOL.md, "Trees", is the normative text. Pure.
+ *
+ * @module
+ */
+
+import { P2PError } from "../errors.ts";
+import { Sha256 } from "./hash.ts";
+import { nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
+import { takeTurns } from "../async/yielder.ts";
+
+/** Largest table in bytes: about half a million entries. */
+export const MAX_TABLE = 64 * 1024 * 1024;
+/** Most entries of a table. */
+export const MAX_ENTRIES = 1024 * 1024;
+/** Names of one folder that become the same safe name. */
+const MAX_CLASHES = 1000;
+/** Entries that are planned before something else gets its turn. */
+const TURN = 4096;
+/** Folders inside folders. */
+const MAX_DEPTH = 100;
+/** Bytes of one path. */
+const MAX_PATH = 4096;
+
+/** A folder below the one that is sent, or a file in it. */
+export interface TreeEntry {
+  /** Relative, with `/`. */
+  path: string;
+  /** Bytes; null for a folder. */
+  size: number | null;
+  /** Milliseconds since 1970. */
+  mtime: number;
+  /** Whether the owner may execute the file. */
+  executable: boolean;
+}
+
+const encoder = new TextEncoder();
+
+/** A file of a tree, and where its bytes are in the transfer. */
+export interface TreeFile extends TreeEntry {
+  size: number;
+  /** Bytes before it: those of the table and of the files before. */
+  offset: number;
+}
+
+/** How many files a tree has. */
+export interface FileCount {
+  readonly count: number;
+  /** How many of them are complete when `bytes` of the transfer are there, from the first on. */
+  within(bytes: number): number;
+}
+
+/** What a table says: paths that are safe to create below a fresh folder, and how many bytes follow it. */
+export interface TreePlan {
+  folders: TreeEntry[];
+  files: TreeFile[];
+  /** Bytes of the table and of all files. */
+  end: number;
+}
+
+/** How a tree is planned. */
+export interface PlanOptions {
+  /** Whether names that differ in case or normalisation only are one name here. */
+  foldsCase: boolean;
+}
+
+/** A table that is being made: entry by entry, a folder before what is in it. */
+export class TableWriter {
+  #bytes = new Uint8Array(64 * 1024);
+  #length = 0;
+
+  /** What has been added. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Adds the line of an entry. */
+  add({ path, size, mtime, executable }: TreeEntry): void {
+    const fields = size === null
+      ? ["folder", path, mtime]
+      : ["file", path, mtime, size, executable];
+    const line = `${JSON.stringify(fields)}\n`;
+    const most = this.#length + 3 * line.length;
+    if (most > this.#bytes.length) {
+      const larger = new Uint8Array(2 * most);
+      larger.set(this.bytes);
+      this.#bytes = larger;
+    }
+    this.#length += encoder.encodeInto(line, this.#bytes.subarray(this.#length)).written;
+  }
+}
+
+/** The bytes of a table. */
+export function encodeTable(entries: readonly TreeEntry[]): Uint8Array<ArrayBuffer> {
+  const table = new TableWriter();
+  for (const entry of entries) table.add(entry);
+  return table.bytes;
+}
+
+/**
+ * Reads the table that somebody else made. Every component of every path becomes a safe name; names that
+ * the file system would take for one are numbered.
+ *
+ * @throws {P2PError} `malformed` when it is no table, `refused` when a path leads out of the tree, comes
+ * twice, or is both a file and a folder; both name the path.
+ */
+export function planTree(table: Uint8Array, options: PlanOptions): TreePlan {
+  const planning = planSteps(table, options);
+  while (true) {
+    const { value, done } = planning.next();
+    if (done) return value;
+  }
+}
+
+/** As {@linkcode planTree}, and lets others have their turn now and then: a table may be long. */
+export async function planTreeInTurns(
+  table: Uint8Array,
+  options: PlanOptions,
+): Promise<TreePlan> {
+  const planning = planSteps(table, options);
+  while (true) {
+    const { value, done } = planning.next();
+    if (done) return value;
+    await takeTurns();
+  }
+}
+
+function* planSteps(table: Uint8Array, { foldsCase }: PlanOptions): Generator<void, TreePlan> {
+  const root = new Node("", foldsCase);
+  const plan: TreePlan = { folders: [], files: [], end: table.length };
+  for (const [i, line] of decodeLines(table).entries()) {
+    if (i % TURN === TURN - 1) yield;
+    const { path: offered, size, mtime, executable } = parseEntry(line);
+    const components = componentsOf(offered);
+    const last = components.pop() as string;
+    const parent = components.reduce((node, name) => node.folder(name, offered), root);
+    if (size === null) {
+      const { path } = parent.addFolder(last, offered);
+      plan.folders.push({ path, size, mtime, executable });
+    } else {
+      const path = parent.addFile(last, offered);
+      plan.files.push({ path, size, mtime, executable, offset: plan.end });
+      plan.end += size;
+      if (!Number.isSafeInteger(plan.end)) throw malformed(`'${offered}' is too large`);
+    }
+  }
+  return plan;
+}
+
+/**
+ * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come. Two trees
+ * with the same are taken for the same, as a build tool would.
+ */
+export function treeFingerprint(entries: Iterable<TreeEntry>): string {
+  const hash = new Sha256();
+  for (const { path, size, mtime, executable } of [...entries].sort(byPath)) {
+    const fields = size === null ? [path] : [path, size, mtime, executable];
+    hash.update(encoder.encode(`${JSON.stringify(fields)}\n`));
+  }
+  return hash.digest();
+}
+
+function byPath(a: TreeEntry, b: TreeEntry): number {
+  return a.path < b.path ? -1 : 1;
+}
+
+/** The index of the file that has the byte at `offset` of the transfer, or else of the next one. */
+export function fileAt(
+  files: readonly { offset: number; size: number }[],
+  offset: number,
+): number {
+  let [low, high] = [0, files.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const file = files[middle];
+    if (file && file.offset + file.size <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** A folder of the tree while it is planned. */
+class Node {
+  /** Safe, relative; empty for the root. */
+  readonly path: string;
+  readonly #foldsCase: boolean;
+  /** By the name that the sender gave; null for a file. Made when the first one comes. */
+  #children: Map<string, Node | null> | undefined;
+  /** Names that are taken, and the number that the next of the same name is tried with. */
+  #taken: Map<string, number> | undefined;
+
+  constructor(path: string, foldsCase: boolean) {
+    this.path = path;
+    this.#foldsCase = foldsCase;
+  }
+
+  /** A folder in this one that has its own line already. */
+  folder(name: string, path: string): Node {
+    const child = this.#children?.get(name);
+    if (child) return child;
+    throw child === null
+      ? refused(path, `'${name}' is a file there as well`)
+      : malformed(`'${path}' stands before its folder`);
+  }
+
+  addFolder(name: string, path: string): Node {
+    this.#expectNew(name, path);
+    const node = new Node(this.#claim(name), this.#foldsCase);
+    (this.#children ??= new Map()).set(name, node);
+    return node;
+  }
+
+  addFile(name: string, path: string): string {
+    this.#expectNew(name, path);
+    (this.#children ??= new Map()).set(name, null);
+    return this.#claim(name);
+  }
+
+  #expectNew(name: string, path: string): void {
+    if (this.#children?.has(name)) throw refused(path, "it comes twice");
+  }
+
+  /** A safe path for the name that nothing else in this folder has. */
+  #claim(name: string): string {
+    const safe = safeComponent(name);
+    const taken = this.#taken ??= new Map();
+    const first = this.#keyOf(safe);
+    for (let number = taken.get(first) ?? 0; number < MAX_CLASHES; number++) {
+      const candidate = numberedName(safe, number);
+      const key = this.#keyOf(candidate);
+      if (taken.has(key)) continue;
+      taken.set(key, 1);
+      taken.set(first, number + 1);
+      return this.path === "" ? candidate : `${this.path}/${candidate}`;
+    }
+    throw refused(safe, "too many names become this one");
+  }
+
+  #keyOf(name: string): string {
+    return this.#foldsCase ? nameKey(name) : name;
+  }
+}
+
+function decodeLines(table: Uint8Array): string[] {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(table);
+  } catch {
+    throw malformed("it is not UTF-8");
+  }
+  const lines = text.split("\n", MAX_ENTRIES + 2);
+  if (lines.length > MAX_ENTRIES + 1) throw malformed(`it has more than ${MAX_ENTRIES} entries`);
+  if (lines.pop() !== "") throw malformed("it does not end with a line");
+  return lines;
+}
+
+function parseEntry(line: string): TreeEntry {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    value = null;
+  }
+  const [kind, path, mtime, size, executable] = Array.isArray(value) ? value : [];
+  if (typeof path !== "string" || !Number.isSafeInteger(mtime)) {
+    throw malformed("an entry has no path or no time");
+  }
+  if (kind === "folder") return { path, mtime, size: null, executable: false };
+  const isSize = Number.isSafeInteger(size) && size >= 0;
+  if (kind !== "file" || !isSize || typeof executable !== "boolean") {
+    throw malformed(`the entry of '${path}' is wrong`);
+  }
+  return { path, mtime, size, executable };
+}
+
+function componentsOf(path: string): string[] {
+  const components = path.split("/");
+  const isOut = components.some((name) => name === "" || name === "." || name === "..");
+  if (isOut || path.includes("\0")) throw refused(path, "it leads out of the tree");
+  // A character has at most 3 bytes: most paths need not be encoded to know.
+  const isLong = path.length > MAX_PATH / 3 && encoder.encode(path).length > MAX_PATH;
+  if (components.length > MAX_DEPTH || isLong) {
+    throw refused(path, "it is too deep");
+  }
+  return components;
+}
+
+function malformed(why: string): P2PError {
+  return new P2PError("malformed", `Cannot read the table of a tree: ${why}`);
+}
+
+function refused(path: string, why: string): P2PError {
+  return new P2PError("refused", `Cannot receive '${path}' of a tree: ${why}`);
+}

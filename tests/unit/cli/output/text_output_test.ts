@@ -1,0 +1,443 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { setColorEnabled } from "@std/fmt/colors";
+import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../../../../lib/events.ts";
+import { formatDuration, formatSize } from "../../../../lib/cli/output/format.ts";
+import { TextOutput, type TextOutputOptions } from "../../../../lib/cli/output/text_output.ts";
+import { FakeClock, FakeSink, idOf } from "../fakes.ts";
+
+const SHA = "ab".repeat(32);
+const INVITE = "p2p://192.168.1.7:5000/#net.secret";
+
+function setup(options: Partial<TextOutputOptions> = {}, isTerminal = false) {
+  const stdout = new FakeSink(isTerminal);
+  const stderr = new FakeSink(isTerminal);
+  const clock = new FakeClock();
+  const output = new TextOutput({ stdout, stderr, clock, ...options });
+  return { stdout, stderr, clock, output };
+}
+
+function textOf(event: AppEvent, options: Partial<TextOutputOptions> = {}): string {
+  const { stdout, stderr, output } = setup(options);
+  output.emit(event);
+  output.close();
+  return stdout.text + stderr.text;
+}
+
+function finished(recipients: RecipientResult[]): TransferFinishedEvent {
+  return {
+    event: "transfer-finished",
+    transfer: "t",
+    name: "data.json",
+    size: 12 * 1024 * 1024,
+    sha256: SHA,
+    bytesSent: 1,
+    seconds: 1.2,
+    recipients,
+  };
+}
+
+Deno.test("Each event has its text", () => {
+  const id = idOf("3fA9c2d1");
+  const table: [AppEvent, string][] = [
+    [
+      {
+        event: "listening",
+        host: "192.168.1.5",
+        port: 4001,
+        id,
+        name: "desk",
+        inbox: "/home/x/received_files",
+        secure: true,
+      },
+      "Peer desk (3fA9c2d1) listening on 192.168.1.5:4001\nReceived files go to /home/x/received_files\n",
+    ],
+    [
+      { event: "listening", host: "::1", port: 5000, id, secure: false },
+      "Tracker 3fA9c2d1 listening on [::1]:5000\n" +
+      "Insecure: nothing is encrypted, and anyone may join\n" +
+      "On this machine `peer` finds it by itself\n" +
+      "Only this machine can reach it; --host 0.0.0.0 opens it to other machines\n",
+    ],
+    [
+      {
+        event: "registered",
+        tracker: "h:5000",
+        name: "desk-2",
+        host: "10.0.0.2",
+        port: 7,
+        reachable: false,
+        reason: "open port 7",
+      },
+      "Registered at tracker h:5000 as desk-2 (10.0.0.2:7)\n" +
+      "Others cannot reach this peer: open port 7\n",
+    ],
+    [{ event: "unregistered" }, "Unregistered from the tracker\n"],
+    [{ event: "tracker-lost", reason: "eof" }, "Lost the tracker: eof; trying to come back\n"],
+    [
+      { event: "peer-joined", id, name: "tv", address: "10.0.0.3:1" },
+      "tv (3fA9c2d1) joined from 10.0.0.3:1\n",
+    ],
+    [
+      { event: "peer-left", id, name: "tv", address: "10.0.0.3:1", reason: "no PONG" },
+      "tv (3fA9c2d1) left: no PONG\n",
+    ],
+    [
+      { event: "peer", id, name: "tv", address: "10.0.0.3:1", reachable: false },
+      "tv                    3fA9c2d1  10.0.0.3:1             unreachable\n",
+    ],
+    [
+      {
+        event: "sharing",
+        invite: INVITE,
+        host: "0.0.0.0",
+        port: 5000,
+        id,
+        items: [{ name: "a.txt", size: 2048 }, { name: "-", size: null }],
+        wanted: 1,
+        addresses: ["10.0.0.5", "10.9.0.5"],
+      },
+      "Sharing a.txt (2 KiB), - with the first that joins. On another machine:\n\n" +
+      `  peer receive '${INVITE}'\n\n` +
+      "Other addresses of this machine, which the line may name instead: 10.0.0.5, 10.9.0.5\n",
+    ],
+    [
+      { event: "share-delivered", id, peer: "tv", delivered: 1, wanted: 1 },
+      "tv has everything\n",
+    ],
+    [
+      { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: 3 },
+      "tv has everything (2 of 3)\n",
+    ],
+    [
+      { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: null },
+      "tv has everything (2)\n",
+    ],
+    [{ event: "pong", peer: "tv", address: "h:1", ms: 1.234 }, "PONG from tv (h:1) in 1.2 ms\n"],
+    [{ event: "pong", peer: "h:1", address: "h:1", ms: 41.7 }, "PONG from h:1 in 42 ms\n"],
+    [
+      { event: "message", id: "m", from: id, name: "tv", text: "hello", sent: "" },
+      "Message from tv (3fA9c2d1): hello\n",
+    ],
+    [{ event: "broadcast-sent", id: "m", delivered: 1 }, "Broadcast delivered to 1 peer\n"],
+    [
+      {
+        event: "transfer-started",
+        transfer: "t",
+        name: "a",
+        size: 1536,
+        direction: "send",
+        peers: ["tv", id],
+      },
+      "Sending a (1.5 KiB) to tv, 3fA9c2d1\n",
+    ],
+    [
+      {
+        event: "transfer-started",
+        transfer: "t",
+        name: "photos",
+        size: 1536,
+        direction: "send",
+        files: 1200,
+        peers: ["tv"],
+      },
+      "Sending photos (1200 files, 1.5 KiB) to tv\n",
+    ],
+    [
+      {
+        event: "transfer-started",
+        transfer: "t",
+        name: "log",
+        size: null,
+        direction: "receive",
+        peers: ["tv"],
+      },
+      "Receiving log from tv\n",
+    ],
+    [
+      { event: "transfer-retry", transfer: "t", peer: "tv", attempt: 2, reason: "lost" },
+      "Trying tv again (retry 2): lost\n",
+    ],
+    [
+      {
+        event: "file-received",
+        transfer: "t",
+        path: "/in/a (1)",
+        size: 3145728,
+        sha256: SHA,
+        from: "tv",
+        seconds: 2,
+      },
+      `Received 3 MiB from tv in 2 s, 1.5 MiB/s\n  /in/a (1)\n  SHA-256 ${SHA}\n`,
+    ],
+    [
+      {
+        event: "file-received",
+        transfer: "t",
+        path: "/in/a",
+        size: 3,
+        sha256: SHA,
+        from: "tv",
+        seconds: 2,
+        already: true,
+      },
+      `tv sent again what is already here (3 B)\n  /in/a\n  SHA-256 ${SHA}\n`,
+    ],
+    [
+      {
+        event: "file-received",
+        transfer: "t",
+        path: "/in/photos",
+        size: 3145728,
+        sha256: null,
+        files: 1,
+        from: "tv",
+        seconds: 2,
+      },
+      "Received 1 file, 3 MiB from tv in 2 s, 1.5 MiB/s\n  /in/photos\n",
+    ],
+    [
+      {
+        event: "receive-failed",
+        transfer: "t",
+        name: "a",
+        from: id,
+        code: "integrity",
+        message: "Cannot verify a: piece 3 differs",
+      },
+      "Not received: a from 3fA9c2d1: Cannot verify a: piece 3 differs\n",
+    ],
+    [{ event: "invite", invite: INVITE, addresses: ["10.0.0.1"] }, `${INVITE}\n`],
+    [{ event: "removed", id }, "Removed 3fA9c2d1: it can no longer join this network\n"],
+    [{ event: "notice", message: "a\nb" }, "a\nb\n"],
+    [
+      {
+        event: "error",
+        code: "peer-ambiguous",
+        message: "Cannot find id:3f: it fits two",
+        candidates: ["tv", "desk"],
+      },
+      "error: Cannot find id:3f: it fits two\n  tv\n  desk\n",
+    ],
+  ];
+  for (const [event, text] of table) assertEquals(textOf(event), text);
+});
+
+Deno.test("History has a local time, the direction and what went wrong", () => {
+  const event = {
+    event: "history",
+    at: "2026-02-03T04:05:06Z",
+    name: "a",
+    size: 0,
+    peer: "tv",
+  } as const;
+  const time = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d`;
+  assertMatch(
+    textOf({ ...event, direction: "send", state: "failed" }),
+    new RegExp(`^${time}  sent      a \\(0 B\\) to tv: failed\n$`),
+  );
+  assertMatch(
+    textOf({ ...event, direction: "receive", state: "received", path: "/in/a" }),
+    new RegExp(`^${time}  received  a \\(0 B\\) from tv\n    /in/a\n$`),
+  );
+});
+
+Deno.test("A finished transfer says what happened to each recipient", () => {
+  const tv: RecipientResult = { peer: "tv", id: "i", state: "delivered", savedAs: "data (1).json" };
+  const desk: RecipientResult = { peer: "desk", id: "i", state: "already", savedAs: "data.json" };
+  const error = { code: "timeout", message: "Cannot reach lap: no answer" };
+  const lap: RecipientResult = { peer: "lap", id: "i", state: "failed", error };
+  assertEquals(
+    textOf(finished([tv, desk, lap])),
+    `Sent data.json (12 MiB) to 2 of 3 peers in 1.2 s, 10 MiB/s
+  tv: delivered, saved as data (1).json
+  desk: already has it as data.json
+  lap: failed: Cannot reach lap: no answer
+  SHA-256 ${SHA}
+`,
+  );
+  assertStringIncludes(textOf(finished([tv])), "Sent data.json (12 MiB) in 1.2 s, 10 MiB/s\n");
+  assertStringIncludes(textOf(finished([desk])), "Sent data.json (12 MiB): already there\n");
+  assertStringIncludes(textOf(finished([lap])), "Not sent: data.json (12 MiB)\n  lap: failed");
+  assertStringIncludes(
+    textOf({ ...finished([tv]), files: 3 }),
+    "Sent data.json (3 files, 12 MiB) in 1.2 s",
+  );
+});
+
+Deno.test("The invite is shown at start-up on a terminal only", () => {
+  const event: AppEvent = {
+    event: "listening",
+    host: "0.0.0.0",
+    port: 5000,
+    id: idOf("a"),
+    invite: INVITE,
+    secure: true,
+  };
+  assert(!textOf(event).includes("secret"));
+  assertStringIncludes(textOf(event), "`tracker invite`");
+  assertStringIncludes(
+    textOf(event, { showInvite: true }),
+    `To join from another machine, paste there:\n  peer --join '${INVITE}'\n`,
+  );
+});
+
+Deno.test("What a remote wrote can't act on the terminal", () => {
+  const evil = "a\x1b[2J\u009b\u202eb\rc";
+  const safe = "a\\x1b[2J\\x9b\\u{202e}b\\x0dc";
+  const id = idOf("a");
+  const error = { code: evil, message: evil };
+  const events: AppEvent[] = [
+    { event: "message", id: evil, from: evil, name: evil, text: evil, sent: evil },
+    { event: "peer-joined", id, name: evil, address: evil },
+    { event: "peer-left", id, name: evil, address: evil, reason: evil },
+    { event: "peer", id, name: evil, address: evil, reachable: true },
+    { event: "pong", peer: evil, address: evil, ms: 1 },
+    { event: "tracker-lost", reason: evil },
+    { event: "registered", tracker: evil, name: evil, host: evil, port: 1, reachable: true },
+    {
+      event: "transfer-started",
+      transfer: "t",
+      name: evil,
+      size: 1,
+      direction: "receive",
+      peers: [evil],
+    },
+    { event: "transfer-progress", transfer: "t", peer: evil, bytes: 1, size: 3, rate: 1 },
+    { event: "transfer-retry", transfer: "t", peer: evil, attempt: 1, reason: evil },
+    { event: "receive-failed", transfer: "t", name: evil, from: evil, code: evil, message: evil },
+    {
+      event: "file-received",
+      transfer: "t",
+      path: evil,
+      size: 1,
+      sha256: evil,
+      from: evil,
+      seconds: 1,
+    },
+    finished([{ peer: evil, id: evil, state: "failed", error }]),
+    finished([{ peer: evil, id: evil, state: "delivered", savedAs: evil }]),
+    { event: "history", direction: "send", at: evil, name: evil, size: 1, peer: evil, state: evil },
+    { event: "notice", message: evil },
+    { event: "error", code: "unexpected", message: evil, candidates: [evil] },
+  ];
+  for (const event of events) {
+    const text = textOf(event);
+    assertStringIncludes(text, safe);
+    // deno-lint-ignore no-control-regex
+    assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(text), text);
+  }
+});
+
+Deno.test("A message of several lines can't pose as other events", () => {
+  const text = "hi\r\nerror: all is lost";
+  assertEquals(
+    textOf({ event: "message", id: "m", from: idOf("b"), name: "tv", text, sent: "" }),
+    "Message from tv (b0000000):\n  hi\n  error: all is lost\n",
+  );
+});
+
+Deno.test("Errors go to standard error, everything else to standard output", () => {
+  const { stdout, stderr, output } = setup();
+  output.emit({ event: "error", code: "usage", message: "no" });
+  assertEquals([stdout.text, stderr.take()], ["", "error: no\n"]);
+  output.emit(finished([]));
+  assertEquals(stderr.text, "");
+});
+
+Deno.test("Quiet leaves results and errors", () => {
+  const { stdout, stderr, output } = setup({ quiet: true });
+  output.emit({ event: "notice", message: "x" });
+  output.emit({ event: "peer-joined", id: idOf("a"), name: "x", address: "x" });
+  assertEquals(stdout.text, "");
+  output.emit({ event: "message", id: "m", from: idOf("a"), name: "x", text: "x", sent: "" });
+  output.emit({ event: "error", code: "usage", message: "no" });
+  assert(stdout.text !== "" && stderr.text !== "");
+});
+
+Deno.test("Plain progress comes every 5 s or 25 %, and never after the end", () => {
+  const { stdout, clock, output } = setup();
+  const progress = (bytes: number) =>
+    output.emit({
+      event: "transfer-progress",
+      transfer: "t",
+      peer: "tv",
+      bytes,
+      size: 100,
+      rate: 2,
+    });
+  output.emit({
+    event: "transfer-started",
+    transfer: "t",
+    name: "a",
+    size: 100,
+    direction: "send",
+    peers: ["tv"],
+  });
+  stdout.take();
+  progress(60);
+  assertEquals(stdout.take(), "", "within a second");
+  clock.advance(1000);
+  progress(60);
+  assertEquals(stdout.take(), "a to tv: 60 % (60 B of 100 B), 2 B/s, 0:20 left\n");
+  clock.advance(4999);
+  progress(84);
+  assertEquals(stdout.take(), "", "neither 5 s nor 25 %");
+  progress(85);
+  assertEquals(stdout.take(), "a to tv: 85 % (85 B of 100 B), 2 B/s, 0:08 left\n");
+  clock.advance(5000);
+  progress(86);
+  assertEquals(stdout.take(), "a to tv: 86 % (86 B of 100 B), 2 B/s, 0:07 left\n");
+  clock.advance(5000);
+  progress(100);
+  assertEquals(stdout.take(), "", "the end has a line of its own");
+});
+
+Deno.test("Colours appear on a terminal only", () => {
+  if (Deno.noColor) return;
+  setColorEnabled(true);
+  const { stderr, output } = setup({}, true);
+  output.emit({ event: "error", code: "usage", message: "no" });
+  assertEquals(stderr.text, "\x1b[31merror:\x1b[39m no\n");
+});
+
+Deno.test("Sizes and times", () => {
+  assertEquals([0, 999, 1024, 12.9e6, 1e12].map(formatSize), [
+    "0 B",
+    "999 B",
+    "1 KiB",
+    "12.3 MiB",
+    "931 GiB",
+  ]);
+  assertEquals([0, 0.123, 3.14, 42.4, 125, 3720, Infinity].map(formatDuration), [
+    "0 s",
+    "0.12 s",
+    "3.1 s",
+    "42 s",
+    "2 min 5 s",
+    "1 h 2 min",
+    "?",
+  ]);
+});
+
+Deno.test("Many things that are shared are counted, and quiet leaves the line to paste alone", () => {
+  const item = (size: number | null) => ({ name: "x", size });
+  const sharing = (wanted: number | null, sizes: (number | null)[]): AppEvent => ({
+    event: "sharing",
+    invite: INVITE,
+    host: "h",
+    port: 1,
+    id: idOf("3fA9c2d1"),
+    items: sizes.map(item),
+    wanted,
+  });
+  const line = `peer receive '${INVITE}'\n`;
+  assertEquals(
+    textOf(sharing(2, [1024, 1024, 1024, 1024])),
+    `Sharing 4 items (4 KiB) with the first 2 that join. On another machine:\n\n  ${line}`,
+  );
+  assertStringIncludes(
+    textOf(sharing(null, [1, 2, 3, null])),
+    "Sharing 4 items with whoever joins,",
+  );
+  assertEquals(textOf(sharing(1, [1]), { quiet: true }), line);
+});

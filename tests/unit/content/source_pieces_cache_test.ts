@@ -1,0 +1,296 @@
+/** Sources whose piece hashes are known from an earlier run, in whole or in part. */
+
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { join } from "@std/path";
+import type { Content } from "../../../lib/content/content.ts";
+import { type FileDigest, pieceCountOf, pieceSizeFor } from "../../../lib/pieces/manifest.ts";
+import { type CacheKey, ManifestCache } from "../../../lib/content/manifest_cache.ts";
+import { openContent } from "../../../lib/content/open_content.ts";
+import { Source } from "../../../lib/content/source_pieces.ts";
+import { assertSameBytes } from "../../helpers/bytes.ts";
+import { eventually } from "../../helpers/deadline.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { manifestOf } from "../../helpers/raw.ts";
+import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
+import { plant, sampleTree, transferOf } from "../../helpers/tree.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write"];
+const PIECE = 256 * 1024;
+const content = bytesOf(40 * PIECE + 5);
+const { id, last, hashes } = manifestOf(content, PIECE);
+const COUNT = 41;
+
+/** A hash that is that of no piece. */
+const WRONG = new Uint8Array(32).fill(7);
+
+async function scene(): Promise<TempDir & { cache: ManifestCache; file: string }> {
+  const dir = await tempDir();
+  await Deno.writeFile(dir.at("file"), content);
+  return { ...dir, cache: new ManifestCache(dir.at("cache")), file: dir.at("file") };
+}
+
+async function sourceOf(path: string, cache: ManifestCache): Promise<Source> {
+  return await Source.open(await openContent(path), cache);
+}
+
+/** Reads it to its end. */
+async function read(source: Source): Promise<FileDigest> {
+  source.start();
+  for (let start = 0;;) {
+    const segment = await source.hashesFrom(start, 2048);
+    if (segment.digest) return segment.digest;
+    start += segment.hashes.length / 32;
+    (await source.lend(start - 1)).release();
+  }
+}
+
+function keyOf({ key, size }: Content): CacheKey {
+  assert(key !== null && size !== null);
+  const pieceSize = pieceSizeFor(size);
+  return { key, size, pieceSize, pieces: pieceCountOf(size, pieceSize) };
+}
+
+/** What the cache has of what is at a path now. */
+async function known(path: string, cache: ManifestCache) {
+  await using content = await openContent(path);
+  await using cached = await cache.open(keyOf(content));
+  return { count: cached.hashes.length, isComplete: cached.isComplete, sha256: cached.sha256 };
+}
+
+/** Puts the right hashes of the first pieces into the cache, but for the wrong one of `wrong`. */
+async function prepare(
+  path: string,
+  cache: ManifestCache,
+  { count, wrong }: { count: number; wrong?: number },
+): Promise<void> {
+  await using content = await openContent(path);
+  await using cached = await cache.open(keyOf(content));
+  for (let index = 0; index < count; index++) {
+    cached.note(index, index === wrong ? WRONG : hashes.slice(index * 32, (index + 1) * 32));
+  }
+  cached.finish(count === COUNT ? last.sha256 : null);
+}
+
+async function lendAndCheck(source: Source, index: number): Promise<void> {
+  const piece = await source.lend(index);
+  assertSameBytes(piece.bytes, content.subarray(index * PIECE, (index + 1) * PIECE));
+  piece.release();
+}
+
+permitted(
+  "what was read to its end is known the next time, before anything is read",
+  NEEDS,
+  async () => {
+    await using dir = await scene();
+    {
+      await using source = await sourceOf(dir.file, dir.cache);
+      assertEquals(source.manifest.id, undefined);
+      assertEquals(await read(source), last);
+      assertEquals(source.manifest.id, id);
+    }
+    assertEquals(await known(dir.file, dir.cache), {
+      count: COUNT,
+      isComplete: true,
+      sha256: last.sha256,
+    });
+    await using source = await sourceOf(dir.file, dir.cache);
+    assertEquals([source.manifest.id, source.manifest.digest], [id, last]);
+    assertEquals((await source.hashesFrom(0, 2048)).hashes, hashes);
+    for (const index of [40, 0, 0, 17]) await lendAndCheck(source, index);
+  },
+);
+
+permitted(
+  "from a complete cache nothing is hashed; a piece that was wrong is found out",
+  NEEDS,
+  async () => {
+    await using dir = await scene();
+    await prepare(dir.file, dir.cache, { count: COUNT, wrong: 3 });
+    {
+      await using source = await sourceOf(dir.file, dir.cache);
+      source.start();
+      // It is what the cache says, and not what is in the file.
+      assertNotEquals(source.manifest.id, id);
+      assertEquals(source.manifest.hashOf(3), WRONG);
+      await lendAndCheck(source, 2);
+      await lendAndCheck(source, 3);
+      // The receiver asks again: it was not what the hash says.
+      const error = await rejectsWith("source-changed", () => source.lend(3));
+      assert(error.message.includes(dir.file));
+      await lendAndCheck(source, 2);
+    }
+    assertEquals(await known(dir.file, dir.cache), { count: 0, isComplete: false, sha256: null });
+    await using source = await sourceOf(dir.file, dir.cache);
+    assertEquals(await read(source), last);
+  },
+);
+
+permitted(
+  "from a partial cache only the rest is read, and no SHA-256 is known",
+  NEEDS,
+  async () => {
+    await using dir = await scene();
+    await prepare(dir.file, dir.cache, { count: 35 });
+    {
+      await using source = await sourceOf(dir.file, dir.cache);
+      assertEquals(source.manifest.count, 35);
+      assertEquals(await read(source), { size: content.length, sha256: null });
+      assertEquals(source.manifest.id, id);
+      for (const index of [0, 34, 35, 40]) await lendAndCheck(source, index);
+    }
+    assertEquals(await known(dir.file, dir.cache), {
+      count: COUNT,
+      isComplete: true,
+      sha256: null,
+    });
+  },
+);
+
+permitted("what a partial cache has wrong is neither read nor sent", NEEDS, async () => {
+  await using dir = await scene();
+  await prepare(dir.file, dir.cache, { count: 35, wrong: 3 });
+  {
+    await using source = await sourceOf(dir.file, dir.cache);
+    await read(source);
+    assertEquals(source.manifest.hashOf(3), WRONG);
+    await rejectsWith("source-changed", () => source.lend(3));
+    await lendAndCheck(source, 4);
+  }
+  assertEquals((await known(dir.file, dir.cache)).count, 0);
+});
+
+permitted("a sender that ends early leaves what it has hashed", NEEDS, async () => {
+  await using dir = await scene();
+  const large = dir.at("large");
+  await Deno.writeFile(large, bytesOf(80 * 1024 * 1024));
+  {
+    await using source = await sourceOf(large, dir.cache);
+    source.start();
+    for (let index = 0; index < 40; index++) {
+      await source.hashesFrom(index, 1);
+      (await source.lend(index)).release();
+    }
+  }
+  const { count, isComplete, sha256 } = await known(large, dir.cache);
+  assert(count >= 32, `${count} pieces were kept`);
+  assertEquals([isComplete, sha256], [false, null]);
+});
+
+const CHANGES: Record<string, (path: string) => Promise<void>> = {
+  "written to": async (path) => {
+    using file = await Deno.open(path, { write: true });
+    await file.write(new Uint8Array(1));
+  },
+  "touched": (path) => Deno.utime(path, new Date(), new Date(1e12)),
+  "exchanged": async (path) => {
+    await Deno.copyFile(path, `${path}.new`);
+    const { mtime } = await Deno.stat(path);
+    await Deno.utime(`${path}.new`, new Date(), mtime ?? new Date());
+    await Deno.rename(`${path}.new`, path);
+  },
+};
+
+/** Other bytes of the same length, with the time of the old ones: only the file system knows. */
+async function writeUnseen(path: string): Promise<void> {
+  const { mtime, ctime } = await Deno.stat(path);
+  // Deno tells the time of the last change in whole seconds, and the clock of a file system is a tick late.
+  const isLater = () => Date.now() >= (ctime?.getTime() ?? 0) + 1100;
+  await eventually(isLater, "the second after the last change");
+  using file = await Deno.open(path, { write: true });
+  await file.write(new Uint8Array(1));
+  await Deno.utime(path, new Date(), mtime ?? new Date());
+}
+CHANGES["written to, and its time put back"] = writeUnseen;
+
+for (const [what, change] of Object.entries(CHANGES)) {
+  permitted(`a file that was ${what} is hashed again`, NEEDS, async () => {
+    await using dir = await scene();
+    await prepare(dir.file, dir.cache, { count: COUNT, wrong: 3 });
+    await change(dir.file);
+    await using source = await sourceOf(dir.file, dir.cache);
+    assertEquals(source.manifest.count, 0);
+    const { size } = await read(source);
+    const now = await Deno.readFile(dir.file);
+    assertEquals([size, source.manifest.id], [now.length, manifestOf(now, PIECE).id]);
+  });
+}
+
+permitted("a tree is known by its names, sizes and times", NEEDS, async () => {
+  await using dir = await scene();
+  const tree = sampleTree();
+  const { table, bytes } = await transferOf(tree);
+  const expected = manifestOf(bytes, PIECE, table.length);
+  await plant(dir.at("tree"), tree);
+  {
+    await using source = await sourceOf(dir.at("tree"), dir.cache);
+    assertEquals([source.name, source.size, source.files?.count], ["tree", bytes.length, 5]);
+    assertEquals(await read(source), { size: bytes.length, sha256: null });
+    assertEquals(source.manifest.id, expected.id);
+  }
+  {
+    await using source = await sourceOf(dir.at("tree"), dir.cache);
+    assertEquals(source.manifest.id, expected.id);
+    for (let index = 0; index < source.pieceCount; index++) {
+      const piece = await source.lend(index);
+      assertSameBytes(piece.bytes, bytes.subarray(index * PIECE, (index + 1) * PIECE));
+      piece.release();
+    }
+  }
+  await Deno.utime(join(dir.at("tree"), ".hidden"), new Date(), new Date(1e12));
+  await using source = await sourceOf(dir.at("tree"), dir.cache);
+  assertEquals([source.manifest.count, source.manifest.id], [0, undefined]);
+});
+
+permitted(
+  "a tree that was written to, and its times put back, is hashed again",
+  NEEDS,
+  async () => {
+    await using dir = await scene();
+    await plant(dir.at("tree"), sampleTree());
+    {
+      await using source = await sourceOf(dir.at("tree"), dir.cache);
+      await read(source);
+    }
+    await writeUnseen(join(dir.at("tree"), "a", "run.sh"));
+    await using source = await sourceOf(dir.at("tree"), dir.cache);
+    assertEquals([source.manifest.count, source.manifest.id], [0, undefined]);
+  },
+);
+
+const TREE_CHANGES: Record<string, (path: string) => Promise<void>> = {
+  "became shorter": (path) => Deno.truncate(path, 5),
+  "grew": (path) => Deno.writeTextFile(path, "more", { append: true }),
+  "was touched": (path) => Deno.utime(path, new Date(), new Date(1e12)),
+};
+
+for (const [what, change] of Object.entries(TREE_CHANGES)) {
+  permitted(`a tree of which one file ${what} since it was listed is not sent`, NEEDS, async () => {
+    await using dir = await scene();
+    await plant(dir.at("tree"), sampleTree());
+    await using source = await sourceOf(dir.at("tree"), dir.cache);
+    const path = join(dir.at("tree"), "a", "run.sh");
+    await change(path);
+    const error = await rejectsWith("source-changed", () => read(source));
+    assert(error.message.includes(path), error.message);
+    assertEquals(source.manifest.digest, undefined);
+  });
+}
+
+permitted("a tree of which one file is gone since it was listed is not sent", NEEDS, async () => {
+  await using dir = await scene();
+  await plant(dir.at("tree"), sampleTree());
+  await using source = await sourceOf(dir.at("tree"), dir.cache);
+  await Deno.remove(join(dir.at("tree"), "a", "run.sh"));
+  const error = await rejectsWith("file-not-found", () => read(source));
+  assert(error.message.includes("run.sh"), error.message);
+});
+
+permitted("a cache that cannot be used costs a hashing and no more", NEEDS, async () => {
+  await using dir = await scene();
+  await Deno.writeTextFile(dir.at("cache"), "a file in its place");
+  await using source = await sourceOf(dir.file, dir.cache);
+  assertEquals(await read(source), last);
+  assertEquals(source.manifest.id, id);
+});

@@ -1,0 +1,57 @@
+import { assertEquals } from "@std/assert";
+import { resolveRecipients, resolveTarget } from "../../../lib/directory/target.ts";
+import type { PeerEntry } from "../../../lib/wire/message.ts";
+import { entryOf } from "../../helpers/entries.ts";
+import { throwsWith } from "../../helpers/errors.ts";
+
+const anna = entryOf(1, { id: `Anna${"x".repeat(39)}`, name: "anna", port: 5001 });
+const bob = entryOf(2, { id: `Anne${"x".repeat(39)}`, name: "bob", port: 5002, host: "127.0.0.1" });
+const six = entryOf(3, { id: `Carl${"x".repeat(39)}`, name: "Anna", port: 5001, host: "fe80::1" });
+const all = [anna, bob, six];
+
+const FOUND: [string, PeerEntry][] = [
+  ["anna", anna],
+  ["Anna", six],
+  ["id:Anna", anna],
+  [`id:${bob.id}`, bob],
+  ["id:C", six],
+  ["10.0.0.1:5001", anna],
+  ["127.0.0.1:5002", bob],
+  ["localhost:5002", bob],
+  ["[::1]:5002", bob],
+  ["[fe80::1]:5001", six],
+];
+
+for (const [target, entry] of FOUND) {
+  Deno.test(`${target.slice(0, 16)} is ${entry.name} at ${entry.port}`, () => {
+    assertEquals(resolveTarget(target, all), entry);
+  });
+}
+
+for (const target of ["", "ann", "id:", "id:anna", "carl", "10.0.0.1:5002", "10.0.0.1", "all"]) {
+  Deno.test(`"${target}" is nobody, and who is there is told`, () => {
+    const { candidates } = throwsWith("peer-unknown", () => resolveTarget(target, all));
+    assertEquals(candidates.length, 3);
+    throwsWith("peer-unknown", () => resolveTarget(target, []));
+  });
+}
+
+Deno.test("what fits several is not guessed", () => {
+  const { candidates } = throwsWith("peer-ambiguous", () => resolveTarget("id:Ann", all));
+  assertEquals(candidates, [
+    "anna (id:Annaxxxx, 10.0.0.1:5001)",
+    "bob (id:Annexxxx, 127.0.0.1:5002)",
+  ]);
+});
+
+Deno.test("recipients are each named once, in the order given", () => {
+  assertEquals(resolveRecipients(["bob, anna", "id:Anne,,", " Anna "], all, all), [bob, anna, six]);
+  assertEquals(resolveRecipients([], all, all), []);
+  throwsWith("peer-unknown", () => resolveRecipients(["bob,nobody"], all, all));
+});
+
+Deno.test("all means the others", () => {
+  assertEquals(resolveRecipients(["all"], all, [bob]), [bob]);
+  assertEquals(resolveRecipients(["anna,all"], all, [bob]), [bob]);
+  throwsWith("peer-unknown", () => resolveRecipients(["all"], all, []));
+});

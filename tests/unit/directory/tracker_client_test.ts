@@ -1,0 +1,211 @@
+/** A peer's side of its tracker, against trackers that are written by hand. */
+
+import { assertEquals } from "@std/assert";
+import { Identity, randomToken } from "../../../lib/identity/keys.ts";
+import { TrackerClient } from "../../../lib/directory/tracker_client.ts";
+import { closeQuietly } from "../../../lib/net/transport.ts";
+import { PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
+import { EventLog } from "../../helpers/event_log.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { permitted } from "../../helpers/permissions.ts";
+
+/** What a tracker without TLS answers to a line, by its verb; `seq` is that of the line. */
+type Script = (verb: string, seq: number) => string | undefined;
+
+const id = Identity.generate().id;
+const EPOCH = randomToken(16);
+
+/** Says HELLO, registers whoever asks, and has nobody to list. */
+const honest: Script = (verb, seq) => {
+  switch (verb) {
+    case "HELLO": {
+      const hello = { protocol: PROTOCOL_VERSION, role: "tracker", id, nonce: randomToken(32) };
+      return `HELLO ${JSON.stringify(hello)}\n`;
+    }
+    case "REGISTER":
+      return `OK ${JSON.stringify({ re: seq, name: "a", host: "h", port: 1, reachable: true })}\n`;
+    case "PEERS": {
+      const list = { re: seq, epoch: EPOCH, revision: 0, full: true, more: false };
+      return `PEER_LIST ${JSON.stringify({ ...list, peers: [], gone: [], barred: [] })}\n`;
+    }
+    default:
+      return undefined;
+  }
+};
+
+/** The same, but for one verb. */
+function except(verb: string, answer: Script): Script {
+  return (asked, seq) => asked === verb ? answer(asked, seq) : honest(asked, seq);
+}
+
+/** A tracker that follows another script for each connection; the last one stays. */
+class ScriptedTracker implements AsyncDisposable {
+  readonly connections = new EventLog<number>();
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #scripts: Script[];
+  readonly #conns: Deno.Conn[] = [];
+  readonly #tasks: Promise<void>[] = [];
+
+  constructor(...scripts: Script[]) {
+    this.#scripts = scripts;
+    this.#tasks.push(this.#accept());
+  }
+
+  get address() {
+    return { host: "127.0.0.1", port: this.#listener.addr.port };
+  }
+
+  /** Ends the last connection without a word. */
+  drop(): void {
+    this.#conns.at(-1)?.close();
+  }
+
+  async #accept(): Promise<void> {
+    for await (const conn of this.#listener) {
+      const script = this.#scripts[this.#conns.length] ?? this.#scripts.at(-1);
+      this.#conns.push(conn);
+      this.#tasks.push(this.#serve(conn, script ?? honest).catch(() => {}));
+      this.connections.add(this.#conns.length);
+    }
+  }
+
+  async #serve(conn: Deno.Conn, script: Script): Promise<void> {
+    const buffer = new Uint8Array(65_536);
+    let text = "";
+    for (let n = await conn.read(buffer); n !== null; n = await conn.read(buffer)) {
+      text += new TextDecoder().decode(buffer.subarray(0, n));
+      const lines = text.split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) {
+        const [verb = "", fields = "{}"] = line.split(/ (.*)/);
+        const answer = script(verb, JSON.parse(fields).seq);
+        if (answer !== undefined) await conn.write(new TextEncoder().encode(answer));
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const conn of this.#conns) closeQuietly(conn);
+    await Promise.all(this.#tasks);
+  }
+}
+
+function clientOf(tracker: ScriptedTracker, clock: FakeClock) {
+  const events = new EventLog<string>();
+  const client = new TrackerClient({
+    address: tracker.address,
+    credentials: { identity: Identity.generate(), role: "peer", membership: null },
+    registration: () => ({ name: "a", port: 1 }),
+    clock,
+    random: () => 0.5,
+    observer: {
+      onLost: ({ code }) => events.add(`lost: ${code}`),
+      onRegistered: () => events.add("registered"),
+      onRefused: ({ code }) => events.add(`refused: ${code}`),
+    },
+  });
+  return { client, events };
+}
+
+const PAUSE = (ms: number) => ms < 5_000;
+
+permitted("a tracker that goes as soon as it has answered is come back to", ["net"], async () => {
+  const goodbye = except("PEERS", (verb, seq) => `${honest(verb, seq)}BYE\n`);
+  await using tracker = new ScriptedTracker(goodbye, goodbye, goodbye, honest);
+  const clock = new FakeClock();
+  const { client, events } = clientOf(tracker, clock);
+  await client.connect();
+  await client.register();
+  for (let n = 2; n <= 4; n++) {
+    clock.advance(await clock.timer(PAUSE));
+    await tracker.connections.until((count) => count === n);
+    await events.until(() => events.all.filter((event) => event === "registered").length === n);
+  }
+  assertEquals(await client.refresh(), []);
+  await client.close();
+  assertEquals(events.all.filter((event) => event.startsWith("refused")), []);
+  assertEquals(clock.pending, []);
+});
+
+permitted("a client comes back each time that its session breaks", ["net"], async () => {
+  await using tracker = new ScriptedTracker(honest);
+  const clock = new FakeClock();
+  const { client, events } = clientOf(tracker, clock);
+  await client.connect();
+  await client.register();
+  for (let n = 2; n <= 4; n++) {
+    const from = events.length;
+    tracker.drop();
+    await events.until((event) => event === "lost: connection-lost", { from });
+    clock.advance(await clock.timer(PAUSE));
+    await events.until((event) => event === "registered", { from });
+    await client.refresh();
+  }
+  await client.close();
+  assertEquals(clock.pending, []);
+});
+
+permitted("closing ends a return that is under way", ["net"], async () => {
+  const goodbye = except("PEERS", (verb, seq) => `${honest(verb, seq)}BYE\n`);
+  const silent: Script = () => undefined;
+  for (const second of [silent, except("REGISTER", silent), except("PEERS", silent)]) {
+    await using tracker = new ScriptedTracker(goodbye, second);
+    const clock = new FakeClock();
+    const { client } = clientOf(tracker, clock);
+    await client.connect();
+    await client.register();
+    clock.advance(await clock.timer(PAUSE));
+    await tracker.connections.until((count) => count === 2);
+    await client.close();
+    assertEquals(clock.pending, []);
+  }
+});
+
+permitted("a tracker that refuses for good is not come back to", ["net"], async () => {
+  const goodbye = except("PEERS", (verb, seq) => `${honest(verb, seq)}BYE\n`);
+  const barring = except(
+    "REGISTER",
+    (_verb, re) => `ERROR ${JSON.stringify({ re, code: "barred", message: "out" })}\n`,
+  );
+  await using tracker = new ScriptedTracker(goodbye, barring);
+  const clock = new FakeClock();
+  const { client, events } = clientOf(tracker, clock);
+  await client.connect();
+  await client.register();
+  clock.advance(await clock.timer(PAUSE));
+  await events.until((event) => event === "refused: barred");
+  assertEquals(clock.pending.filter(PAUSE), []);
+  await client.close();
+});
+
+permitted("a peer in the place of the tracker is told apart", ["net"], async () => {
+  const peer = except(
+    "HELLO",
+    (verb, seq) => honest(verb, seq)?.replace('"role":"tracker"', '"role":"peer"'),
+  );
+  await using tracker = new ScriptedTracker(peer);
+  const { client } = clientOf(tracker, new FakeClock());
+  const error = await rejectsWith("usage", () => client.connect());
+  assertEquals(error.message.includes("not a tracker"), true);
+  await client.close();
+});
+
+permitted("answers that make no sense are errors, not crashes", ["net"], async () => {
+  const cases: [Script, "unexpected-verb" | "malformed"][] = [
+    [except("REGISTER", (_verb, re) => `PONG {"re":${re}}\n`), "unexpected-verb"],
+    [except("REGISTER", (_verb, re) => `OK {"re":${re},"port":"x"}\n`), "malformed"],
+    [except("REGISTER", () => "\x00\x01\n"), "malformed"],
+    [except("REGISTER", () => 'GET {"transfer":"x"}\n'), "malformed"],
+  ];
+  for (const [script, code] of cases) {
+    await using tracker = new ScriptedTracker(script);
+    const clock = new FakeClock();
+    const { client } = clientOf(tracker, clock);
+    await client.connect();
+    await rejectsWith(code, () => client.register());
+    await client.close();
+    assertEquals(clock.pending, []);
+  }
+});

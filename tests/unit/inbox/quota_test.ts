@@ -1,0 +1,91 @@
+import { assertEquals } from "@std/assert";
+import { Inbox } from "../../../lib/inbox/inbox.ts";
+import { Quota } from "../../../lib/inbox/quota.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { HASH, offerOf } from "../../helpers/partials.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
+const ID = "A".repeat(43);
+const KIB = 1024;
+
+/** A folder with a file in it and one below it, 5 KiB in all. */
+async function folderIn(dir: TempDir): Promise<string> {
+  await Deno.mkdir(dir.at("in", "sub"), { recursive: true });
+  await Deno.writeFile(dir.at("in", "a"), bytesOf(2 * KIB));
+  await Deno.writeFile(dir.at("in", "sub", ".b"), bytesOf(3 * KIB));
+  return dir.at("in");
+}
+
+permitted("what is there counts, wherever it lies, and each file once", NEEDS, async () => {
+  await using dir = await tempDir();
+  const folder = await folderIn(dir);
+  await Deno.link(dir.at("in", "a"), dir.at("in", "sub", "a"));
+  await Deno.writeFile(dir.at("large"), bytesOf(100 * KIB));
+  await Deno.symlink(dir.at("large"), dir.at("in", "link"));
+  const quota = await Quota.open(folder, 8 * KIB);
+  const error = await rejectsWith("quota", () => quota.grant(3 * KIB + 1, 0));
+  assertEquals(
+    error.message,
+    "Cannot receive 3073 bytes: the receiver's quota of 8192 leaves 3072; " +
+      "make room in its inbox and send again",
+  );
+  await quota.grant(3 * KIB, 0);
+});
+
+permitted("what was granted counts until it is there or will not come", NEEDS, async () => {
+  await using dir = await tempDir();
+  const quota = await Quota.open(await folderIn(dir), 8 * KIB);
+  await quota.grant(2 * KIB, 0);
+  await rejectsWith("quota", () => quota.grant(2 * KIB, 2 * KIB));
+  await quota.grant(KIB, 2 * KIB);
+  assertEquals(await quota.room(3 * KIB), 0);
+  // Nothing of it has come, and nothing will.
+  assertEquals(await quota.room(0), 3 * KIB);
+  await quota.grant(3 * KIB, 0);
+});
+
+permitted("requests at once do not get the same room", NEEDS, async () => {
+  await using dir = await tempDir();
+  const quota = await Quota.open(await folderIn(dir), 8 * KIB);
+  const results = await Promise.allSettled([
+    quota.grant(2 * KIB, 0),
+    quota.grant(2 * KIB, 2 * KIB),
+    quota.grant(KIB, 2 * KIB),
+  ]);
+  assertEquals(results.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+});
+
+permitted("an inbox has room again when somebody makes some", NEEDS, async () => {
+  await using dir = await tempDir();
+  const folder = await folderIn(dir);
+  using inbox = await Inbox.open(folder, ID, { quota: 8 * KIB });
+  const offer = offerOf(4 * KIB, 16 * KIB);
+  await rejectsWith("quota", () => inbox.begin(offer));
+  await Deno.remove(dir.at("in", "a"));
+  const partial = await inbox.begin(offer);
+  await rejectsWith("quota", () => inbox.begin(offerOf(4 * KIB, 16 * KIB), 4 * KIB));
+  await partial.write(0, bytesOf(4 * KIB), HASH);
+  await partial.publish("new");
+  await rejectsWith("quota", () => inbox.begin(offer));
+  await (await inbox.begin(offerOf(KIB, 16 * KIB))).discard();
+});
+
+permitted("what is there of an unfinished file is not counted twice", NEEDS, async () => {
+  await using dir = await tempDir();
+  using inbox = await Inbox.open(dir.at("in"), ID, { quota: 41 * KIB });
+  const offer = offerOf(40 * KIB, 16 * KIB);
+  const partial = await inbox.begin(offer);
+  await partial.write(0, bytesOf(16 * KIB), HASH);
+  await partial.write(1, bytesOf(16 * KIB), HASH);
+  await inbox.suspend(partial, offer);
+  await Deno.writeFile(dir.at("in", "other"), bytesOf(2 * KIB));
+  await rejectsWith("quota", () => inbox.begin(offer));
+  // It still waits.
+  await Deno.remove(dir.at("in", "other"));
+  const again = await inbox.begin(offer);
+  assertEquals([...again.known.keys()], [0, 1]);
+  await again.discard();
+});

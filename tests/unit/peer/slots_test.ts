@@ -1,0 +1,27 @@
+import { assertEquals } from "@std/assert";
+import { Identity } from "../../../lib/identity/keys.ts";
+import { firstIdentity, takeSlot } from "../../../lib/peer/slots.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { tempDir } from "../../helpers/temp_dir.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write"];
+
+permitted(
+  "each running peer has a slot and an identity of its own, stable over restarts",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const ids: string[] = [];
+    {
+      using first = await takeSlot(dir.path);
+      using second = await takeSlot(dir.path);
+      assertEquals([first.number, second.number], [1, 2]);
+      ids.push(first.identity.id, second.identity.id);
+    }
+    assertEquals((await firstIdentity(dir.path)).id, ids[0]);
+    using again = await takeSlot(dir.path);
+    using next = await takeSlot(dir.path);
+    assertEquals([again.identity.id, next.identity.id], ids);
+    assertEquals(new Set([...ids, Identity.generate().id]).size, 3);
+  },
+);

@@ -1,0 +1,82 @@
+import { assertEquals } from "@std/assert";
+import { Manifest, pieceCountOf, pieceSizeFor } from "../../../lib/pieces/manifest.ts";
+import { MAX_PIECE, MAX_PIECES, MIN_PIECE } from "../../../lib/wire/limits.ts";
+import { throwsWith } from "../../helpers/errors.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+/** `count` hashes, the first of which is all `first`. */
+function hashes(first: number, count: number): Uint8Array {
+  return Uint8Array.from({ length: 32 * count }, (_, i) => first + Math.floor(i / 32));
+}
+
+Deno.test("pieces grow with the file, within what a receiver takes", () => {
+  assertEquals(pieceSizeFor(0), 256 * KIB);
+  assertEquals(pieceSizeFor(64 * MIB - 1), 256 * KIB);
+  assertEquals(pieceSizeFor(64 * MIB), MIB);
+  assertEquals(pieceSizeFor(4 * GIB), MIB);
+  assertEquals(pieceSizeFor(4 * GIB + 1), 2 * MIB);
+  assertEquals(pieceSizeFor(16 * GIB + 1), 4 * MIB);
+  assertEquals(pieceSizeFor(null), MIB);
+  for (const size of [0, 1, MIB, GIB, 100 * GIB, 4 * 1024 * GIB]) {
+    const pieceSize = pieceSizeFor(size);
+    assertEquals(pieceSize >= MIN_PIECE && pieceSize <= MAX_PIECE, true);
+    assertEquals(pieceCountOf(size, pieceSize) <= MAX_PIECES, true);
+  }
+});
+
+Deno.test("a file has as many pieces as it takes, an empty one none", () => {
+  assertEquals([0, 1, 10, 11, 20].map((size) => pieceCountOf(size, 10)), [0, 1, 1, 2, 2]);
+});
+
+Deno.test("a manifest gives back what was added, in any segments", () => {
+  const manifest = new Manifest(10);
+  for (const [start, count] of [[0, 1], [1, 100], [50, 200]] as const) {
+    manifest.add(start, hashes(start, count));
+  }
+  assertEquals(manifest.count, 250);
+  assertEquals(manifest.hashOf(249), new Uint8Array(32).fill(249));
+  assertEquals(manifest.hashOf(250), undefined);
+  assertEquals(manifest.slice(248, 300), hashes(248, 2));
+});
+
+Deno.test("a slice is a copy", () => {
+  const manifest = new Manifest(10);
+  manifest.add(0, hashes(1, 1));
+  manifest.slice(0, 1).fill(9);
+  assertEquals(manifest.hashOf(0), hashes(1, 1));
+});
+
+Deno.test("gaps, broken hashes and changed hashes are refused", () => {
+  const manifest = new Manifest(10);
+  manifest.add(0, hashes(0, 3));
+  throwsWith("malformed", () => manifest.add(4, hashes(4, 1)));
+  throwsWith("malformed", () => manifest.add(3, new Uint8Array(31)));
+  throwsWith("source-changed", () => manifest.add(2, hashes(7, 1)));
+  throwsWith("source-changed", () => manifest.add(0, hashes(1, 5)));
+  manifest.add(1, hashes(1, 2));
+  assertEquals(manifest.count, 3);
+});
+
+Deno.test("a manifest ends with a size that fits, once", () => {
+  const manifest = new Manifest(10);
+  manifest.add(0, hashes(0, 3));
+  for (const size of [0, 20, 31]) {
+    throwsWith("malformed", () => manifest.finish({ size, sha256: "a" }));
+  }
+  manifest.finish({ size: 21, sha256: "a" });
+  manifest.finish({ size: 21, sha256: "a" });
+  throwsWith("source-changed", () => manifest.finish({ size: 21, sha256: "b" }));
+  throwsWith("malformed", () => manifest.add(3, hashes(3, 1)));
+  manifest.add(0, hashes(0, 3));
+  assertEquals(manifest.digest, { size: 21, sha256: "a" });
+});
+
+Deno.test("an empty file's manifest is the digest alone", () => {
+  const manifest = new Manifest(10);
+  manifest.add(0, new Uint8Array());
+  manifest.finish({ size: 0, sha256: "a" });
+  assertEquals([manifest.count, manifest.digest?.size], [0, 0]);
+});

@@ -1,0 +1,367 @@
+import { assert, assertEquals } from "@std/assert";
+import { P2PError } from "../../../lib/errors.ts";
+import { Connection } from "../../../lib/net/connection.ts";
+import { Session } from "../../../lib/net/session.ts";
+import { FileContent } from "../../../lib/content/file_content.ts";
+import { Source } from "../../../lib/content/source_pieces.ts";
+import { Carrier } from "../../../lib/transfer/peer_link.ts";
+import { type SendOptions, sendToOne } from "../../../lib/transfer/upload_retries.ts";
+import { deadline, turn } from "../../helpers/deadline.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { sessionPair, socketPair } from "../../helpers/pipes.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write"];
+const TRANSFER = "A".repeat(22);
+const PIECE = 256 * 1024;
+
+async function sourceIn(dir: TempDir, size = 10): Promise<Source> {
+  await Deno.writeFile(dir.at("file"), bytesOf(size));
+  return await Source.open(await FileContent.open(dir.at("file")));
+}
+
+/** Settings with a hand-turned clock and nobody listening. */
+function settings(
+  source: Source,
+  clock: FakeClock,
+  connect: () => Promise<Session>,
+): SendOptions & { retries: string[] } {
+  const retries: string[] = [];
+  return {
+    transfer: TRANSFER,
+    source,
+    place: source.enter(),
+    connect: async () => new Carrier(await connect()),
+    ackTimeout: 30_000,
+    onProgress: () => {},
+    onStale: () => {},
+    onSent: () => {},
+    onRetry: (attempt, { code }) => retries.push(`${attempt} ${code}`),
+    clock,
+    random: () => 0.5,
+    retries,
+  };
+}
+
+permitted(
+  "a connection that breaks is tried again five times, more and more slowly",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    let tries = 0;
+    const options = settings(source, clock, () => {
+      tries++;
+      return Promise.reject(new P2PError("connection-lost", "lost"));
+    });
+    const failing = rejectsWith("connection-lost", () => sendToOne(options));
+    for (const pause of [500, 1000, 2000, 4000, 8000]) {
+      assertEquals(await clock.timer(() => true), pause);
+      clock.advance(pause);
+    }
+    await failing;
+    assertEquals(tries, 6);
+    assertEquals(options.retries, [1, 2, 3, 4, 5].map((n) => `${n} connection-lost`));
+    assertEquals(clock.pending, []);
+  },
+);
+
+permitted(
+  "a recipient that cannot be reached at first is not tried again, later it is",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const codes = ["connection-lost", "peer-unreachable", "refused"] as const;
+    let next = 1;
+    const options = settings(source, clock, () => {
+      return Promise.reject(new P2PError(codes[next++] ?? "unexpected", "no"));
+    });
+    await rejectsWith("peer-unreachable", () => sendToOne(options));
+    next = 0;
+    const failing = rejectsWith("refused", () => sendToOne(options));
+    for (let i = 0; i < 2; i++) clock.advance(await clock.timer(() => true));
+    await failing;
+    assertEquals(options.retries, ["1 connection-lost", "2 peer-unreachable"]);
+  },
+);
+
+permitted("with give-up-after it goes on, from the first failure, for so long", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const start = clock.now();
+  const options = settings(source, clock, () => {
+    return Promise.reject(new P2PError("peer-unreachable", "away"));
+  });
+  let over = false;
+  const failing = rejectsWith(
+    "peer-unreachable",
+    () => sendToOne({ ...options, giveUpAfter: 120_000 }),
+  ).then(() => over = true);
+  const pauses: number[] = [];
+  while (clock.now() - start < 120_000) {
+    pauses.push(await clock.timer(() => true));
+    clock.advance(pauses.at(-1) ?? 0);
+    await turn();
+  }
+  await failing;
+  assertEquals(pauses.slice(0, 7), [500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
+  assertEquals([over, options.retries.length, clock.pending], [true, pauses.length, []]);
+  assert(pauses.length > 10 && pauses.slice(5).every((pause) => pause === 15_000));
+});
+
+permitted("with give-up-after an answer is an answer all the same", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const refuse = () => Promise.reject(new P2PError("refused", "no"));
+  const options = settings(source, new FakeClock(), refuse);
+  await rejectsWith("refused", () => sendToOne({ ...options, giveUpAfter: 120_000 }));
+  assertEquals(options.retries, []);
+});
+
+for (const code of ["refused", "no-space", "integrity", "source-changed", "wrong-key"] as const) {
+  permitted(`${code} is an answer and not tried again`, NEEDS, async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const options = settings(
+      source,
+      new FakeClock(),
+      () => Promise.reject(new P2PError(code, "no")),
+    );
+    await rejectsWith(code, () => sendToOne(options));
+    assertEquals(options.retries, []);
+  });
+}
+
+permitted("an abort ends a pause, and a connection that comes too late", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const reason = new P2PError("interrupted", "enough");
+  const pausing = new AbortController();
+  const lost = () => Promise.reject(new P2PError("connection-lost", "lost"));
+  const first = sendToOne({ ...settings(source, clock, lost), signal: pausing.signal });
+  const rejected = rejectsWith("interrupted", () => first);
+  await clock.timer((ms) => ms === 500);
+  pausing.abort(reason);
+  await rejected;
+  assertEquals(clock.pending, []);
+
+  const connecting = new AbortController();
+  const [near, far] = sessionPair({ clock });
+  const late = () => {
+    connecting.abort(reason);
+    return Promise.resolve(near);
+  };
+  await rejectsWith(
+    "interrupted",
+    () => sendToOne({ ...settings(source, clock, late), signal: connecting.signal }),
+  );
+  await near.ended;
+  assert(near.connection.closed);
+  far.connection.close();
+  assertEquals(clock.pending, []);
+});
+
+/** A receiver that is written by hand: its end of the socket, and the sender's session. */
+function byHand(clock: FakeClock, capacity: number): { raw: Deno.Conn; session: Session } {
+  const [near, raw] = socketPair(capacity);
+  const session = new Session(
+    new Connection(near, { clock }),
+    { id: "B".repeat(42) + "A", role: "peer" },
+    clock,
+  );
+  return { raw, session };
+}
+
+async function say(raw: Deno.Conn, lines: string[]): Promise<void> {
+  const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(""));
+  for (let at = 0; at < bytes.length;) at += await raw.write(bytes.subarray(at));
+}
+
+/** Reads frames until one has the verb. */
+async function hear(raw: Deno.Conn, verb: string): Promise<void> {
+  const take = async (length: number) => {
+    for (let left = length; left > 0;) left -= await raw.read(new Uint8Array(left)) ?? left;
+  };
+  const byte = new Uint8Array(1);
+  const reading = (async () => {
+    let line = "";
+    while (await raw.read(byte) !== null) {
+      if (byte[0] !== 0x0a) {
+        line += String.fromCharCode(byte[0] as number);
+        continue;
+      }
+      await take(Number(/"body":(\d+)/.exec(line)?.[1] ?? 0));
+      if (line.startsWith(verb)) return;
+      line = "";
+    }
+  })();
+  await deadline(reading, verb);
+}
+
+const READY = `ACK {"re":1,"transfer":"${TRANSFER}","state":"ready"}`;
+const GET = `GET {"transfer":"${TRANSFER}","index":0}`;
+
+permitted("a receiver that says nothing for the ACK time-out is given up", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 64 * 1024);
+  const stop = new AbortController();
+  const options = {
+    ...settings(source, clock, () => Promise.resolve(session)),
+    signal: stop.signal,
+  };
+  const sending = rejectsWith("interrupted", () => sendToOne(options));
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  clock.advance(29_999);
+  assertEquals(session.connection.closed, undefined);
+  clock.advance(1);
+  assertEquals(await clock.timer((ms) => ms < 5_000), 500);
+  assertEquals(options.retries, ["1 timeout"]);
+  stop.abort(new P2PError("interrupted", "enough"));
+  await sending;
+  raw.close();
+});
+
+permitted("a receiver that asks a person first is waited for", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 64 * 1024);
+  const options = settings(source, clock, () => Promise.resolve(session));
+  let waits = 0;
+  const sending = sendToOne({ ...options, onWaiting: () => waits++ });
+  await hear(raw, "SEND_FILE");
+  for (let sign = 0; sign < 6; sign++) {
+    await say(raw, [`ACK {"transfer":"${TRANSFER}","state":"waiting"}`]);
+    await turn();
+    clock.advance(29_000);
+  }
+  assertEquals([session.connection.closed, waits], [undefined, 1]);
+  const refused = rejectsWith("refused", () => sending);
+  await say(raw, [`ERROR {"re":1,"code":"refused","message":"no"}`]);
+  await refused;
+  raw.close();
+});
+
+permitted("a receiver that does not answer an offer is given up", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 64 * 1024);
+  const stop = new AbortController();
+  const options = settings(source, clock, () => Promise.resolve(session));
+  const sending = rejectsWith("interrupted", () => sendToOne({ ...options, signal: stop.signal }));
+  await hear(raw, "SEND_FILE");
+  clock.advance(30_000);
+  assertEquals(await clock.timer((ms) => ms < 5_000), 500);
+  assertEquals(options.retries, ["1 timeout"]);
+  stop.abort(new P2PError("interrupted", "enough"));
+  await sending;
+  raw.close();
+});
+
+permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir, PIECE);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 8 * 1024);
+  const options = settings(source, clock, () => Promise.resolve(session));
+  const sending = sendToOne({ ...options, ackTimeout: 25_000 });
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  await say(raw, [GET]);
+  const buffer = new Uint8Array(8 * 1024);
+  for (let taken = 0; taken < PIECE;) {
+    clock.advance(10_000);
+    assertEquals(session.connection.closed, undefined, `gave up after ${taken} bytes`);
+    taken += await raw.read(buffer) ?? 0;
+    await turn();
+  }
+  await source.hashesFrom(1, 1);
+  const { id: manifest } = source.manifest;
+  const saved = { transfer: TRANSFER, state: "saved", name: "file", manifest };
+  await say(raw, [`ACK ${JSON.stringify(saved)}`]);
+  assertEquals((await sending).savedAs, "file");
+  raw.close();
+});
+
+/** Plays the receiver of the next offer on a session to its end; `re` is the offer's number. */
+async function take(raw: Deno.Conn, source: Source, { transfer, re, late = [] }: {
+  transfer: string;
+  re: number;
+  late?: string[];
+}): Promise<void> {
+  await hear(raw, "SEND_FILE");
+  await say(raw, late);
+  await say(raw, [`ACK ${JSON.stringify({ re, transfer, state: "ready" })}`]);
+  await hear(raw, "HASHES");
+  await say(raw, [`GET ${JSON.stringify({ transfer, index: 0 })}`]);
+  await hear(raw, "PIECE");
+  const { id: manifest } = source.manifest;
+  const saved = { transfer, state: "saved", name: "file", manifest };
+  await say(raw, [`ACK ${JSON.stringify(saved)}`]);
+}
+
+permitted(
+  "a session carries the next transfer, and late words on the last one",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 64 * 1024);
+    const carrier = new Carrier(session, () => Promise.resolve());
+    const options = settings(source, clock, () => Promise.reject(new Error("no second session")));
+    for (const [i, transfer] of [TRANSFER, "B".repeat(21) + "A"].entries()) {
+      const sending = sendToOne({ ...options, transfer, connect: () => Promise.resolve(carrier) });
+      const late = [`HAVE {"transfer":"${TRANSFER}","pieces":[]}`];
+      await take(raw, source, { transfer, re: i + 1, late });
+      assertEquals((await sending).savedAs, "file");
+      assertEquals([carrier.isOpen, carrier.isFresh], [true, false]);
+    }
+    // Of a transfer that was never offered here it does not take a word.
+    await say(raw, [`GET ${JSON.stringify({ transfer: "C".repeat(21) + "A", index: 0 })}`]);
+    await hear(raw, "ERROR");
+    await deadline(session.ended, "the end of the session");
+    assertEquals([carrier.isOpen, options.retries], [false, []]);
+    raw.close();
+  },
+);
+
+permitted(
+  "a session that ends under the offer after having waited is no failed try",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const [old, fresh] = [byHand(clock, 64 * 1024), byHand(clock, 64 * 1024)];
+    const waiting = new Carrier(old.session, () => Promise.resolve());
+    const carriers = [waiting, waiting, new Carrier(fresh.session)];
+    const connect = () => Promise.resolve(carriers.shift() as Carrier);
+    const options = { ...settings(source, clock, () => Promise.reject()), connect };
+    const first = sendToOne(options);
+    await take(old.raw, source, { transfer: TRANSFER, re: 1 });
+    await first;
+    const transfer = "B".repeat(21) + "A";
+    const second = sendToOne({ ...options, transfer });
+    await hear(old.raw, "SEND_FILE");
+    await say(old.raw, ["BYE"]);
+    old.raw.close();
+    await take(fresh.raw, source, { transfer, re: 1 });
+    assertEquals([(await second).savedAs, options.retries], ["file", []]);
+    fresh.raw.close();
+  },
+);
