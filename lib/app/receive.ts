@@ -47,7 +47,7 @@ async function receiveListed(context: CommandContext): Promise<ExitCode> {
     await Promise.race([one.ended, peer.refused, interrupted(signal)]);
     await peer.stop(again);
     return ExitCode.done;
-  }, { takeOffer: (offer) => one.accept(offer), ...outletOf(context) });
+  }, { takeOffer: (offer) => one.accept(offer), ...streamTargetOf(context) });
   return await command({
     ...context,
     emit(event) {
@@ -87,7 +87,7 @@ async function receiveBy(
       transient: true,
       takeOffer: (offer) => reception.accept(offer),
       onTrackerEnded: (error) => reception.onTrackerEnded(error),
-      ...outletOf(context),
+      ...streamTargetOf(context),
     },
   );
   const working = async () => {
@@ -111,10 +111,10 @@ async function receiveBy(
 }
 
 /** With --stdout what is received goes there, as it comes. */
-function outletOf({ command: { values } }: CommandContext): Pick<PeerOptions, "outlet"> {
+function streamTargetOf({ command: { values } }: CommandContext): Pick<PeerOptions, "streamTo"> {
   if (!isOn(values, "stdout")) return {};
   return {
-    async outlet(bytes) {
+    async streamTo(bytes) {
       for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
     },
   };

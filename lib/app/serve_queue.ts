@@ -1,5 +1,5 @@
-/** Limits of {@linkcode Turns}. */
-export interface TurnsOptions {
+/** Limits of {@linkcode ServeQueue}. */
+export interface ServeQueueOptions {
   /** How many have to complete; Infinity for as many as come. */
   wanted: number;
   /** How many are served at a time. */
@@ -10,14 +10,14 @@ export interface TurnsOptions {
  * Who is served when. Invariant: those under way and those complete are together never more than are
  * wanted, so that nobody is served half for nothing: the place of one who fails goes to the next.
  */
-export class Turns {
-  readonly #options: TurnsOptions;
+export class ServeQueue {
+  readonly #options: ServeQueueOptions;
   readonly #waiting = new Set<string>();
   readonly #serving = new Set<string>();
   #complete = 0;
   #closed = false;
 
-  constructor(options: TurnsOptions) {
+  constructor(options: ServeQueueOptions) {
     this.#options = options;
   }
 

@@ -10,7 +10,7 @@ import { MemoryRegistry } from "../tracker/registry.ts";
 import { LeftReason, Tracker } from "../tracker/tracker.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isWildcard } from "./addresses.ts";
-import { Turns } from "./serve_queue.ts";
+import { ServeQueue } from "./serve_queue.ts";
 
 /** Settings of a {@linkcode Sharing}. */
 export interface SharingOptions {
@@ -50,7 +50,7 @@ export class Sharing implements AsyncDisposable {
   readonly #options: SharingOptions;
   readonly #network: NetworkKey;
   readonly #tracker: Tracker;
-  readonly #turns: Turns;
+  readonly #queue: ServeQueue;
   readonly #joined = new Map<string, PeerEntry>();
   readonly #deliveries = new Map<string, { done: Promise<void>; stop: AbortController }>();
   readonly #over = Promise.withResolvers<void>();
@@ -60,7 +60,7 @@ export class Sharing implements AsyncDisposable {
     const { identity, host, port, advertise } = options;
     this.#options = options;
     this.#network = { key: identity, secret: randomBytes(SECRET_BYTES) };
-    this.#turns = new Turns(options);
+    this.#queue = new ServeQueue(options);
     this.#tracker = new Tracker({
       host,
       port,
@@ -75,7 +75,8 @@ export class Sharing implements AsyncDisposable {
       registry,
       // Receivers dial in: a firewall of theirs is in nobody's way, and one port here is enough.
       dialBack: false,
-      claim: (session) => session.remote.token !== undefined && !!this.#peer?.claim(session),
+      acceptDialBack: (session) =>
+        session.remote.token !== undefined && !!this.#peer?.acceptDialBack(session),
       observer: {
         onJoined: (entry) => this.#onJoined(entry),
         onLeft: (entry, reason) => this.#onLeft(entry, reason),
@@ -124,13 +125,13 @@ export class Sharing implements AsyncDisposable {
 
   /** Starts with nobody any more and waits for those that are being served. */
   async drained(): Promise<void> {
-    this.#turns.close();
+    this.#queue.close();
     await this.#settled();
   }
 
   /** Breaks off what is under way, tells those who are still there, and stops. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#turns.close();
+    this.#queue.close();
     for (const { stop } of this.#deliveries.values()) stop.abort(ended());
     await this.#settled();
     await Promise.all([...this.#joined.keys()].map((id) => this.#tracker.dismiss(id, ended())));
@@ -163,7 +164,7 @@ export class Sharing implements AsyncDisposable {
       giveUpAfter,
       limitRate,
       transient: true,
-      claimPort: port,
+      dialBackPort: port,
       emit,
     });
     await this.#peer.join();
@@ -172,7 +173,7 @@ export class Sharing implements AsyncDisposable {
   #onJoined(entry: PeerEntry): void {
     const { id, name } = entry;
     this.#joined.set(id, entry);
-    this.#turns.join(id);
+    this.#queue.join(id);
     this.#options.emit({ event: "peer-joined", id, name, address: formatAddress(entry) });
     this.#serveNext();
   }
@@ -180,7 +181,7 @@ export class Sharing implements AsyncDisposable {
   #onLeft(entry: PeerEntry, reason: string): void {
     const { id, name } = entry;
     this.#joined.delete(id);
-    this.#turns.leave(id);
+    this.#queue.leave(id);
     if (reason === LeftReason.dismissed) return;
     // One whose session broke may come back to a delivery that goes on.
     if (reason === LeftReason.goodbye || reason === LeftReason.unregistered) {
@@ -194,7 +195,7 @@ export class Sharing implements AsyncDisposable {
   }
 
   #serveNext(): void {
-    for (let id = this.#turns.next(); id !== undefined; id = this.#turns.next()) {
+    for (let id = this.#queue.next(); id !== undefined; id = this.#queue.next()) {
       const entry = this.#joined.get(id) as PeerEntry;
       const stop = new AbortController();
       const done = this.#deliver(entry, stop.signal).then(() => {
@@ -212,14 +213,14 @@ export class Sharing implements AsyncDisposable {
       for (const path of paths) await this.#send(path, id, signal);
     } catch (thrown) {
       const error = asP2PError(signal.aborted ? signal.reason : thrown);
-      this.#turns.end(id, { complete: false });
+      this.#queue.end(id, { complete: false });
       // A receiver that came back meanwhile is told, too: it has to begin anew.
       await this.#tracker.dismiss(id, error);
       emit({ event: "notice", message: `${name} did not get everything` });
       return;
     }
-    this.#turns.end(id, { complete: true });
-    const { complete: delivered, isOver } = this.#turns;
+    this.#queue.end(id, { complete: true });
+    const { complete: delivered, isOver } = this.#queue;
     emit({
       event: "share-delivered",
       id,

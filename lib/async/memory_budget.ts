@@ -1,11 +1,11 @@
-/** The part of a {@linkcode Budget} that one member has, until it is disposed of. */
-export interface Share extends Disposable {
+/** The part of a {@linkcode MemoryBudget} that one member has, until it is disposed of. */
+export interface MemoryShare extends Disposable {
   /** How much that is now: it changes as others come and go. */
   readonly bytes: number;
 }
 
 /** Memory that is split evenly among those who are at work. */
-export class Budget {
+export class MemoryBudget {
   readonly #total: number;
   #members = 0;
 
@@ -15,7 +15,7 @@ export class Budget {
   }
 
   /** Takes part from now on. */
-  join(): Share {
+  join(): MemoryShare {
     this.#members++;
     let left = false;
     const share = () => this.#total / this.#members;

@@ -2,7 +2,7 @@ import { encodeHex } from "@std/encoding/hex";
 import { join } from "node:path";
 import { ignoreMissing } from "../disk/folder.ts";
 import { sha256 } from "../pieces/hash.ts";
-import { type LogContent, type LoggedPiece, PieceLog } from "../pieces/piece_journal.ts";
+import { type JournalContent, type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
 
 /** Hashed bytes between two writes to the disk: what a killed sender hashes again. */
 const WRITE_EVERY = 32 * 1024 * 1024;
@@ -37,8 +37,8 @@ export class ManifestCache {
   async open(key: CacheKey): Promise<CachedManifest> {
     const name = encodeHex(sha256(new TextEncoder().encode(key.key)));
     const path = join(this.#folder, `${name}.manifest`);
-    const found = await PieceLog.reopen(path).catch(() => null);
-    const { header = {}, pieces = new Map() }: Partial<LogContent> = found?.content ?? {};
+    const found = await PieceJournal.reopen(path).catch(() => null);
+    const { header = {}, pieces = new Map() }: Partial<JournalContent> = found?.content ?? {};
     const isSame = header.key === name && header.size === key.size &&
       header.pieceSize === key.pieceSize;
     const hashed = { ...key, key: name };
@@ -73,15 +73,15 @@ export class CachedManifest implements AsyncDisposable {
   readonly sha256: string | null;
   readonly #path: string;
   readonly #key: CacheKey;
-  #log: PieceLog | undefined;
-  #unwritten: LoggedPiece[] = [];
+  #log: PieceJournal | undefined;
+  #unwritten: JournalPiece[] = [];
   #turn: Promise<void> = Promise.resolve();
 
   constructor(
     path: string,
     key: CacheKey,
     found?: {
-      log: PieceLog;
+      log: PieceJournal;
       header: Record<string, unknown>;
       pieces: ReadonlyMap<number, Uint8Array>;
     },
@@ -135,7 +135,7 @@ export class CachedManifest implements AsyncDisposable {
     const pieces = this.#unwritten.splice(0);
     this.#turn = this.#turn.then(async () => {
       const { pieces: count, ...header } = this.#key;
-      this.#log ??= await PieceLog.create(this.#path, { ...header, sha256 }, count);
+      this.#log ??= await PieceJournal.create(this.#path, { ...header, sha256 }, count);
       if (pieces.length > 0) this.#log.note(pieces);
       if (sha256 !== null) this.#log.describe({ ...header, sha256 });
     }).catch(() => {});

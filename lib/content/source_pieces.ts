@@ -1,5 +1,5 @@
 import { P2PError } from "../errors.ts";
-import { Budget } from "../async/memory_budget.ts";
+import { MemoryBudget } from "../async/memory_budget.ts";
 import type { Content } from "./content.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
@@ -23,7 +23,7 @@ const BEHIND = 8 * 1024 * 1024;
 /** The same for what cannot be read again: bytes between the slowest recipient and what is read. */
 const STREAM_WINDOW = 32 * 1024 * 1024;
 /** What all sources of this process keep, but for a piece each: with many, each keeps little. */
-const CACHES = new Budget(16 * 1024 * 1024);
+const CACHES = new MemoryBudget(16 * 1024 * 1024);
 
 /** A piece on loan; its bytes stay as they are until `release`. */
 export interface LentPiece {
@@ -57,7 +57,7 @@ export interface Place extends Disposable {
  * checked against their hash. What cannot be read again stays in memory until all recipients have it, so
  * that the slowest sets the pace.
  */
-export class Source implements AsyncDisposable {
+export class SourcePieces implements AsyncDisposable {
   readonly manifest: Manifest;
   readonly #content: Content;
   readonly #buffers: PieceBuffers;
@@ -90,11 +90,11 @@ export class Source implements AsyncDisposable {
    * Makes a source of a content, which it closes at the end; with the hashes that `cache` has of it. What is
    * one piece is read at once, which takes no longer than to look it up: its manifest is known from the start.
    */
-  static async open(content: Content, cache?: ManifestCache): Promise<Source> {
+  static async open(content: Content, cache?: ManifestCache): Promise<SourcePieces> {
     const { key, size } = content;
     const pieceSize = pieceSizeFor(size);
     if (size !== null && size <= pieceSize) {
-      const source = new Source(content, null);
+      const source = new SourcePieces(content, null);
       source.start();
       // A failure is told to each who asks.
       await source.hashesFrom(1, 1).catch(() => {});
@@ -105,7 +105,7 @@ export class Source implements AsyncDisposable {
       ? await cache.open({ key, size, pieceSize, pieces: pieceCountOf(size, pieceSize) })
         .catch(() => null)
       : null;
-    return new Source(content, cached);
+    return new SourcePieces(content, cached);
   }
 
   /** Name under which it is offered. */

@@ -3,7 +3,7 @@ import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { Sha256 } from "../pieces/hash.ts";
-import { Turns } from "../async/yielder.ts";
+import { Yielder } from "../async/yielder.ts";
 import { treeEntryOf } from "../pieces/tree_list.ts";
 import {
   fileAt,
@@ -50,7 +50,7 @@ export class TreeContent implements Content {
   readonly #folder: string;
   readonly #table: Uint8Array;
   readonly #files: SourceFile[];
-  readonly #turns = new Turns(TURN);
+  readonly #yielder = new Yielder(TURN);
   #position = 0;
   /** One reading after another: they share a handle. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -160,7 +160,7 @@ export class TreeContent implements Content {
       const start = offset + filled - file.offset;
       const part = into.subarray(filled, filled + file.size - start);
       if (part.length === 0) continue;
-      const turn = this.#turns.step();
+      const turn = this.#yielder.step();
       if (turn) await turn;
       if (part.length === file.size && part.length < LARGE) this.#readWhole(file, part);
       else await this.#readPart(file, start, part);

@@ -9,7 +9,7 @@ const ASIDE = 64;
  * Makes files durable, aside while others are written. Where that takes no time, as in memory, it is done at
  * once: a round through the event loop and another thread costs more than the sync.
  */
-export class Syncer {
+export class AdaptiveSync {
   readonly #now: () => number;
   readonly #sync: (file: Deno.FsFile) => Promise<void>;
   readonly #syncAtOnce: (file: Deno.FsFile) => void;

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { P2PError } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
-import { Turns } from "../async/yielder.ts";
+import { Yielder } from "../async/yielder.ts";
 
 /** Entries that are looked at before something else gets its turn. */
 const TURN = 64;
@@ -27,7 +27,7 @@ export async function visitTree(
 ): Promise<string[]> {
   const skipped: string[] = [];
   const above = new Set<string>([await realPath(root)]);
-  const turns = new Turns(TURN);
+  const turns = new Yielder(TURN);
 
   const visit = async (relative: string): Promise<void> => {
     const folder = join(root, relative, "/");

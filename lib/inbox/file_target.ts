@@ -1,11 +1,11 @@
 import { P2PError } from "../errors.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
-import type { Identity, Storage } from "./target.ts";
-import { Syncer } from "../disk/adaptive_sync.ts";
+import type { FileStamp, Target } from "./target.ts";
+import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 
 /** A single file being received. */
-export class FileStorage implements Storage {
+export class FileTarget implements Target {
   readonly path: string;
   readonly head = 0;
   readonly files = null;
@@ -14,7 +14,7 @@ export class FileStorage implements Storage {
   readonly #writer: FileWriter;
   /** Another handle of the file: on one handle a sync would hold up the writes. */
   #again: Deno.FsFile | undefined;
-  readonly #syncer = new Syncer("data");
+  readonly #syncer = new AdaptiveSync("data");
 
   private constructor(path: string, file: Deno.FsFile, mode: number) {
     this.path = path;
@@ -24,16 +24,16 @@ export class FileStorage implements Storage {
   }
 
   /** Creates an empty file, 0600 until it is settled with `mode`, that no link can stand in for. */
-  static async create(path: string, mode: number): Promise<FileStorage> {
+  static async create(path: string, mode: number): Promise<FileTarget> {
     const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
-    return new FileStorage(path, file, mode);
+    return new FileTarget(path, file, mode);
   }
 
   /** Opens one that an earlier run left. */
-  static async reopen(path: string, mode: number): Promise<FileStorage> {
+  static async reopen(path: string, mode: number): Promise<FileTarget> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
-    return new FileStorage(path, await Deno.open(path, { read: true, write: true }), mode);
+    return new FileTarget(path, await Deno.open(path, { read: true, write: true }), mode);
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -55,7 +55,7 @@ export class FileStorage implements Storage {
     await this.#file.sync();
   }
 
-  async identity(): Promise<Identity> {
+  async stamp(): Promise<FileStamp> {
     const { ino, mtime } = await this.#file.stat();
     return { ino, mtime: mtime?.getTime() ?? null };
   }

@@ -1,15 +1,15 @@
 import { join, resolve } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { diskError } from "../disk/disk_error.ts";
-import { FileStorage } from "./file_target.ts";
+import { FileTarget } from "./file_target.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
-import { Partial, removeJournal } from "./partial_item.ts";
-import { PieceLog, readLogHeader } from "../pieces/piece_journal.ts";
+import { PartialItem, removeJournal } from "./partial_item.ts";
+import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
 import { Quota } from "./quota.ts";
 import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
-import type { Storage } from "./target.ts";
-import { TreeStorage } from "./tree_target.ts";
+import type { Target } from "./target.ts";
+import { TreeTarget } from "./tree_target.ts";
 
 /** Folder of partials and journals below the inbox. */
 export const PARTIAL_FOLDER = ".partial";
@@ -19,7 +19,7 @@ const KEEP_PARTIALS = 7 * 24 * 3600_000;
 const RESERVE = 16 * 1024 * 1024;
 
 /** What is offered: a later offer that agrees in all of it goes on with what is there of it. */
-export interface Subject {
+export interface PartialKey {
   /** The sender's id. */
   from: string;
   /** The safe name. */
@@ -120,7 +120,7 @@ export class Inbox implements Disposable {
    *
    * @throws {P2PError} `no-space`, `quota` or `disk`.
    */
-  async begin(subject: Subject, promised = 0): Promise<Partial> {
+  async begin(subject: PartialKey, promised = 0): Promise<PartialItem> {
     const partial = await this.#reopen(subject);
     try {
       await this.#expectRoom(missingOf(subject, partial), promised);
@@ -137,7 +137,7 @@ export class Inbox implements Disposable {
   }
 
   /** Keeps a partial to be gone on with when the same sender offers the same again. */
-  async suspend(partial: Partial, subject: Subject): Promise<void> {
+  async suspend(partial: PartialItem, subject: PartialKey): Promise<void> {
     if (subject.size === null) return await partial.discard();
     // Without a journal nobody can go on with it.
     if (!await partial.suspend()) return await partial.discard();
@@ -162,28 +162,28 @@ export class Inbox implements Disposable {
     await this.#quota?.grant(missing, promised);
   }
 
-  async #create(subject: Subject): Promise<Partial> {
+  async #create(subject: PartialKey): Promise<PartialItem> {
     const path = join(this.#partials, `${crypto.randomUUID()}.part`);
     try {
-      return this.#partial(subject, await this.#storage(subject, path, "create"));
+      return this.#partial(subject, await this.#target(subject, path, "create"));
     } catch (error) {
       throw diskError("create", path, error);
     }
   }
 
   /** Goes on with a partial that an earlier offer left; null when there is none, or it is of no use. */
-  async #reopen(subject: Subject): Promise<Partial | null> {
+  async #reopen(subject: PartialKey): Promise<PartialItem | null> {
     const key = keyOf(subject);
     const base = this.#unfinished.get(key);
     if (base === undefined) return null;
     this.#unfinished.delete(key);
     try {
-      const reopened = await PieceLog.reopen(`${base}.journal`);
+      const reopened = await PieceJournal.reopen(`${base}.journal`);
       if (reopened) {
         const { log, content: { pieces: known } } = reopened;
         try {
-          const storage = await this.#storage(subject, `${base}.part`, "reopen");
-          return this.#partial(subject, storage, { log, known });
+          const target = await this.#target(subject, `${base}.part`, "reopen");
+          return this.#partial(subject, target, { log, known });
         } catch (error) {
           log[Symbol.dispose]();
           throw error;
@@ -198,21 +198,21 @@ export class Inbox implements Disposable {
     return null;
   }
 
-  #storage(subject: Subject, path: string, how: "create" | "reopen"): Promise<Storage> {
-    if (subject.table === null) return FileStorage[how](path, this.#mode);
+  #target(subject: PartialKey, path: string, how: "create" | "reopen"): Promise<Target> {
+    if (subject.table === null) return FileTarget[how](path, this.#mode);
     const { size, table: head } = subject;
     const { foldsCase } = this.#options;
-    return TreeStorage[how]({ path, head, size: size ?? 0, mode: this.#mode, foldsCase });
+    return TreeTarget[how]({ path, head, size: size ?? 0, mode: this.#mode, foldsCase });
   }
 
   #partial(
-    subject: Subject,
-    storage: Storage,
-    reopened?: { log: PieceLog; known: ReadonlyMap<number, Uint8Array> },
-  ): Partial {
+    subject: PartialKey,
+    target: Target,
+    reopened?: { log: PieceJournal; known: ReadonlyMap<number, Uint8Array> },
+  ): PartialItem {
     const { size, pieceSize } = subject;
-    return new Partial({
-      storage,
+    return new PartialItem({
+      target,
       inbox: this.path,
       pieceSize,
       subject: size === null
@@ -230,7 +230,7 @@ export class Inbox implements Disposable {
 }
 
 /** Bytes that are still to come. */
-function missingOf({ size, pieceSize }: Subject, partial: Partial | null): number {
+function missingOf({ size, pieceSize }: PartialKey, partial: PartialItem | null): number {
   return Math.max(0, (size ?? 0) - (partial?.known.size ?? 0) * pieceSize);
 }
 
@@ -283,7 +283,7 @@ async function sweep(
   for (const name of names) {
     const base = /^(.*)\.journal$/.exec(name)?.[1];
     if (base === undefined || !names.has(`${base}.part`)) continue;
-    const subject = await readSubject(join(folder, name), keep);
+    const subject = await readPartialKey(join(folder, name), keep);
     if (!subject || unfinished.has(keyOf(subject))) continue;
     // The end came between the name and the removal.
     const { ino } = await Deno.lstat(join(folder, `${base}.part`));
@@ -299,14 +299,14 @@ async function sweep(
 }
 
 /** What the journal is about; null when it is too old or says nothing. */
-async function readSubject(path: string, keep: number): Promise<Subject | null> {
+async function readPartialKey(path: string, keep: number): Promise<PartialKey | null> {
   const { isFile, mtime } = await Deno.lstat(path);
   if (!isFile || Date.now() - (mtime?.getTime() ?? 0) > keep) return null;
-  return parseSubject(await readLogHeader(path));
+  return parsePartialKey(await readJournalHeader(path));
 }
 
 /** What the header of a journal says that it is about; null when it does not. */
-export function parseSubject(header: Record<string, unknown> | null): Subject | null {
+export function parsePartialKey(header: Record<string, unknown> | null): PartialKey | null {
   const { from, name, size, pieceSize, table = null } = header ?? {};
   if (typeof from !== "string" || typeof name !== "string") return null;
   if (!Number.isSafeInteger(size) || !Number.isSafeInteger(pieceSize)) return null;
@@ -320,7 +320,7 @@ export function parseSubject(header: Record<string, unknown> | null): Subject | 
   };
 }
 
-function keyOf({ from, name, size, pieceSize, table }: Subject): string {
+function keyOf({ from, name, size, pieceSize, table }: PartialKey): string {
   return JSON.stringify([from, name, size, pieceSize, table]);
 }
 

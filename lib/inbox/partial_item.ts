@@ -1,17 +1,17 @@
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { syncFolder, takeFreeName } from "../disk/folder.ts";
-import { type LoggedPiece, PieceLog } from "../pieces/piece_journal.ts";
-import type { Identity, Published, Storage } from "./target.ts";
+import { type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
+import type { FileStamp, Published, Target } from "./target.ts";
 
 /** Bytes that are written between two entries of the journal: what a crash may cost. */
 const CHECKPOINT = 2 * 1024 * 1024;
 /** The same as a time, milliseconds, for those who receive slowly. */
 const CHECKPOINT_TIME = 2_000;
 
-/** What a {@linkcode Partial} needs. */
+/** What a {@linkcode PartialItem} needs. */
 export interface PartialOptions {
-  storage: Storage;
+  target: Target;
   /** Folder of the final name; on the same file system. */
   inbox: string;
   /** Bytes. */
@@ -19,7 +19,7 @@ export interface PartialOptions {
   /** What the journal says it is a part of, and how many pieces that has; null: it is never gone on with. */
   subject: { header: object; pieces: number } | null;
   /** The journal of an earlier run. */
-  reopened?: { log: PieceLog; known: ReadonlyMap<number, Uint8Array> };
+  reopened?: { log: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
 }
 
 /**
@@ -27,13 +27,13 @@ export interface PartialOptions {
  * beside them says which are verified and durable, and is written while the transfer goes on, after their
  * data is synced. When all are there it is published under its final name.
  */
-export class Partial {
+export class PartialItem {
   /** Hashes of the pieces that an earlier run left. */
   readonly known: ReadonlyMap<number, Uint8Array>;
   readonly #options: PartialOptions;
-  readonly #storage: Storage;
-  #log: PieceLog | undefined;
-  #unsynced: LoggedPiece[] = [];
+  readonly #target: Target;
+  #log: PieceJournal | undefined;
+  #unsynced: JournalPiece[] = [];
   #unsyncedBytes = 0;
   #checkpointed = performance.now();
   #checkpointing: Promise<void> | undefined;
@@ -42,24 +42,24 @@ export class Partial {
 
   constructor(options: PartialOptions) {
     this.#options = options;
-    this.#storage = options.storage;
+    this.#target = options.target;
     this.known = options.reopened?.known ?? new Map();
     this.#log = options.reopened?.log;
   }
 
   /** Its path without `.part`. */
   get base(): string {
-    return baseOf(this.#storage.path);
+    return baseOf(this.#target.path);
   }
 
   /** Pieces that have to be written before any other: those of a tree's table. */
   get headPieces(): number {
-    return Math.ceil(this.#storage.head / this.#options.pieceSize);
+    return Math.ceil(this.#target.head / this.#options.pieceSize);
   }
 
   /** The files of a tree, once its table is there. */
   get files(): FileCount | null {
-    return this.#storage.files;
+    return this.#target.files;
   }
 
   /**
@@ -83,7 +83,7 @@ export class Partial {
       this.#unsynced = [];
       this.#unsyncedBytes = 0;
       await removeJournal(this.base);
-      await this.#storage.restart();
+      await this.#target.restart();
     });
     this.#tail = turn.catch(() => {});
     return turn;
@@ -98,22 +98,22 @@ export class Partial {
    */
   async publish(
     name: string,
-    intend: (name: string, identity: Identity) => Promise<void> = () => Promise.resolve(),
+    intend: (name: string, identity: FileStamp) => Promise<void> = () => Promise.resolve(),
   ): Promise<Published> {
     const { inbox } = this.#options;
     await this.#tail;
     await this.#checkpointing;
     try {
-      await this.#storage.settle();
-      const identity = await this.#storage.identity();
+      await this.#target.settle();
+      const identity = await this.#target.stamp();
       const published = await takeFreeName(inbox, name, async (candidate, path) => {
         await intend(candidate, identity);
-        return await this.#storage.moveTo(path);
+        return await this.#target.moveTo(path);
       });
       try {
         await syncFolder(inbox);
       } catch (error) {
-        await this.#storage.takeBack(published.path);
+        await this.#target.takeBack(published.path);
         throw error;
       }
       this.#close();
@@ -156,11 +156,11 @@ export class Partial {
     await this.#log?.sync().catch(() => {});
   }
 
-  async #writeNow(piece: LoggedPiece, bytes: Uint8Array): Promise<void> {
+  async #writeNow(piece: JournalPiece, bytes: Uint8Array): Promise<void> {
     try {
       // A disk that is slower than the network sets the pace: what a crash costs stays bounded.
       if (this.#unsyncedBytes >= CHECKPOINT) await this.#checkpointing;
-      await this.#storage.write(piece.index * this.#options.pieceSize, bytes);
+      await this.#target.write(piece.index * this.#options.pieceSize, bytes);
     } catch (error) {
       throw diskError("write to", this.#options.inbox, error);
     }
@@ -183,22 +183,22 @@ export class Partial {
     const pieces = this.#unsynced.splice(0);
     this.#unsyncedBytes = 0;
     this.#checkpointed = performance.now();
-    this.#log ??= await PieceLog.create(`${this.base}.journal`, subject.header, subject.pieces);
+    this.#log ??= await PieceJournal.create(`${this.base}.journal`, subject.header, subject.pieces);
     // What the journal says itself may be one checkpoint behind.
-    await Promise.all([this.#storage.sync(), this.#log.sync()]);
+    await Promise.all([this.#target.sync(), this.#log.sync()]);
     this.#log.note(pieces);
   }
 
   async #remove(): Promise<void> {
     // The data goes last: a journal without it would promise what is not there.
     await removeJournal(this.base);
-    await this.#storage.remove();
+    await this.#target.remove();
   }
 
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#storage.close();
+    this.#target.close();
     this.#log?.[Symbol.dispose]();
   }
 }

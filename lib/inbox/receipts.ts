@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Identity } from "./target.ts";
+import type { FileStamp } from "./target.ts";
 import { treeFingerprint } from "../pieces/tree_table.ts";
 import { listTree } from "../pieces/tree_list.ts";
 
@@ -7,7 +7,7 @@ import { listTree } from "../pieces/tree_list.ts";
 const REMEMBERED = 10_000;
 
 /** Something that was received, as whoever sent it will ask for it again. */
-export interface Receipt extends Identity {
+export interface Receipt extends FileStamp {
   transfer: string;
   /** The sender's id. */
   from: string;

@@ -1,10 +1,10 @@
 import { P2PError } from "../errors.ts";
-import type { Partial } from "./partial_item.ts";
+import type { PartialItem } from "./partial_item.ts";
 import type { Published } from "./target.ts";
 
 /** What a transfer writes its verified pieces to. */
-export type Receiving = Pick<
-  Partial,
+export type PieceTarget = Pick<
+  PartialItem,
   "known" | "headPieces" | "files" | "write" | "restart" | "publish" | "discard"
 >;
 
@@ -15,7 +15,7 @@ export type Sink = (bytes: Uint8Array) => Promise<void>;
  * Verified pieces that go out as they come, for example to standard output, and nowhere else. Those that come
  * before their turn wait in memory; there are no more of them than are asked for at a time.
  */
-export class Outlet implements Receiving {
+export class StreamTarget implements PieceTarget {
   readonly known: ReadonlyMap<number, Uint8Array> = new Map();
   readonly headPieces = 0;
   readonly files = null;

@@ -9,7 +9,7 @@ export interface Published {
 }
 
 /** How the file system tells a file or folder apart from another that takes its name later. */
-export interface Identity {
+export interface FileStamp {
   /** Inode. */
   ino: number | null;
   /** Milliseconds since 1970. */
@@ -22,7 +22,7 @@ export interface Identity {
  * Where the bytes of one transfer go while they arrive: under a random name in a private folder until
  * they are published. One write at a time; `sync` may run beside it.
  */
-export interface Storage {
+export interface Target {
   /** Its path in the private folder. */
   readonly path: string;
   /** Bytes at the start that have to be written before any other (a tree's table); 0 for a file. */
@@ -38,7 +38,7 @@ export interface Storage {
   /** All is written: gives it its final modes and times, and makes it durable. */
   settle(): Promise<void>;
   /** What the published thing will be recognised by. */
-  identity(): Promise<Identity>;
+  stamp(): Promise<FileStamp>;
   /** Gives it the path; false when something is there, which is never touched. */
   moveTo(path: string): Promise<boolean>;
   /** Takes it back from the path: the name could not be made durable. */

@@ -4,9 +4,9 @@ import { P2PError } from "../errors.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing, syncFolder } from "../disk/folder.ts";
-import type { Identity, Storage } from "./target.ts";
-import { Syncer } from "../disk/adaptive_sync.ts";
-import { Turns } from "../async/yielder.ts";
+import type { FileStamp, Target } from "./target.ts";
+import { AdaptiveSync } from "../disk/adaptive_sync.ts";
+import { Yielder } from "../async/yielder.ts";
 import {
   fileAt,
   planTreeInTurns,
@@ -28,8 +28,8 @@ interface OpenFile {
   writer: FileWriter;
 }
 
-/** What a {@linkcode TreeStorage} needs. */
-export interface TreeStorageOptions {
+/** What a {@linkcode TreeTarget} needs. */
+export interface TreeTargetOptions {
   /** Path in the private folder. */
   path: string;
   /** Bytes of the table. */
@@ -47,10 +47,10 @@ export interface TreeStorageOptions {
  * bytes of its files one after another. Small files are made without a round through the event loop each,
  * which costs more than the file.
  */
-export class TreeStorage implements Storage {
+export class TreeTarget implements Target {
   readonly path: string;
   readonly head: number;
-  readonly #options: TreeStorageOptions;
+  readonly #options: TreeTargetOptions;
   /** Open while parts of the table are missing. */
   #table: Deno.FsFile | undefined;
   #tableLeft = 0;
@@ -65,23 +65,23 @@ export class TreeStorage implements Storage {
   readonly #syncs = new Set<Promise<void>>();
   #failure: unknown;
   #isReopened = false;
-  readonly #syncer = new Syncer("all");
-  readonly #turns = new Turns(TURN);
+  readonly #syncer = new AdaptiveSync("all");
+  readonly #yielder = new Yielder(TURN);
 
-  private constructor(options: TreeStorageOptions) {
+  private constructor(options: TreeTargetOptions) {
     this.#options = options;
     this.path = options.path;
     this.head = options.head;
   }
 
   /** Makes an empty one. */
-  static async create(options: TreeStorageOptions): Promise<TreeStorage> {
-    const storage = new TreeStorage(options);
+  static async create(options: TreeTargetOptions): Promise<TreeTarget> {
+    const target = new TreeTarget(options);
     try {
-      await storage.#make();
-      return storage;
+      await target.#make();
+      return target;
     } catch (error) {
-      await storage.remove().catch(() => {});
+      await target.remove().catch(() => {});
       throw error;
     }
   }
@@ -89,15 +89,15 @@ export class TreeStorage implements Storage {
   /**
    * Goes on with one that an earlier run left; throws NotFound when it had not come to its files.
    */
-  static async reopen(options: TreeStorageOptions): Promise<TreeStorage> {
+  static async reopen(options: TreeTargetOptions): Promise<TreeTarget> {
     const { isDirectory } = await Deno.lstat(options.path);
     if (!isDirectory) throw new Deno.errors.NotFound(`${options.path} is not a folder`);
-    const storage = new TreeStorage(options);
+    const target = new TreeTarget(options);
     const table = await Deno.readFile(tableOf(options.path));
     if (table.length !== options.head) throw new Deno.errors.NotFound("the table is cut short");
-    await storage.#planned(table);
-    storage.#isReopened = true;
-    return storage;
+    await target.#planned(table);
+    target.#isReopened = true;
+    return target;
   }
 
   get files(): FileCount | null {
@@ -124,7 +124,7 @@ export class TreeStorage implements Storage {
       const waiting = isWhole ? this.#writeWhole(file, part) : this.#writePart(file, start, part);
       // Mostly there is nothing to wait for.
       if (waiting) await waiting;
-      const turn = this.#turns.step();
+      const turn = this.#yielder.step();
       if (turn) await turn;
     }
   }
@@ -163,7 +163,7 @@ export class TreeStorage implements Storage {
     await this.sync();
   }
 
-  async identity(): Promise<Identity> {
+  async stamp(): Promise<FileStamp> {
     const { ino, mtime } = await Deno.lstat(this.path);
     const { folders, files } = this.#planOrThrow();
     const tree = treeFingerprint(chain(folders, files));
@@ -234,13 +234,13 @@ export class TreeStorage implements Storage {
     await Deno.rename(unfinishedTableOf(this.path), tableOf(this.path));
     this.#changedFolders.add(dirname(this.path));
     for (const folder of folders) {
-      await this.#turns.step();
+      await this.#yielder.step();
       Deno.mkdirSync(this.#at(folder), { mode: 0o700 });
       this.#changedFolders.add(dirname(this.#at(folder)));
     }
     for (const file of files) {
       if (file.size > 0) continue;
-      await this.#turns.step();
+      await this.#yielder.step();
       await this.#writeWhole(file, new Uint8Array(0));
     }
   }

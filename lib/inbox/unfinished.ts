@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { P2PError } from "../errors.ts";
-import { parseSubject, PARTIAL_FOLDER, removePartial, type Subject } from "./inbox.ts";
-import { readLog } from "../pieces/piece_journal.ts";
+import { parsePartialKey, PARTIAL_FOLDER, type PartialKey, removePartial } from "./inbox.ts";
+import { readJournal } from "../pieces/piece_journal.ts";
 
 /** A transfer that was received in part and waits for its sender. */
-export interface Unreceived extends Subject {
+export interface Unreceived extends PartialKey {
   id: string;
   /** Bytes that are there. */
   bytes: number;
@@ -50,8 +50,8 @@ export async function forgetUnreceived({ folder, base, name }: Unreceived): Prom
 async function read(folder: string, id: string): Promise<Unreceived | null> {
   const base = join(folder, id);
   try {
-    const log = await readLog(`${base}.journal`);
-    const subject = parseSubject(log?.header ?? null);
+    const log = await readJournal(`${base}.journal`);
+    const subject = parsePartialKey(log?.header ?? null);
     if (!log || !subject) return null;
     const { mtime } = await Deno.stat(`${base}.part`);
     const bytes = Math.min(log.pieces.size * subject.pieceSize, subject.size ?? Infinity);

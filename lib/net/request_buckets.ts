@@ -7,7 +7,7 @@ const MAX_KEYS = 1024;
 export const REFUSALS_TOLD = { rate: 0.1, burst: 5 };
 
 /** A token bucket per key: `rate` per second on average, `burst` at once. */
-export class RateLimit {
+export class RequestBuckets {
   readonly #rate: number;
   readonly #burst: number;
   readonly #clock: Clock;

@@ -99,7 +99,7 @@ export class Dialler {
   }
 
   /** Whether the session is one that {@linkcode open} waits for; whoever waits runs it then. */
-  claim(session: Session): boolean {
+  acceptDialBack(session: Session): boolean {
     const { token, id } = session.remote;
     const expected = token === undefined ? undefined : this.#expected.get(token);
     if (token === undefined || expected?.id !== id) return false;

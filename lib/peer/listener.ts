@@ -3,7 +3,7 @@ import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
-import type { RateLimit } from "../net/request_buckets.ts";
+import type { RequestBuckets } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, isLoopback, listen } from "../net/transport.ts";
@@ -16,11 +16,11 @@ export interface PeerListenerOptions {
   /** Whether the network is a share. */
   isShare: () => boolean;
   /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
-  claimPort: number | undefined;
+  dialBackPort: number | undefined;
   /** Runs a session that another peer opened. */
   onSession: (session: Session) => Promise<void>;
   /** How many refused connections of one address are told. */
-  refusals: RateLimit;
+  refusals: RequestBuckets;
   emit: (event: AppEvent) => void;
   clock: Clock;
 }
@@ -76,8 +76,8 @@ export class PeerListener {
    * @throws {P2PError} as {@linkcode listen} does.
    */
   port(): number {
-    const { claimPort } = this.#options;
-    if (claimPort !== undefined) return claimPort;
+    const { dialBackPort } = this.#options;
+    if (dialBackPort !== undefined) return dialBackPort;
     if (!this.#server) this.listen({ host: this.ownHost, port: 0 });
     return this.address?.port ?? 0;
   }

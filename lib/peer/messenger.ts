@@ -7,7 +7,7 @@ import type { MessageOf } from "../wire/message.ts";
 import { isPeerName } from "../wire/peer_name.ts";
 import type { Dialler } from "./dialler.ts";
 import type { Directory } from "../directory/directory.ts";
-import { composeMessage, MessageInbox, type SignedText } from "./text_message.ts";
+import { composeMessage, SeenMessages, type SignedText } from "./text_message.ts";
 
 /** What a {@linkcode Messenger} needs. */
 export interface MessengerOptions {
@@ -29,11 +29,11 @@ export interface IncomingText {
 /** Sends messages to everybody, and shows those that come: through the tracker or straight from a peer. */
 export class Messenger {
   readonly #options: MessengerOptions;
-  readonly #inbox: MessageInbox;
+  readonly #inbox: SeenMessages;
 
   constructor(options: MessengerOptions) {
     this.#options = options;
-    this.#inbox = new MessageInbox(options.credentials.membership?.id);
+    this.#inbox = new SeenMessages(options.credentials.membership?.id);
   }
 
   /**

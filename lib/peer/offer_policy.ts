@@ -50,8 +50,8 @@ export function parseAcceptRule(text: string): AcceptRule {
   return { who: "peers", peers };
 }
 
-/** What an {@linkcode Acceptance} needs. */
-export interface AcceptanceOptions {
+/** What an {@linkcode OfferPolicy} needs. */
+export interface OfferPolicyOptions {
   rule: AcceptRule;
   names: NameBook | undefined;
   /** The peers that are listed; `fresh` asks the tracker first. */
@@ -63,10 +63,10 @@ export interface AcceptanceOptions {
 }
 
 /** Decides who may put files into this peer's inbox. */
-export class Acceptance {
-  readonly #options: AcceptanceOptions;
+export class OfferPolicy {
+  readonly #options: OfferPolicyOptions;
 
-  constructor(options: AcceptanceOptions) {
+  constructor(options: OfferPolicyOptions) {
     this.#options = options;
   }
 

@@ -42,7 +42,7 @@ export interface PeerOptions {
   /** How long what was received in part waits for its sender. */
   keepPartials?: number | undefined;
   /** Where the one file goes that is received, in place of the inbox. */
-  outlet?: ((bytes: Uint8Array) => Promise<void>) | undefined;
+  streamTo?: ((bytes: Uint8Array) => Promise<void>) | undefined;
   /** How long a session to a recipient waits for the next transfer; 250 ms by default, 0 not at all. */
   keepSessions?: number | undefined;
   /** Recipients served at a time; 4 by default. */
@@ -50,7 +50,7 @@ export interface PeerOptions {
   /** A network for once: its names and its list are not kept. */
   transient?: boolean | undefined;
   /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
-  claimPort?: number | undefined;
+  dialBackPort?: number | undefined;
   /**
    * Asked before an offer of a file: throws to refuse it. What it resolves with is called when the offer
    * came to nothing all the same.

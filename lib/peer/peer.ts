@@ -3,7 +3,7 @@ import type { AppEvent } from "../events.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
-import { RateLimit, REFUSALS_TOLD } from "../net/request_buckets.ts";
+import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
 import type { Content } from "../content/content.ts";
@@ -11,11 +11,11 @@ import { Inbox } from "../inbox/inbox.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
 import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
 import type { Delivery } from "../transfer/upload.ts";
-import { RateLimiter } from "../transfer/bandwidth_limiter.ts";
-import type { Receiver } from "../transfer/downloads.ts";
+import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { Downloads } from "../transfer/downloads.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { Acceptance } from "./offer_policy.ts";
+import { OfferPolicy } from "./offer_policy.ts";
 import { Dialler } from "./dialler.ts";
 import { Directory } from "../directory/directory.ts";
 import { History, HistoryWriter } from "./history.ts";
@@ -23,8 +23,8 @@ import { PeerListener } from "./listener.ts";
 import { Messenger } from "./messenger.ts";
 import type { PeerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import { makeReceiver } from "./receiving.ts";
-import { Sender } from "./send_service.ts";
+import { makeDownloads } from "./receiving.ts";
+import { SendService } from "./send_service.ts";
 import { recvAck, type SendReport } from "./send_job.ts";
 
 export type { OfferedFile, PeerOptions } from "./options.ts";
@@ -43,15 +43,15 @@ export class Peer implements AsyncDisposable {
   readonly #directory: Directory;
   readonly #listener: PeerListener;
   readonly #dialler: Dialler;
-  readonly #acceptance: Acceptance;
+  readonly #policy: OfferPolicy;
   readonly #messenger: Messenger;
-  readonly #sender: Sender;
+  readonly #sender: SendService;
   readonly #historyWriter: HistoryWriter;
-  readonly #refusals: RateLimit;
+  readonly #refusals: RequestBuckets;
   readonly #stopping = new AbortController();
   readonly #refused = Promise.withResolvers<never>();
   #inbox: Inbox | undefined;
-  #receiver: Receiver | undefined;
+  #receiver: Downloads | undefined;
   #name: string;
 
   constructor(options: PeerOptions) {
@@ -67,7 +67,7 @@ export class Peer implements AsyncDisposable {
     this.history = new History(folder);
     this.outbox = new Outbox(folder);
     this.#historyWriter = new HistoryWriter(this.history, emit);
-    this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock });
+    this.#refusals = new RequestBuckets({ ...REFUSALS_TOLD, clock });
     const tracker = this.#makeTrackerClient(credentials);
     const directory = new Directory({ credentials, tracker, folder: transient ? null : folder });
     this.#tracker = tracker;
@@ -76,7 +76,7 @@ export class Peer implements AsyncDisposable {
       credentials,
       tracker,
       isShare: () => this.isShare,
-      claimPort: options.claimPort,
+      dialBackPort: options.dialBackPort,
       onSession: (session) => this.handlePeer(session),
       refusals: this.#refusals,
       emit,
@@ -85,7 +85,7 @@ export class Peer implements AsyncDisposable {
     const listeningPort = () => this.#listener.port();
     const dialler = new Dialler({ credentials, tracker, listeningPort, clock });
     this.#dialler = dialler;
-    this.#acceptance = new Acceptance({
+    this.#policy = new OfferPolicy({
       rule: options.accept ?? { who: "members" },
       names: directory.names,
       entries: async ({ fresh }) => fresh ? await directory.entries() : directory.known,
@@ -93,7 +93,7 @@ export class Peer implements AsyncDisposable {
       askPerson: options.askPerson,
     });
     this.#messenger = new Messenger({ credentials, ownName, tracker, directory, dialler, emit });
-    this.#sender = new Sender({
+    this.#sender = new SendService({
       directory,
       dialler,
       outbox: transient ? null : this.outbox,
@@ -200,7 +200,7 @@ export class Peer implements AsyncDisposable {
     const { membership, port = 0, received, keepPartials, quota, role } = this.#options;
     const host = this.#options.host ?? this.#listener.ownHost;
     this.#inbox = await Inbox.open(received, this.id, { keepPartials, quota });
-    this.#receiver = this.#makeReceiver(this.#inbox);
+    this.#receiver = this.#makeDownloads(this.#inbox);
     this.#listener.listen({ host, port });
     if (role !== "peer") return;
     this.#emit({
@@ -231,14 +231,14 @@ export class Peer implements AsyncDisposable {
     return await this.#directory.update();
   }
 
-  /** Whether the session is one that this peer waits for, and runs then: see {@linkcode PeerOptions.claimPort}. */
-  claim(session: Session): boolean {
-    return this.#dialler.claim(session);
+  /** Whether the session is one that this peer waits for, and runs then: see {@linkcode PeerOptions.dialBackPort}. */
+  acceptDialBack(session: Session): boolean {
+    return this.#dialler.acceptDialBack(session);
   }
 
   /** Runs a session that another peer opened (or that this one opened because it was asked to). */
   async handlePeer(session: Session): Promise<void> {
-    if (this.#dialler.claim(session)) return await session.ended;
+    if (this.#dialler.acceptDialBack(session)) return await session.ended;
     const receiver = this.#receiver;
     await session.run({
       allocate: (verb, length) =>
@@ -398,9 +398,7 @@ export class Peer implements AsyncDisposable {
   #onListChanged({ joined, left }: ListChange): void {
     if (this.#options.role !== "peer") return;
     for (const entry of joined) {
-      this.#acceptance.onListed(entry).catch(({ message }) =>
-        this.#emit({ event: "notice", message })
-      );
+      this.#policy.onListed(entry).catch(({ message }) => this.#emit({ event: "notice", message }));
       if (entry.id !== this.id) this.#emit({ event: "peer-joined", ...brief(entry) });
     }
     for (const entry of left) {
@@ -428,16 +426,16 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  #makeReceiver(inbox: Inbox): Receiver {
-    const { maxSize, outlet } = this.#options;
-    return makeReceiver({
+  #makeDownloads(inbox: Inbox): Downloads {
+    const { maxSize, streamTo } = this.#options;
+    return makeDownloads({
       inbox,
-      acceptance: this.#acceptance,
+      policy: this.#policy,
       directory: this.#directory,
       history: this.#historyWriter,
       refusals: this.#refusals,
       maxSize,
-      outlet,
+      streamTo,
       rate: this.#makeRate(),
       emit: this.#emit,
       clock: this.#clock,
@@ -445,9 +443,9 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Of one direction. */
-  #makeRate(): RateLimiter | undefined {
+  #makeRate(): BandwidthLimiter | undefined {
     const { limitRate: rate } = this.#options;
-    return rate === undefined ? undefined : new RateLimiter({ rate, clock: this.#clock });
+    return rate === undefined ? undefined : new BandwidthLimiter({ rate, clock: this.#clock });
   }
 }
 

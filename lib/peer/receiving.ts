@@ -1,51 +1,51 @@
 import type { AppEvent } from "../events.ts";
 import type { Clock } from "../async/clock.ts";
 import type { P2PError } from "../errors.ts";
-import type { RateLimit } from "../net/request_buckets.ts";
+import type { RequestBuckets } from "../net/request_buckets.ts";
 import { hexOf } from "../pieces/hash.ts";
 import type { Inbox } from "../inbox/inbox.ts";
 import type { Offer, Received } from "../transfer/download.ts";
-import type { RateLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
-import { Receiver, type ReceiverObserver } from "../transfer/downloads.ts";
-import type { Acceptance } from "./offer_policy.ts";
+import { Downloads, type DownloadsObserver } from "../transfer/downloads.ts";
+import type { OfferPolicy } from "./offer_policy.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { PeerOptions } from "./options.ts";
 
-/** What {@linkcode makeReceiver} needs. */
-export interface ReceivingOptions extends Pick<PeerOptions, "maxSize" | "outlet"> {
+/** What {@linkcode makeDownloads} needs. */
+export interface ReceivingOptions extends Pick<PeerOptions, "maxSize" | "streamTo"> {
   inbox: Inbox;
-  acceptance: Acceptance;
+  policy: OfferPolicy;
   directory: Directory;
   history: HistoryWriter;
   /** How many refused offers of one sender are told. */
-  refusals: RateLimit;
+  refusals: RequestBuckets;
   /** Shared by the transfers that come in. */
-  rate?: RateLimiter | undefined;
+  rate?: BandwidthLimiter | undefined;
   emit: (event: AppEvent) => void;
   clock: Clock;
 }
 
 /** The receiving side of a peer: what arrives in its inbox is told, and noted in the history. */
-export function makeReceiver(options: ReceivingOptions): Receiver {
-  const { inbox, acceptance, directory, maxSize, outlet, rate, clock } = options;
-  return new Receiver({
+export function makeDownloads(options: ReceivingOptions): Downloads {
+  const { inbox, policy, directory, maxSize, streamTo, rate, clock } = options;
+  return new Downloads({
     inbox,
-    admit: (offer) => acceptance.check(offer.from),
-    ask: acceptance.asks
-      ? (offer, signal) => acceptance.ask({ ...offer, peer: senderOf(offer, directory) }, signal)
+    admit: (offer) => policy.check(offer.from),
+    ask: policy.asks
+      ? (offer, signal) => policy.ask({ ...offer, peer: senderOf(offer, directory) }, signal)
       : undefined,
     maxSize,
-    outlet,
+    streamTo,
     rate,
     clock,
-    observer: new Reporter(options),
+    observer: new ReceiveReporter(options),
   });
 }
 
-/** Makes events and entries of the history of what a {@linkcode Receiver} says. */
-class Reporter implements ReceiverObserver {
+/** Makes events and entries of the history of what a {@linkcode Downloads} says. */
+class ReceiveReporter implements DownloadsObserver {
   readonly #options: ReceivingOptions;
   /** By transfer. */
   readonly #meters = new Map<string, RateMeter>();

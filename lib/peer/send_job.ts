@@ -3,22 +3,22 @@ import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events
 import type { Clock } from "../async/clock.ts";
 import { asP2PError, type ErrorCode, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import { hexOf } from "../pieces/hash.ts";
-import type { Source } from "../content/source_pieces.ts";
-import type { Carrier } from "../transfer/peer_link.ts";
+import type { SourcePieces } from "../content/source_pieces.ts";
+import type { PeerLink } from "../transfer/peer_link.ts";
 import type { Delivery } from "../transfer/upload.ts";
-import type { RateLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
-import { sendToOne } from "../transfer/upload_retries.ts";
+import { uploadWithRetries } from "../transfer/upload_retries.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
 /** What {@linkcode sendToAll} needs. */
 export interface SendJob {
   /** Its id. */
   transfer: string;
-  source: Source;
+  source: SourcePieces;
   recipients: readonly PeerEntry[];
   /** Gives a session to a recipient, or says why that is refused. */
-  connect: (entry: PeerEntry) => Promise<Carrier>;
+  connect: (entry: PeerEntry) => Promise<PeerLink>;
   emit: (event: AppEvent) => void;
   /** Milliseconds. */
   ackTimeout: number;
@@ -27,7 +27,7 @@ export interface SendJob {
   /** Recipients served at a time; of a stream all are. */
   parallel: number;
   /** Shared with the other transfers that go out. */
-  rate?: RateLimiter | undefined;
+  rate?: BandwidthLimiter | undefined;
   clock: Clock;
   signal?: AbortSignal | undefined;
 }
@@ -63,7 +63,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const sendTo = async (entry: PeerEntry): Promise<RecipientResult> => {
     using place = places.get(entry) ?? source.enter();
     const meter = new RateMeter(clock.now());
-    const sending = sendToOne({
+    const sending = uploadWithRetries({
       transfer,
       source,
       place,

@@ -6,11 +6,11 @@ import { randomToken } from "../identity/keys.ts";
 import type { Content } from "../content/content.ts";
 import type { ManifestCache } from "../content/manifest_cache.ts";
 import { openContent } from "../content/open_content.ts";
-import { Source } from "../content/source_pieces.ts";
-import type { Carrier } from "../transfer/peer_link.ts";
-import type { RateLimiter } from "../transfer/bandwidth_limiter.ts";
+import { SourcePieces } from "../content/source_pieces.ts";
+import type { PeerLink } from "../transfer/peer_link.ts";
+import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { Carriers } from "../transfer/link_pool.ts";
+import { LinkPool } from "../transfer/link_pool.ts";
 import type { Dialler } from "./dialler.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
@@ -18,8 +18,8 @@ import type { PeerOptions } from "./options.ts";
 import type { Outbox, Unsent } from "./outbox.ts";
 import { type SendReport, sendToAll, stillToGet } from "./send_job.ts";
 
-/** What a {@linkcode Sender} needs. */
-export interface SenderOptions
+/** What a {@linkcode SendService} needs. */
+export interface SendServiceOptions
   extends Pick<PeerOptions, "ackTimeout" | "giveUpAfter" | "keepSessions" | "parallel"> {
   directory: Directory;
   dialler: Dialler;
@@ -28,7 +28,7 @@ export interface SenderOptions
   manifests: ManifestCache;
   history: HistoryWriter;
   /** Shared by all that goes out. */
-  rate?: RateLimiter | undefined;
+  rate?: BandwidthLimiter | undefined;
   /** Ends what is being sent. */
   signal: AbortSignal;
   emit: (event: AppEvent) => void;
@@ -42,15 +42,15 @@ export interface SenderOptions
 const NOTE_AFTER = 200;
 
 /** The sending side of a peer: what goes out is kept in the outbox meanwhile, and noted in the history. */
-export class Sender implements AsyncDisposable {
-  readonly #options: SenderOptions;
-  readonly #carriers: Carriers;
+export class SendService implements AsyncDisposable {
+  readonly #options: SendServiceOptions;
+  readonly #links: LinkPool;
   readonly #sends = new Set<Promise<unknown>>();
 
-  constructor(options: SenderOptions) {
+  constructor(options: SendServiceOptions) {
     const { dialler, clock, keepSessions } = options;
     this.#options = options;
-    this.#carriers = new Carriers({
+    this.#links = new LinkPool({
       open: (entry) => dialler.open(entry),
       idleTime: keepSessions,
       clock,
@@ -101,7 +101,7 @@ export class Sender implements AsyncDisposable {
 
   /** Closes the sessions that wait for something to be sent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#carriers[Symbol.asyncDispose]();
+    await this.#links[Symbol.asyncDispose]();
   }
 
   async #tracked(sending: Promise<SendReport>): Promise<SendReport> {
@@ -157,7 +157,7 @@ export class Sender implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): Promise<SendReport> {
     const { manifests, emit, clock, ackTimeout = 30_000, giveUpAfter } = this.#options;
-    await using source = await Source.open(content, manifests);
+    await using source = await SourcePieces.open(content, manifests);
     this.#sayWhatIsSkipped(content);
     const report = await sendToAll({
       transfer: randomToken(16),
@@ -177,7 +177,7 @@ export class Sender implements AsyncDisposable {
   }
 
   /** Gives the sessions for one transfer. */
-  #connector(): (entry: PeerEntry) => Promise<Carrier> {
+  #connector(): (entry: PeerEntry) => Promise<PeerLink> {
     const { directory } = this.#options;
     const tried = new Set<string>();
     return async (entry) => {
@@ -185,7 +185,7 @@ export class Sender implements AsyncDisposable {
       const current = tried.has(entry.id) ? await directory.current(entry) : entry;
       tried.add(entry.id);
       await directory.names?.check(current);
-      return await this.#carriers.take(current);
+      return await this.#links.take(current);
     };
   }
 

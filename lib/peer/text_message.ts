@@ -37,7 +37,7 @@ export function composeMessage(
 }
 
 /** Checks incoming messages and drops those that were seen before. */
-export class MessageInbox {
+export class SeenMessages {
   readonly #network: string | undefined;
   readonly #seen = new Set<string>();
 

@@ -1,20 +1,20 @@
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
-import { Syncer } from "../disk/adaptive_sync.ts";
+import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 
 /** Bytes of the header: one block of most file systems, so that it is written as a whole. */
 const HEADER_BYTES = 4096;
 const HASH_BYTES = 32;
 
 /** A piece and its hash. */
-export interface LoggedPiece {
+export interface JournalPiece {
   index: number;
   /** SHA-256, 32 bytes. */
   hash: Uint8Array;
 }
 
 /** What a log says. */
-export interface LogContent {
+export interface JournalContent {
   /** What the log is about, as its writer put it; whoever reads it checks. */
   header: Record<string, unknown>;
   /** Hashes of the pieces that are noted, by index. */
@@ -27,10 +27,10 @@ export interface LogContent {
  * does not keep anybody from noting what is there; a hash never crosses a sector, so that a power cut
  * leaves it whole or absent.
  */
-export class PieceLog implements Disposable {
+export class PieceJournal implements Disposable {
   readonly path: string;
   readonly #file: Deno.FsFile;
-  readonly #syncer = new Syncer("data");
+  readonly #syncer = new AdaptiveSync("data");
   #closed = false;
 
   private constructor(path: string, file: Deno.FsFile) {
@@ -43,13 +43,13 @@ export class PieceLog implements Disposable {
    *
    * @throws {P2PError} `disk` or `no-space`.
    */
-  static async create(path: string, header: object, count: number): Promise<PieceLog> {
+  static async create(path: string, header: object, count: number): Promise<PieceJournal> {
     const bytes = new Uint8Array(HEADER_BYTES + count * HASH_BYTES);
     bytes.set(headerBytes(header));
-    let log: PieceLog | undefined;
+    let log: PieceJournal | undefined;
     try {
       const file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-      log = new PieceLog(path, file);
+      log = new PieceJournal(path, file);
       await log.#write(0, bytes);
       return log;
     } catch (error) {
@@ -64,11 +64,13 @@ export class PieceLog implements Disposable {
    *
    * @throws {P2PError} `file-not-found` or `disk`.
    */
-  static async reopen(path: string): Promise<{ log: PieceLog; content: LogContent } | null> {
+  static async reopen(
+    path: string,
+  ): Promise<{ log: PieceJournal; content: JournalContent } | null> {
     try {
-      const content = await readLog(path);
+      const content = await readJournal(path);
       if (!content) return null;
-      return { log: new PieceLog(path, await Deno.open(path, { write: true })), content };
+      return { log: new PieceJournal(path, await Deno.open(path, { write: true })), content };
     } catch (error) {
       throw diskError("read", path, error);
     }
@@ -79,11 +81,11 @@ export class PieceLog implements Disposable {
    *
    * @throws {P2PError} `disk` or `no-space`.
    */
-  note(pieces: readonly LoggedPiece[]): void {
+  note(pieces: readonly JournalPiece[]): void {
     const sorted = [...pieces].sort((a, b) => a.index - b.index);
     try {
       for (let from = 0; from < sorted.length;) {
-        const first = (sorted[from] as LoggedPiece).index;
+        const first = (sorted[from] as JournalPiece).index;
         let to = from + 1;
         while (sorted[to]?.index === first + to - from) to++;
         const run = new Uint8Array((to - from) * HASH_BYTES);
@@ -124,12 +126,12 @@ export class PieceLog implements Disposable {
 }
 
 /** What the log at `path` says; null when it is none. */
-export async function readLog(path: string): Promise<LogContent | null> {
-  return parseLog(await Deno.readFile(path));
+export async function readJournal(path: string): Promise<JournalContent | null> {
+  return parseJournal(await Deno.readFile(path));
 }
 
 /** Only the header of the log at `path`; null when it is none. */
-export async function readLogHeader(path: string): Promise<Record<string, unknown> | null> {
+export async function readJournalHeader(path: string): Promise<Record<string, unknown> | null> {
   using file = await Deno.open(path, { read: true });
   const bytes = new Uint8Array(HEADER_BYTES);
   for (let at = 0; at < HEADER_BYTES;) {
@@ -141,7 +143,7 @@ export async function readLogHeader(path: string): Promise<Record<string, unknow
 }
 
 /** What the bytes of a log say; null without a header. */
-export function parseLog(bytes: Uint8Array): LogContent | null {
+export function parseJournal(bytes: Uint8Array): JournalContent | null {
   if (bytes.length < HEADER_BYTES) return null;
   const header = parseHeader(bytes.subarray(0, HEADER_BYTES));
   if (!header) return null;

@@ -8,7 +8,7 @@
 import { P2PError } from "../errors.ts";
 import { Sha256 } from "./hash.ts";
 import { nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
-import { takeTurns } from "../async/yielder.ts";
+import { yieldTurn } from "../async/yielder.ts";
 
 /** Largest table in bytes: about half a million entries. */
 export const MAX_TABLE = 64 * 1024 * 1024;
@@ -122,7 +122,7 @@ export async function planTreeInTurns(
   while (true) {
     const { value, done } = planning.next();
     if (done) return value;
-    await takeTurns();
+    await yieldTurn();
   }
 }
 
@@ -206,7 +206,7 @@ class Node {
 
   addFolder(name: string, path: string): Node {
     this.#expectNew(name, path);
-    const node = new Node(this.#claim(name), this.#foldsCase);
+    const node = new Node(this.#takeName(name), this.#foldsCase);
     (this.#children ??= new Map()).set(name, node);
     return node;
   }
@@ -214,7 +214,7 @@ class Node {
   addFile(name: string, path: string): string {
     this.#expectNew(name, path);
     (this.#children ??= new Map()).set(name, null);
-    return this.#claim(name);
+    return this.#takeName(name);
   }
 
   #expectNew(name: string, path: string): void {
@@ -222,7 +222,7 @@ class Node {
   }
 
   /** A safe path for the name that nothing else in this folder has. */
-  #claim(name: string): string {
+  #takeName(name: string): string {
     const safe = safeComponent(name);
     const taken = this.#taken ??= new Map();
     const first = this.#keyOf(safe);

@@ -8,7 +8,7 @@ import type { NetworkKey } from "../identity/network.ts";
 import { Gate, KeyedGate } from "../async/gate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import { probe } from "../net/open_session.ts";
-import { RateLimit, REFUSALS_TOLD } from "../net/request_buckets.ts";
+import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, listen } from "../net/transport.ts";
@@ -56,7 +56,7 @@ export interface TrackerOptions {
   /** False lists every peer as unreachable, so that it is asked to dial. */
   dialBack?: boolean | undefined;
   /** Takes a session that another part of this process waits for, and runs it; false leaves it to the tracker. */
-  claim?: ((session: Session) => boolean) | undefined;
+  acceptDialBack?: ((session: Session) => boolean) | undefined;
   /** Whether peers may be listed under another address than they come from, once dialled back there. */
   allowAdvertise?: boolean | undefined;
   pingAfter?: number | undefined;
@@ -90,9 +90,9 @@ export class Tracker implements AsyncDisposable {
   readonly #observer: TrackerObserver;
   readonly #members = new Map<string, Member>();
   readonly #barred: Set<string>;
-  readonly #broadcasts: RateLimit;
-  readonly #dialRequests: RateLimit;
-  readonly #refusals: RateLimit;
+  readonly #broadcasts: RequestBuckets;
+  readonly #dialRequests: RequestBuckets;
+  readonly #refusals: RequestBuckets;
   /** By address: whoever registers peers that never answer delays those of its own address only. */
   readonly #registrations = new KeyedGate(MAX_DIALS_PER_HOST);
   readonly #checks = new Gate(MAX_DIALS);
@@ -109,9 +109,9 @@ export class Tracker implements AsyncDisposable {
     this.#observer = options.observer ?? {};
     this.#network = options.trust?.network;
     this.#barred = new Set(options.trust?.barred);
-    this.#broadcasts = new RateLimit({ ...BROADCAST_RATE, clock: this.#clock });
-    this.#refusals = new RateLimit({ ...REFUSALS_TOLD, clock: this.#clock });
-    this.#dialRequests = new RateLimit({ ...DIAL_RATE, clock: this.#clock });
+    this.#broadcasts = new RequestBuckets({ ...BROADCAST_RATE, clock: this.#clock });
+    this.#refusals = new RequestBuckets({ ...REFUSALS_TOLD, clock: this.#clock });
+    this.#dialRequests = new RequestBuckets({ ...DIAL_RATE, clock: this.#clock });
     this.#liveness = new Liveness({
       clock: this.#clock,
       pingAfter: options.pingAfter ?? 20_000,
@@ -279,7 +279,7 @@ export class Tracker implements AsyncDisposable {
   }
 
   async #serve(session: Session): Promise<void> {
-    if (this.#options.claim?.(session)) return await session.ended;
+    if (this.#options.acceptDialBack?.(session)) return await session.ended;
     await session.run({
       onMessage: (frame) => this.#onMessage(frame, session),
       onClosed: (error) => this.#onClosed(session, error),

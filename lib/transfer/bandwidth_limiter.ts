@@ -21,8 +21,8 @@ interface Lane {
   waiters: Waiter[];
 }
 
-/** The place of one transfer at a {@linkcode RateLimiter}. */
-export interface RateLane {
+/** The place of one transfer at a {@linkcode BandwidthLimiter}. */
+export interface BandwidthLane {
   /**
    * Resolves when `bytes` may pass. Requests of one lane are granted in their order.
    *
@@ -36,7 +36,7 @@ export interface RateLane {
  * the other, so that a transfer of small pieces gets as much as one of large pieces. A request may be
  * larger than the bucket; it is granted when all its slices are. The bucket is empty at the start.
  */
-export class RateLimiter {
+export class BandwidthLimiter {
   readonly #rate: number;
   readonly #clock: Clock;
   readonly #burst: number;
@@ -55,7 +55,7 @@ export class RateLimiter {
   }
 
   /** A lane for one transfer; it needs no closing. */
-  lane(): RateLane {
+  lane(): BandwidthLane {
     const lane: Lane = { waiters: [] };
     return { take: (bytes, signal) => this.#take(lane, bytes, signal) };
   }

@@ -2,9 +2,9 @@ import type { Clock } from "../async/clock.ts";
 import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import { Sha256, sha256 } from "../pieces/hash.ts";
-import type { Share } from "../async/memory_budget.ts";
+import type { MemoryShare } from "../async/memory_budget.ts";
 import { type FileDigest, Manifest, sameBytes } from "../pieces/manifest.ts";
-import type { Receiving } from "../inbox/stream_target.ts";
+import type { PieceTarget } from "../inbox/stream_target.ts";
 import { PieceBuffers } from "../pieces/piece_buffers.ts";
 import type { Published } from "../inbox/target.ts";
 import { MAX_RANGES } from "../wire/limits.ts";
@@ -12,8 +12,8 @@ import { type MessageOf, remoteError } from "../wire/message.ts";
 import { checkOffered, checkSize } from "./manifest_check.ts";
 import { PiecePicker } from "./picker.ts";
 import { PieceRequests } from "./piece_requests.ts";
-import type { RateLane } from "./bandwidth_limiter.ts";
-import { REPORT_INTERVAL, Reporter } from "./have_reporter.ts";
+import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
 
 /** Writes to disk that may wait while the next piece is read from the network. */
 const MAX_WRITES = 2;
@@ -67,20 +67,20 @@ export interface Received extends Published {
   seconds: number;
 }
 
-/** What an {@linkcode IncomingTransfer} needs. */
-export interface IncomingOptions {
+/** What an {@linkcode Download} needs. */
+export interface DownloadOptions {
   offer: Offer;
-  partial: Receiving;
+  partial: PieceTarget;
   /** Gives what is complete its name, unless this content is there already. */
   publish(manifest: string, digest: FileDigest): Promise<Published & { already: boolean }>;
   /** Takes the partial of a transfer that failed: to be deleted, or kept to be gone on with. */
   release(keep: boolean): Promise<void>;
   /** Memory for what is on its way, shared with the other transfers. */
-  share: Share;
+  share: MemoryShare;
   clock: Clock;
   maxSize: number | undefined;
   /** Holds requests for pieces back under a rate limit. */
-  lane?: RateLane | undefined;
+  lane?: BandwidthLane | undefined;
   /** Hears how many bytes are verified, and of a tree how many files are complete; at most twice a second. */
   onProgress(bytes: number, files?: number): void;
   /** Called once, when nothing more will happen. */
@@ -94,17 +94,17 @@ export interface IncomingOptions {
  * Invariant: nothing is written that was not verified. Once `#ended` nothing more is taken in: `onEnd` is
  * called, then `ended` resolves.
  */
-export class IncomingTransfer {
+export class Download {
   readonly offer: Offer;
   readonly buffers: PieceBuffers;
   /** The session it runs on; undefined while the sender is lost. */
   session: Session | undefined;
-  readonly #options: IncomingOptions;
+  readonly #options: DownloadOptions;
   readonly #started: number;
   readonly #bad = new Map<number, number>();
   readonly #picker = new PiecePicker();
   readonly #requests: PieceRequests;
-  readonly #reporter: Reporter;
+  readonly #reporter: HaveReporter;
   readonly #manifest: Manifest;
   /** Over the pieces from the first on, as long as they come in order; not of a tree, which has none. */
   readonly #hash: Sha256 | undefined;
@@ -118,7 +118,7 @@ export class IncomingTransfer {
   readonly #over = Promise.withResolvers<void>();
   #cancelTimer: () => void = () => {};
 
-  constructor(options: IncomingOptions) {
+  constructor(options: DownloadOptions) {
     const { offer, partial, clock } = options;
     const { transfer, pieceSize, table } = offer;
     this.#options = options;
@@ -136,7 +136,7 @@ export class IncomingTransfer {
       clock,
       get: (index) => this.session?.post({ verb: "GET", transfer, index }),
     });
-    this.#reporter = new Reporter({
+    this.#reporter = new HaveReporter({
       transfer,
       post: (message) => this.session?.post(message),
       onProgress: (bytes) => options.onProgress(bytes, partial.files?.within(bytes)),

@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Session } from "../net/session.ts";
-import { Budget } from "../async/memory_budget.ts";
+import { MemoryBudget } from "../async/memory_budget.ts";
 import type { Inbox } from "../inbox/inbox.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
-import { Outlet, type Receiving, type Sink } from "../inbox/stream_target.ts";
-import { Partial } from "../inbox/partial_item.ts";
+import { type PieceTarget, type Sink, StreamTarget } from "../inbox/stream_target.ts";
+import { PartialItem } from "../inbox/partial_item.ts";
 import type { ContentKey, Receipt } from "../inbox/receipts.ts";
 import type { Published } from "../inbox/target.ts";
 import { safeName } from "../disk/file_name.ts";
@@ -14,11 +14,11 @@ import { MAX_PIECES } from "../wire/limits.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { MessageOf, Verb } from "../wire/message.ts";
 import { WaitingOffers } from "./waiting_offers.ts";
-import { IncomingTransfer, type Offer, type Received } from "./download.ts";
-import type { RateLimiter } from "./bandwidth_limiter.ts";
+import { Download, type Offer, type Received } from "./download.ts";
+import type { BandwidthLimiter } from "./bandwidth_limiter.ts";
 
 /** What the application hears of what arrives. */
-export interface ReceiverObserver {
+export interface DownloadsObserver {
   /** An offer was accepted. */
   onStarted(offer: Offer): void;
   /** `bytes` are verified, and of a tree `files` complete; at most twice a second. */
@@ -31,20 +31,20 @@ export interface ReceiverObserver {
   onFailed(offer: Offer, error: P2PError): void;
 }
 
-/** Settings of a {@linkcode Receiver}. */
-export interface ReceiverOptions {
+/** Settings of a {@linkcode Downloads}. */
+export interface DownloadsOptions {
   inbox: Inbox;
-  observer: ReceiverObserver;
-  /** Turns an offer down by throwing; the session reads on when that is settled. */
+  observer: DownloadsObserver;
+  /** Yielder an offer down by throwing; the session reads on when that is settled. */
   admit?: (offer: Offer) => Promise<void>;
   /** Asks a person, who may take minutes: as `admit`, but the session reads on meanwhile. */
   ask?: ((offer: Offer, signal: AbortSignal) => Promise<void>) | undefined;
   /** Largest file in bytes that is accepted. */
   maxSize?: number | undefined;
   /** Where the one file goes that is received, in place of the inbox. */
-  outlet?: Sink | undefined;
+  streamTo?: Sink | undefined;
   /** Shared by the transfers that come in. */
-  rate?: RateLimiter | undefined;
+  rate?: BandwidthLimiter | undefined;
   /** Transfers at once; over it offers are answered with `busy`. */
   maxTransfers?: number;
   /** How long in milliseconds a transfer waits for its sender to come back. */
@@ -67,18 +67,18 @@ const PROBE_AFTER = 500;
  * The receiving side of all transfers of a peer. Frames come in through {@linkcode onMessage}, whichever
  * session they are on; a transfer outlives its session for a while, so that its sender can go on.
  */
-export class Receiver implements AsyncDisposable {
-  readonly #options: ReceiverOptions;
+export class Downloads implements AsyncDisposable {
+  readonly #options: DownloadsOptions;
   readonly #clock: Clock;
-  readonly #active = new Map<string, IncomingTransfer>();
+  readonly #active = new Map<string, Download>();
   /** Offers that are being accepted, with their bytes: their partials are about to be. */
   readonly #starting = new Map<string, number>();
   readonly #waiting: WaitingOffers;
-  readonly #windows = new Budget(WINDOWS);
+  readonly #windows = new MemoryBudget(WINDOWS);
   #closed = false;
-  #hasOutlet = false;
+  #hasStreamTarget = false;
 
-  constructor(options: ReceiverOptions) {
+  constructor(options: DownloadsOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#waiting = new WaitingOffers(this.#clock);
@@ -163,7 +163,7 @@ export class Receiver implements AsyncDisposable {
       return await this.#onOffer(message, session);
     }
     if (known) return known.resume(session, offer, seq);
-    const same = !this.#options.outlet && offer.manifest &&
+    const same = !this.#options.streamTo && offer.manifest &&
       await receipts.ofContent(contentOf(offer, offer.manifest));
     if (same) {
       receipts.add({ ...same, transfer: id });
@@ -218,12 +218,12 @@ export class Receiver implements AsyncDisposable {
       throw shuttingDown();
     }
     const { observer, inbox } = this.#options;
-    const transfer = new IncomingTransfer({
+    const transfer = new Download({
       offer,
       partial,
       publish: (manifest, digest) => this.#publish(offer, partial, { manifest, ...digest }),
       release: (keep) =>
-        keep && partial instanceof Partial ? inbox.suspend(partial, offer) : partial.discard(),
+        keep && partial instanceof PartialItem ? inbox.suspend(partial, offer) : partial.discard(),
       share: this.#windows.join(),
       clock: this.#clock,
       maxSize,
@@ -268,12 +268,12 @@ export class Receiver implements AsyncDisposable {
   }
 
   /** Starts a partial; the same offer, come on another connection meanwhile, has to wait. */
-  async #begin(key: string, { from, name, size, pieceSize, table }: Offer): Promise<Receiving> {
+  async #begin(key: string, { from, name, size, pieceSize, table }: Offer): Promise<PieceTarget> {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
-    const { outlet } = this.#options;
-    if (outlet) return this.#openOutlet(outlet, table !== null);
+    const { streamTo } = this.#options;
+    if (streamTo) return this.#openStreamTarget(streamTo, table !== null);
     const promised = this.#promisedBytes();
     this.#starting.set(key, size ?? 0);
     try {
@@ -283,13 +283,13 @@ export class Receiver implements AsyncDisposable {
     }
   }
 
-  #openOutlet(sink: Sink, isTree: boolean): Outlet {
-    if (isTree || this.#hasOutlet) {
+  #openStreamTarget(sink: Sink, isTree: boolean): StreamTarget {
+    if (isTree || this.#hasStreamTarget) {
       const what = isTree ? "a folder" : "a second file";
       throw new P2PError("refused", `Cannot receive ${what}: standard output takes one file`);
     }
-    this.#hasOutlet = true;
-    return new Outlet(sink);
+    this.#hasStreamTarget = true;
+    return new StreamTarget(sink);
   }
 
   /** Most bytes that the offer may bring: a stream, which does not say how many, ends at the quota too. */
@@ -311,13 +311,13 @@ export class Receiver implements AsyncDisposable {
   /** Gives what has arrived its name, unless this sender sent the very same before. */
   async #publish(
     offer: Offer,
-    partial: Receiving,
+    partial: PieceTarget,
     { manifest, size, sha256 }: { manifest: string; size: number; sha256: string | null },
   ): Promise<Published & { already: boolean }> {
     const { receipts, path } = this.#options.inbox;
     const { transfer, from, name: offered } = offer;
     // What went out is not there to be found again.
-    if (this.#options.outlet) return { ...await partial.publish(offered), already: false };
+    if (this.#options.streamTo) return { ...await partial.publish(offered), already: false };
     const same = await receipts.ofContent(contentOf(offer, manifest));
     if (same) {
       await partial.discard();
@@ -368,7 +368,7 @@ export class Receiver implements AsyncDisposable {
     }
   }
 
-  #find(id: string, session: Session): IncomingTransfer | undefined {
+  #find(id: string, session: Session): Download | undefined {
     const transfer = this.#active.get(keyOf(id, session));
     // Frames that were on their way when the transfer ended, or came on a session it has left.
     return transfer?.session === session ? transfer : undefined;

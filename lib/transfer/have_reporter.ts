@@ -9,8 +9,8 @@ const REPORT_BYTES = 8 * 1024 * 1024;
 /** Reports without news after which an empty one tells the sender that this side lives (5 s). */
 const QUIET_REPORTS = 10;
 
-/** What a {@linkcode Reporter} needs. */
-export interface ReporterOptions {
+/** What a {@linkcode HaveReporter} needs. */
+export interface HaveReporterOptions {
   transfer: string;
   /** Sends to the sender, if it is there. */
   post(message: MessageOf<"HAVE" | "ACK">): void;
@@ -23,8 +23,8 @@ export interface ReporterOptions {
  * that makes. Invariant: a piece is in `#news` from when it is verified until the sender is told. Should that
  * be lost with the session, the ACK by which the transfer goes on names all pieces.
  */
-export class Reporter {
-  readonly #options: ReporterOptions;
+export class HaveReporter {
+  readonly #options: HaveReporterOptions;
   #news: number[] = [];
   #newBytes = 0;
   /** Verified bytes when the application heard of them last. */
@@ -32,7 +32,7 @@ export class Reporter {
   /** Reports since one that had news. */
   #quiet = 0;
 
-  constructor(options: ReporterOptions) {
+  constructor(options: HaveReporterOptions) {
     this.#options = options;
   }
 

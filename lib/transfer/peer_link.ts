@@ -1,23 +1,23 @@
 import { P2PError } from "../errors.ts";
 import type { Session, SessionHandler } from "../net/session.ts";
 import type { Frame } from "../wire/frame.ts";
-import type { Delivery, OutgoingTransfer } from "./upload.ts";
+import type { Delivery, Upload } from "./upload.ts";
 
 /**
  * A session that carries transfers to one peer, one after another: opening one costs more than a small file
  * does. It is run as soon as it is made.
  */
-export class Carrier implements SessionHandler {
+export class PeerLink implements SessionHandler {
   readonly session: Session;
-  readonly #onFree: ((carrier: Carrier) => Promise<void>) | undefined;
+  readonly #onFree: ((link: PeerLink) => Promise<void>) | undefined;
   readonly #running: Promise<void>;
-  #transfer: OutgoingTransfer | undefined;
+  #transfer: Upload | undefined;
   /** Ids of the transfers that it has carried to their end. */
   readonly #carried = new Set<string>();
   #isClosed = false;
 
   /** @param onFree takes it when a transfer has gone well, for the next one; without it the session is closed. */
-  constructor(session: Session, onFree?: (carrier: Carrier) => Promise<void>) {
+  constructor(session: Session, onFree?: (link: PeerLink) => Promise<void>) {
     this.session = session;
     this.#onFree = onFree;
     this.#running = session.run(this);
@@ -36,9 +36,9 @@ export class Carrier implements SessionHandler {
   /**
    * Carries one transfer to its end, and is free or closed then.
    *
-   * @throws {P2PError} as {@linkcode OutgoingTransfer.deliver}.
+   * @throws {P2PError} as {@linkcode Upload.deliver}.
    */
-  async carry(transfer: OutgoingTransfer): Promise<Delivery> {
+  async carry(transfer: Upload): Promise<Delivery> {
     this.#transfer = transfer;
     try {
       const delivery = await transfer.deliver();

@@ -1,14 +1,14 @@
 import type { Clock } from "../async/clock.ts";
-import type { Share } from "../async/memory_budget.ts";
+import type { MemoryShare } from "../async/memory_budget.ts";
 import type { PiecePicker } from "./picker.ts";
-import type { RateLane } from "./bandwidth_limiter.ts";
+import type { BandwidthLane } from "./bandwidth_limiter.ts";
 
 /** Bytes of pieces that may be asked for and not there yet. */
 const WINDOW = 8 * 1024 * 1024;
 /** Silence of the sender in milliseconds, with pieces missing, after which it counts as gone. */
 const SENDER_SILENCE = 120_000;
 /** Such times that a sender may fill with signs of life, without a new piece. */
-const MAX_WORDS = 10;
+const MAX_KEEPALIVE_EXTENSIONS = 10;
 
 /** What {@linkcode PieceRequests} need. */
 export interface PieceRequestsOptions {
@@ -18,9 +18,9 @@ export interface PieceRequestsOptions {
   /** Bytes of a piece that is asked for. */
   lengthOf(index: number): number;
   /** Memory for what is on its way. */
-  share: Share;
+  share: MemoryShare;
   /** Holds requests back under a rate limit. */
-  lane?: RateLane | undefined;
+  lane?: BandwidthLane | undefined;
   clock: Clock;
   /** Asks the sender for a piece. */
   get(index: number): void;
@@ -89,11 +89,11 @@ export class PieceRequests {
     const isOwed = this.#held === 0 || picker.askedCount > this.#held;
     if (!isOwed) this.progressed();
     return now - Math.max(this.#lastProgress, lastHeard) > SENDER_SILENCE ||
-      now - this.#lastProgress > MAX_WORDS * SENDER_SILENCE;
+      now - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * SENDER_SILENCE;
   }
 
   /** Asks for a piece when the rate limit lets it pass. */
-  async #hold(index: number, lane: RateLane): Promise<void> {
+  async #hold(index: number, lane: BandwidthLane): Promise<void> {
     const { lengthOf, get } = this.#options;
     const { signal } = this.#unhold;
     this.#held++;

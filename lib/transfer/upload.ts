@@ -1,16 +1,16 @@
 import type { Clock } from "../async/clock.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Session, SessionHandler, WithoutSeq } from "../net/session.ts";
-import type { Place, Source } from "../content/source_pieces.ts";
+import type { Place, SourcePieces } from "../content/source_pieces.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_HASHES } from "../wire/limits.ts";
 import { type MessageOf, remoteError } from "../wire/message.ts";
 import type { Range } from "../wire/fields.ts";
 import { awaitTurn } from "./pace.ts";
-import type { RateLane } from "./bandwidth_limiter.ts";
+import type { BandwidthLane } from "./bandwidth_limiter.ts";
 
 /** Time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
-const MAX_WORDS = 40;
+const MAX_KEEPALIVE_EXTENSIONS = 40;
 
 /** How long in milliseconds the receiver may take to hear that this side gives up. */
 const GOODBYE_TIMEOUT = 5_000;
@@ -22,18 +22,18 @@ export interface Delivery {
   savedAs: string;
 }
 
-/** What an {@linkcode OutgoingTransfer} needs. */
-export interface OutgoingOptions {
+/** What an {@linkcode Upload} needs. */
+export interface UploadOptions {
   /** Id of the transfer, the same for every try. */
   transfer: string;
-  source: Source;
+  source: SourcePieces;
   /** How far the recipient is, over all tries. */
   place: Place;
   /** Longest silence of the receiver, milliseconds. */
   ackTimeout: number;
   clock: Clock;
   /** Holds pieces back under a rate limit. */
-  lane?: RateLane | undefined;
+  lane?: BandwidthLane | undefined;
   /** Ends the waiting for the rate limit. */
   signal?: AbortSignal | undefined;
   /** `bytes` are verified by the receiver. */
@@ -50,8 +50,8 @@ export interface OutgoingOptions {
  * One try at sending one file over one session: offers it, sends hashes as they become known, serves the
  * pieces that the receiver asks for, and settles with its ACK.
  */
-export class OutgoingTransfer implements SessionHandler {
-  readonly #options: OutgoingOptions;
+export class Upload implements SessionHandler {
+  readonly #options: UploadOptions;
   readonly #session: Session;
   readonly #ack = Promise.withResolvers<Delivery>();
   readonly #verified = new Set<number>();
@@ -67,7 +67,7 @@ export class OutgoingTransfer implements SessionHandler {
   #lastProgress: number;
   #cancelWatch: () => void = () => {};
 
-  constructor(session: Session, options: OutgoingOptions) {
+  constructor(session: Session, options: UploadOptions) {
     this.#session = session;
     this.#options = options;
     this.#lastProgress = options.clock.now();
@@ -87,7 +87,7 @@ export class OutgoingTransfer implements SessionHandler {
     this.#watch();
     try {
       const { message } = await this.#session.request(this.#offer(transfer), {
-        timeout: MAX_WORDS * ackTimeout,
+        timeout: MAX_KEEPALIVE_EXTENSIONS * ackTimeout,
       });
       if (message.verb !== "ACK") {
         throw new P2PError(
@@ -271,7 +271,7 @@ export class OutgoingTransfer implements SessionHandler {
   /** Every frame of the receiver puts the time-out off, but not for ever: words alone are no progress. */
   #watch(): void {
     const { clock, ackTimeout } = this.#options;
-    if (clock.now() - this.#lastProgress > MAX_WORDS * ackTimeout) return;
+    if (clock.now() - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * ackTimeout) return;
     this.#cancelWatch();
     this.#cancelWatch = clock.after(ackTimeout, () => {
       const error = new P2PError(

@@ -1,9 +1,9 @@
 import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { isRetriable, P2PError } from "../errors.ts";
-import type { Place, Source } from "../content/source_pieces.ts";
-import type { Carrier } from "./peer_link.ts";
-import { type Delivery, OutgoingTransfer } from "./upload.ts";
-import type { RateLane } from "./bandwidth_limiter.ts";
+import type { Place, SourcePieces } from "../content/source_pieces.ts";
+import type { PeerLink } from "./peer_link.ts";
+import { type Delivery, Upload } from "./upload.ts";
+import type { BandwidthLane } from "./bandwidth_limiter.ts";
 
 /** Tries after the first, each on a connection of its own. */
 const RETRIES = 5;
@@ -12,20 +12,20 @@ const FIRST_PAUSE = 500;
 /** It does not grow further. */
 const LONGEST_PAUSE = 15_000;
 
-/** Settings of {@linkcode sendToOne}. */
+/** Settings of {@linkcode uploadWithRetries}. */
 export interface SendOptions {
   transfer: string;
-  source: Source;
+  source: SourcePieces;
   /** The recipient's; of a stream it has to be there before the first piece is asked for. */
   place: Place;
   /** Opens a session to the recipient, or takes one that is free; called again for each retry. */
-  connect: () => Promise<Carrier>;
+  connect: () => Promise<PeerLink>;
   /** Milliseconds. */
   ackTimeout: number;
   /** How long to go on trying after the usual tries when nothing new gets through, milliseconds. */
   giveUpAfter?: number | undefined;
   /** Holds pieces back under a rate limit. */
-  lane?: RateLane | undefined;
+  lane?: BandwidthLane | undefined;
   onProgress: (bytes: number) => void;
   onSent: (bytes: number) => void;
   onWaiting?: (() => void) | undefined;
@@ -42,7 +42,7 @@ export interface SendOptions {
  *
  * @throws {P2PError} the last failure.
  */
-export async function sendToOne(options: SendOptions): Promise<Delivery> {
+export async function uploadWithRetries(options: SendOptions): Promise<Delivery> {
   const { clock = systemClock, random = Math.random, signal } = options;
   let verified = 0;
   let lastProgress = clock.now();
@@ -75,11 +75,11 @@ export async function sendToOne(options: SendOptions): Promise<Delivery> {
 async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   while (true) {
     options.signal?.throwIfAborted();
-    const carrier = await options.connect();
-    const { isFresh } = carrier;
-    const outgoing = transferOn(carrier, options, clock);
+    const link = await options.connect();
+    const { isFresh } = link;
+    const outgoing = transferOn(link, options, clock);
     try {
-      return await carry(carrier, outgoing, options.signal);
+      return await carry(link, outgoing, options.signal);
     } catch (error) {
       // A session that waited may end under the offer: that is no answer to it.
       const isLost = error instanceof P2PError && error.code === "connection-lost";
@@ -88,10 +88,10 @@ async function tryOnce(options: SendOptions, clock: Clock): Promise<Delivery> {
   }
 }
 
-function transferOn({ session }: Carrier, options: SendOptions, clock: Clock): OutgoingTransfer {
+function transferOn({ session }: PeerLink, options: SendOptions, clock: Clock): Upload {
   const { transfer, source, place, ackTimeout, lane, signal } = options;
   const { onProgress, onWaiting, onSent, onStale } = options;
-  return new OutgoingTransfer(session, {
+  return new Upload(session, {
     transfer,
     source,
     place,
@@ -108,16 +108,15 @@ function transferOn({ session }: Carrier, options: SendOptions, clock: Clock): O
 
 /** Carries the transfer to its end, or until the signal aborts. */
 async function carry(
-  carrier: Carrier,
-  outgoing: OutgoingTransfer,
+  link: PeerLink,
+  outgoing: Upload,
   signal: AbortSignal | undefined,
 ): Promise<Delivery> {
-  const onAbort = () =>
-    carrier.session.abort(new P2PError("interrupted", "Sending was interrupted"));
+  const onAbort = () => link.session.abort(new P2PError("interrupted", "Sending was interrupted"));
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted) onAbort();
   try {
-    return await carrier.carry(outgoing);
+    return await link.carry(outgoing);
   } finally {
     signal?.removeEventListener("abort", onAbort);
   }

@@ -324,7 +324,9 @@ function started(event: TransferStartedEvent): string {
   const size = event.size === null ? "" : ` (${amountOf({ ...event, size: event.size })})`;
   const { length } = event.peers;
   const peers = length > MAX_NAMES ? count(length, "peer") : event.peers.map(nameOf).join(", ");
-  const [verb, direction] = event.direction === "send" ? ["Sending", "to"] : ["Receiving", "from"];
+  const [verb, direction] = event.direction === "send"
+    ? ["Sending", "to"]
+    : ["PieceTarget", "from"];
   return `${verb} ${escapeText(event.name)}${size} ${direction} ${peers}`;
 }
 

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { Turns } from "../../../lib/app/serve_queue.ts";
+import { ServeQueue } from "../../../lib/app/serve_queue.ts";
 import fc from "../../helpers/fast_check.ts";
 
-Deno.test("Turns: one place, and a failure gives it to the next", () => {
-  const turns = new Turns({ wanted: 1, parallel: 4 });
+Deno.test("ServeQueue: one place, and a failure gives it to the next", () => {
+  const turns = new ServeQueue({ wanted: 1, parallel: 4 });
   for (const id of ["a", "b", "a", "c"]) turns.join(id);
   assertEquals([turns.next(), turns.next()], ["a", undefined]);
   // The one that is served may say again that it is there.
@@ -16,8 +16,8 @@ Deno.test("Turns: one place, and a failure gives it to the next", () => {
   assertEquals([turns.isOver, turns.complete, turns.next()], [true, 1, undefined]);
 });
 
-Deno.test("Turns: without an end only so many at a time, and none after closing", () => {
-  const turns = new Turns({ wanted: Infinity, parallel: 2 });
+Deno.test("ServeQueue: without an end only so many at a time, and none after closing", () => {
+  const turns = new ServeQueue({ wanted: Infinity, parallel: 2 });
   for (const id of ["a", "b", "c", "d"]) turns.join(id);
   assertEquals([turns.next(), turns.next(), turns.next()], ["a", "b", undefined]);
   turns.end("b", { complete: true });
@@ -27,7 +27,7 @@ Deno.test("Turns: without an end only so many at a time, and none after closing"
   assertEquals([turns.next(), turns.complete], [undefined, 2]);
 });
 
-Deno.test("Turns: whatever comes, no more are served than are wanted, and all wanted are", () => {
+Deno.test("ServeQueue: whatever comes, no more are served than are wanted, and all wanted are", () => {
   const step = fc.record({
     what: fc.constantFrom("join", "leave", "fail", "complete"),
     id: fc.integer({ min: 0, max: 7 }).map(String),
@@ -37,7 +37,7 @@ Deno.test("Turns: whatever comes, no more are served than are wanted, and all wa
     parallel: fc.integer({ min: 1, max: 4 }),
   });
   fc.assert(fc.property(limits, fc.array(step, { maxLength: 60 }), (options, steps) => {
-    const turns = new Turns(options);
+    const turns = new ServeQueue(options);
     const serving = new Set<string>();
     for (const { what, id } of steps) {
       if (what === "join") turns.join(id);

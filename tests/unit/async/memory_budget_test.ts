@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { Budget } from "../../../lib/async/memory_budget.ts";
+import { MemoryBudget } from "../../../lib/async/memory_budget.ts";
 
 Deno.test("A budget is split evenly among those who are there", () => {
-  const budget = new Budget(120);
+  const budget = new MemoryBudget(120);
   const first = budget.join();
   assertEquals(first.bytes, 120);
   const others = [budget.join(), budget.join()];

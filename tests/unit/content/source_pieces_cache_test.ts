@@ -6,7 +6,7 @@ import type { Content } from "../../../lib/content/content.ts";
 import { type FileDigest, pieceCountOf, pieceSizeFor } from "../../../lib/pieces/manifest.ts";
 import { type CacheKey, ManifestCache } from "../../../lib/content/manifest_cache.ts";
 import { openContent } from "../../../lib/content/open_content.ts";
-import { Source } from "../../../lib/content/source_pieces.ts";
+import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { eventually } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -31,12 +31,12 @@ async function scene(): Promise<TempDir & { cache: ManifestCache; file: string }
   return { ...dir, cache: new ManifestCache(dir.at("cache")), file: dir.at("file") };
 }
 
-async function sourceOf(path: string, cache: ManifestCache): Promise<Source> {
-  return await Source.open(await openContent(path), cache);
+async function sourceOf(path: string, cache: ManifestCache): Promise<SourcePieces> {
+  return await SourcePieces.open(await openContent(path), cache);
 }
 
 /** Reads it to its end. */
-async function read(source: Source): Promise<FileDigest> {
+async function read(source: SourcePieces): Promise<FileDigest> {
   source.start();
   for (let start = 0;;) {
     const segment = await source.hashesFrom(start, 2048);
@@ -73,7 +73,7 @@ async function prepare(
   cached.finish(count === COUNT ? last.sha256 : null);
 }
 
-async function lendAndCheck(source: Source, index: number): Promise<void> {
+async function lendAndCheck(source: SourcePieces, index: number): Promise<void> {
   const piece = await source.lend(index);
   assertSameBytes(piece.bytes, content.subarray(index * PIECE, (index + 1) * PIECE));
   piece.release();

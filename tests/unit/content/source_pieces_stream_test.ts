@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { FileDigest } from "../../../lib/pieces/manifest.ts";
-import { Source } from "../../../lib/content/source_pieces.ts";
+import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { StreamContent } from "../../../lib/content/stream_content.ts";
 import { assertSameBytes, assertShared } from "../../helpers/bytes.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
@@ -25,12 +25,12 @@ function streamOf(content: Uint8Array, chunk = 70_001): ReadableStream<Uint8Arra
   }, { highWaterMark: 0 });
 }
 
-async function sourceOf(stream: ReadableStream<Uint8Array>): Promise<Source> {
-  return await Source.open(new StreamContent(stream, "log.txt"));
+async function sourceOf(stream: ReadableStream<Uint8Array>): Promise<SourcePieces> {
+  return await SourcePieces.open(new StreamContent(stream, "log.txt"));
 }
 
 /** Takes every piece as one recipient would; resolves with the end. */
-async function readAll(source: Source, content: Uint8Array): Promise<FileDigest> {
+async function readAll(source: SourcePieces, content: Uint8Array): Promise<FileDigest> {
   using place = source.enter();
   source.start();
   for (let next = 0;;) {
@@ -69,7 +69,7 @@ function endless(): { stream: ReadableStream<Uint8Array>; taken: () => number } 
 }
 
 /** Waits for so many hashes; more than that may not come. */
-async function readsUpTo(source: Source, count: number): Promise<void> {
+async function readsUpTo(source: SourcePieces, count: number): Promise<void> {
   await deadline(source.hashesFrom(count - 1, 1), `piece ${count}`);
   for (let i = 0; i < 5; i++) await turn();
   assertEquals(source.manifest.count, count);

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { sha256 } from "../../../lib/pieces/hash.ts";
 import type { FileDigest } from "../../../lib/pieces/manifest.ts";
 import { openContent } from "../../../lib/content/open_content.ts";
-import { Source } from "../../../lib/content/source_pieces.ts";
+import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { assertSameBytes, assertShared } from "../../helpers/bytes.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -19,16 +19,16 @@ const EARLY = 4;
 const MOST = 2048;
 
 /** A source of what is at a path, without a cache. */
-async function sourceOf(path: string): Promise<Source> {
-  return await Source.open(await openContent(path));
+async function sourceOf(path: string): Promise<SourcePieces> {
+  return await SourcePieces.open(await openContent(path));
 }
 
 /** Waits until the source has read all that it will read without being asked for more. */
-async function hashesUpTo(source: Source, count: number): Promise<void> {
+async function hashesUpTo(source: SourcePieces, count: number): Promise<void> {
   await source.hashesFrom(count - 1, 1);
 }
 
-async function digestOf(source: Source): Promise<FileDigest> {
+async function digestOf(source: SourcePieces): Promise<FileDigest> {
   for (let start = 0;;) {
     const segment = await source.hashesFrom(start, MOST);
     if (segment.digest) return segment.digest;
@@ -117,7 +117,7 @@ permitted("many recipients share one reading", NEEDS, async () => {
 });
 
 /** A file larger than the window, read as far as it goes by itself. */
-async function halfRead(path: string): Promise<Source> {
+async function halfRead(path: string): Promise<SourcePieces> {
   await Deno.writeFile(path, bytesOf(3 * AHEAD * PIECE));
   const source = await sourceOf(path);
   source.start();

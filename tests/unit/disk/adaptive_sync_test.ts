@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { Syncer } from "../../../lib/disk/adaptive_sync.ts";
+import { AdaptiveSync } from "../../../lib/disk/adaptive_sync.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { P2PError } from "../../../lib/errors.ts";
 
@@ -10,7 +10,7 @@ class Disk {
   asked: string[] = [];
   full = false;
 
-  /** What a {@linkcode Syncer} sees of a file there. */
+  /** What a {@linkcode AdaptiveSync} sees of a file there. */
   get file(): Deno.FsFile {
     const sync = (how: string) => {
       this.asked.push(how);
@@ -28,7 +28,7 @@ class Disk {
   }
 
   /** How the next `count` syncs are asked for, one word for those that are the same. */
-  async ways(syncer: Syncer, count: number): Promise<string[]> {
+  async ways(syncer: AdaptiveSync, count: number): Promise<string[]> {
     this.asked = [];
     for (let i = 0; i < count; i++) await syncer.sync(this.file);
     return [...new Set(this.asked)].map((how) =>
@@ -39,9 +39,9 @@ class Disk {
 
 Deno.test("where a sync takes no time it is done at once, after one that was aside", async () => {
   const disk = new Disk();
-  const syncer = new Syncer("all", () => disk.now);
+  const syncer = new AdaptiveSync("all", () => disk.now);
   assertEquals(await disk.ways(syncer, 10), ["1 sync", "9 syncSync"]);
-  assertEquals(await disk.ways(new Syncer("data", () => disk.now), 3), [
+  assertEquals(await disk.ways(new AdaptiveSync("data", () => disk.now), 3), [
     "1 syncData",
     "2 syncDataSync",
   ]);
@@ -50,12 +50,12 @@ Deno.test("where a sync takes no time it is done at once, after one that was asi
 Deno.test("a slow disk is never waited for", async () => {
   const disk = new Disk();
   disk.ms = 20;
-  assertEquals(await disk.ways(new Syncer("all", () => disk.now), 1000), ["1000 sync"]);
+  assertEquals(await disk.ways(new AdaptiveSync("all", () => disk.now), 1000), ["1000 sync"]);
 });
 
 Deno.test("a disk that becomes slow is tried less and less often", async () => {
   const disk = new Disk();
-  const syncer = new Syncer("all", () => disk.now);
+  const syncer = new AdaptiveSync("all", () => disk.now);
   await disk.ways(syncer, 2);
   disk.ms = 1;
   assertEquals(await disk.ways(syncer, 1 + 64), ["1 syncSync", "64 sync"]);
@@ -66,7 +66,7 @@ Deno.test("a disk that becomes slow is tried less and less often", async () => {
 
 Deno.test("a failure is told, at once or aside", async () => {
   const disk = new Disk();
-  const syncer = new Syncer("data", () => disk.now);
+  const syncer = new AdaptiveSync("data", () => disk.now);
   disk.full = true;
   await rejectsWith("no-space", async () => await syncer.sync(disk.file));
   disk.full = false;

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { TreeStorage, type TreeStorageOptions } from "../../../lib/inbox/tree_target.ts";
+import { TreeTarget, type TreeTargetOptions } from "../../../lib/inbox/tree_target.ts";
 import { encodeTable } from "../../../lib/pieces/tree_table.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -24,7 +24,7 @@ const NEEDS: Deno.PermissionName[] = ["read", "write"];
 const MODE = 0o640;
 const unix = Deno.build.os !== "windows";
 
-function optionsOf(dir: TempDir, head: number, size: number): TreeStorageOptions {
+function optionsOf(dir: TempDir, head: number, size: number): TreeTargetOptions {
   return { path: dir.at("x.part"), head, size, mode: MODE, foldsCase: false };
 }
 
@@ -43,8 +43,8 @@ function piecesOf(bytes: Uint8Array<ArrayBuffer>, head: number, size: number) {
   return { table: pieces.slice(0, first), rest: pieces.slice(first) };
 }
 
-async function writeAll(storage: TreeStorage, pieces: Piece[]): Promise<void> {
-  for (const { offset, bytes } of pieces) await storage.write(offset, bytes);
+async function writeAll(target: TreeTarget, pieces: Piece[]): Promise<void> {
+  for (const { offset, bytes } of pieces) await target.write(offset, bytes);
 }
 
 function shuffled<T>(items: T[], random: () => number): T[] {
@@ -53,10 +53,10 @@ function shuffled<T>(items: T[], random: () => number): T[] {
 }
 
 /** Settles it and gives it a name. */
-async function finish(storage: TreeStorage, dir: TempDir): Promise<string[]> {
-  await storage.settle();
-  assertEquals(await storage.moveTo(dir.at("tree")), true);
-  storage.close();
+async function finish(target: TreeTarget, dir: TempDir): Promise<string[]> {
+  await target.settle();
+  assertEquals(await target.moveTo(dir.at("tree")), true);
+  target.close();
   return await pictureOf(dir.at("tree"));
 }
 
@@ -69,21 +69,21 @@ for (const size of [64, 1000, 64 * 1024, 10_000_000]) {
       const { table, bytes } = await transferOf(tree);
       for (let run = 0; run < 3; run++) {
         await using dir = await tempDir();
-        const storage = await TreeStorage.create(optionsOf(dir, table.length, bytes.length));
+        const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
         const pieces = piecesOf(bytes, table.length, size);
         const random = randomFrom(seed + run);
-        assertEquals(storage.files, null);
+        assertEquals(target.files, null);
         // The table's own pieces may come in any order too, as long as they are the first.
-        await writeAll(storage, shuffled(pieces.table.slice(0, -1), random));
-        await writeAll(storage, pieces.table.slice(-1));
-        assertEquals(storage.files?.count, 5);
+        await writeAll(target, shuffled(pieces.table.slice(0, -1), random));
+        await writeAll(target, pieces.table.slice(-1));
+        assertEquals(target.files?.count, 5);
         const order = run === 0 ? pieces.rest : shuffled(pieces.rest, random);
         const half = Math.floor(order.length / 2);
-        await writeAll(storage, order.slice(0, half));
-        await storage.sync();
-        await writeAll(storage, order.slice(half));
-        assertEquals(storage.files?.within(bytes.length), 5);
-        assertEquals(await finish(storage, dir), pictureOfTree(tree), `run ${run}, seed ${seed}`);
+        await writeAll(target, order.slice(0, half));
+        await target.sync();
+        await writeAll(target, order.slice(half));
+        assertEquals(target.files?.within(bytes.length), 5);
+        assertEquals(await finish(target, dir), pictureOfTree(tree), `run ${run}, seed ${seed}`);
       }
     },
   );
@@ -96,12 +96,12 @@ permitted(
     if (!unix) return;
     await using dir = await tempDir();
     const { table, bytes } = await transferOf(sampleTree());
-    const storage = await TreeStorage.create(optionsOf(dir, table.length, bytes.length));
+    const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
     const modeOf = async (path: string) => ((await Deno.lstat(path)).mode ?? 0) & 0o7777;
     assertEquals(await modeOf(dir.at("x.part")), 0o700);
-    await storage.write(0, bytes);
+    await target.write(0, bytes);
     assertEquals(await modeOf(dir.at("x.part")), 0o700);
-    await finish(storage, dir);
+    await finish(target, dir);
     const at = (path: string) => modeOf(dir.at("tree", path));
     assertEquals(await Promise.all(["", "a", "a/deep", "nothing"].map(at)), Array(4).fill(0o750));
     assertEquals(await at("a/run.sh"), 0o750);
@@ -123,9 +123,9 @@ for (const [what, tree] of Object.entries(EMPTY)) {
   permitted(`a tree with ${what} needs its table only`, NEEDS, async () => {
     await using dir = await tempDir();
     const { table, bytes } = await transferOf(tree);
-    const storage = await TreeStorage.create(optionsOf(dir, table.length, bytes.length));
-    if (table.length > 0) await storage.write(0, table);
-    assertEquals(await finish(storage, dir), pictureOfTree(tree));
+    const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
+    if (table.length > 0) await target.write(0, table);
+    assertEquals(await finish(target, dir), pictureOfTree(tree));
   });
 }
 
@@ -137,18 +137,18 @@ permitted("a tree is gone on with where an earlier run left it, in any order", N
     const { table: first, rest } = piecesOf(bytes, table.length, size);
     await using dir = await tempDir();
     const options = optionsOf(dir, table.length, bytes.length);
-    let storage = await TreeStorage.create(options);
-    await writeAll(storage, first);
+    let target = await TreeTarget.create(options);
+    await writeAll(target, first);
     const order = shuffled(rest, random);
     const cut = Math.ceil(order.length / 3);
     for (let at = 0; at < order.length; at += cut) {
-      await writeAll(storage, order.slice(at, at + cut));
-      await storage.sync();
-      storage.close();
-      storage = await TreeStorage.reopen(options);
-      assertEquals(storage.files?.count, 5);
+      await writeAll(target, order.slice(at, at + cut));
+      await target.sync();
+      target.close();
+      target = await TreeTarget.reopen(options);
+      assertEquals(target.files?.count, 5);
     }
-    assertEquals(await finish(storage, dir), pictureOfTree(tree), `seed ${seed}`);
+    assertEquals(await finish(target, dir), pictureOfTree(tree), `seed ${seed}`);
   }
 });
 
@@ -157,16 +157,16 @@ permitted("without its table, or with another, a tree is not gone on with", NEED
   const { table, bytes } = await transferOf(sampleTree());
   const options = optionsOf(dir, table.length, bytes.length);
   const isGone = (error: unknown) => assert(error instanceof Deno.errors.NotFound, `${error}`);
-  const reopened = () => TreeStorage.reopen(options).then(() => assert(false), isGone);
+  const reopened = () => TreeTarget.reopen(options).then(() => assert(false), isGone);
   await reopened();
-  const storage = await TreeStorage.create(options);
-  await storage.write(0, table.slice(0, 10));
-  storage.close();
+  const target = await TreeTarget.create(options);
+  await target.write(0, table.slice(0, 10));
+  target.close();
   await reopened();
   await Deno.writeFile(dir.at("x.table"), table.slice(0, 10));
   await reopened();
-  await storage.remove();
-  await storage.remove();
+  await target.remove();
+  await target.remove();
   await Deno.writeTextFile(dir.at("x.part"), "a file");
   await Deno.writeFile(dir.at("x.table"), table);
   await reopened();
@@ -176,11 +176,11 @@ for (const [what, lie] of Object.entries({ "more": 1, "less": -1, "a lot more": 
   permitted(`a table that promises ${what} than was offered is refused`, NEEDS, async () => {
     await using dir = await tempDir();
     const { table, bytes } = await transferOf(sampleTree());
-    const storage = await TreeStorage.create(optionsOf(dir, table.length, bytes.length - lie));
-    await rejectsWith("malformed", () => storage.write(0, table));
+    const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length - lie));
+    await rejectsWith("malformed", () => target.write(0, table));
     assertEquals([...Deno.readDirSync(dir.at("x.part"))], []);
-    storage.close();
-    await storage.remove();
+    target.close();
+    await target.remove();
     assertEquals([...Deno.readDirSync(dir.path)], []);
   });
 }
@@ -188,17 +188,17 @@ for (const [what, lie] of Object.entries({ "more": 1, "less": -1, "a lot more": 
 permitted("files before the table, and a hostile table, make nothing", NEEDS, async () => {
   await using dir = await tempDir();
   const { table, bytes } = await transferOf(sampleTree());
-  const early = await TreeStorage.create(optionsOf(dir, table.length, bytes.length));
+  const early = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
   await rejectsWith("malformed", () => early.write(table.length, bytes.slice(table.length)));
   await early.remove();
   for (const path of ["../evil", "/tmp/evil", "a/../../evil"]) {
     const hostile = encodeTable(entriesOf({ ok: {}, [path]: { content: bytesOf(1) } }));
     const whole = await joined([hostile, bytesOf(1)]);
-    const storage = await TreeStorage.create(optionsOf(dir, hostile.length, whole.length));
-    await rejectsWith("refused", () => storage.write(0, whole));
+    const target = await TreeTarget.create(optionsOf(dir, hostile.length, whole.length));
+    await rejectsWith("refused", () => target.write(0, whole));
     assertEquals([...Deno.readDirSync(dir.at("x.part"))], []);
-    storage.close();
-    await storage.remove();
+    target.close();
+    await target.remove();
   }
   assertEquals([...Deno.readDirSync(dir.path)], []);
 });
@@ -206,36 +206,36 @@ permitted("files before the table, and a hostile table, make nothing", NEEDS, as
 permitted("a name that is taken is left alone, whatever has it", NEEDS, async () => {
   await using dir = await tempDir();
   const { table, bytes } = await transferOf({ a: { content: bytesOf(3) } });
-  const storage = await TreeStorage.create(optionsOf(dir, table.length, bytes.length));
-  await storage.write(0, bytes);
-  await storage.settle();
+  const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
+  await target.write(0, bytes);
+  await target.settle();
   await Deno.writeTextFile(dir.at("file"), "mine");
   await Deno.mkdir(dir.at("empty"));
   await Deno.mkdir(dir.at("full"));
   await Deno.writeTextFile(dir.at("full", "x"), "mine");
   await Deno.symlink(dir.at("nothing"), dir.at("link"));
   for (const name of ["file", "empty", "full", "link"]) {
-    assertEquals(await storage.moveTo(dir.at(name)), false, name);
+    assertEquals(await target.moveTo(dir.at(name)), false, name);
   }
   assertEquals(await Deno.readTextFile(dir.at("file")), "mine");
   assertEquals(await pictureOf(dir.at("empty")), []);
   assertEquals((await pictureOf(dir.at("full"))).length, 1);
-  assertEquals(await storage.moveTo(dir.at("free")), true);
-  await storage.takeBack(dir.at("free"));
+  assertEquals(await target.moveTo(dir.at("free")), true);
+  await target.takeBack(dir.at("free"));
   assertEquals([...Deno.readDirSync(dir.at("x.part"))].map(({ name }) => name), ["a"]);
-  storage.close();
+  target.close();
 });
 
 permitted("a published tree is recognised, and another one told apart", NEEDS, async () => {
   await using dir = await tempDir();
   const tree: TestTree = { a: {}, "a/b": { content: bytesOf(3), mtime: LONG_AGO } };
   const { table, bytes } = await transferOf(tree);
-  const storage = await TreeStorage.create(optionsOf(dir, table.length, bytes.length));
-  await storage.write(0, bytes);
-  await storage.settle();
-  const { ino, mtime, tree: print } = await storage.identity();
+  const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
+  await target.write(0, bytes);
+  await target.settle();
+  const { ino, mtime, tree: print } = await target.stamp();
   const there = await Deno.lstat(dir.at("x.part"));
   assertEquals([ino, mtime], [there.ino, there.mtime?.getTime() ?? null]);
   assert(print);
-  storage.close();
+  target.close();
 });

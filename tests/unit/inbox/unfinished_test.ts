@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { sha256 } from "../../../lib/pieces/hash.ts";
-import { PieceLog, readLog } from "../../../lib/pieces/piece_journal.ts";
+import { PieceJournal, readJournal } from "../../../lib/pieces/piece_journal.ts";
 import { eventually } from "../../helpers/deadline.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
 import { offerOf } from "../../helpers/partials.ts";
@@ -102,7 +102,7 @@ permitted("the journal is written while the transfer goes on", NEEDS, async () =
     await partial.write(index, piece, sha256(piece));
   }
   await eventually(async () => {
-    const log = await readLog(`${partial.base}.journal`).catch(() => null);
+    const log = await readJournal(`${partial.base}.journal`).catch(() => null);
     return (log?.pieces.size ?? 0) >= 4;
   }, "four pieces in the journal");
   await partial.discard();
@@ -134,10 +134,10 @@ permitted("a partial whose journal does not say what it is is swept", NEEDS, asy
   (await Inbox.open(dir.at("in"), OWN_ID))[Symbol.dispose]();
   const at = (name: string) => dir.at("in", ".partial", OWN_ID, name);
   for (const [i, header] of NO_SUBJECTS.entries()) {
-    (await PieceLog.create(at(`${i}.journal`), header, 20))[Symbol.dispose]();
+    (await PieceJournal.create(at(`${i}.journal`), header, 20))[Symbol.dispose]();
     await Deno.writeTextFile(at(`${i}.part`), "left");
   }
-  (await PieceLog.create(at("alone.journal"), SUBJECT, 20))[Symbol.dispose]();
+  (await PieceJournal.create(at("alone.journal"), SUBJECT, 20))[Symbol.dispose]();
   await Deno.writeTextFile(at("text.journal"), "no log");
   await Deno.writeTextFile(at("text.part"), "left");
   await Deno.mkdir(at("folder.journal"));

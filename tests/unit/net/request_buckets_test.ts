@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { RateLimit } from "../../../lib/net/request_buckets.ts";
+import { RequestBuckets } from "../../../lib/net/request_buckets.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
-function taken(limit: RateLimit, key: string, times: number): number {
+function taken(limit: RequestBuckets, key: string, times: number): number {
   let allowed = 0;
   for (let i = 0; i < times; i++) if (limit.take(key)) allowed++;
   return allowed;
@@ -10,7 +10,7 @@ function taken(limit: RateLimit, key: string, times: number): number {
 
 Deno.test("a burst is allowed, then so many a second", () => {
   const clock = new FakeClock();
-  const limit = new RateLimit({ rate: 2, burst: 20, clock });
+  const limit = new RequestBuckets({ rate: 2, burst: 20, clock });
   assertEquals(taken(limit, "a", 100), 20);
   clock.advance(499);
   assertEquals(taken(limit, "a", 10), 0);
@@ -21,13 +21,13 @@ Deno.test("a burst is allowed, then so many a second", () => {
 });
 
 Deno.test("each key has its own allowance", () => {
-  const limit = new RateLimit({ rate: 1, burst: 3, clock: new FakeClock() });
+  const limit = new RequestBuckets({ rate: 1, burst: 3, clock: new FakeClock() });
   assertEquals([taken(limit, "a", 9), taken(limit, "b", 9)], [3, 3]);
 });
 
 Deno.test("nobody who still has to wait is forgotten, however many others come", () => {
   const clock = new FakeClock();
-  const limit = new RateLimit({ rate: 0.1, burst: 3, clock });
+  const limit = new RequestBuckets({ rate: 0.1, burst: 3, clock });
   taken(limit, "a", 3);
   for (let n = 0; n < 3000; n++) {
     limit.take(`other-${n}`);

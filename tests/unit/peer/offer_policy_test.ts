@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Acceptance, type AcceptRule, parseAcceptRule } from "../../../lib/peer/offer_policy.ts";
+import { type AcceptRule, OfferPolicy, parseAcceptRule } from "../../../lib/peer/offer_policy.ts";
 import { NameBook } from "../../../lib/directory/name_book.ts";
 import type { PeerEntry } from "../../../lib/wire/message.ts";
 import { entryOf } from "../../helpers/entries.ts";
@@ -28,7 +28,7 @@ async function scene(rule: AcceptRule, listed: PeerEntry[] = []) {
   await Deno.mkdir(dir.at("peers"));
   const names = new NameBook(dir.at("peers"));
   const asked: boolean[] = [];
-  const acceptance = new Acceptance({
+  const policy = new OfferPolicy({
     rule,
     names,
     entries: ({ fresh }) => {
@@ -37,7 +37,7 @@ async function scene(rule: AcceptRule, listed: PeerEntry[] = []) {
     },
     ownName: () => "bob",
   });
-  return { acceptance, names, asked, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() };
+  return { policy, names, asked, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() };
 }
 
 const ANNA = entryOf(1, { name: "anna" });
@@ -46,49 +46,49 @@ const NEEDS: Deno.PermissionName[] = ["read", "write"];
 
 permitted("members are all let in, and nobody is looked up", NEEDS, async () => {
   await using members = await scene({ who: "members" });
-  await members.acceptance.check(EVE.id);
+  await members.policy.check(EVE.id);
   assertEquals(members.asked, []);
 });
 
 permitted("only the peers that are named are let in", NEEDS, async () => {
   await using named = await scene({ who: "peers", peers: ["anna"] }, [ANNA, EVE]);
-  await named.acceptance.check(ANNA.id);
-  const error = await rejectsWith("refused", () => named.acceptance.check(EVE.id));
+  await named.policy.check(ANNA.id);
+  const error = await rejectsWith("refused", () => named.policy.check(EVE.id));
   assertStringIncludes(error.message, "bob takes files from some peers only");
-  await rejectsWith("refused", () => named.acceptance.check(""));
+  await rejectsWith("refused", () => named.policy.check(""));
 });
 
 permitted("an id or its start needs no list", NEEDS, async () => {
   await using named = await scene({ who: "peers", peers: [`id:${ANNA.id.slice(0, 12)}`] });
-  await named.acceptance.check(ANNA.id);
-  await rejectsWith("refused", () => named.acceptance.check(EVE.id));
+  await named.policy.check(ANNA.id);
+  await rejectsWith("refused", () => named.policy.check(EVE.id));
   assertEquals(named.asked, []);
 });
 
 permitted("an address means whoever is listed there", NEEDS, async () => {
   const peers = [`${ANNA.host}:${ANNA.port}`];
   await using named = await scene({ who: "peers", peers }, [ANNA, EVE]);
-  await named.acceptance.check(ANNA.id);
-  await rejectsWith("refused", () => named.acceptance.check(EVE.id));
+  await named.policy.check(ANNA.id);
+  await rejectsWith("refused", () => named.policy.check(EVE.id));
 });
 
 permitted("a name stays with the key that had it first", NEEDS, async () => {
   const listed = [ANNA];
   await using named = await scene({ who: "peers", peers: ["anna"] }, listed);
-  await named.acceptance.onListed(ANNA);
+  await named.policy.onListed(ANNA);
   // Another key goes by the name while anna is away.
   const impostor = { ...EVE, name: "anna" };
   listed.splice(0, 1, impostor);
-  await rejectsWith("name-changed-key", () => named.acceptance.onListed(impostor));
-  await rejectsWith("refused", () => named.acceptance.check(EVE.id));
+  await rejectsWith("name-changed-key", () => named.policy.onListed(impostor));
+  await rejectsWith("refused", () => named.policy.check(EVE.id));
   // Anna needs not be listed to be known.
-  await named.acceptance.check(ANNA.id);
+  await named.policy.check(ANNA.id);
   await named.names.trust(impostor);
-  await named.acceptance.check(EVE.id);
+  await named.policy.check(EVE.id);
 });
 
 permitted("who should be asked about has to be there", NEEDS, async () => {
   await using asking = await scene({ who: "ask" });
-  const error = await rejectsWith("refused", () => asking.acceptance.check(ANNA.id));
+  const error = await rejectsWith("refused", () => asking.policy.check(ANNA.id));
   assertStringIncludes(error.message, "no terminal");
 });

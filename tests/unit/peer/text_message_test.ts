@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { Identity } from "../../../lib/identity/keys.ts";
-import { composeMessage, MessageInbox, type SignedText } from "../../../lib/peer/text_message.ts";
+import { composeMessage, SeenMessages, type SignedText } from "../../../lib/peer/text_message.ts";
 import { signMessage } from "../../../lib/identity/proof.ts";
 import type { MessageOf } from "../../../lib/wire/message.ts";
 import { throwsWith } from "../../helpers/errors.ts";
@@ -18,7 +18,7 @@ function asMessage({ header }: SignedText, from = author.id): MessageOf<"MESSAGE
 }
 
 Deno.test("a message is shown once, whichever way it comes", () => {
-  const inbox = new MessageInbox(network);
+  const inbox = new SeenMessages(network);
   const first = compose("hello \u{1f600}\n\u001b[2J");
   assertEquals(inbox.open(asMessage(first), first.text), "hello \u{1f600}\n\u001b[2J");
   assertEquals(inbox.open(asMessage(first), first.text), null);
@@ -27,7 +27,7 @@ Deno.test("a message is shown once, whichever way it comes", () => {
 });
 
 Deno.test("forged messages are refused, and do not count as seen", () => {
-  const inbox = new MessageInbox(network);
+  const inbox = new SeenMessages(network);
   const signed = compose("hello");
   const message = asMessage(signed);
   const forged: [MessageOf<"MESSAGE">, Uint8Array][] = [
@@ -45,7 +45,7 @@ Deno.test("forged messages are refused, and do not count as seen", () => {
 
 Deno.test("a message of another network is refused", () => {
   const signed = compose("hello");
-  const other = new MessageInbox(Identity.generate().id);
+  const other = new SeenMessages(Identity.generate().id);
   throwsWith("unauthorised", () => other.open(asMessage(signed), signed.text));
 });
 
@@ -53,12 +53,12 @@ Deno.test("text that is not UTF-8 is refused", () => {
   const text = Uint8Array.of(0xff, 0xfe);
   const { header } = compose("x");
   const signature = signMessage(author, { ...header, network }, text);
-  const inbox = new MessageInbox(network);
+  const inbox = new SeenMessages(network);
   throwsWith("malformed", () => inbox.open({ ...asMessage({ header, text }), signature }, text));
 });
 
 Deno.test("the same id of another author is another message", () => {
-  const inbox = new MessageInbox(undefined);
+  const inbox = new SeenMessages(undefined);
   const signed = compose("hello");
   assertEquals(inbox.open(asMessage(signed), signed.text), "hello");
   assertEquals(inbox.open(asMessage(signed, Identity.generate().id), signed.text), "hello");

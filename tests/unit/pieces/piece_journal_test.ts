@@ -1,5 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { parseLog, PieceLog, readLog, readLogHeader } from "../../../lib/pieces/piece_journal.ts";
+import {
+  parseJournal,
+  PieceJournal,
+  readJournal,
+  readJournalHeader,
+} from "../../../lib/pieces/piece_journal.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
@@ -23,8 +28,8 @@ function contentOf(...indexes: number[]) {
   return { header: SUBJECT, pieces: new Map(indexes.map((index) => [index, hashOf(index)])) };
 }
 
-async function logAt(path: string, count: number): Promise<PieceLog> {
-  return await PieceLog.create(path, SUBJECT, count);
+async function logAt(path: string, count: number): Promise<PieceJournal> {
+  return await PieceJournal.create(path, SUBJECT, count);
 }
 
 permitted("a log says what was noted, in any order, also when it is reopened", NEEDS, async () => {
@@ -32,17 +37,17 @@ permitted("a log says what was noted, in any order, also when it is reopened", N
   const path = dir.at("log");
   {
     using log = await logAt(path, 9);
-    assertEquals(await readLog(path), contentOf());
+    assertEquals(await readJournal(path), contentOf());
     log.note(piecesOf(7, 2, 0, 3, 1));
     log.note([]);
     await log.sync();
-    assertEquals(await readLog(path), contentOf(0, 1, 2, 3, 7));
+    assertEquals(await readJournal(path), contentOf(0, 1, 2, 3, 7));
   }
-  const reopened = await PieceLog.reopen(path);
+  const reopened = await PieceJournal.reopen(path);
   assertEquals(reopened?.content, contentOf(0, 1, 2, 3, 7));
   using log = reopened?.log;
   log?.note(piecesOf(8, 4));
-  assertEquals(await readLog(path), contentOf(0, 1, 2, 3, 4, 7, 8));
+  assertEquals(await readJournal(path), contentOf(0, 1, 2, 3, 4, 7, 8));
 });
 
 permitted("the room of all pieces is taken when a log is made", NEEDS, async () => {
@@ -64,8 +69,8 @@ permitted("another header, longer or shorter, leaves the pieces as they are", NE
   log.note(piecesOf(1));
   for (const header of [{ text: "x".repeat(4000) }, {}, SUBJECT]) {
     log.describe(header);
-    assertEquals(await readLogHeader(path), header);
-    assertEquals((await readLog(path))?.pieces, contentOf(1).pieces);
+    assertEquals(await readJournalHeader(path), header);
+    assertEquals((await readJournal(path))?.pieces, contentOf(1).pieces);
   }
 });
 
@@ -80,15 +85,15 @@ permitted("a log that was cut short anywhere says what its whole hashes say", NE
   for (let length = HEADER - 2; length <= bytes.length; length++) {
     const whole = [0, 1, 2].slice(0, Math.floor(Math.max(0, length - HEADER) / 32));
     const expected = length < HEADER ? null : contentOf(...whole);
-    assertEquals(parseLog(bytes.slice(0, length)), expected, `${length} bytes`);
+    assertEquals(parseJournal(bytes.slice(0, length)), expected, `${length} bytes`);
   }
   // What is missing at the end is written when it is noted.
   await Deno.truncate(path, HEADER + 40);
-  const reopened = await PieceLog.reopen(path);
+  const reopened = await PieceJournal.reopen(path);
   assertEquals(reopened?.content, contentOf(0));
   using log = reopened?.log;
   log?.note(piecesOf(2));
-  assertEquals((await readLog(path))?.pieces.get(2), hashOf(2));
+  assertEquals((await readJournal(path))?.pieces.get(2), hashOf(2));
 });
 
 permitted("what is no log is not taken for one, and stays as it is", NEEDS, async () => {
@@ -99,9 +104,9 @@ permitted("what is no log is not taken for one, and stays as it is", NEEDS, asyn
   const damaged = block('{"a":1}');
   damaged[3] = 0xff;
   for (const bytes of [new Uint8Array(0), zeros, block("null"), block("{"), block("7"), damaged]) {
-    assertEquals(parseLog(bytes), null);
+    assertEquals(parseJournal(bytes), null);
     await Deno.writeFile(path, bytes);
-    assertEquals([await PieceLog.reopen(path), await readLogHeader(path)], [null, null]);
+    assertEquals([await PieceJournal.reopen(path), await readJournalHeader(path)], [null, null]);
     assertEquals(await Deno.readFile(path), bytes);
   }
 });
@@ -116,16 +121,16 @@ permitted("a log never takes the place of what is there", NEEDS, async () => {
   for (const name of ["log", "victim"]) {
     assertEquals(await Deno.readTextFile(dir.at(name)), "mine");
   }
-  await rejectsWith("file-not-found", () => PieceLog.reopen(dir.at("nothing")));
+  await rejectsWith("file-not-found", () => PieceJournal.reopen(dir.at("nothing")));
 });
 
 permitted("a header that is too long makes no log, and changes none", NEEDS, async () => {
   await using dir = await tempDir();
   const tooLong = { text: "x".repeat(HEADER) };
-  await assertRejects(() => PieceLog.create(dir.at("log"), tooLong, 1), RangeError);
+  await assertRejects(() => PieceJournal.create(dir.at("log"), tooLong, 1), RangeError);
   using log = await logAt(dir.at("log"), 1);
   assertThrows(() => log.describe(tooLong));
-  assertEquals(await readLog(dir.at("log")), contentOf());
+  assertEquals(await readJournal(dir.at("log")), contentOf());
 });
 
 permitted(
@@ -143,6 +148,6 @@ permitted(
     log.note(piecesOf(4, 0));
     log.describe(SUBJECT);
     await log.sync();
-    assertEquals(await readLog(path), contentOf(0, 4));
+    assertEquals(await readJournal(path), contentOf(0, 4));
   },
 );

@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { type RateLane, RateLimiter } from "../../../lib/transfer/bandwidth_limiter.ts";
+import { type BandwidthLane, BandwidthLimiter } from "../../../lib/transfer/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
 const KIB = 1024;
 
 /** Takes again and again as long as the test runs; resolves never. */
-function takeAll(lane: RateLane, bytes: number, onTaken: (bytes: number) => void): void {
+function takeAll(lane: BandwidthLane, bytes: number, onTaken: (bytes: number) => void): void {
   lane.take(bytes).then(() => {
     onTaken(bytes);
     takeAll(lane, bytes, onTaken);
@@ -26,9 +26,9 @@ function assertNear(actual: number, expected: number, tolerance: number): void {
   assert(Math.abs(actual - expected) <= tolerance, `${actual} and not ${expected}`);
 }
 
-function scene(rate: number): { clock: FakeClock; limiter: RateLimiter } {
+function scene(rate: number): { clock: FakeClock; limiter: BandwidthLimiter } {
   const clock = new FakeClock();
-  return { clock, limiter: new RateLimiter({ rate, clock }) };
+  return { clock, limiter: new BandwidthLimiter({ rate, clock }) };
 }
 
 Deno.test("A rate holds over ten seconds, whatever the size of the pieces", async () => {

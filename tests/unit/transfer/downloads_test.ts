@@ -3,7 +3,7 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import type { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
-import { Receiver } from "../../../lib/transfer/downloads.ts";
+import { Downloads } from "../../../lib/transfer/downloads.ts";
 import type { Frame } from "../../../lib/wire/frame.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -36,12 +36,12 @@ class Scene implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly failed: P2PError[] = [];
   readonly inbox: Inbox;
-  readonly receiver: Receiver;
+  readonly receiver: Downloads;
   readonly #sessions: Session[] = [];
 
   constructor(inbox: Inbox) {
     this.inbox = inbox;
-    this.receiver = new Receiver({
+    this.receiver = new Downloads({
       inbox,
       clock: this.clock,
       observer: {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Reporter } from "../../../lib/transfer/have_reporter.ts";
+import { HaveReporter } from "../../../lib/transfer/have_reporter.ts";
 import { MAX_RANGES } from "../../../lib/wire/limits.ts";
 import type { MessageOf } from "../../../lib/wire/message.ts";
 
@@ -10,7 +10,7 @@ const transfer = "A".repeat(22);
 function scene() {
   const heard: number[] = [];
   let posted: MessageOf<"HAVE" | "ACK">[] = [];
-  const reporter = new Reporter({
+  const reporter = new HaveReporter({
     transfer,
     post: (message) => void posted.push(message),
     onProgress: (bytes) => void heard.push(bytes),

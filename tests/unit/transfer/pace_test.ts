@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
 import { awaitTurn } from "../../../lib/transfer/pace.ts";
-import { RateLimiter } from "../../../lib/transfer/bandwidth_limiter.ts";
+import { BandwidthLimiter } from "../../../lib/transfer/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
@@ -14,7 +14,7 @@ function scene() {
   const clock = new FakeClock();
   const [session, far] = sessionPair({ clock });
   const running = far.run({ onMessage: () => {}, onClosed: () => {} });
-  const lane = new RateLimiter({ rate: RATE, clock }).lane();
+  const lane = new BandwidthLimiter({ rate: RATE, clock }).lane();
   const end = async () => {
     session.connection.close();
     far.connection.close();

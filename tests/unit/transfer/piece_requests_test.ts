@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { PiecePicker } from "../../../lib/transfer/picker.ts";
 import { PieceRequests } from "../../../lib/transfer/piece_requests.ts";
-import type { RateLane } from "../../../lib/transfer/bandwidth_limiter.ts";
+import type { BandwidthLane } from "../../../lib/transfer/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
 const MIB = 1024 * 1024;
 
 /** A rate limit that lets a request pass when it is told to. */
-class LaneByHand implements RateLane {
+class LaneByHand implements BandwidthLane {
   readonly #waiting: (() => void)[] = [];
 
   take(bytes: number, signal: AbortSignal): Promise<void> {
@@ -26,7 +26,7 @@ class LaneByHand implements RateLane {
 }
 
 /** Requests for 100 pieces of 1 MiB, with memory for 4 of them. */
-function scene(lane?: RateLane) {
+function scene(lane?: BandwidthLane) {
   const clock = new FakeClock();
   const picker = new PiecePicker();
   const asked: number[] = [];

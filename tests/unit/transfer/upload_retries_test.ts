@@ -3,9 +3,9 @@ import { P2PError } from "../../../lib/errors.ts";
 import { Connection } from "../../../lib/net/connection.ts";
 import { Session } from "../../../lib/net/session.ts";
 import { FileContent } from "../../../lib/content/file_content.ts";
-import { Source } from "../../../lib/content/source_pieces.ts";
-import { Carrier } from "../../../lib/transfer/peer_link.ts";
-import { type SendOptions, sendToOne } from "../../../lib/transfer/upload_retries.ts";
+import { SourcePieces } from "../../../lib/content/source_pieces.ts";
+import { PeerLink } from "../../../lib/transfer/peer_link.ts";
+import { type SendOptions, uploadWithRetries } from "../../../lib/transfer/upload_retries.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
@@ -18,14 +18,14 @@ const NEEDS: Deno.PermissionName[] = ["read", "write"];
 const TRANSFER = "A".repeat(22);
 const PIECE = 256 * 1024;
 
-async function sourceIn(dir: TempDir, size = 10): Promise<Source> {
+async function sourceIn(dir: TempDir, size = 10): Promise<SourcePieces> {
   await Deno.writeFile(dir.at("file"), bytesOf(size));
-  return await Source.open(await FileContent.open(dir.at("file")));
+  return await SourcePieces.open(await FileContent.open(dir.at("file")));
 }
 
 /** Settings with a hand-turned clock and nobody listening. */
 function settings(
-  source: Source,
+  source: SourcePieces,
   clock: FakeClock,
   connect: () => Promise<Session>,
 ): SendOptions & { retries: string[] } {
@@ -34,7 +34,7 @@ function settings(
     transfer: TRANSFER,
     source,
     place: source.enter(),
-    connect: async () => new Carrier(await connect()),
+    connect: async () => new PeerLink(await connect()),
     ackTimeout: 30_000,
     onProgress: () => {},
     onStale: () => {},
@@ -58,7 +58,7 @@ permitted(
       tries++;
       return Promise.reject(new P2PError("connection-lost", "lost"));
     });
-    const failing = rejectsWith("connection-lost", () => sendToOne(options));
+    const failing = rejectsWith("connection-lost", () => uploadWithRetries(options));
     for (const pause of [500, 1000, 2000, 4000, 8000]) {
       assertEquals(await clock.timer(() => true), pause);
       clock.advance(pause);
@@ -82,9 +82,9 @@ permitted(
     const options = settings(source, clock, () => {
       return Promise.reject(new P2PError(codes[next++] ?? "unexpected", "no"));
     });
-    await rejectsWith("peer-unreachable", () => sendToOne(options));
+    await rejectsWith("peer-unreachable", () => uploadWithRetries(options));
     next = 0;
-    const failing = rejectsWith("refused", () => sendToOne(options));
+    const failing = rejectsWith("refused", () => uploadWithRetries(options));
     for (let i = 0; i < 2; i++) clock.advance(await clock.timer(() => true));
     await failing;
     assertEquals(options.retries, ["1 connection-lost", "2 peer-unreachable"]);
@@ -102,7 +102,7 @@ permitted("with give-up-after it goes on, from the first failure, for so long", 
   let over = false;
   const failing = rejectsWith(
     "peer-unreachable",
-    () => sendToOne({ ...options, giveUpAfter: 120_000 }),
+    () => uploadWithRetries({ ...options, giveUpAfter: 120_000 }),
   ).then(() => over = true);
   const pauses: number[] = [];
   while (clock.now() - start < 120_000) {
@@ -121,7 +121,7 @@ permitted("with give-up-after an answer is an answer all the same", NEEDS, async
   await using source = await sourceIn(dir);
   const refuse = () => Promise.reject(new P2PError("refused", "no"));
   const options = settings(source, new FakeClock(), refuse);
-  await rejectsWith("refused", () => sendToOne({ ...options, giveUpAfter: 120_000 }));
+  await rejectsWith("refused", () => uploadWithRetries({ ...options, giveUpAfter: 120_000 }));
   assertEquals(options.retries, []);
 });
 
@@ -134,7 +134,7 @@ for (const code of ["refused", "no-space", "integrity", "source-changed", "wrong
       new FakeClock(),
       () => Promise.reject(new P2PError(code, "no")),
     );
-    await rejectsWith(code, () => sendToOne(options));
+    await rejectsWith(code, () => uploadWithRetries(options));
     assertEquals(options.retries, []);
   });
 }
@@ -146,7 +146,7 @@ permitted("an abort ends a pause, and a connection that comes too late", NEEDS, 
   const reason = new P2PError("interrupted", "enough");
   const pausing = new AbortController();
   const lost = () => Promise.reject(new P2PError("connection-lost", "lost"));
-  const first = sendToOne({ ...settings(source, clock, lost), signal: pausing.signal });
+  const first = uploadWithRetries({ ...settings(source, clock, lost), signal: pausing.signal });
   const rejected = rejectsWith("interrupted", () => first);
   await clock.timer((ms) => ms === 500);
   pausing.abort(reason);
@@ -161,7 +161,7 @@ permitted("an abort ends a pause, and a connection that comes too late", NEEDS, 
   };
   await rejectsWith(
     "interrupted",
-    () => sendToOne({ ...settings(source, clock, late), signal: connecting.signal }),
+    () => uploadWithRetries({ ...settings(source, clock, late), signal: connecting.signal }),
   );
   await near.ended;
   assert(near.connection.closed);
@@ -219,7 +219,7 @@ permitted("a receiver that says nothing for the ACK time-out is given up", NEEDS
     ...settings(source, clock, () => Promise.resolve(session)),
     signal: stop.signal,
   };
-  const sending = rejectsWith("interrupted", () => sendToOne(options));
+  const sending = rejectsWith("interrupted", () => uploadWithRetries(options));
   await hear(raw, "SEND_FILE");
   await say(raw, [READY]);
   await hear(raw, "HASHES");
@@ -240,7 +240,7 @@ permitted("a receiver that asks a person first is waited for", NEEDS, async () =
   const { raw, session } = byHand(clock, 64 * 1024);
   const options = settings(source, clock, () => Promise.resolve(session));
   let waits = 0;
-  const sending = sendToOne({ ...options, onWaiting: () => waits++ });
+  const sending = uploadWithRetries({ ...options, onWaiting: () => waits++ });
   await hear(raw, "SEND_FILE");
   for (let sign = 0; sign < 6; sign++) {
     await say(raw, [`ACK {"transfer":"${TRANSFER}","state":"waiting"}`]);
@@ -261,7 +261,10 @@ permitted("a receiver that does not answer an offer is given up", NEEDS, async (
   const { raw, session } = byHand(clock, 64 * 1024);
   const stop = new AbortController();
   const options = settings(source, clock, () => Promise.resolve(session));
-  const sending = rejectsWith("interrupted", () => sendToOne({ ...options, signal: stop.signal }));
+  const sending = rejectsWith(
+    "interrupted",
+    () => uploadWithRetries({ ...options, signal: stop.signal }),
+  );
   await hear(raw, "SEND_FILE");
   clock.advance(30_000);
   assertEquals(await clock.timer((ms) => ms < 5_000), 500);
@@ -277,7 +280,7 @@ permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, a
   const clock = new FakeClock();
   const { raw, session } = byHand(clock, 8 * 1024);
   const options = settings(source, clock, () => Promise.resolve(session));
-  const sending = sendToOne({ ...options, ackTimeout: 25_000 });
+  const sending = uploadWithRetries({ ...options, ackTimeout: 25_000 });
   await hear(raw, "SEND_FILE");
   await say(raw, [READY]);
   await hear(raw, "HASHES");
@@ -298,7 +301,7 @@ permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, a
 });
 
 /** Plays the receiver of the next offer on a session to its end; `re` is the offer's number. */
-async function take(raw: Deno.Conn, source: Source, { transfer, re, late = [] }: {
+async function take(raw: Deno.Conn, source: SourcePieces, { transfer, re, late = [] }: {
   transfer: string;
   re: number;
   late?: string[];
@@ -322,20 +325,24 @@ permitted(
     await using source = await sourceIn(dir);
     const clock = new FakeClock();
     const { raw, session } = byHand(clock, 64 * 1024);
-    const carrier = new Carrier(session, () => Promise.resolve());
+    const link = new PeerLink(session, () => Promise.resolve());
     const options = settings(source, clock, () => Promise.reject(new Error("no second session")));
     for (const [i, transfer] of [TRANSFER, "B".repeat(21) + "A"].entries()) {
-      const sending = sendToOne({ ...options, transfer, connect: () => Promise.resolve(carrier) });
+      const sending = uploadWithRetries({
+        ...options,
+        transfer,
+        connect: () => Promise.resolve(link),
+      });
       const late = [`HAVE {"transfer":"${TRANSFER}","pieces":[]}`];
       await take(raw, source, { transfer, re: i + 1, late });
       assertEquals((await sending).savedAs, "file");
-      assertEquals([carrier.isOpen, carrier.isFresh], [true, false]);
+      assertEquals([link.isOpen, link.isFresh], [true, false]);
     }
     // Of a transfer that was never offered here it does not take a word.
     await say(raw, [`GET ${JSON.stringify({ transfer: "C".repeat(21) + "A", index: 0 })}`]);
     await hear(raw, "ERROR");
     await deadline(session.ended, "the end of the session");
-    assertEquals([carrier.isOpen, options.retries], [false, []]);
+    assertEquals([link.isOpen, options.retries], [false, []]);
     raw.close();
   },
 );
@@ -348,15 +355,15 @@ permitted(
     await using source = await sourceIn(dir);
     const clock = new FakeClock();
     const [old, fresh] = [byHand(clock, 64 * 1024), byHand(clock, 64 * 1024)];
-    const waiting = new Carrier(old.session, () => Promise.resolve());
-    const carriers = [waiting, waiting, new Carrier(fresh.session)];
-    const connect = () => Promise.resolve(carriers.shift() as Carrier);
+    const waiting = new PeerLink(old.session, () => Promise.resolve());
+    const links = [waiting, waiting, new PeerLink(fresh.session)];
+    const connect = () => Promise.resolve(links.shift() as PeerLink);
     const options = { ...settings(source, clock, () => Promise.reject()), connect };
-    const first = sendToOne(options);
+    const first = uploadWithRetries(options);
     await take(old.raw, source, { transfer: TRANSFER, re: 1 });
     await first;
     const transfer = "B".repeat(21) + "A";
-    const second = sendToOne({ ...options, transfer });
+    const second = uploadWithRetries({ ...options, transfer });
     await hear(old.raw, "SEND_FILE");
     await say(old.raw, ["BYE"]);
     old.raw.close();
