@@ -167,7 +167,7 @@ async function expect<V extends "HELLO" | "AUTH">(
 }
 
 /** Nothing that comes before the proofs has a body, and nobody has memory to spend on one yet. */
-function refuseBody(verb: string): never {
+function refuseBody({ verb }: Message): never {
   throw new P2PError("unexpected-verb", `Cannot greet: ${verb} came with a body`);
 }
 

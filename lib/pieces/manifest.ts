@@ -1,5 +1,6 @@
 import { P2PError } from "../errors.ts";
 import { Sha256 } from "./hash.ts";
+import type { Scheme } from "./scheme.ts";
 
 const HASH_BYTES = 32;
 
@@ -41,14 +42,21 @@ export class Manifest {
   readonly pieceSize: number;
   /** Bytes of the table of a tree; null for a file. */
   readonly table: number | null;
+  /** How its hashes prove the pieces. */
+  readonly scheme: Scheme;
   #hashes = new Uint8Array(64 * HASH_BYTES);
   #count = 0;
   #digest: FileDigest | undefined;
   #id: string | undefined;
 
-  constructor(pieceSize: number, table: number | null = null) {
+  /** @param pieceSize bytes. */
+  constructor(
+    pieceSize: number,
+    { table = null, scheme = "independent" }: { table?: number | null; scheme?: Scheme } = {},
+  ) {
     this.pieceSize = pieceSize;
     this.table = table;
+    this.scheme = scheme;
   }
 
   /** Pieces whose hash is known. */
@@ -62,8 +70,8 @@ export class Manifest {
   }
 
   /**
-   * What both sides recognise the content by, base64url: the SHA-256 of size, piece size, table and piece
-   * hashes (PROTOCOL.md, "Manifest id"). Undefined until the manifest is complete.
+   * What both sides recognise the content by, base64url: the SHA-256 of scheme, size, piece size, table
+   * and piece hashes (PROTOCOL.md, "Manifest id"). Undefined until the manifest is complete.
    */
   get id(): string | undefined {
     return this.#digest && (this.#id ??= this.#computeId(this.#digest));
@@ -131,9 +139,10 @@ export class Manifest {
   }
 
   #computeId({ size }: FileDigest): string {
-    const { pieceSize, table } = this;
+    const { scheme, pieceSize, table } = this;
     const hash = new Sha256();
-    hash.update(new TextEncoder().encode(`p2p-manifest ${size} ${pieceSize} ${table ?? "-"}\n`));
+    const about = `p2p-manifest ${scheme} ${size} ${pieceSize} ${table ?? "-"}\n`;
+    hash.update(new TextEncoder().encode(about));
     hash.update(this.#hashes.subarray(0, this.#count * HASH_BYTES));
     return hash.digest();
   }

@@ -7,10 +7,9 @@ import {
   isVerb,
   type Message,
   messageFields,
-  type Verb,
 } from "./message.ts";
 
-/** A message and the raw bytes that came with it (empty for most verbs). */
+/** A message and the raw bytes that came with it: none for most verbs, and where no memory was given for them. */
 export interface Frame {
   message: Message;
   body: Uint8Array<ArrayBuffer>;
@@ -29,13 +28,16 @@ export interface Header {
   bodyLength: number;
 }
 
-/** Gives the memory that a body of `length` bytes is read into. */
-export type Allocate = (verb: Verb, length: number) => Uint8Array<ArrayBuffer>;
+/**
+ * Gives the memory that the body of a message, `length` bytes, is read into. Null has the body read and
+ * dropped, so that nobody spends memory on what will be refused or is late. A throw ends the connection.
+ */
+export type Allocate = (message: Message, length: number) => Uint8Array<ArrayBuffer> | null;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-const allocate: Allocate = (_verb, length) => new Uint8Array(length);
+const ownMemory: Allocate = (_message, length) => new Uint8Array(length);
 
 function malformed(reason: string): P2PError {
   return new P2PError("malformed", `Cannot read a frame: ${reason}`);
@@ -101,13 +103,13 @@ export function encodeHeader(message: Message, bodyLength = 0): Uint8Array<Array
 
 /**
  * Reads one frame, or `null` at a clean end. Every length is checked against its cap before memory is
- * taken for it.
+ * taken for it, and the memory is asked for when it is known what for.
  *
  * @throws {P2PError} `malformed`, `too-long` or `connection-lost`; the connection is of no use afterwards.
  */
 export async function readFrame(
   reader: ByteReader,
-  bodyBuffer: Allocate = allocate,
+  allocate: Allocate = ownMemory,
 ): Promise<Frame | UnknownFrame | null> {
   const line = await reader.readLine(MAX_HEADER);
   if (line === null) return null;
@@ -123,7 +125,11 @@ export async function readFrame(
   checkBody(verb, bodyLength, bodyCap(verb));
   const message = decodeMessage(verb, fields);
   if (bodyLength === 0) return { message, body: EMPTY };
-  const body = bodyBuffer(verb, bodyLength);
+  const body = allocate(message, bodyLength);
+  if (body === null) {
+    await reader.skip(bodyLength);
+    return { message, body: EMPTY };
+  }
   await reader.readExactly(body);
   return { message, body };
 }

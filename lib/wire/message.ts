@@ -115,6 +115,8 @@ export type Message =
     /** Null when the sender does not know it yet (a stream). */
     size: number | null;
     pieceSize: number;
+    /** How the hashes prove the pieces: `independent` (PROTOCOL.md, "Schemes"). */
+    scheme: string;
     /** The manifest's id, when the sender knows it before it reads. */
     manifest?: string;
     /** The other recipients of a swarm, by id. */
@@ -128,6 +130,8 @@ export type Message =
     /** Bytes of the table and of all files. */
     size: number;
     pieceSize: number;
+    /** As in SEND_FILE. */
+    scheme: string;
     /** Bytes of the table, which comes first. */
     table: number;
     manifest?: string;
@@ -184,6 +188,7 @@ const NAME = 64 * 4;
 const HOST = 253;
 const TIME = 40;
 const REASON = 2048;
+const SCHEME = 32;
 
 const seq = (f: Fields) => f.integer("seq", 1);
 const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
@@ -306,6 +311,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     name: f.string("name", MAX_NAME),
     size: f.has("size") ? f.integer("size") : null,
     pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
+    scheme: f.string("scheme", SCHEME),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
   }),
@@ -315,6 +321,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     name: f.string("name", MAX_NAME),
     size: f.integer("size"),
     pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
+    scheme: f.string("scheme", SCHEME),
     table: f.integer("table", 0, MAX_TABLE),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
