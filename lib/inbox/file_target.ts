@@ -1,3 +1,5 @@
+import { Gate } from "../async/gate.ts";
+import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
@@ -14,6 +16,9 @@ export class FileTarget implements Target {
   readonly #writer: FileWriter;
   /** Another handle of the file: on one handle a sync would hold up the writes. */
   #again: Deno.FsFile | undefined;
+  /** A handle for reading, whose position the writes do not move; one reading at a time. */
+  #reader: Deno.FsFile | undefined;
+  readonly #reading = new Gate(1);
   readonly #syncer = new AdaptiveSync("data");
 
   private constructor(path: string, file: Deno.FsFile, mode: number) {
@@ -38,6 +43,13 @@ export class FileTarget implements Target {
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
     return this.#writer.write(offset, bytes);
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    await this.#reading.run(async () => {
+      const file = this.#reader ??= await Deno.open(this.path, { read: true });
+      await readExactly(file, offset, into);
+    });
   }
 
   async restart(): Promise<void> {
@@ -78,6 +90,7 @@ export class FileTarget implements Target {
   close(): void {
     this.#file.close();
     this.#again?.close();
+    this.#reader?.close();
   }
 
   async remove(): Promise<void> {

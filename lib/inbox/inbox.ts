@@ -7,8 +7,17 @@ import { pieceCountOf } from "../pieces/manifest.ts";
 import { PartialItem, removeJournal } from "./partial_item.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
 import { Quota } from "./quota.ts";
-import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
-import type { Target } from "./target.ts";
+import type {
+  ArrivedContent,
+  Destination,
+  Found,
+  KeptItem,
+  OfferedItem,
+  PartialKey,
+} from "./destination.ts";
+import type { PieceTarget } from "./piece_target.ts";
+import { type Receipt, Receipts, RECEIPTS_FILE } from "./receipts.ts";
+import type { Published, Target } from "./target.ts";
 import { TreeTarget } from "./tree_target.ts";
 
 /** Folder of partials and journals below the inbox. */
@@ -17,20 +26,6 @@ export const PARTIAL_FOLDER = ".partial";
 const KEEP_PARTIALS = 7 * 24 * 3600_000;
 /** Bytes that stay free beside what is received. */
 const RESERVE = 16 * 1024 * 1024;
-
-/** What is offered: a later offer that agrees in all of it goes on with what is there of it. */
-export interface PartialKey {
-  /** The sender's id. */
-  from: string;
-  /** The safe name. */
-  name: string;
-  /** Bytes; null for a stream, which cannot be gone on with. */
-  size: number | null;
-  /** Bytes. */
-  pieceSize: number;
-  /** Bytes of the table of a tree; null for a file. */
-  table: number | null;
-}
 
 interface InboxOptions {
   path: string;
@@ -47,12 +42,16 @@ interface InboxOptions {
  * The folder where what arrives is kept: final names on top, partials in a private folder of this
  * identity, which a lock keeps for one process.
  */
-export class Inbox implements Disposable {
+export class Inbox implements Destination, Disposable {
   /** Absolute path. */
   readonly path: string;
-  /** What was received lately. */
-  readonly receipts: Receipts;
   readonly #options: InboxOptions;
+  /** What was received lately. */
+  readonly #receipts: Receipts;
+  /** Partials that are being written, and what was offered. */
+  readonly #begun = new Map<PieceTarget, { item: PartialItem; offer: OfferedItem }>();
+  /** Bytes of the partials that are about to be. */
+  readonly #starting = new Set<{ bytes: number }>();
   readonly #partials: string;
   readonly #mode: number;
   readonly #quota: Quota | undefined;
@@ -61,7 +60,7 @@ export class Inbox implements Disposable {
 
   private constructor(options: InboxOptions) {
     this.path = options.path;
-    this.receipts = options.receipts;
+    this.#receipts = options.receipts;
     this.#options = options;
     this.#partials = options.partials;
     this.#mode = options.mode;
@@ -114,36 +113,100 @@ export class Inbox implements Disposable {
     }
   }
 
+  async alreadyHas(offer: OfferedItem): Promise<Found | null> {
+    const { transfer, from, name: offered, manifest } = offer;
+    const done = await this.#receipts.ofTransfer(transfer, from);
+    if (done) return { state: "saved", item: this.#kept(done) };
+    const same = manifest && await this.#receipts.ofContent({ manifest, from, offered });
+    if (!same) return null;
+    this.#receipts.add({ ...same, transfer });
+    return { state: "already", item: this.#kept(same) };
+  }
+
   /**
-   * Checks that an offer fits beside the `promised` bytes of other transfers, and starts a partial, or goes
-   * on with one of the same sender, name, size and piece size.
+   * Checks that an offer fits beside what others under way still need, and starts a partial, or goes on with
+   * one of the same sender, name, size, piece size, scheme and table.
    *
    * @throws {P2PError} `no-space`, `quota` or `disk`.
    */
-  async begin(subject: PartialKey, promised = 0): Promise<PartialItem> {
-    const partial = await this.#reopen(subject);
+  async begin(offer: OfferedItem): Promise<PartialItem> {
+    const reopened = await this.#reopen(offer);
+    const needed = { bytes: missingOf(offer, reopened) };
+    const promised = this.#promisedBytes();
+    this.#starting.add(needed);
     try {
-      await this.#expectRoom(missingOf(subject, partial), promised);
+      await this.#expectRoom(needed.bytes, promised);
+      const item = reopened ?? await this.#create(offer);
+      this.#begun.set(item, { item, offer });
+      return item;
     } catch (error) {
-      if (partial) await this.suspend(partial, subject);
+      if (reopened) await this.#suspend(reopened, offer);
       throw error;
+    } finally {
+      this.#starting.delete(needed);
     }
-    return partial ?? await this.#create(subject);
   }
 
-  /** Bytes that a stream may bring beside `promised` ones; undefined where there is no quota. */
-  async roomForStream(promised: number): Promise<number | undefined> {
-    return await this.#quota?.room(promised);
+  /** Bytes that a stream may bring beside what others under way still need; undefined without a quota. */
+  async roomForStream(): Promise<number | undefined> {
+    return await this.#quota?.room(this.#promisedBytes());
+  }
+
+  async publish(
+    target: PieceTarget,
+    content: ArrivedContent,
+  ): Promise<Published & { already: boolean }> {
+    const { item, offer } = this.#begunOrThrow(target);
+    const { transfer, from, name: offered } = offer;
+    const same = await this.#receipts.ofContent({ manifest: content.manifest, from, offered });
+    if (same) {
+      await this.release(item, false);
+      this.#receipts.add({ ...same, transfer });
+      return { name: same.name, path: join(this.path, same.name), already: true };
+    }
+    let receipt: Receipt | undefined;
+    const published = await item.publish(offered, async (name, stamp) => {
+      const files = item.files?.count;
+      receipt = { transfer, from, offered, name, files, ...content, ...stamp };
+      await this.#receipts.intend(receipt);
+    });
+    if (receipt) this.#receipts.add(receipt);
+    this.#begun.delete(target);
+    return { ...published, already: false };
+  }
+
+  async release(target: PieceTarget, keep: boolean): Promise<void> {
+    const { item, offer } = this.#begunOrThrow(target);
+    this.#begun.delete(target);
+    if (keep) await this.#suspend(item, offer);
+    else await item.discard();
+  }
+
+  #begunOrThrow(target: PieceTarget): { item: PartialItem; offer: OfferedItem } {
+    const begun = this.#begun.get(target);
+    if (!begun) throw new TypeError("the target was not begun here, or is over");
+    return begun;
+  }
+
+  #kept({ name, size, files, sha256, manifest }: Receipt): KeptItem {
+    return { name, path: join(this.path, name), size, files, sha256, manifest };
+  }
+
+  /** Bytes that what is being received will still take. */
+  #promisedBytes(): number {
+    let bytes = 0;
+    for (const needed of this.#starting) bytes += needed.bytes;
+    for (const { item } of this.#begun.values()) bytes += item.missingBytes;
+    return bytes;
   }
 
   /** Keeps a partial to be gone on with when the same sender offers the same again. */
-  async suspend(partial: PartialItem, subject: PartialKey): Promise<void> {
-    if (subject.size === null) return await partial.discard();
+  async #suspend(item: PartialItem, key: PartialKey): Promise<void> {
     // Without a journal nobody can go on with it.
-    if (!await partial.suspend()) return await partial.discard();
-    const key = keyOf(subject);
-    const older = this.#unfinished.get(key);
-    this.#unfinished.set(key, partial.base);
+    if (key.size === null || !await item.suspend()) return await item.discard();
+    const text = keyOf(key);
+    const older = this.#unfinished.get(text);
+    this.#unfinished.set(text, item.base);
     if (older !== undefined) await removePartial(older);
   }
 
@@ -162,28 +225,28 @@ export class Inbox implements Disposable {
     await this.#quota?.grant(missing, promised);
   }
 
-  async #create(subject: PartialKey): Promise<PartialItem> {
+  async #create(key: PartialKey): Promise<PartialItem> {
     const path = join(this.#partials, `${crypto.randomUUID()}.part`);
     try {
-      return this.#partial(subject, await this.#target(subject, path, "create"));
+      return this.#partial(key, await this.#target(key, path, "create"));
     } catch (error) {
       throw diskError("create", path, error);
     }
   }
 
   /** Goes on with a partial that an earlier offer left; null when there is none, or it is of no use. */
-  async #reopen(subject: PartialKey): Promise<PartialItem | null> {
-    const key = keyOf(subject);
-    const base = this.#unfinished.get(key);
+  async #reopen(key: PartialKey): Promise<PartialItem | null> {
+    const text = keyOf(key);
+    const base = this.#unfinished.get(text);
     if (base === undefined) return null;
-    this.#unfinished.delete(key);
+    this.#unfinished.delete(text);
     try {
       const reopened = await PieceJournal.reopen(`${base}.journal`);
       if (reopened) {
         const { log, content: { pieces: known } } = reopened;
         try {
-          const target = await this.#target(subject, `${base}.part`, "reopen");
-          return this.#partial(subject, target, { log, known });
+          const target = await this.#target(key, `${base}.part`, "reopen");
+          return this.#partial(key, target, { log, known });
         } catch (error) {
           log[Symbol.dispose]();
           throw error;
@@ -198,33 +261,34 @@ export class Inbox implements Disposable {
     return null;
   }
 
-  #target(subject: PartialKey, path: string, how: "create" | "reopen"): Promise<Target> {
-    if (subject.table === null) return FileTarget[how](path, this.#mode);
-    const { size, table: head } = subject;
+  #target(key: PartialKey, path: string, how: "create" | "reopen"): Promise<Target> {
+    if (key.table === null) return FileTarget[how](path, this.#mode);
+    const { size, table: head } = key;
     const { foldsCase } = this.#options;
     return TreeTarget[how]({ path, head, size: size ?? 0, mode: this.#mode, foldsCase });
   }
 
   #partial(
-    subject: PartialKey,
+    key: PartialKey,
     target: Target,
     reopened?: { log: PieceJournal; known: ReadonlyMap<number, Uint8Array> },
   ): PartialItem {
-    const { size, pieceSize } = subject;
+    const { size, pieceSize } = key;
     return new PartialItem({
       target,
       inbox: this.path,
+      size,
       pieceSize,
-      subject: size === null
+      about: size === null
         ? null
-        : { header: { ...subject }, pieces: pieceCountOf(size, pieceSize) },
+        : { header: headerOf(key), pieces: pieceCountOf(size, pieceSize) },
       ...(reopened ? { reopened } : {}),
     });
   }
 
   /** Gives the lock back. */
   [Symbol.dispose](): void {
-    this.receipts[Symbol.dispose]();
+    this.#receipts[Symbol.dispose]();
     this.#options.lock.close();
   }
 }
@@ -283,14 +347,14 @@ async function sweep(
   for (const name of names) {
     const base = /^(.*)\.journal$/.exec(name)?.[1];
     if (base === undefined || !names.has(`${base}.part`)) continue;
-    const subject = await readPartialKey(join(folder, name), keep);
-    if (!subject || unfinished.has(keyOf(subject))) continue;
+    const key = await readPartialKey(join(folder, name), keep);
+    if (!key || unfinished.has(keyOf(key))) continue;
     // The end came between the name and the removal.
     const { ino } = await Deno.lstat(join(folder, `${base}.part`));
     if (await receipts.hasInode(ino)) continue;
-    unfinished.set(keyOf(subject), join(folder, base));
+    unfinished.set(keyOf(key), join(folder, base));
     wanted.add(name).add(`${base}.part`);
-    if (subject.table !== null) wanted.add(`${base}.table`);
+    if (key.table !== null) wanted.add(`${base}.table`);
   }
   for (const name of names) {
     if (!wanted.has(name)) await Deno.remove(join(folder, name), { recursive: true });
@@ -307,21 +371,20 @@ async function readPartialKey(path: string, keep: number): Promise<PartialKey | 
 
 /** What the header of a journal says that it is about; null when it does not. */
 export function parsePartialKey(header: Record<string, unknown> | null): PartialKey | null {
-  const { from, name, size, pieceSize, table = null } = header ?? {};
-  if (typeof from !== "string" || typeof name !== "string") return null;
+  const { from, name, size, pieceSize, scheme, table = null } = header ?? {};
+  if ([from, name, scheme].some((text) => typeof text !== "string")) return null;
   if (!Number.isSafeInteger(size) || !Number.isSafeInteger(pieceSize)) return null;
   if (table !== null && !Number.isSafeInteger(table)) return null;
-  return {
-    from,
-    name,
-    size: size as number,
-    pieceSize: pieceSize as number,
-    table: table as number | null,
-  };
+  return { from, name, size, pieceSize, scheme, table } as PartialKey;
 }
 
-function keyOf({ from, name, size, pieceSize, table }: PartialKey): string {
-  return JSON.stringify([from, name, size, pieceSize, table]);
+/** What the header of a journal says. */
+function headerOf({ from, name, size, pieceSize, scheme, table }: PartialKey): object {
+  return { from, name, size, pieceSize, scheme, table };
+}
+
+function keyOf(key: PartialKey): string {
+  return JSON.stringify(headerOf(key));
 }
 
 /** Whether names that differ in case only are one file in the folder. */

@@ -1,12 +1,5 @@
 import { P2PError } from "../errors.ts";
-import type { PartialItem } from "./partial_item.ts";
-import type { Published } from "./target.ts";
-
-/** What a transfer writes its verified pieces to. */
-export type PieceTarget = Pick<
-  PartialItem,
-  "known" | "headPieces" | "files" | "write" | "restart" | "publish" | "discard"
->;
+import type { PieceTarget } from "./piece_target.ts";
 
 /** Takes the next bytes, and resolves when it can take more. */
 export type Sink = (bytes: Uint8Array) => Promise<void>;
@@ -19,6 +12,7 @@ export class StreamTarget implements PieceTarget {
   readonly known: ReadonlyMap<number, Uint8Array> = new Map();
   readonly headPieces = 0;
   readonly files = null;
+  readonly isReadable = false;
   readonly #sink: Sink;
   readonly #early = new Map<number, Uint8Array>();
   #next = 0;
@@ -40,14 +34,13 @@ export class StreamTarget implements PieceTarget {
     return Promise.resolve();
   }
 
-  /** All is written when it resolves. */
-  async publish(name: string): Promise<Published> {
-    await this.#tail;
-    return { name, path: "-" };
+  /** What went out cannot be read again. */
+  read(): Promise<void> {
+    return Promise.reject(new TypeError("a stream cannot be read again"));
   }
 
-  /** What went out stays out. */
-  async discard(): Promise<void> {
+  /** Resolves when all that was written is out. */
+  async flushed(): Promise<void> {
     await this.#tail;
   }
 

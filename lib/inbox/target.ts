@@ -31,6 +31,12 @@ export interface Target {
   readonly files: FileCount | null;
   /** Writes bytes of the transfer; they must stay as they are until it resolves. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Fills `into` with bytes of the transfer that were written, from `offset` on; also beside a write.
+   *
+   * @throws when they cannot be read, or are not there.
+   */
+  read(offset: number, into: Uint8Array): Promise<void>;
   /** Throws away all that was written. */
   restart(): Promise<void>;
   /** Makes durable what was written before the call. */

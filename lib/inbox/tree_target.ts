@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { pooledMap } from "@std/async/pool";
+import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { FileWriter } from "../disk/file_writer.ts";
@@ -126,6 +127,23 @@ export class TreeTarget implements Target {
       if (waiting) await waiting;
       const turn = this.#yielder.step();
       if (turn) await turn;
+    }
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    const { files } = this.#planOrThrow();
+    let at = 0;
+    if (offset < this.head) {
+      at = Math.min(into.length, this.head - offset);
+      await readFrom(tableOf(this.path), offset, into.subarray(0, at));
+    }
+    for (let i = fileAt(files, offset + at); at < into.length; i++) {
+      const file = files[i];
+      if (!file) throw new Deno.errors.UnexpectedEof("the tree ends before");
+      const start = offset + at - file.offset;
+      const part = into.subarray(at, at + file.size - start);
+      at += part.length;
+      if (part.length > 0) await readFrom(this.#at(file), start, part);
     }
   }
 
@@ -364,6 +382,11 @@ async function forEach(
   act: (path: string) => Promise<void>,
 ): Promise<void> {
   for await (const _ of pooledMap(SYNCS, paths, act));
+}
+
+async function readFrom(path: string, offset: number, into: Uint8Array): Promise<void> {
+  using file = await Deno.open(path, { read: true });
+  await readExactly(file, offset, into);
 }
 
 async function syncFile(path: string): Promise<void> {

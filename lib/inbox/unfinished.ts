@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { P2PError } from "../errors.ts";
-import { parsePartialKey, PARTIAL_FOLDER, type PartialKey, removePartial } from "./inbox.ts";
+import type { PartialKey } from "./destination.ts";
+import { parsePartialKey, PARTIAL_FOLDER, removePartial } from "./inbox.ts";
 import { readJournal } from "../pieces/piece_journal.ts";
 
 /** A transfer that was received in part and waits for its sender. */
@@ -51,11 +52,11 @@ async function read(folder: string, id: string): Promise<Unreceived | null> {
   const base = join(folder, id);
   try {
     const log = await readJournal(`${base}.journal`);
-    const subject = parsePartialKey(log?.header ?? null);
-    if (!log || !subject) return null;
+    const key = parsePartialKey(log?.header ?? null);
+    if (!log || !key) return null;
     const { mtime } = await Deno.stat(`${base}.part`);
-    const bytes = Math.min(log.pieces.size * subject.pieceSize, subject.size ?? Infinity);
-    return { ...subject, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
+    const bytes = Math.min(log.pieces.size * key.pieceSize, key.size ?? Infinity);
+    return { ...key, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
   } catch (error) {
     // It was finished meanwhile.
     if (error instanceof Deno.errors.NotFound) return null;

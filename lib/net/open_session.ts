@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { Connection } from "./connection.ts";
 import { type Credentials, greetAsDialler } from "./handshake.ts";
-import { Session } from "./session.ts";
+import { Session, type SessionHandler } from "./session.ts";
 import { type Address, dial, formatAddress } from "./transport.ts";
 
 /** Whom to open a session to. */
@@ -54,7 +54,8 @@ export async function openSession(options: OpenOptions): Promise<Session> {
 }
 
 /** A session that only asks: any request of the other side is refused. */
-export const ASKING_ONLY = {
+export const ASKING_ONLY: SessionHandler = {
+  allocate: () => null,
   onMessage(): void {
     throw new P2PError("unexpected-verb", "Cannot answer: this side only asks");
   },

@@ -19,8 +19,8 @@ export interface SessionHandler {
   onMessage(frame: Frame, session: Session): void | Promise<void>;
   /** Called exactly once, after everything else. `null` after a goodbye of either side. */
   onClosed(error: P2PError | null, session: Session): void;
-  /** Gives the memory for bodies; by default each body gets its own. */
-  allocate?: Allocate;
+  /** Gives the memory for bodies, or none (see {@linkcode Allocate}); by default each body gets its own. */
+  allocate?(message: Message, length: number): Uint8Array<ArrayBuffer> | null;
 }
 
 /** A reply and its body. */
@@ -152,8 +152,10 @@ export class Session {
   }
 
   async #readAll(handler: SessionHandler): Promise<void> {
+    const allocate: Allocate | undefined = handler.allocate &&
+      ((message, length) => handler.allocate?.(message, length) ?? null);
     while (true) {
-      const frame = await this.connection.read(handler.allocate);
+      const frame = await this.connection.read(allocate);
       if (frame === null) return;
       this.#lastHeard = this.#clock.now();
       if ("unknown" in frame) {

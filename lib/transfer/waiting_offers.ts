@@ -36,12 +36,12 @@ export class WaitingOffers {
   }
 
   /**
-   * Resolves when `decide` has; its signal aborts when no answer is wanted any more.
+   * Resolves with what `decide` has resolved with; its signal aborts when no answer is wanted any more.
    *
    * @throws {P2PError} what `decide` throws; `refused` when it takes too long, `busy` when too many wait,
    * `connection-lost` when the sender is gone or has made the offer anew.
    */
-  async wait(offer: WaitingOffer, decide: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async wait<T>(offer: WaitingOffer, decide: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { key } = offer;
     this.#waiting.get(key)?.over.abort(lost());
     this.#waiting.delete(key);
@@ -53,7 +53,7 @@ export class WaitingOffers {
     const cancelLimit = this.#clock.after(MAX_WAIT, () => waiting.over.abort(late()));
     const cancelSigns = this.#signs(waiting);
     try {
-      await Promise.race([decide(signal), aborted(signal)]);
+      return await Promise.race([decide(signal), aborted(signal)]);
     } finally {
       cancelLimit();
       cancelSigns();

@@ -1,0 +1,111 @@
+import type { Clock } from "../async/clock.ts";
+import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { PiecePicker, SourceKey } from "./picker.ts";
+
+/** Silence of a source in milliseconds, with pieces missing, after which it counts as gone. */
+const SOURCE_SILENCE = 120_000;
+/** Times {@linkcode SOURCE_SILENCE} that a source may fill with signs of life, without a new piece. */
+const MAX_KEEPALIVE_EXTENSIONS = 10;
+
+/** What {@linkcode SourceRequests} need. */
+export interface SourceRequestsOptions {
+  picker: PiecePicker;
+  /** Whoever is asked, as the picker knows it. */
+  source: SourceKey;
+  /** Bytes of a piece that is asked for. */
+  lengthOf(index: number): number;
+  /** Pieces that this source may be asked for at a time, now. */
+  window(): number;
+  /** Holds requests back under a rate limit. */
+  lane?: BandwidthLane | undefined;
+  clock: Clock;
+  /** Asks the source for a piece. */
+  get(index: number): void;
+}
+
+/**
+ * The GETs that one source owes an answer to: keeps it busy, and knows when it owes a piece for too long.
+ * Invariant: of the pieces that the picker has given out for this source and that have not come, the rate limit
+ * holds `#held` back and the source has been asked for all others.
+ */
+export class SourceRequests {
+  readonly #options: SourceRequestsOptions;
+  /** Pieces that the picker has given out for this source and that have not come. */
+  #owed = 0;
+  /** Pieces that the rate limit holds back. */
+  #held = 0;
+  /** Ends the waiting of those that are held back. */
+  #unhold = new AbortController();
+  /** When a new piece came last, or the source could not have sent one. */
+  #lastProgress: number;
+
+  constructor(options: SourceRequestsOptions) {
+    this.#options = options;
+    this.#lastProgress = options.clock.now();
+  }
+
+  /** Asks for as many pieces as may be on their way at once. */
+  fill(): void {
+    const { picker, source, window, lane, get } = this.#options;
+    for (const most = window(); this.#owed < most;) {
+      const index = picker.take(source);
+      if (index === undefined) return;
+      this.#owed++;
+      if (lane) void this.#hold(index, lane);
+      else get(index);
+    }
+  }
+
+  /** A piece that was asked for has come, right or wrong. */
+  came(): void {
+    this.#owed--;
+  }
+
+  /** Nothing that was asked for will come: it is wanted again, of whomever. */
+  forget(): void {
+    this.stop();
+    this.#unhold = new AbortController();
+    this.#owed = 0;
+    this.#options.picker.forgetAsked(this.#options.source);
+  }
+
+  /** What is held back will not be asked for. */
+  stop(): void {
+    this.#unhold.abort();
+  }
+
+  /** A new piece came, or a session on which one can: the source has all its time again. */
+  progressed(): void {
+    this.#lastProgress = this.#options.clock.now();
+  }
+
+  /**
+   * Whether the source, which was heard last at `lastHeard`, owes a piece and has been silent or has merely
+   * said that it lives for too long.
+   */
+  isOverdue(lastHeard: number): boolean {
+    const now = this.#options.clock.now();
+    const isOwed = this.#held === 0 || this.#owed > this.#held;
+    if (!isOwed) this.progressed();
+    return now - Math.max(this.#lastProgress, lastHeard) > SOURCE_SILENCE ||
+      now - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * SOURCE_SILENCE;
+  }
+
+  /** Asks for a piece when the rate limit lets it pass. */
+  async #hold(index: number, lane: BandwidthLane): Promise<void> {
+    const { lengthOf, get } = this.#options;
+    const { signal } = this.#unhold;
+    this.#held++;
+    try {
+      await lane.take(lengthOf(index), signal);
+      signal.throwIfAborted();
+      // The time in which it was not asked for is not the source's.
+      this.progressed();
+      get(index);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#held--;
+    }
+  }
+}
