@@ -1,13 +1,7 @@
 import { P2PError } from "../errors.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { MAX_HEADER, MAX_UNKNOWN_BODY, MAX_VERB } from "./limits.ts";
-import {
-  bodyCap,
-  decodeMessage,
-  isVerb,
-  type Message,
-  messageFields,
-} from "./message.ts";
+import { bodyCap, decodeMessage, isVerb, type Message, messageFields } from "./message.ts";
 
 /** A message and the raw bytes that came with it: none for most verbs, and where no memory was given for them. */
 export interface Frame {
