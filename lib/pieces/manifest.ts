@@ -1,8 +1,7 @@
 import { P2PError } from "../errors.ts";
+import { HASH_BYTES } from "../wire/limits.ts";
 import { Sha256 } from "./hash.ts";
 import type { Scheme } from "./scheme.ts";
-
-const HASH_BYTES = 32;
 
 /** Files below this have small pieces. */
 const SMALL_FILE = 64 * 1024 * 1024;

@@ -1,10 +1,10 @@
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
+import { HASH_BYTES } from "../wire/limits.ts";
 
 /** Bytes of the header: one block of most file systems, so that it is written as a whole. */
 const HEADER_BYTES = 4096;
-const HASH_BYTES = 32;
 
 /** A piece and its hash. */
 export interface JournalPiece {

@@ -10,8 +10,9 @@ import { Sha256 } from "./hash.ts";
 import { nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
 import { yieldTurn } from "../async/yielder.ts";
 
-/** Largest table in bytes: about half a million entries. */
-export const MAX_TABLE = 64 * 1024 * 1024;
+/** The cap of the wire, for those who make tables and know nothing of frames. */
+export { MAX_TABLE } from "../wire/limits.ts";
+
 /** Most entries of a table. */
 export const MAX_ENTRIES = 1024 * 1024;
 /** Names of one folder that become the same safe name. */

@@ -46,5 +46,5 @@ export const MAX_NAME = 4096;
 /** Largest body of a verb that this version does not know; it is read and dropped. */
 export const MAX_UNKNOWN_BODY = 64 * 1024;
 
-/** Largest table of a tree in bytes. */
+/** Largest table of a tree in bytes: about half a million entries. */
 export const MAX_TABLE = 64 * 1024 * 1024;
