@@ -16,10 +16,8 @@ import { isSameContent, type Offer, type Received } from "./offer.ts";
 import type { PeerLink } from "./peer_link.ts";
 import { PiecePicker } from "./picker.ts";
 import type { TransferObserver } from "./settings.ts";
-import { SourceRequests } from "./source_requests.ts";
+import { SourceRequests, windowPieces } from "./source_requests.ts";
 
-/** Bytes of pieces that may be asked for, or wait to be written, at a time. */
-const WINDOW = 8 * 1024 * 1024;
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
 
@@ -223,7 +221,6 @@ export class Download implements Pieces {
     if (!this.#picker.isAsked(index, source)) {
       return this.#blame(source, new P2PError("malformed", `Piece ${index} came unasked`));
     }
-    this.#sources.get(source)?.came();
     const length = this.lengthOf(index);
     if (body.length !== length) {
       const wrong = `piece ${index} does not have its ${length} bytes`;
@@ -292,8 +289,7 @@ export class Download implements Pieces {
 
   /** Pieces that one source may be asked for: an even part of what fits in memory beside the unwritten ones. */
   get #window(): number {
-    const { share } = this.#options;
-    const pieces = Math.max(2, Math.floor(Math.min(WINDOW, share.bytes) / this.offer.pieceSize));
+    const pieces = windowPieces(this.#options.share.bytes, this.offer.pieceSize);
     return Math.ceil((pieces - this.#picker.unwrittenCount) / Math.max(1, this.#sources.size));
   }
 

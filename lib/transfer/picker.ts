@@ -18,6 +18,8 @@ export class PiecePicker {
   readonly #again: number[] = [];
   /** Pieces that were asked for, and of whom. */
   readonly #asked = new Map<number, SourceKey>();
+  /** How many of these each source was asked for. */
+  readonly #askedOf = new Map<SourceKey, number>();
   /** Verified pieces from `#prefix` on. */
   readonly #verified = new Set<number>();
   /** Pieces below are verified. */
@@ -33,6 +35,11 @@ export class PiecePicker {
   /** Pieces that have been asked for and have not come. */
   get askedCount(): number {
     return this.#asked.size;
+  }
+
+  /** Pieces that this source has been asked for and that have not come from it. */
+  askedOf(source: SourceKey): number {
+    return this.#askedOf.get(source) ?? 0;
   }
 
   /** Pieces that are verified and not yet written. */
@@ -54,6 +61,7 @@ export class PiecePicker {
       index = this.#next++;
     }
     this.#asked.set(index, source);
+    this.#askedOf.set(source, this.askedOf(source) + 1);
     return index;
   }
 
@@ -86,7 +94,7 @@ export class PiecePicker {
 
   /** The piece is verified and written: it was, in an earlier run. */
   adopt(index: number): void {
-    this.#asked.delete(index);
+    this.#settle(index);
     this.#verified.add(index);
     while (this.#verified.delete(this.#prefix)) this.#prefix++;
   }
@@ -98,7 +106,7 @@ export class PiecePicker {
 
   /** The asked piece came and is wrong: it will be asked for again. */
   failed(index: number): void {
-    if (this.#asked.delete(index)) this.#again.push(index);
+    if (this.#settle(index)) this.#again.push(index);
   }
 
   /** A piece that was verified is of another file: it has to come again. */
@@ -117,8 +125,19 @@ export class PiecePicker {
   forgetAsked(source?: SourceKey): void {
     const asked = [...this.#asked].filter(([, other]) => source === undefined || other === source)
       .map(([index]) => index);
-    for (const index of asked) this.#asked.delete(index);
+    for (const index of asked) this.#settle(index);
     this.#again.push(...asked.sort((a, b) => a - b));
+  }
+
+  /** The piece is not asked for any more; false when it was not. */
+  #settle(index: number): boolean {
+    const source = this.#asked.get(index);
+    if (source === undefined) return false;
+    this.#asked.delete(index);
+    const left = this.askedOf(source) - 1;
+    if (left > 0) this.#askedOf.set(source, left);
+    else this.#askedOf.delete(source);
+    return true;
   }
 
   /** The verified pieces as ascending ranges. */

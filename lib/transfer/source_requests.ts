@@ -7,6 +7,19 @@ const SOURCE_SILENCE = 120_000;
 /** Times {@linkcode SOURCE_SILENCE} that a source may fill with signs of life, without a new piece. */
 const MAX_KEEPALIVE_EXTENSIONS = 10;
 
+/** Bytes of pieces that may be asked for, or wait to be written, at a time. */
+const WINDOW = 8 * 1024 * 1024;
+
+/**
+ * Pieces that may be asked for, or wait to be written, at a time.
+ *
+ * @param memory bytes that there are for them.
+ * @param pieceSize bytes.
+ */
+export function windowPieces(memory: number, pieceSize: number): number {
+  return Math.max(2, Math.floor(Math.min(WINDOW, memory) / pieceSize));
+}
+
 /** What {@linkcode SourceRequests} need. */
 export interface SourceRequestsOptions {
   picker: PiecePicker;
@@ -30,8 +43,6 @@ export interface SourceRequestsOptions {
  */
 export class SourceRequests {
   readonly #options: SourceRequestsOptions;
-  /** Pieces that the picker has given out for this source and that have not come. */
-  #owed = 0;
   /** Pieces that the rate limit holds back. */
   #held = 0;
   /** Ends the waiting of those that are held back. */
@@ -47,25 +58,18 @@ export class SourceRequests {
   /** Asks for as many pieces as may be on their way at once. */
   fill(): void {
     const { picker, source, window, lane, get } = this.#options;
-    for (const most = window(); this.#owed < most;) {
+    for (const most = window(); picker.askedOf(source) < most;) {
       const index = picker.take(source);
       if (index === undefined) return;
-      this.#owed++;
       if (lane) void this.#hold(index, lane);
       else get(index);
     }
-  }
-
-  /** A piece that was asked for has come, right or wrong. */
-  came(): void {
-    this.#owed--;
   }
 
   /** Nothing that was asked for will come: it is wanted again, of whomever. */
   forget(): void {
     this.stop();
     this.#unhold = new AbortController();
-    this.#owed = 0;
     this.#options.picker.forgetAsked(this.#options.source);
   }
 
@@ -84,8 +88,9 @@ export class SourceRequests {
    * said that it lives for too long.
    */
   isOverdue(lastHeard: number): boolean {
-    const now = this.#options.clock.now();
-    const isOwed = this.#held === 0 || this.#owed > this.#held;
+    const { picker, source, clock } = this.#options;
+    const now = clock.now();
+    const isOwed = this.#held === 0 || picker.askedOf(source) > this.#held;
     if (!isOwed) this.progressed();
     return now - Math.max(this.#lastProgress, lastHeard) > SOURCE_SILENCE ||
       now - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * SOURCE_SILENCE;

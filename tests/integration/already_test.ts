@@ -235,6 +235,7 @@ permitted(
         name: "raw",
         size: content.length,
         pieceSize: 16 * 1024,
+        scheme: "independent",
         ...(manifest === undefined ? {} : { manifest }),
       });
       assert(message.verb === "ACK");

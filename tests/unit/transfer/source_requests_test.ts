@@ -1,11 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { PiecePicker } from "../../../lib/transfer/picker.ts";
-import { PieceRequests } from "../../../lib/transfer/piece_requests.ts";
+import { SourceRequests, windowPieces } from "../../../lib/transfer/source_requests.ts";
 import type { BandwidthLane } from "../../../lib/transfer/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
 const MIB = 1024 * 1024;
+const SOURCE = {};
 
 /** A rate limit that lets a request pass when it is told to. */
 class LaneByHand implements BandwidthLane {
@@ -30,12 +31,12 @@ function scene(lane?: BandwidthLane) {
   const clock = new FakeClock();
   const picker = new PiecePicker();
   const asked: number[] = [];
-  const share = { bytes: 4 * MIB, [Symbol.dispose]: () => {} };
-  const requests = new PieceRequests({
+  const share = { bytes: 4 * MIB };
+  const requests = new SourceRequests({
     picker,
-    pieceSize: MIB,
+    source: SOURCE,
     lengthOf: () => MIB,
-    share,
+    window: () => windowPieces(share.bytes, MIB) - picker.unwrittenCount,
     lane,
     clock,
     get: (index) => void asked.push(index),
@@ -49,6 +50,10 @@ Deno.test("as many pieces are asked for as there is memory for, 8 MiB at most", 
   requests.fill();
   assertEquals(asked, [0, 1, 2, 3]);
   picker.verified(1);
+  requests.fill();
+  // It is in memory until it is written.
+  assertEquals(asked, [0, 1, 2, 3]);
+  picker.stored(1);
   requests.fill();
   assertEquals(asked, [0, 1, 2, 3, 4]);
   share.bytes = 100 * MIB;
@@ -67,6 +72,7 @@ Deno.test("after a lost session the same pieces are asked for again", () => {
   const { picker, requests, asked } = scene();
   requests.fill();
   picker.verified(2);
+  picker.stored(2);
   requests.forget();
   assertEquals(picker.askedCount, 0);
   requests.fill();
