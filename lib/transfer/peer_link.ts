@@ -71,6 +71,7 @@ export class PeerLink implements SessionHandler {
   /** One piece goes out at a time, of the transfers in turn; control frames pass in between. */
   readonly #pieces = new Gate(1);
   #isFresh = true;
+  #isClosing = false;
 
   constructor(session: Session, options: PeerLinkOptions = {}) {
     this.session = session;
@@ -85,7 +86,7 @@ export class PeerLink implements SessionHandler {
 
   /** Whether it can carry another transfer. */
   get isOpen(): boolean {
-    return !this.session.connection.closed;
+    return !this.#isClosing && !this.session.connection.closed;
   }
 
   /** Whether nothing is under way on it. */
@@ -166,6 +167,7 @@ export class PeerLink implements SessionHandler {
 
   /** Says goodbye. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     await this.session.close();
     await this.ended;
   }

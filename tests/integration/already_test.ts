@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { assertSameBytes } from "../helpers/bytes.ts";
+import { eventually } from "../helpers/deadline.ts";
 import { FaultyLink } from "../helpers/faulty_link.ts";
 import { NO_PROXY } from "../helpers/faulty_proxy.ts";
 import { hashesIn, hexHash, Invariants, partialsIn } from "../helpers/invariants.ts";
@@ -81,8 +82,13 @@ scene("what is there already costs no bytes, and the report says so", async (sce
   assertEquals([treeAgain.already, treeAgain.files, treeAgain.size], [true, 5, TREE_SIZE]);
   assertEquals(namesIn(bob), [".partial", "a.bin", "photos"]);
   assertEquals(await partialsIn(bob.inbox), []);
-  const states: string[] = [];
-  for await (const { name, state } of bob.peer.history.entries()) states.push(`${state} ${name}`);
+  let states: string[] = [];
+  // The peer does not wait for its history.
+  await eventually(async () => {
+    states = [];
+    for await (const { name, state } of bob.peer.history.entries()) states.push(`${state} ${name}`);
+    return states.length >= 4;
+  }, "four entries of the history");
   assertEquals(states.sort(), [
     "already a.bin",
     "already photos",
