@@ -13,7 +13,10 @@ export interface Content extends AsyncDisposable {
   readonly size: number | null;
   /** Bytes of the table that a tree begins with; null for anything else. */
   readonly table: number | null;
-  /** Changes when the content may have changed; null when that cannot be told. */
+  /**
+   * Under which hashes of the content may be remembered: another one whenever its bytes may have changed. Null where
+   * that cannot be told, as of a stream, or of a file that was written to just before it was opened.
+   */
   readonly key: string | null;
   /** Whether `skipTo` and `readAt` work. */
   readonly isSeekable: boolean;

@@ -1,6 +1,7 @@
 import { basename, join, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
+import { type AgeOptions, isYoung } from "./file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Yielder } from "../async/yielder.ts";
@@ -42,7 +43,7 @@ export class TreeContent implements Content {
   readonly name: string;
   readonly size: number;
   readonly table: number;
-  readonly key: string;
+  readonly key: string | null;
   readonly isSeekable = true;
   readonly skipped: readonly string[];
   readonly files: FileCount;
@@ -64,7 +65,7 @@ export class TreeContent implements Content {
       files: SourceFile[];
       skipped: string[];
       size: number;
-      key: string;
+      key: string | null;
     },
   ) {
     this.path = path;
@@ -84,26 +85,35 @@ export class TreeContent implements Content {
    *
    * @throws {P2PError} `file-not-found` or `disk`.
    */
-  static async open(path: string, options: { follow?: boolean } = {}): Promise<TreeContent> {
+  static async open(
+    path: string,
+    { now: clock = Date.now, ...options }: { follow?: boolean } & AgeOptions = {},
+  ): Promise<TreeContent> {
     const writer = new TableWriter();
     const files: SourceFile[] = [];
     // Also which file it is and when it was changed last, so that nothing can be written unseen.
     const state = new Sha256();
     let stamps = "";
     let count = 0;
+    // Taken once, before the first file is looked at: whatever is written to from here on is younger than that.
+    const now = clock();
+    let hasYoung = false;
     const skipped = await visitTree(path, {
       ...options,
       onEntry: (path, info) => {
         const entry = treeEntryOf(path, info);
-        const { ino, ctime } = info;
+        const { ino, dev, ctime } = info;
         writer.add(entry);
-        stamps += `${ino} ${ctime?.getTime()}\n`;
+        stamps += `${ino} ${dev} ${ctime?.getTime()}\n`;
         if (stamps.length > STAMPS) {
           state.update(encoder.encode(stamps));
           stamps = "";
         }
         const { path: relative, size, mtime } = entry;
-        if (size !== null) files.push({ path: relative, size, mtime, offset: 0 });
+        if (size !== null) {
+          files.push({ path: relative, size, mtime, offset: 0 });
+          hasYoung ||= isYoung(info, now);
+        }
         if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
           throw new P2PError(
             "disk",
@@ -120,7 +130,7 @@ export class TreeContent implements Content {
       file.offset = size;
       size += file.size;
     }
-    const key = JSON.stringify(["tree", resolve(path), state.digest()]);
+    const key = hasYoung ? null : JSON.stringify(["tree", resolve(path), state.digest()]);
     return new TreeContent(path, { table, files, skipped, size, key });
   }
 
