@@ -1,5 +1,6 @@
 import { encodeHex } from "@std/encoding/hex";
 import { join } from "node:path";
+import { Gate } from "../async/gate.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { sha256 } from "../pieces/hash.ts";
 import { type JournalContent, type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
@@ -75,7 +76,8 @@ export class CachedManifest implements AsyncDisposable {
   readonly #key: CacheKey;
   #log: PieceJournal | undefined;
   #unwritten: JournalPiece[] = [];
-  #turn: Promise<void> = Promise.resolve();
+  /** One change of the file after another. */
+  readonly #changes = new Gate(1);
 
   constructor(
     path: string,
@@ -119,7 +121,7 @@ export class CachedManifest implements AsyncDisposable {
 
   /** What is cached is wrong. */
   drop(): void {
-    this.#turn = this.#turn.then(async () => {
+    void this.#changes.run(async () => {
       this.#close();
       await Deno.remove(this.#path).catch(() => {});
     });
@@ -127,18 +129,19 @@ export class CachedManifest implements AsyncDisposable {
 
   /** Resolves when all is written. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn;
-    this.#close();
+    await this.#changes.run(() => this.#close());
   }
 
   #write(sha256: string | null): void {
     const pieces = this.#unwritten.splice(0);
-    this.#turn = this.#turn.then(async () => {
+    const written = this.#changes.run(async () => {
       const { pieces: count, ...header } = this.#key;
       this.#log ??= await PieceJournal.create(this.#path, { ...header, sha256 }, count);
       if (pieces.length > 0) this.#log.note(pieces);
       if (sha256 !== null) this.#log.describe({ ...header, sha256 });
-    }).catch(() => {});
+    });
+    // What cannot be written costs a hashing.
+    written.catch(() => {});
   }
 
   #close(): void {

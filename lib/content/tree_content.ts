@@ -1,4 +1,5 @@
 import { basename, join, resolve } from "node:path";
+import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
 import { type AgeOptions, isYoung } from "./file_age.ts";
@@ -54,7 +55,7 @@ export class TreeContent implements Content {
   readonly #yielder = new Yielder(TURN);
   #position = 0;
   /** One reading after another: they share a handle. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #readings = new Gate(1);
   /** The file that was read last, unless that was to its end. */
   #open: { file: SourceFile; handle: Deno.FsFile } | undefined;
 
@@ -145,9 +146,7 @@ export class TreeContent implements Content {
   }
 
   readAt(offset: number, into: Uint8Array): Promise<number> {
-    const turn = this.#turn.then(() => this.#readNow(offset, into));
-    this.#turn = turn.catch(() => {});
-    return turn;
+    return this.#readings.run(() => this.#readNow(offset, into));
   }
 
   async expectUnchanged(): Promise<void> {}

@@ -1,6 +1,7 @@
 import { P2PError } from "../errors.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
+import { linkOrReserve } from "../disk/take_name.ts";
 import type { FileStamp, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 
@@ -61,7 +62,7 @@ export class FileTarget implements Target {
   }
 
   async moveTo(path: string): Promise<boolean> {
-    if (!await linkNew(this.path, path)) return false;
+    if (!await linkOrReserve(this.path, path)) return false;
     try {
       await this.#expectOurs(path);
     } catch (error) {
@@ -90,35 +91,4 @@ export class FileTarget implements Target {
     if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;
     throw new P2PError("integrity", `Cannot save the file: ${path} was exchanged for another`);
   }
-}
-
-/** Links `from` to the new name `to`; false when the name exists. */
-async function linkNew(from: string, to: string): Promise<boolean> {
-  try {
-    await Deno.link(from, to);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    if (!cannotLink(error)) throw error;
-  }
-  // No hard links here (FAT, some network mounts): reserve the name, then rename over the reservation.
-  try {
-    (await Deno.open(to, { write: true, createNew: true })).close();
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw error;
-  }
-  try {
-    await Deno.rename(from, to);
-    return true;
-  } catch (error) {
-    await Deno.remove(to).catch(ignoreMissing);
-    throw error;
-  }
-}
-
-function cannotLink(error: unknown): boolean {
-  const code = (error as { code?: string }).code;
-  return code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP" || code === "ENOSYS" ||
-    error instanceof Deno.errors.NotSupported;
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 
 /** What we keep beside the files: journals, tables, receipts. */
@@ -16,7 +17,8 @@ export class Quota {
   readonly #limit: number;
   /** What the folder holds at most: what was counted, and what was granted since. */
   #used: number;
-  #turn: Promise<unknown> = Promise.resolve();
+  /** One request after another: each counts on what the one before it was granted. */
+  readonly #requests = new Gate(1);
 
   private constructor(folder: string, limit: number, used: number) {
     this.#folder = folder;
@@ -36,7 +38,7 @@ export class Quota {
    * @throws {P2PError} `quota`
    */
   grant(bytes: number, promised: number): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#requests.run(async () => {
       if (this.#used + bytes > this.#limit) await this.#count(promised);
       if (this.#used + bytes > this.#limit) throw this.#exceeded(bytes);
       this.#used += bytes;
@@ -45,16 +47,10 @@ export class Quota {
 
   /** Bytes that may still come, beside the `promised` ones. For a stream, whose size nobody knows. */
   room(promised: number): Promise<number> {
-    return this.#inTurn(async () => {
+    return this.#requests.run(async () => {
       await this.#count(promised);
       return Math.max(0, this.#limit - this.#used);
     });
-  }
-
-  #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(action);
-    this.#turn = turn.catch(() => {});
-    return turn;
   }
 
   async #count(promised: number): Promise<void> {

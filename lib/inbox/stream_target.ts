@@ -1,3 +1,4 @@
+import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 import type { PartialItem } from "./partial_item.ts";
 import type { Published } from "./target.ts";
@@ -22,7 +23,8 @@ export class StreamTarget implements PieceTarget {
   readonly #sink: Sink;
   readonly #early = new Map<number, Uint8Array>();
   #next = 0;
-  #tail: Promise<void> = Promise.resolve();
+  /** One write after another: the sink takes one at a time. */
+  readonly #writes = new Gate(1);
 
   constructor(sink: Sink) {
     this.#sink = sink;
@@ -30,9 +32,7 @@ export class StreamTarget implements PieceTarget {
 
   /** Writes a verified piece when its turn has come; `bytes` must stay as they are until it resolves. */
   write(index: number, bytes: Uint8Array): Promise<void> {
-    const turn = this.#tail.then(() => this.#writeNow(index, bytes));
-    this.#tail = turn.catch(() => {});
-    return turn;
+    return this.#writes.run(() => this.#writeNow(index, bytes));
   }
 
   /** There is nothing of an earlier run. */
@@ -42,13 +42,18 @@ export class StreamTarget implements PieceTarget {
 
   /** All is written when it resolves. */
   async publish(name: string): Promise<Published> {
-    await this.#tail;
+    await this.#written();
     return { name, path: "-" };
   }
 
   /** What went out stays out. */
   async discard(): Promise<void> {
-    await this.#tail;
+    await this.#written();
+  }
+
+  /** Resolves when the writes that were begun have come to their end. */
+  #written(): Promise<void> {
+    return this.#writes.run(() => {});
   }
 
   async #writeNow(index: number, bytes: Uint8Array): Promise<void> {

@@ -1,6 +1,13 @@
 import { join } from "node:path";
+import { tryLock } from "../disk/lock.ts";
 import { P2PError } from "../errors.ts";
-import { parsePartialKey, PARTIAL_FOLDER, type PartialKey, removePartial } from "./inbox.ts";
+import {
+  LOCK_FILE,
+  parsePartialKey,
+  PARTIAL_FOLDER,
+  type PartialKey,
+  removePartial,
+} from "./inbox.ts";
 import { readJournal } from "../pieces/piece_journal.ts";
 
 /** A transfer that was received in part and waits for its sender. */
@@ -37,8 +44,8 @@ export async function listUnreceived(inbox: string): Promise<Unreceived[]> {
  * @throws {P2PError} `disk` while a peer is running that may be going on with it.
  */
 export async function forgetUnreceived({ folder, base, name }: Unreceived): Promise<void> {
-  using lock = await Deno.open(join(folder, "lock"), { write: true, create: true, mode: 0o600 });
-  if (!await lock.tryLock(true)) {
+  using lock = await tryLock(join(folder, LOCK_FILE));
+  if (!lock) {
     throw new P2PError(
       "disk",
       `Cannot forget ${name}: the peer that receives there is running; stop it first`,
