@@ -13,7 +13,7 @@
  * @module
  */
 
-import { concat } from "./bytes.ts";
+import { concat } from "@std/bytes/concat";
 import { type Identity, KEY_BYTES, publicKeyInfo, SIGNATURE_BYTES } from "./keys.ts";
 import { pem } from "./pem.ts";
 
@@ -44,7 +44,7 @@ function der(tag: number, ...contents: Uint8Array[]): Uint8Array<ArrayBuffer> {
     : length < 0x100
     ? [tag, 0x81, length]
     : [tag, 0x82, length >>> 8, length & 0xff];
-  return concat(Uint8Array.from(head), ...contents);
+  return concat([Uint8Array.from(head), ...contents]);
 }
 
 const ascii = (text: string) => new TextEncoder().encode(text);

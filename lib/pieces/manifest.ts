@@ -1,3 +1,4 @@
+import { equals } from "@std/bytes/equals";
 import { P2PError } from "../errors.ts";
 import { Sha256 } from "./hash.ts";
 
@@ -92,7 +93,7 @@ export class Manifest {
     }
     const end = start + hashes.length / HASH_BYTES;
     const known = Math.min(end, this.#count) - start;
-    if (!sameBytes(this.slice(start, start + known), hashes.subarray(0, known * HASH_BYTES))) {
+    if (!equals(this.slice(start, start + known), hashes.subarray(0, known * HASH_BYTES))) {
       throw new P2PError(
         "source-changed",
         "Cannot go on: the file has changed since it was offered",
@@ -147,6 +148,4 @@ export class Manifest {
 }
 
 /** Whether two byte strings are equal (hashes are public: the time it takes tells nothing). */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
+export const sameBytes: typeof equals = equals;
