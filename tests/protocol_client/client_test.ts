@@ -45,10 +45,7 @@ function reasonNotToRun(): string | undefined {
 const REASON = reasonNotToRun();
 
 function withPython(name: string, fn: () => Promise<void>): void {
-  if (REASON === undefined) return permitted(name, NEEDS, fn);
-  // deno-lint-ignore no-console
-  console.error(`Ignored: ${name}: ${REASON}`);
-  Deno.test({ name, ignore: true, fn });
+  permitted(name, NEEDS, fn, { ignore: REASON });
 }
 
 /** Bytes of the pieces that the client makes. */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { lock, tryLock } from "../../../lib/disk/lock.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { permitted } from "../../helpers/permissions.ts";
+import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
@@ -38,18 +38,24 @@ permitted("who waits for a lock gets it when it is given back", NEEDS, async () 
 permitted("what is no regular file is no lock, and stays", NEEDS, async () => {
   await using dir = await tempDir();
   await Deno.mkdir(dir.at("folder"));
-  const paths = [dir.at("folder")];
-  if (Deno.build.os !== "windows") {
-    await Deno.writeTextFile(dir.at("outside"), "mine");
-    await Deno.symlink(dir.at("outside"), dir.at("link"));
-    await Deno.symlink(dir.at("nowhere"), dir.at("dangling"));
-    paths.push(dir.at("link"), dir.at("dangling"));
-  }
-  for (const path of paths) {
-    for (const take of [lock, tryLock]) {
-      const { message } = await rejectsWith("disk", () => take(path));
-      assertStringIncludes(message, path);
-    }
-  }
+  await assertNoLock(dir.at("folder"));
   assertEquals((await Deno.lstat(dir.at("folder"))).isDirectory, true);
 });
+
+permitted("a lock is taken neither through a link nor at a FIFO", [...NEEDS, "run"], async () => {
+  await using dir = await tempDir();
+  await Deno.writeTextFile(dir.at("outside"), "mine");
+  await Deno.symlink(dir.at("outside"), dir.at("link"));
+  await Deno.symlink(dir.at("nowhere"), dir.at("dangling"));
+  await new Deno.Command("mkfifo", { args: [dir.at("pipe")] }).output();
+  for (const name of ["link", "dangling", "pipe"]) await assertNoLock(dir.at(name));
+  const names = [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
+  assertEquals(names, ["dangling", "link", "outside", "pipe"]);
+}, { ignore: NO_LINUX });
+
+async function assertNoLock(path: string): Promise<void> {
+  for (const take of [lock, tryLock]) {
+    const { message } = await rejectsWith("disk", () => take(path));
+    assertStringIncludes(message, path);
+  }
+}
