@@ -4,7 +4,7 @@ import type { Content } from "./content.ts";
 import { type AgeOptions, isYoung } from "./file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 
-/** A regular file. */
+/** A regular file as a content: read through a byte stream, which reads ahead; again through a second handle. */
 export class FileContent implements Content {
   readonly path: string;
   readonly name: string;
@@ -44,7 +44,7 @@ export class FileContent implements Content {
     { now: clock = Date.now }: AgeOptions = {},
   ): Promise<FileContent> {
     try {
-      // Before it is opened: opening a FIFO waits for somebody to write to it.
+      // The look comes first: to open a FIFO would wait for somebody to write to it.
       const { isFile } = await Deno.stat(path);
       if (!isFile) {
         throw new P2PError("disk", `Cannot send ${path}: it is no regular file and no folder`);
@@ -66,7 +66,7 @@ export class FileContent implements Content {
       if (this.#skip > 0) await this.#file.seek(this.#skip, Deno.SeekMode.Start);
       this.#reader = this.#file.readable.getReader({ mode: "byob" });
     }
-    // What is lent to the stream comes back in other views, and the first one is gone.
+    // Memory that is lent to the stream comes back in another ArrayBuffer, and the first one is detached.
     const { length } = into;
     let piece = into;
     for (let filled = 0; filled < length;) {
@@ -97,7 +97,7 @@ export class FileContent implements Content {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Ending the stream closes the file.
+    // The end of the stream closes the file.
     if (this.#reader) await this.#reader.cancel().catch(() => {});
     else this.#file.close();
     (await this.#again?.catch(() => undefined))?.close();

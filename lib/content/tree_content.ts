@@ -16,25 +16,25 @@ import {
 } from "../pieces/tree_table.ts";
 import { visitTree } from "../disk/tree_walk.ts";
 
-/** Bytes of a file from which on it is read without holding up everything else. */
+/** Bytes from which on a file is read asynchronously: a smaller one takes less time than a round through the event loop. */
 const LARGE = 128 * 1024;
 
-/** Files that are read before something else gets its turn. */
+/** Files that are read between two turns of the event loop. */
 const TURN = 16;
 
-/** Characters that are hashed together. */
+/** Characters of stamps that are hashed together: a call for each file would take longer than the hash. */
 const STAMPS = 16 * 1024;
 
 const encoder = new TextEncoder();
 
 interface SourceFile {
-  /** Relative. */
+  /** Relative to the folder. */
   path: string;
   /** Bytes. */
   size: number;
-  /** Milliseconds since 1970. */
+  /** Time of the last write when the folder was listed, milliseconds since 1970. */
   mtime: number;
-  /** Where it begins in the content. */
+  /** Bytes of the content before the file. */
   offset: number;
 }
 
@@ -48,15 +48,15 @@ export class TreeContent implements Content {
   readonly isSeekable = true;
   readonly skipped: readonly string[];
   readonly files: FileCount;
-  /** Its path, with a separator at the end. */
+  /** The folder's path, with a separator at the end. */
   readonly #folder: string;
   readonly #table: Uint8Array;
   readonly #files: SourceFile[];
   readonly #yielder = new Yielder(TURN);
   #position = 0;
-  /** One reading after another: they share a handle. */
+  /** One reading after another: they share {@linkcode #open}. */
   readonly #readings = new Gate(1);
-  /** The file that was read last, unless that was to its end. */
+  /** The file that was read last, unless it was read to its end. */
   #open: { file: SourceFile; handle: Deno.FsFile } | undefined;
 
   private constructor(
@@ -82,7 +82,7 @@ export class TreeContent implements Content {
   }
 
   /**
-   * Lists the folder; nothing is read yet.
+   * Lists the folder and all that is below it; no file is read yet.
    *
    * @throws {P2PError} `file-not-found` or `disk`.
    */
@@ -92,11 +92,11 @@ export class TreeContent implements Content {
   ): Promise<TreeContent> {
     const writer = new TableWriter();
     const files: SourceFile[] = [];
-    // Also which file it is and when it was changed last, so that nothing can be written unseen.
+    // Beside the table: which file each is and when it was changed last, so that nothing can be written unseen.
     const state = new Sha256();
     let stamps = "";
     let count = 0;
-    // Taken once, before the first file is looked at: whatever is written to from here on is younger than that.
+    // The time before the first file is looked at: whatever is written to from here on is younger than that.
     const now = clock();
     let hasYoung = false;
     const skipped = await visitTree(path, {
@@ -178,7 +178,7 @@ export class TreeContent implements Content {
     return filled;
   }
 
-  /** Reads a small file at once: a round through the event loop costs more than the read. */
+  /** Reads a small file within the call: a round through the event loop costs more than the read. */
   #readWhole(file: SourceFile, into: Uint8Array): void {
     const path = this.#at(file);
     try {

@@ -11,11 +11,13 @@ import { randomToken } from "../async/random.ts";
 import { syncFolder } from "./folder.ts";
 import { linkOrReserve } from "./take_name.ts";
 
+/** Mode of a private file. */
 const FILE_MODE = 0o600;
 /** Mode of the folders that private files are in. */
 export const FOLDER_MODE = 0o700;
-/** How often and after how many milliseconds a file that is reserved but still empty is read again. */
+/** Readings of a file that is reserved but still empty, before it is taken for an empty one. */
 const EMPTY_TRIES = 50;
+/** Milliseconds between two of those readings. */
 const EMPTY_DELAY = 10;
 
 /**
@@ -26,7 +28,7 @@ const EMPTY_DELAY = 10;
 export async function readPrivate(path: string): Promise<string | null> {
   try {
     let text = await Deno.readTextFile(path);
-    // Empty: where hard links are not supported, another process has the name and not yet its text.
+    // An empty file is a name that another process has reserved, where there are no hard links, and not yet filled.
     for (let tries = 0; text === "" && tries < EMPTY_TRIES; tries++) {
       await new Promise((resolve) => setTimeout(resolve, EMPTY_DELAY));
       text = await Deno.readTextFile(path);

@@ -28,7 +28,7 @@ export const KEY_BYTES = 32;
 /** Bytes of a signature. */
 export const SIGNATURE_BYTES = 64;
 
-// What stands before the 32 bytes of the key in DER (RFC 8410, sections 4 and 7); no part varies.
+// The bytes before the 32 of the key in DER (RFC 8410, sections 4 and 7); no part of them varies.
 const SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0);
 // deno-fmt-ignore
 const PKCS8_PREFIX = Uint8Array.of(
@@ -130,8 +130,8 @@ export function verifySignature(id: string, data: Uint8Array, signature: Uint8Ar
 }
 
 /**
- * The identity that is kept in `path` (PKCS#8 PEM, 0600); made there when there is none, by exactly one of
- * the processes that ask at once.
+ * The identity that is kept in `path` (PKCS#8 PEM, 0600). Where there is none it is made, by exactly one of the
+ * processes that ask at once.
  *
  * @throws {P2PError} `disk` when the file cannot be read or written, or holds no key.
  */

@@ -32,11 +32,11 @@ const MAX_UINT16 = 0xffff;
 /** The end of a connection that makes a proof. */
 export type Prover = "dialler" | "listener";
 
-/** What a proof is about. Ids and nonces are base64url of 32 bytes. */
+/** The facts that a proof is about. Ids and nonces are base64url of 32 bytes. */
 export interface TranscriptFields {
   /** The protocol version in HELLO. */
   version: number;
-  /** Whose proof it is. */
+  /** The side that makes the proof. */
   prover: Prover;
   /** The role in the dialler's HELLO. */
   diallerRole: Role;
@@ -48,13 +48,13 @@ export interface TranscriptFields {
   diallerNonce: string;
   /** The nonce in the listener's HELLO. */
   listenerNonce: string;
-  /** Who dialled. */
+  /** The id of the side that dialled. */
   diallerId: string;
-  /** Who listened. A peer that is dialled must be the id that was pinned, whatever its HELLO says. */
+  /** The id of the side that listened. A peer that is dialled must be the id that was pinned, whatever its HELLO says. */
   listenerId: string;
 }
 
-/** What AUTH carries. */
+/** The two parts of a proof, which AUTH carries. */
 export interface Proof {
   /** HMAC-SHA-256 of the transcript under the network's secret, base64url. */
   mac: string;

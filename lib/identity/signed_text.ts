@@ -25,7 +25,7 @@ const NO_NETWORK = new Uint8Array(KEY_BYTES);
 /** Bytes of a time or a name: its length has 16 bits. */
 const MAX_SIZED = 0xffff;
 
-/** What a message's signature covers beside its text. */
+/** The fields that a message's signature covers beside its text. */
 export interface MessageSubject {
   /** The network's id; absent with `--insecure`. */
   network?: string | undefined;
@@ -82,7 +82,7 @@ function messageBytes(subject: MessageSubject, text: Uint8Array): Uint8Array<Arr
 /** The length in bytes of UTF-8, as 16 bits, and those bytes. */
 function sized(what: string, text: string): Uint8Array<ArrayBuffer> {
   const bytes = encoder.encode(text);
-  // A lone surrogate would be signed as U+FFFD, the same as other texts.
+  // A lone surrogate would be signed as U+FFFD: one signature would then be good for several texts.
   if (bytes.length > MAX_SIZED || !text.isWellFormed()) {
     throw new P2PError("malformed", `Cannot sign ${what}: it is not UTF-8 of at most 65535 bytes`);
   }

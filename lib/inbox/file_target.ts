@@ -13,7 +13,7 @@ export class FileTarget implements Target {
   readonly #file: Deno.FsFile;
   readonly #mode: number;
   readonly #writer: FileWriter;
-  /** Another handle of the file: on one handle a sync would hold up the writes. */
+  /** Second handle of the file, for syncs: on the first one they would hold up the writes. */
   #again: Deno.FsFile | undefined;
   readonly #syncer = new AdaptiveSync("data");
 
@@ -24,13 +24,13 @@ export class FileTarget implements Target {
     this.#writer = new FileWriter(file);
   }
 
-  /** Creates an empty file, 0600 until it is settled with `mode`, that no link can stand in for. */
+  /** Creates an empty file, 0600 until it is settled with `mode`; a link in its place is an error. */
   static async create(path: string, mode: number): Promise<FileTarget> {
     const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
     return new FileTarget(path, file, mode);
   }
 
-  /** Opens one that an earlier run left. */
+  /** Opens the file that an earlier run left; throws NotFound when there is none, or something else. */
   static async reopen(path: string, mode: number): Promise<FileTarget> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
@@ -85,7 +85,7 @@ export class FileTarget implements Target {
     await Deno.remove(this.path).catch(ignoreMissing);
   }
 
-  /** Somebody who can write into the inbox may have put another file in our file's place. */
+  /** Throws when another file is at the path: whoever can write into the inbox may have exchanged ours. */
   async #expectOurs(path: string): Promise<void> {
     const [ours, there] = [await this.#file.stat(), await Deno.lstat(path)];
     if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;

@@ -3,7 +3,7 @@ import { P2PError } from "../errors.ts";
 import type { PartialItem } from "./partial_item.ts";
 import type { Published } from "./target.ts";
 
-/** What a transfer writes its verified pieces to. */
+/** The part of a {@linkcode PartialItem} that a transfer writes its verified pieces to. */
 export type PieceTarget = Pick<
   PartialItem,
   "known" | "headPieces" | "files" | "write" | "restart" | "publish" | "discard"
@@ -13,8 +13,8 @@ export type PieceTarget = Pick<
 export type Sink = (bytes: Uint8Array) => Promise<void>;
 
 /**
- * Verified pieces that go out as they come, for example to standard output, and nowhere else. Those that come
- * before their turn wait in memory; there are no more of them than are asked for at a time.
+ * A target that keeps nothing: verified pieces go out in their order, for example to standard output. Pieces that come
+ * before their turn wait in memory; there are never more of them than a transfer asks for at a time.
  */
 export class StreamTarget implements PieceTarget {
   readonly known: ReadonlyMap<number, Uint8Array> = new Map();
@@ -35,18 +35,18 @@ export class StreamTarget implements PieceTarget {
     return this.#writes.run(() => this.#writeNow(index, bytes));
   }
 
-  /** There is nothing of an earlier run. */
+  /** Does nothing: there is never anything of an earlier run. */
   restart(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** All is written when it resolves. */
+  /** Resolves when all is written. */
   async publish(name: string): Promise<Published> {
     await this.#written();
     return { name, path: "-" };
   }
 
-  /** What went out stays out. */
+  /** Resolves when nothing is being written any more; what went out cannot be taken back. */
   async discard(): Promise<void> {
     await this.#written();
   }

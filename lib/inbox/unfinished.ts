@@ -13,17 +13,17 @@ import { readJournal } from "../pieces/piece_journal.ts";
 /** A transfer that was received in part and waits for its sender. */
 export interface Unreceived extends PartialKey {
   id: string;
-  /** Bytes that are there. */
+  /** Bytes that have been received. */
   bytes: number;
-  /** When something of it came last, ISO 8601. */
+  /** Time at which its last bytes came, ISO 8601. */
   at: string;
   /** The partial's path without `.part`. */
   base: string;
-  /** The private folder it is in. */
+  /** The private folder that the partial is in. */
   folder: string;
 }
 
-/** What waits in an inbox, of all identities that receive there; oldest first. */
+/** The transfers that wait in an inbox, of all identities that receive there; oldest first. */
 export async function listUnreceived(inbox: string): Promise<Unreceived[]> {
   const found: Unreceived[] = [];
   const parent = join(inbox, PARTIAL_FOLDER);
@@ -39,7 +39,7 @@ export async function listUnreceived(inbox: string): Promise<Unreceived[]> {
 }
 
 /**
- * Deletes what was received of it.
+ * Deletes what was received of a transfer.
  *
  * @throws {P2PError} `disk` while a peer is running that may be going on with it.
  */
@@ -64,7 +64,7 @@ async function read(folder: string, id: string): Promise<Unreceived | null> {
     const bytes = Math.min(log.pieces.size * subject.pieceSize, subject.size ?? Infinity);
     return { ...subject, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
   } catch (error) {
-    // It was finished meanwhile.
+    // Whoever receives it has finished it meanwhile.
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }

@@ -3,7 +3,7 @@ import { tryLock } from "../disk/lock.ts";
 import { P2PError } from "../errors.ts";
 import { type Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 
-/** Slots beyond this are a sign that something starts peers in a loop. */
+/** Running peers of one user at most: more are a sign that something starts them in a loop. */
 const MAX_SLOTS = 1000;
 
 /** An identity and the lock that keeps it for one long-running peer. */
