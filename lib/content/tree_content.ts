@@ -16,7 +16,7 @@ import {
 } from "../pieces/tree_table.ts";
 import { visitTree } from "../disk/tree_walk.ts";
 
-/** Bytes from which on a file is read asynchronously: a smaller one takes less time than a round through the event loop. */
+/** Bytes from which on a file is read asynchronously: a smaller one takes less than a round through the event loop. */
 const LARGE = 128 * 1024;
 
 /** Files that are read between two turns of the event loop. */
