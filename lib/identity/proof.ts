@@ -50,7 +50,7 @@ export interface TranscriptFields {
   listenerNonce: string;
   /** The id of the side that dialled. */
   diallerId: string;
-  /** The id of the side that listened. A peer that is dialled must be the id that was pinned, whatever its HELLO says. */
+  /** The id of the side that listened: of a peer the one that was pinned, whatever its HELLO says. */
   listenerId: string;
 }
 
