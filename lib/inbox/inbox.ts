@@ -3,6 +3,7 @@ import { P2PError, reasonOf } from "../errors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { FileTarget } from "./file_target.ts";
 import { ignoreMissing } from "../disk/folder.ts";
+import { type Lock, tryLock } from "../disk/lock.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
 import { PartialItem, removeJournal } from "./partial_item.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
@@ -22,6 +23,8 @@ import { TreeTarget } from "./tree_target.ts";
 
 /** Folder of partials and journals below the inbox. */
 export const PARTIAL_FOLDER = ".partial";
+/** The lock in a folder of partials: whoever holds it receives there, or forgets what is there. */
+export const LOCK_FILE = "lock";
 /** How long a partial waits for its sender, milliseconds: a week. */
 const KEEP_PARTIALS = 7 * 24 * 3600_000;
 /** Bytes that stay free beside what is received. */
@@ -30,7 +33,7 @@ const RESERVE = 16 * 1024 * 1024;
 interface InboxOptions {
   path: string;
   partials: string;
-  lock: Deno.FsFile;
+  lock: Lock;
   unfinished: Map<string, string>;
   mode: number;
   receipts: Receipts;
@@ -105,7 +108,7 @@ export class Inbox implements Destination, Disposable {
           throw error;
         }
       } catch (error) {
-        lock.close();
+        lock[Symbol.dispose]();
         throw error;
       }
     } catch (error) {
@@ -289,7 +292,7 @@ export class Inbox implements Destination, Disposable {
   /** Gives the lock back. */
   [Symbol.dispose](): void {
     this.#receipts[Symbol.dispose]();
-    this.#options.lock.close();
+    this.#options.lock[Symbol.dispose]();
   }
 }
 
@@ -320,15 +323,9 @@ async function makePrivateFolder(path: string): Promise<void> {
   }
 }
 
-async function takeLock(folder: string): Promise<Deno.FsFile> {
-  const path = join(folder, "lock");
-  const info = await Deno.lstat(path).catch(() => null);
-  if (info && !info.isFile) {
-    throw new P2PError("disk", `Cannot use ${path}: it is not a regular file; remove it`);
-  }
-  const file = await Deno.open(path, { write: true, create: true, mode: 0o600 });
-  if (await file.tryLock(true)) return file;
-  file.close();
+async function takeLock(folder: string): Promise<Lock> {
+  const lock = await tryLock(join(folder, LOCK_FILE));
+  if (lock) return lock;
   throw new P2PError(
     "disk",
     `Cannot use ${folder}: another peer with the same identity is receiving there; stop it first`,
@@ -343,7 +340,7 @@ async function sweep(
   const unfinished = new Map<string, string>();
   const names = new Set<string>();
   for await (const { name } of Deno.readDir(folder)) names.add(name);
-  const wanted = new Set(["lock", RECEIPTS_FILE]);
+  const wanted = new Set([LOCK_FILE, RECEIPTS_FILE]);
   for (const name of names) {
     const base = /^(.*)\.journal$/.exec(name)?.[1];
     if (base === undefined || !names.has(`${base}.part`)) continue;

@@ -1,4 +1,5 @@
 import { decodeBase64Url } from "@std/encoding/base64url";
+import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { Connection } from "./connection.ts";
@@ -36,8 +37,10 @@ export async function openSession(options: OpenOptions): Promise<Session> {
   const late = () =>
     new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);
   const cancel = clock.after(timeout - (clock.now() - started), () => connection.close(late()));
-  const onAbort = () => connection.close(new P2PError("interrupted", "Connecting was interrupted"));
-  signal?.addEventListener("abort", onAbort, { once: true });
+  using _ = onAbort(
+    signal,
+    () => connection.close(new P2PError("interrupted", "Connecting was interrupted")),
+  );
   try {
     return new Session(
       connection,
@@ -49,7 +52,6 @@ export async function openSession(options: OpenOptions): Promise<Session> {
     throw error;
   } finally {
     cancel();
-    signal?.removeEventListener("abort", onAbort);
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
@@ -86,9 +87,7 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
     timeout,
     () => stop.abort(new DOMException("no answer in time", "TimeoutError")),
   );
-  const onAbort = () => stop.abort(signal?.reason);
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener("abort", onAbort, { once: true });
+  using _ = onAbort(signal, () => stop.abort(signal?.reason));
   try {
     const tcp = await abortable(
       Deno.connect({ hostname: options.host, port: options.port }),
@@ -100,7 +99,6 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
     throw dialError(stop.signal.aborted ? stop.signal.reason : error, options);
   } finally {
     cancel();
-    signal?.removeEventListener("abort", onAbort);
   }
 }
 
@@ -112,8 +110,7 @@ async function secure(
 ): Promise<Deno.TlsConn> {
   let conn: Deno.Conn = tcp;
   // Only closing ends a stalled handshake.
-  const onAbort = () => closeQuietly(conn);
-  signal.addEventListener("abort", onAbort, { once: true });
+  using _ = onAbort(signal, () => closeQuietly(conn));
   try {
     tcp.setNoDelay(true);
     const tls = await Deno.startTls(tcp, {
@@ -127,8 +124,6 @@ async function secure(
   } catch (error) {
     closeQuietly(conn);
     throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -148,11 +143,8 @@ function abortable<T>(
   drop: (late: T) => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then((value) => signal.aborted ? drop(value) : resolve(value), reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
+    const undo = onAbort(signal, () => reject(signal.reason));
+    promise.then((value) => signal.aborted ? drop(value) : resolve(value), reject).finally(undo);
   });
 }
 

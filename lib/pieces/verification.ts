@@ -5,9 +5,9 @@
  * @module
  */
 
+import { equals } from "@std/bytes/equals";
 import { P2PError } from "../errors.ts";
 import { Sha256, sha256 } from "./hash.ts";
-import { sameBytes } from "./manifest.ts";
 import { type Scheme, SCHEMES } from "./scheme.ts";
 
 /** One content under one scheme, at the end that reads it or at the end that receives it. */
@@ -79,7 +79,7 @@ class Independent implements Verification {
   }
 
   check(_index: number, piece: Uint8Array, hash: Uint8Array): boolean {
-    return sameBytes(sha256(piece), hash);
+    return equals(sha256(piece), hash);
   }
 
   accept(index: number, piece: Uint8Array): void {

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
-import { verifyMessage } from "../identity/proof.ts";
+import { verifyMessage } from "../identity/signed_text.ts";
 import { formatInvite } from "../identity/invite.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
 import type { NetworkKey } from "../identity/network.ts";

@@ -1,9 +1,10 @@
+import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
 import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
-import { type FileDigest, Manifest, sameBytes } from "../pieces/manifest.ts";
+import { type FileDigest, Manifest } from "../pieces/manifest.ts";
 import { checkOffered, checkSize } from "../pieces/manifest_check.ts";
 import { PieceBuffers } from "../pieces/piece_buffers.ts";
 import type { LentPiece, Pieces } from "../pieces/pieces.ts";
@@ -358,7 +359,7 @@ export class Download implements Pieces {
     const { headPieces } = this.#options.target;
     for (let index = start; index < end; index++) {
       const [before, now] = [this.#known.get(index), this.#manifest.hashOf(index)];
-      if (!before || !now || sameBytes(before, now)) continue;
+      if (!before || !now || equals(before, now)) continue;
       // With another table every file begins elsewhere.
       if (index < headPieces) return this.#beginAnew();
       this.#lose(index);

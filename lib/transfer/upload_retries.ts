@@ -1,3 +1,4 @@
+import { onAbort } from "../async/abort.ts";
 import { delay } from "../async/clock.ts";
 import { isRetriable, P2PError } from "../errors.ts";
 import type { PeerLink } from "./peer_link.ts";
@@ -84,17 +85,12 @@ async function carry(
   signal: AbortSignal | undefined,
 ): Promise<Delivery> {
   const interrupted = new P2PError("interrupted", "Sending was interrupted");
-  const onAbort = () => {
+  const interrupt = () => {
     // Where nothing else is under way the receiver hears it soonest by the end of the session.
     if (link.isCarryingOnly(upload)) link.session.abort(interrupted);
     else void upload.cancel(interrupted);
   };
-  signal?.addEventListener("abort", onAbort, { once: true });
-  try {
-    const delivery = link.carry(upload);
-    if (signal?.aborted) onAbort();
-    return await delivery;
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
-  }
+  const delivery = link.carry(upload);
+  using _ = onAbort(signal, interrupt);
+  return await delivery;
 }

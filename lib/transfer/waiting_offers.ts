@@ -1,3 +1,4 @@
+import { aborted } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
@@ -87,13 +88,6 @@ export class WaitingOffers {
     sign();
     return () => cancel();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 function late(): P2PError {
