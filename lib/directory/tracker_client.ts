@@ -123,6 +123,7 @@ export class TrackerClient implements AsyncDisposable {
     this.#session = session;
     keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
     this.#running = session.run({
+      allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
       onMessage: (frame) => this.#onMessage(frame),
       onClosed: (error) => this.#onClosed(session, error),
     });

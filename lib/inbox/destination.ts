@@ -1,21 +1,6 @@
+import type { PartialKey } from "./partial_key.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import type { Published } from "./target.ts";
-
-/** What an offer is recognised by: a later one that agrees in all of it goes on with what is there of it. */
-export interface PartialKey {
-  /** The sender's id. */
-  from: string;
-  /** The safe name. */
-  name: string;
-  /** Bytes; null for a stream, which cannot be gone on with. */
-  size: number | null;
-  /** Bytes. */
-  pieceSize: number;
-  /** How the hashes prove the pieces. */
-  scheme: string;
-  /** Bytes of the table of a tree; null for a file. */
-  table: number | null;
-}
 
 /** Something that is offered. */
 export interface OfferedItem extends PartialKey {

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { tryLock } from "../disk/lock.ts";
 import { P2PError } from "../errors.ts";
-import type { PartialKey } from "./destination.ts";
-import { LOCK_FILE, parsePartialKey, PARTIAL_FOLDER, removePartial } from "./inbox.ts";
+import { parsePartialKey, type PartialKey } from "./partial_key.ts";
+import { LOCK_FILE, PARTIAL_FOLDER, removePartial } from "./partials.ts";
 import { readJournal } from "../pieces/piece_journal.ts";
 
 /** A transfer that was received in part and waits for its sender. */

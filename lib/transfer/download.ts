@@ -12,12 +12,12 @@ import { type Verification, verificationOf } from "../pieces/verification.ts";
 import { MAX_RANGES } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import { DownloadSources } from "./download_sources.ts";
 import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
 import { isSameContent, type Offer, type Received } from "./offer.ts";
 import type { PeerLink } from "./peer_link.ts";
 import { PiecePicker } from "./picker.ts";
 import type { TransferObserver } from "./settings.ts";
-import { SourceRequests, windowPieces } from "./source_requests.ts";
 
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
@@ -83,7 +83,7 @@ export class Download implements Pieces {
   readonly #verification: Verification;
   readonly #picker = new PiecePicker();
   readonly #reporter: HaveReporter;
-  readonly #sources = new Map<PeerLink, SourceRequests>();
+  readonly #sources: DownloadSources;
   readonly #bad = new Map<number, number>();
   /** Hashes of the pieces that an earlier try left, as far as they are of use. */
   readonly #known: Map<number, Uint8Array>;
@@ -102,6 +102,14 @@ export class Download implements Pieces {
     this.#buffers = new PieceBuffers(pieceSize);
     this.#manifest = new Manifest(pieceSize, { table, scheme });
     this.#verification = verificationOf(scheme, { isTree: table !== null });
+    this.#sources = new DownloadSources({
+      offer,
+      picker: this.#picker,
+      lengthOf: (index) => this.lengthOf(index),
+      share: options.share,
+      lane: options.lane,
+      clock,
+    });
     this.#reporter = new HaveReporter({
       transfer,
       post: (message) => this.sender?.session.post(message),
@@ -288,12 +296,6 @@ export class Download implements Pieces {
     this.#over.resolve();
   }
 
-  /** Pieces that one source may be asked for: an even part of what fits in memory beside the unwritten ones. */
-  get #window(): number {
-    const pieces = windowPieces(this.#options.share.bytes, this.offer.pieceSize);
-    return Math.ceil((pieces - this.#picker.unwrittenCount) / Math.max(1, this.#sources.size));
-  }
-
   /** A source that breaks the rules: without it the transfer goes on, unless it is the sender. */
   #blame(source: PeerLink, error: P2PError): void {
     if (source === this.sender) void this.fail(error);
@@ -301,21 +303,8 @@ export class Download implements Pieces {
   }
 
   #add(source: PeerLink): void {
-    const { clock, lane } = this.#options;
-    const { transfer } = this.offer;
     source.attach(this);
-    this.#sources.set(
-      source,
-      new SourceRequests({
-        picker: this.#picker,
-        source,
-        lengthOf: (index) => this.lengthOf(index),
-        window: () => this.#window,
-        lane,
-        clock,
-        get: (index) => source.session.post({ verb: "GET", transfer, index }),
-      }),
-    );
+    this.#sources.add(source);
   }
 
   /** Answers an offer: which pieces are there already. */
@@ -326,8 +315,7 @@ export class Download implements Pieces {
   }
 
   #drop(source: PeerLink): void {
-    this.#sources.get(source)?.forget();
-    this.#sources.delete(source);
+    this.#sources.drop(source);
     source.detach(this);
   }
 
@@ -349,8 +337,7 @@ export class Download implements Pieces {
   }
 
   #ask(): void {
-    if (this.#state.at !== "receiving") return;
-    for (const requests of this.#sources.values()) requests.fill();
+    if (this.#state.at === "receiving") this.#sources.fill();
   }
 
   /** Pieces of an earlier try that are not what the sender has now have to come again. */
@@ -385,7 +372,7 @@ export class Download implements Pieces {
   ): void {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
-    this.#sources.get(source)?.progressed();
+    this.#sources.progressed(source);
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
     const write: Promise<void> = this.#options.target.write(index, body, hash).then(
@@ -450,12 +437,11 @@ export class Download implements Pieces {
   }
 
   #end(): void {
+    const { sender } = this;
     this.#state = { at: "ended" };
-    for (const [source, requests] of this.#sources) {
-      requests.stop();
-      source.detach(this);
-    }
-    this.#sources.clear();
+    for (const source of this.#sources.stop()) source.detach(this);
+    // One that came back while it was being published is no source.
+    sender?.detach(this);
     this.#options.share[Symbol.dispose]();
     this.#cancelTimer();
   }
@@ -471,10 +457,7 @@ export class Download implements Pieces {
 
   #look(): void {
     const isSyncing = this.#state.at === "finishing";
-    for (const [{ session }, requests] of isSyncing ? [] : this.#sources) {
-      if (!requests.isOverdue(session.lastHeard)) continue;
-      session.abort(new P2PError("timeout", "Cannot go on: the sender sends no more pieces"));
-    }
+    if (!isSyncing) this.#sources.abortOverdue();
     this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing });
   }
 }

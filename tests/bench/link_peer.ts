@@ -54,7 +54,7 @@ if (import.meta.main) {
   });
   await peer.start();
   await client.join();
-  console.log(JSON.stringify({ ready: true }));
+  console.log(JSON.stringify({ ready: peer.id }));
   const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream())
     .pipeThrough(new TextLineStream());
   for await (const line of lines) {
@@ -75,7 +75,7 @@ function paced(rate: number): (bytes: Uint8Array) => Promise<void> {
   let taken = 0;
   return async (bytes) => {
     taken += bytes.length;
-    const due = start + taken / rate * 1000;
-    await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
+    const early = start + taken / rate * 1000 - performance.now();
+    if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
   };
 }

@@ -23,7 +23,8 @@ const SLOW = 16 * MIB;
 const BOUND = 1.15;
 
 interface Word {
-  ready?: boolean;
+  /** The id of the peer. */
+  ready?: string;
   started?: string;
   done?: string;
   seconds?: number;
@@ -34,6 +35,8 @@ interface Word {
 class LinkPeer implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
+  /** The id of the peer, once it is ready. */
+  id = "";
   readonly #words: Word[] = [];
   readonly #reading: Promise<void>;
   #news = Promise.withResolvers<void>();
@@ -107,7 +110,8 @@ async function pairOf(place: Place, reader: number | null): Promise<
         reader,
       }),
     );
-    await started.word(({ ready }) => ready === true);
+    const { ready = "" } = await started.word(({ ready }) => ready !== undefined);
+    started.id = ready;
     stack.defer(() => Deno.remove(home, { recursive: true }));
     return started;
   };
@@ -129,10 +133,10 @@ async function bothWays(place: Place, shared: boolean): Promise<number> {
   const { anna, bob } = pair;
   const { there, back } = place;
   const began = performance.now();
-  await anna.order({ path: there, to: "bob", shared });
+  await anna.order({ path: there, to: `id:${bob.id}`, shared });
   // The link is there by then, and each direction has all of its bytes before it.
   await bob.word(({ started }) => started !== undefined);
-  await bob.order({ path: back, to: "anna", shared });
+  await bob.order({ path: back, to: `id:${anna.id}`, shared });
   await Promise.all([finished(anna, there), finished(bob, back)]);
   return (performance.now() - began) / 1000;
 }
@@ -143,10 +147,10 @@ async function oneWay(place: Place, beside: boolean): Promise<number> {
   const { anna, bob } = pair;
   const { there, back } = place;
   if (beside) {
-    await anna.order({ path: there, to: "bob", shared: true });
+    await anna.order({ path: there, to: `id:${bob.id}`, shared: true });
     await bob.word(({ started }) => started !== undefined);
   }
-  await bob.order({ path: back, to: "anna", shared: true });
+  await bob.order({ path: back, to: `id:${anna.id}`, shared: true });
   return await finished(bob, back);
 }
 
