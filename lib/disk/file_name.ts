@@ -4,6 +4,8 @@
  * @module
  */
 
+import { INVISIBLE } from "../unicode.ts";
+
 /** Longest name in bytes of UTF-8: most file systems allow 255, the rest is for what we append. */
 export const MAX_NAME_BYTES = 240;
 
@@ -13,9 +15,8 @@ const MAX_EXTENSION_BYTES = 32;
 /** Controls, line separators, and what Windows forbids: each becomes `_`. */
 const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}<>:"|?*]/gu;
 
-/** Bidi controls and whatever has no width; variation selectors only choose between glyphs. */
-const INVISIBLE =
-  /(?!\p{Variation_Selector})[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u{FFF9}-\u{FFFB}]/gu;
+/** The invisible goes without a trace. */
+const EACH_INVISIBLE = new RegExp(INVISIBLE.source, "gu");
 
 /** Names that Windows gives to devices, in every folder and with any extension. */
 const DEVICE =
@@ -39,7 +40,7 @@ export function safeName(untrusted: string): string {
   if (isPlain(untrusted)) return untrusted;
   const components = untrusted.toWellFormed().split(/[/\\]/);
   for (const component of components.reverse()) {
-    const name = component.replace(FORBIDDEN, "_").replace(INVISIBLE, "").normalize("NFC");
+    const name = component.replace(FORBIDDEN, "_").replace(EACH_INVISIBLE, "").normalize("NFC");
     const settled = settle(name);
     if (settled !== "") return settled;
   }

@@ -5,18 +5,16 @@
  * @module
  */
 
+import { INVISIBLE } from "../../unicode.ts";
+
 /** What {@linkcode escapeText} lets through. */
 export interface EscapeOptions {
   /** Leaves LF and TAB as they are. */
   multiline?: boolean;
 }
 
-/**
- * Controls (C0, DEL, C1), lone surrogates, line and paragraph separators, bidi controls, zero-width and
- * other invisible characters, and tags. Variation selectors only choose between glyphs.
- */
-const UNSAFE =
-  /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\u{AD}\u{180E}\u{200B}-\u{200D}\u{2060}-\u{206F}\u{FEFF}\u{FFF9}-\u{FFFB}\u{E0000}-\u{E007F}]/gu;
+/** Controls (C0, DEL, C1), lone surrogates, line and paragraph separators, and what is invisible. */
+const UNSAFE = new RegExp(String.raw`[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|${INVISIBLE.source}`, "gu");
 
 /**
  * Replaces whatever a terminal would act on or not show by `\x1b` or `\u{202e}`, and leaves the rest,
