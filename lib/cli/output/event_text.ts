@@ -1,3 +1,4 @@
+import { fit } from "./columns.ts";
 import { escapeText } from "./escape.ts";
 import type {
   AppEvent,
@@ -18,7 +19,6 @@ import type {
 } from "../../events.ts";
 import {
   count,
-  fit,
   formatDate,
   formatDuration,
   formatLeft,
@@ -324,9 +324,7 @@ function started(event: TransferStartedEvent): string {
   const size = event.size === null ? "" : ` (${amountOf({ ...event, size: event.size })})`;
   const { length } = event.peers;
   const peers = length > MAX_NAMES ? count(length, "peer") : event.peers.map(nameOf).join(", ");
-  const [verb, direction] = event.direction === "send"
-    ? ["Sending", "to"]
-    : ["PieceTarget", "from"];
+  const [verb, direction] = event.direction === "send" ? ["Sending", "to"] : ["Receiving", "from"];
   return `${verb} ${escapeText(event.name)}${size} ${direction} ${peers}`;
 }
 
