@@ -16,13 +16,13 @@ import {
 import { escapeText } from "../cli/output/escape.ts";
 import { formatSize, nameOf } from "../cli/output/format.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
-import { type ExitCode, P2PError } from "../errors.ts";
+import { ExitCode, P2PError } from "../errors.ts";
 import { type Invite, parseInvite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
 import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/offer_policy.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
-import { takeSlot } from "../peer/slots.ts";
+import { firstIdentity, takeSlot } from "../peer/slots.ts";
 import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
 import { findTracker } from "./local_tracker.ts";
 import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
@@ -62,6 +62,23 @@ export function listed(
     } finally {
       await peer[Symbol.asyncDispose]();
     }
+  };
+}
+
+/** A command that asks, does and ends; its peer is not listed. */
+export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>): Command {
+  return async (context) => {
+    const { folder, network } = await choose(context);
+    const identity = await firstIdentity(folder);
+    await using peer = makePeer(context, { identity, folder, network, role: "client" });
+    const working = (async () => {
+      await peer.join();
+      await remember(folder, network);
+      return await body(peer, context);
+    })();
+    working.catch(() => {});
+    const stopped = aborted(context.signal).then(() => ExitCode.interrupted);
+    return await Promise.race([working, stopped]);
   };
 }
 
@@ -167,6 +184,7 @@ function acceptRule(values: FlagValues): AcceptRule {
   );
 }
 
+/** Asks until the answer is yes or no, which an empty one is. */
 function askToAccept(menu: Menu): AskPerson {
   return async ({ name, size, peer }, signal) => {
     const what = `${escapeText(name)}${size === null ? "" : ` (${formatSize(size)})`}`;
