@@ -1,4 +1,4 @@
-import { parseCommandLine, type ParsedCommand } from "../cli/arguments/arguments.ts";
+import { isOn, parseCommandLine, type ParsedCommand } from "../cli/arguments/arguments.ts";
 import type { AppEvent } from "../events.ts";
 import { JsonOutput } from "../cli/output/json_output.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
@@ -7,7 +7,6 @@ import type { ProgressBars } from "../cli/terminal/progress.ts";
 import { type Sink, stderrSink, stdoutSink } from "../cli/output/sink.ts";
 import type { ProgramSpec } from "../cli/arguments/spec.ts";
 import { TextOutput } from "../cli/output/text_output.ts";
-import { isOn } from "../cli/arguments/arguments.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import { redactInvite } from "../identity/invite.ts";
 import config from "../../deno.json" with { type: "json" };

@@ -1,5 +1,4 @@
-import { systemClock } from "../../async/clock.ts";
-import type { Clock } from "../../async/clock.ts";
+import { type Clock, systemClock } from "../../async/clock.ts";
 import { escapeText } from "./escape.ts";
 import type { AppEvent } from "../../events.ts";
 import type { Output } from "./output.ts";
