@@ -5,9 +5,7 @@
  */
 
 import { ExitCode } from "../../errors.ts";
-import type { CommandSpec, FlagSpec, ProgramSpec } from "./spec.ts";
-
-const MAX_PORT = 65_535;
+import { type CommandSpec, type FlagSpec, MAX_PORT, type ProgramSpec } from "./spec.ts";
 
 /** What each exit code means, at the end of every help. */
 const EXIT_CODES: [string, string][] = [

@@ -8,6 +8,9 @@
 /** What the value of a flag is. */
 export type FlagKind = "string" | "boolean" | "integer" | "seconds" | "address" | "size";
 
+/** Highest port of TCP. */
+export const MAX_PORT = 65_535;
+
 /** A `host:port`; the port is null when it was left out. */
 export interface Address {
   host: string;

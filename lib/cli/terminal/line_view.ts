@@ -41,7 +41,8 @@ const TAB = 8;
  */
 export function viewOf(typed: TypedLine, { columns, rows }: TerminalSize): LineView {
   const height = Math.max(1, rows - 1);
-  const cells = columns * height;
+  // The cursor needs one, too.
+  const cells = columns * height - 1;
   const { prompt, line } = typed;
   const cursor = prompt.length + typed.cursor;
   const length = prompt.length + line.length;
@@ -50,7 +51,7 @@ export function viewOf(typed: TypedLine, { columns, rows }: TerminalSize): LineV
     const text = before + slice(typed, cursor, to);
     return { text, cursor: cellAfter(before, columns), end: cellAfter(text, columns) };
   };
-  if (length < cells) {
+  if (length <= cells) {
     const view = show(0, length);
     if (view.end.row < height) return view;
   }

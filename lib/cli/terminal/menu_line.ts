@@ -42,7 +42,7 @@ export const MENU_WORDS = ["ping", "broadcast", "sendfile", "peers", "history", 
  * @throws {P2PError} `usage`, saying what would do
  */
 export function parseMenuLine(line: string): MenuCommand | null {
-  const match = /^\s*(\S+)\s*(.*?)\s*$/s.exec(line);
+  const match = /^(\S+)\s*(.*)$/s.exec(line.trim());
   if (match === null) return null;
   const [, word = "", rest = ""] = match;
   const command = word.toLowerCase();

@@ -29,7 +29,7 @@ export async function qrCode(text: string, surface: QrSurface): Promise<string |
 }
 
 /** Draws rows of modules, true being dark, or null where they do not fit. */
-export function drawModules(
+function drawModules(
   modules: readonly (readonly boolean[])[],
   { columns, rows, palette }: QrSurface,
 ): string | null {
