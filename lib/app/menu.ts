@@ -30,7 +30,7 @@ export async function menu(context: CommandContext): Promise<ExitCode> {
     if (peer.isBusy) {
       emit({ event: "notice", message: "Waiting for transfers under way; interrupt to stop now" });
     }
-    // Ctrl-C that ended the menu does not end the transfers; the next one does.
+    // The Ctrl-C that ended the menu does not end the transfers; the next one does.
     await peer.stop(signal.aborted ? again : signal);
     return exitCode;
   });
@@ -54,7 +54,7 @@ function menuActions(peer: Peer, menu: Menu, context: CommandContext): MenuActio
   };
 }
 
-/** With several peers about, a person is asked; nothing to ask leaves it to `sendFile`. */
+/** The recipient that a person names when several peers are there; none when there is nothing to ask. */
 async function askRecipient(peer: Peer, menu: Menu): Promise<string[]> {
   const others = await peer.updatePeersList();
   if (others.length < 2 || !menu.interactive) return [];
@@ -64,7 +64,7 @@ async function askRecipient(peer: Peer, menu: Menu): Promise<string[]> {
   return [answer];
 }
 
-/** The menu shows the report; a script's exit code comes from here. */
+/** Throws what a script's exit code comes from; the report itself has been shown. */
 function failIfFailed(reports: SendReport[]): void {
   const [failure] = reports.flatMap(({ failures }) => failures);
   if (!failure) return;
@@ -83,7 +83,7 @@ async function dataFiles(data: string): Promise<string[]> {
   return names.sort();
 }
 
-/** A name in the data folder first, then a path. */
+/** Path of a file that was named at the menu: in the data folder if it is there, else as typed. */
 async function findFile(data: string, name: string): Promise<string> {
   const inData = join(data, name);
   const isThere = name === basename(name) &&

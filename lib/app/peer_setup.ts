@@ -29,10 +29,10 @@ import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
 import { aborted, type Command, type CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 
-/** What every command knows of its peer. */
+/** Identity, state and network of a command's peer. */
 export interface PeerSetup {
   identity: Identity;
-  /** Where the state of this user's peers is. */
+  /** Folder of the state of this user's peers. */
   folder: string;
   network: Pick<NetworkChoice, "tracker" | "membership">;
   role: "peer" | "client";
@@ -137,7 +137,7 @@ export function makePeer(
   const { tracker, membership } = network;
   const { values, explicit } = command;
   const host = textOf(values, "host");
-  // What `send -` is told is the name of a file.
+  // The --name of `send -` is that of the file.
   const isStream = command.command === "send" && command.positionals.includes("-");
   return new Peer({
     identity,
@@ -170,7 +170,7 @@ export function millisecondsOf(values: FlagValues, flag: string): number | undef
   return seconds === undefined ? undefined : seconds * 1000;
 }
 
-/** Where what arrives is kept. */
+/** Folder for the files that arrive. */
 export function inboxOf({ values }: ParsedCommand): string {
   return textOf(values, "received") ?? "received_files";
 }
@@ -184,7 +184,7 @@ function acceptRule(values: FlagValues): AcceptRule {
   );
 }
 
-/** Asks until the answer is yes or no, which an empty one is. */
+/** A question at the menu that is asked until the answer is yes or no; an empty one means no. */
 function askToAccept(menu: Menu): AskPerson {
   return async ({ name, size, peer }, signal) => {
     const what = `${escapeText(name)}${size === null ? "" : ` (${formatSize(size)})`}`;

@@ -63,7 +63,7 @@ async function loadBarred(folder: string): Promise<string[]> {
     const ids: unknown = JSON.parse(text);
     if (Array.isArray(ids) && ids.every((id) => isBase64Url(id, 32))) return ids;
   } catch {
-    // Said below.
+    // Broken JSON is reported like JSON of something else, below.
   }
   throw new P2PError(
     "disk",

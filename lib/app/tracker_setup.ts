@@ -59,7 +59,7 @@ export function reachableAt(command: ParsedCommand, { host, port }: Address): Ad
   return { host: own, port, ...advertised(command) };
 }
 
-/** What an invite names instead of a wildcard that is listened on, or of what `--advertise` overrides. */
+/** The address to name to others: that of `--advertise`, or this machine's when a wildcard is listened on. */
 export function advertised(command: ParsedCommand): Partial<Address> | undefined {
   const given = addressOf(command.values, "advertise");
   if (given) return { host: given.host, ...(given.port === null ? {} : { port: given.port }) };

@@ -22,7 +22,7 @@ const EACH_INVISIBLE = new RegExp(INVISIBLE.source, "gu");
 const DEVICE =
   /^(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\xb9\xb2\xb3])\s*(?:\.|$)/i;
 
-/** What nothing here changes, unless it is long or a device: most names. */
+/** Names that stay as they are, unless they are long or a device: most of them. */
 const PLAIN = /^[\w-]+(?:\.[\w-]+)*$/;
 
 const EXTENSION = /(?:\.tar)?\.[^.\s]+$/i;
@@ -73,7 +73,7 @@ export function sameName(a: string, b: string): boolean {
   return nameKey(a) === nameKey(b);
 }
 
-/** What names of the same file have in common: the case-folded NFC form, for comparison only. */
+/** Key that names of the same file have in common: the case-folded NFC form, for comparison only. */
 export function nameKey(name: string): string {
   // There is no casefold in JavaScript. Lower, upper, lower also joins the capital sharp s to "ss".
   return name.normalize("NFC").toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
@@ -113,7 +113,7 @@ function cutTo(text: string, max: number): string {
     if (size > max) break;
     end = index + segment.length;
   }
-  // One grapheme can be of any length; then between two code points.
+  // A grapheme can be of any length: one that does not fit is cut between two code points.
   return text.slice(0, end || encoder.encodeInto(text, new Uint8Array(max)).read);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The names that peers go by: what people type after `--to` and `@`, so nothing in them may mean
+ * The names that peers go by. People type them after `--to` and `@`, so nothing in them may mean
  * something else there or look like another name.
  *
  * @module
@@ -28,7 +28,7 @@ export function isPeerName(name: string): boolean {
     name === name.normalize("NFC");
 }
 
-/** What names that look the same to people have in common: two peers must not share it. */
+/** Key that names which look the same to people have in common: two peers must not share one. */
 export function peerNameKey(name: string): string {
   return name.normalize("NFKC").toLowerCase();
 }

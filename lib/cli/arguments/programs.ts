@@ -7,7 +7,7 @@
 import { ExitCode } from "../../errors.ts";
 import { type CommandSpec, type FlagSpec, MAX_PORT, type ProgramSpec } from "./spec.ts";
 
-/** What each exit code means, at the end of every help. */
+/** Meanings of the exit codes, at the end of every help. */
 const EXIT_CODES: [string, string][] = [
   [`${ExitCode.done}`, "done"],
   [`${ExitCode.unexpected}`, "something unexpected"],

@@ -7,14 +7,17 @@
 
 import { INVISIBLE } from "../../unicode.ts";
 
-/** What {@linkcode escapeText} lets through. */
+/** Characters that {@linkcode escapeText} lets through. */
 export interface EscapeOptions {
   /** Leaves LF and TAB as they are. */
   multiline?: boolean;
 }
 
-/** Controls (C0, DEL, C1), lone surrogates, line and paragraph separators, and what is invisible. */
-const UNSAFE = new RegExp(String.raw`[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|${INVISIBLE.source}`, "gu");
+/**
+ * Characters that a terminal would act on or not show: controls (C0, DEL, C1), lone surrogates, line and paragraph
+ * separators, and the invisible.
+ */
+export const UNSAFE = new RegExp(String.raw`[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|${INVISIBLE.source}`, "gu");
 
 /**
  * Replaces whatever a terminal would act on or not show by `\x1b` or `\u{202e}`, and leaves the rest,

@@ -10,7 +10,7 @@ export interface LineEditorOptions {
   input: NodeJS.ReadableStream;
   /** The terminal. */
   sink: Sink;
-  /** What Tab offers for the line typed so far. */
+  /** Words that Tab offers for the line typed so far. */
   complete(line: string): Promise<Completion>;
   /** A line was entered; the cursor is at the start of the row below it. */
   onLine(line: string): void;
@@ -51,9 +51,9 @@ export class LineEditor {
   #typed = "";
   /** Whether the keys of one read are being taken in. */
   #reading = false;
-  /** What the screen lacks: the last change, or all of it. */
+  /** Part of the line that the screen lacks: the last change, or all of it. */
   #due: "nothing" | "change" | "all" = "nothing";
-  /** What is on the screen; null when that is nothing, and the cursor at the start of a row. */
+  /** View on the screen; null when there is none, and the cursor is at the start of a row. */
   #shown: (LineView & { size: TerminalSize }) | null = null;
 
   constructor(options: LineEditorOptions) {
@@ -61,7 +61,7 @@ export class LineEditor {
     const { input, onLine, onInterrupt, onHistory } = options;
     const { sink } = options;
     this.#output = new TerminalStream(sink, (text) => this.#writeOver(text));
-    // The first listener of the input, and with the one below, which is the last, around readline's own.
+    // Two listeners around readline's own: the start and the end of each read.
     input.prependListener("data", this.#onRead);
     this.#readline = createInterface({
       input,
@@ -80,7 +80,7 @@ export class LineEditor {
     this.#readline.on("history", onHistory);
     this.#readline.on("line", onLine);
     this.#readline.on("SIGINT", onInterrupt);
-    // Back in the foreground after Ctrl-Z: readline pauses and leaves it to its user to go on.
+    // Readline is paused when it is back in the foreground after Ctrl-Z, and leaves it to its user to go on.
     this.#readline.on("SIGCONT", () => this.#readline.resume());
     this.#readline.on("close", () => this.#onClose());
   }
@@ -227,7 +227,7 @@ export class LineEditor {
   }
 }
 
-/** What turns the screen from `shown` to `view` without drawing it anew; null when nothing does. */
+/** Output that moves the cursor or adds what was appended; null when the view has to be drawn anew. */
 function changeTo(view: LineView, shown: LineView): string | null {
   if (view.text === shown.text) {
     const down = view.cursor.row - shown.cursor.row;
@@ -243,7 +243,7 @@ function isAtEnd({ cursor, end }: LineView): boolean {
   return cursor.row === end.row && cursor.column === end.column;
 }
 
-/** What draws `view` in the place of `shown`. */
+/** Output that draws `view` in the place of `shown`. */
 function redrawn({ text, cursor, end }: LineView, shown: LineView | null): string {
   const up = shown?.cursor.row ?? 0;
   const start = `${up > 0 ? `\x1b[${up}A` : ""}\x1b[1G\x1b[0J`;

@@ -1,5 +1,5 @@
 /**
- * What a terminal shows of a line that is being typed. A line of any length costs no more than a screen.
+ * The part of a line being typed that a terminal shows. A line of any length costs no more than a screen.
  *
  * @module
  */

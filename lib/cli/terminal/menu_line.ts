@@ -8,7 +8,7 @@ import { P2PError } from "../../errors.ts";
 import { escapeText } from "../output/escape.ts";
 import { suggest } from "../arguments/suggest.ts";
 
-/** What a line asks for. */
+/** A command with its arguments. */
 export type MenuCommand =
   /** `target` is null when the address is to be asked for. */
   | { command: "ping"; target: string | null }

@@ -4,7 +4,7 @@ import { displayWidth, fit } from "../output/columns.ts";
 import { count, formatLeft, formatRate, formatSize, percentOf } from "../output/format.ts";
 import type { Sink } from "../output/sink.ts";
 
-/** What one bar shows. */
+/** State that one bar shows. */
 export interface BarState {
   /** Safe to print. */
   label: string;

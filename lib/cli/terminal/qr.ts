@@ -13,7 +13,7 @@ const ROWS_BESIDE = 6;
 /** Columns left of the code. */
 const INDENT = "  ";
 
-/** Where a code is to be shown. */
+/** Terminal that a code is to be shown on. */
 export interface QrSurface {
   columns: number;
   rows: number;

@@ -10,7 +10,7 @@ export interface TerminalPromptOptions {
   /** The terminal. */
   sink: Sink;
   prompt: string;
-  /** What Tab offers for the line typed so far. */
+  /** Words that Tab offers for the line typed so far. */
   complete(line: string): Promise<Completion>;
 }
 
@@ -32,7 +32,7 @@ export class TerminalPrompt implements LineSource {
   readonly #lines: string[] = [];
   readonly #questions: Question[] = [];
   #waiting: ((line: string | null) => void) | null = null;
-  /** What was being typed when a question came. */
+  /** Text that was being typed when a question came. */
   #parked = "";
   readonly #closed = Promise.withResolvers<void>();
   #end: LinesEnd | null = null;
@@ -48,7 +48,7 @@ export class TerminalPrompt implements LineSource {
       onLine: (line) => this.#onLine(line),
       onInterrupt: () => this.close("interrupted"),
       onClose: () => this.#onClose(),
-      // Answers are no commands. This comes before their line.
+      // Answers are no commands. Readline reports the history before the line.
       onHistory: (history) => void (this.#questions.length > 0 && history.shift()),
     });
   }
@@ -117,7 +117,7 @@ export class TerminalPrompt implements LineSource {
     if (this.#questions.length === 0) this.#restore();
   }
 
-  /** Nobody wants the answer any more: the question goes, and what was typed as its answer. */
+  /** Takes a question back, with the text typed as its answer, once nobody wants it any more. */
   #withdraw(question: Question): void {
     const index = this.#questions.indexOf(question);
     if (index < 0) return;
@@ -148,7 +148,7 @@ export class TerminalPrompt implements LineSource {
     this.#editor.show(this.#questions[0]?.text ?? this.#prompt);
   }
 
-  /** Brings back what was being typed before the question. */
+  /** Types again the text that a question interrupted. */
   #restore(): void {
     const text = this.#parked;
     this.#parked = "";
