@@ -216,7 +216,6 @@ export class LineEditor {
   }
 
   #onClose(): void {
-    this.#insertTyped();
     this.#draw();
     const { input } = this.#options;
     input.removeListener("data", this.#onRead);
