@@ -20,7 +20,7 @@ export async function share(context: CommandContext): Promise<ExitCode> {
     throw new P2PError("usage", "Cannot use --keep with --count: it serves whoever joins");
   }
   const name = peerName(textOf(values, "name"));
-  // Whoever pastes the line must not be the one who finds out that there is no such file.
+  // A path that leads nowhere is said here, not to whoever pastes the line.
   const follow = isOn(values, "follow");
   const items = await itemsAt(positionals, follow);
   const folder = stateFolders(textOf(values, "state"), env).peers;
@@ -61,7 +61,7 @@ export async function share(context: CommandContext): Promise<ExitCode> {
   return await serve(sharing, context, keep);
 }
 
-/** Until it is over, or the first signal: with --keep that is the end that was meant. */
+/** Serves until the share is over, or the first signal: with --keep that is the end that was meant. */
 async function serve(
   sharing: Sharing,
   { signal, again, emit }: CommandContext,
@@ -81,7 +81,11 @@ async function serve(
   return ExitCode.done;
 }
 
-/** What the paths are to be offered as, or why one cannot be sent. */
+/**
+ * Name and size that each path is to be offered with.
+ *
+ * @throws {P2PError} `disk` when one cannot be sent
+ */
 async function itemsAt(paths: readonly string[], follow: boolean): Promise<SharedItem[]> {
   const items: SharedItem[] = [];
   for (const path of paths) {
@@ -92,7 +96,7 @@ async function itemsAt(paths: readonly string[], follow: boolean): Promise<Share
   return items;
 }
 
-/** For a camera: on a terminal that has room, where text for people goes. */
+/** Shows the invite to a camera, on a terminal that has room for the code and where text for people goes. */
 async function showCode(invite: string, { command: { values } }: CommandContext): Promise<void> {
   const sink = stdoutSink();
   if (!sink.isTerminal || isOn(values, "json") || isOn(values, "quiet")) return;

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { INVISIBLE } from "../unicode.ts";
+
 /** Longest name in bytes of UTF-8: most file systems allow 255, the rest is for what we append. */
 export const MAX_NAME_BYTES = 240;
 
@@ -13,15 +15,14 @@ const MAX_EXTENSION_BYTES = 32;
 /** Controls, line separators, and what Windows forbids: each becomes `_`. */
 const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}<>:"|?*]/gu;
 
-/** Bidi controls and whatever has no width; variation selectors only choose between glyphs. */
-const INVISIBLE =
-  /(?!\p{Variation_Selector})[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u{FFF9}-\u{FFFB}]/gu;
+/** The invisible goes without a trace. */
+const EACH_INVISIBLE = new RegExp(INVISIBLE.source, "gu");
 
 /** Names that Windows gives to devices, in every folder and with any extension. */
 const DEVICE =
   /^(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\xb9\xb2\xb3])\s*(?:\.|$)/i;
 
-/** Names that need no look at their characters one by one, which are most; unless they are too long or a device. */
+/** Names that stay as they are, unless they are long or a device: most of them. */
 const PLAIN = /^[\w-]+(?:\.[\w-]+)*$/;
 
 const EXTENSION = /(?:\.tar)?\.[^.\s]+$/i;
@@ -39,7 +40,7 @@ export function safeName(untrusted: string): string {
   if (isPlain(untrusted)) return untrusted;
   const components = untrusted.toWellFormed().split(/[/\\]/);
   for (const component of components.reverse()) {
-    const name = component.replace(FORBIDDEN, "_").replace(INVISIBLE, "").normalize("NFC");
+    const name = component.replace(FORBIDDEN, "_").replace(EACH_INVISIBLE, "").normalize("NFC");
     const settled = settle(name);
     if (settled !== "") return settled;
   }
@@ -72,7 +73,7 @@ export function sameName(a: string, b: string): boolean {
   return nameKey(a) === nameKey(b);
 }
 
-/** The case-folded NFC form of a name, which names of one file have in common; for comparison only. */
+/** Key that names of the same file have in common: the case-folded NFC form, for comparison only. */
 export function nameKey(name: string): string {
   // There is no casefold in JavaScript. Lower, upper, lower also joins the capital sharp s to "ss".
   return name.normalize("NFC").toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
@@ -112,7 +113,7 @@ function cutTo(text: string, max: number): string {
     if (size > max) break;
     end = index + segment.length;
   }
-  // A single grapheme can be longer than `max`: such a one is cut between two code points.
+  // A grapheme can be of any length: one that does not fit is cut between two code points.
   return text.slice(0, end || encoder.encodeInto(text, new Uint8Array(max)).read);
 }
 

@@ -274,8 +274,9 @@ export class Download implements Pieces {
 
   /** Ends the transfer: keeps what may be gone on with, deletes the rest, and tells the sender why. */
   async fail(error: P2PError): Promise<void> {
-    // Once every byte is verified only the disk can fail it.
+    // Once every byte is verified only the disk can fail it, and what it says of a piece comes first.
     if (this.#state.at === "finishing") await this.#state.done;
+    await Promise.allSettled(this.#writes);
     await this.#failNow(error);
   }
 

@@ -59,6 +59,11 @@ declare module "@std/encoding/hex" {
   export function decodeHex(text: string): Uint8Array<ArrayBuffer>;
 }
 
+declare module "@std/text/levenshtein-distance" {
+  /** Least number of characters to insert, delete or replace that turns one string into the other. */
+  export function levenshteinDistance(a: string, b: string): number;
+}
+
 declare module "@std/fmt/bytes" {
   export function format(
     bytes: number,

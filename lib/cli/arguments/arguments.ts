@@ -32,7 +32,7 @@ export interface ParsedCommand {
   explicit: ReadonlySet<string>;
 }
 
-/** What a command line asks for. */
+/** Request of a command line: a command, its help, or the version. */
 export type CommandLine = ParsedCommand | { help: string } | { version: true };
 
 /** Reads an environment variable. */

@@ -152,7 +152,7 @@ Deno.test("Each event has its text", () => {
         direction: "receive",
         peers: ["tv"],
       },
-      "PieceTarget log from tv\n",
+      "Receiving log from tv\n",
     ],
     [
       { event: "transfer-retry", transfer: "t", peer: "tv", attempt: 2, reason: "lost" },
