@@ -5,6 +5,7 @@
  * @module
  */
 
+import { untilAborted } from "../async/abort.ts";
 import {
   addressOf,
   type FlagValues,
@@ -26,7 +27,7 @@ import { firstIdentity, takeSlot } from "../peer/slots.ts";
 import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
 import { findTracker } from "./local_tracker.ts";
 import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
-import { aborted, type Command, type CommandContext } from "./program.ts";
+import type { Command, CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 
 /** Identity, state and network of a command's peer. */
@@ -77,14 +78,14 @@ export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<E
       return await body(peer, context);
     })();
     working.catch(() => {});
-    const stopped = aborted(context.signal).then(() => ExitCode.interrupted);
+    const stopped = untilAborted(context.signal).then(() => ExitCode.interrupted);
     return await Promise.race([working, stopped]);
   };
 }
 
 /** Rejects at the first signal: while it starts there is nothing to let end. */
 export async function interrupted(signal: AbortSignal): Promise<never> {
-  await aborted(signal);
+  await untilAborted(signal);
   throw signal.reason;
 }
 

@@ -145,11 +145,3 @@ class Interrupts implements Disposable {
     for (const name of this.#names) Deno.removeSignalListener(name, this.#listener);
   }
 }
-
-/** Resolves when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}

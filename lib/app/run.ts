@@ -1,10 +1,11 @@
+import { untilAborted } from "../async/abort.ts";
 import { ExitCode } from "../errors.ts";
 import { listed } from "./peer_setup.ts";
-import { aborted, type Command } from "./program.ts";
+import type { Command } from "./program.ts";
 
 /** `peer run`: receives until a signal comes; then lets transfers under way end, until a second one. */
 export const run: Command = listed(async (peer, { signal, again, emit }) => {
-  await Promise.race([aborted(signal), peer.refused]);
+  await Promise.race([untilAborted(signal), peer.refused]);
   if (peer.isBusy) {
     emit({
       event: "notice",

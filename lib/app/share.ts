@@ -1,3 +1,4 @@
+import { untilAborted } from "../async/abort.ts";
 import { addressOf, isOn, numberOf, textOf } from "../cli/arguments/arguments.ts";
 import type { SharedItem } from "../events.ts";
 import { paletteFor } from "../cli/terminal/palette.ts";
@@ -8,7 +9,7 @@ import { takeSlot } from "../peer/slots.ts";
 import { openContent } from "../content/open_content.ts";
 import { sharePlace } from "./addresses.ts";
 import { millisecondsOf, peerName } from "./peer_setup.ts";
-import { aborted, type CommandContext } from "./program.ts";
+import type { CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
 import { stateFolders } from "./state_folder.ts";
 
@@ -67,7 +68,7 @@ async function serve(
   { signal, again, emit }: CommandContext,
   keep: boolean,
 ): Promise<ExitCode> {
-  const stopped = aborted(signal).then(() => true);
+  const stopped = untilAborted(signal).then(() => true);
   const isInterrupted = await Promise.race([sharing.over.then(() => false), stopped]);
   if (!isInterrupted) return ExitCode.done;
   if (!keep) return ExitCode.interrupted;
@@ -77,7 +78,7 @@ async function serve(
       message: "Waiting for transfers under way; interrupt again to stop now",
     });
   }
-  await Promise.race([sharing.drained(), aborted(again)]);
+  await Promise.race([sharing.drained(), untilAborted(again)]);
   return ExitCode.done;
 }
 

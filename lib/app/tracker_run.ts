@@ -1,3 +1,4 @@
+import { untilAborted } from "../async/abort.ts";
 import { join } from "node:path";
 import { isOn, numberOf } from "../cli/arguments/arguments.ts";
 import { readPrivate, replacePrivate } from "../disk/private_file.ts";
@@ -9,7 +10,7 @@ import { Tracker, type TrackerObserver } from "../tracker/tracker.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { announceTracker } from "./local_tracker.ts";
-import { aborted, type CommandContext } from "./program.ts";
+import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
 
 /** `tracker run`: lists peers and tells them of each other, until a signal comes. */
@@ -52,7 +53,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
   });
-  await aborted(signal);
+  await untilAborted(signal);
   return ExitCode.done;
 }
 

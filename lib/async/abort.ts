@@ -16,6 +16,11 @@ export function onAbort(signal: AbortSignal | undefined, action: () => void): Un
   return undo(() => signal?.removeEventListener("abort", action));
 }
 
+/** Resolves when the signal aborts, for a wait. Its listener stays until then, as that of {@linkcode aborted}. */
+export function untilAborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => void onAbort(signal, resolve));
+}
+
 /**
  * Rejects with the signal's reason when it aborts, for a race. Its listener stays until then, so the signal should be
  * one that ends with what is raced; {@linkcode onAbort} is for the others.

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { untilAborted } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import type { Content } from "../content/content.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
@@ -319,10 +320,7 @@ export class Peer implements AsyncDisposable {
   async stop(signal?: AbortSignal): Promise<void> {
     await this.unregisterFromTracker().catch(() => {});
     const idle = Promise.allSettled([this.#sender.drained(), this.#downloads?.drained()]);
-    const aborted = Promise.withResolvers<void>();
-    if (signal?.aborted) aborted.resolve();
-    signal?.addEventListener("abort", () => aborted.resolve(), { once: true });
-    await Promise.race([idle, aborted.promise]);
+    await Promise.race([idle, untilAborted(signal)]);
     await this[Symbol.asyncDispose]();
   }
 

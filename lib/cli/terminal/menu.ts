@@ -7,6 +7,7 @@
  */
 
 import process from "node:process";
+import { onAbort } from "../../async/abort.ts";
 import { asP2PError, ExitCode, P2PError } from "../../errors.ts";
 import { complete } from "./completion.ts";
 import { escapeText } from "../output/escape.ts";
@@ -112,16 +113,13 @@ export class Menu {
     const source = this.#open(actions);
     this.#source = source;
     this.#opened.resolve();
-    const onAbort = () => source.close("aborted");
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener("abort", onAbort);
+    using _ = onAbort(signal, () => source.close("aborted"));
     try {
       const exited = await this.#loop(source, actions, output);
       if (exited) source.close("end-of-input");
       const how = exited ? "exit" : source.end ?? "end-of-input";
       return { how, exitCode: this.interactive ? ExitCode.done : this.#exitCode };
     } finally {
-      signal?.removeEventListener("abort", onAbort);
       if (this.interactive && this.#options.keys === undefined) process.stdin.pause();
     }
   }
