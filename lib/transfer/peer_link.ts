@@ -11,6 +11,9 @@ import type { Delivery, Upload } from "./upload.ts";
 /** Ids of transfers that have ended on a link and are remembered: frames of them may be on their way. */
 const MAX_REMEMBERED = 1024;
 
+/** Offers of one link that are decided on at a time: each may look at what the disk has of it. */
+const MAX_DECIDING = 128;
+
 /** A MESSAGE and its text. */
 export interface IncomingText {
   message: MessageOf<"MESSAGE">;
@@ -208,6 +211,12 @@ export class PeerLink implements SessionHandler {
     const { downloads } = this.#options.services ?? {};
     if (!downloads) throw unexpected(message.verb);
     const { transfer, seq } = message;
+    if (this.#deciding.size >= MAX_DECIDING) {
+      throw new P2PError(
+        "busy",
+        `Cannot receive: ${MAX_DECIDING} offers of this session wait for an answer; try again later`,
+      );
+    }
     const deciding: Promise<void> = downloads.onOffer(message, this)
       .catch((error) => {
         this.session.post({ verb: "ERROR", re: seq, ...tellable(asP2PError(error)) });

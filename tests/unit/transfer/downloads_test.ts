@@ -3,11 +3,11 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
-import { Downloads } from "../../../lib/transfer/downloads.ts";
+import { Downloads, type OfferPolicy } from "../../../lib/transfer/downloads.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import { transferSettings } from "../../../lib/transfer/settings.ts";
 import type { MessageOf } from "../../../lib/wire/message.ts";
-import { turn } from "../../helpers/deadline.ts";
+import { deadline, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
@@ -39,10 +39,11 @@ class Scene implements AsyncDisposable {
   readonly downloads: Downloads;
   readonly #sessions: Session[] = [];
 
-  constructor(inbox: Inbox) {
+  constructor(inbox: Inbox, policy?: OfferPolicy) {
     this.inbox = inbox;
     this.downloads = new Downloads({
       destination: inbox,
+      policy,
       settings: transferSettings({ clock: this.clock }),
       observer: {
         onStarted: () => ({ onProgress: () => {} }),
@@ -153,5 +154,38 @@ permitted(
     scene.clock.advance(1_000);
     assertEquals(link.session.connection.closed?.code, "timeout");
     await link.ended;
+  },
+);
+
+permitted(
+  "offers that nobody has answered are bounded, and the session goes on",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const decision = Promise.withResolvers<() => void>();
+    const policy = { asksPerson: false, decide: () => decision.promise };
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID), policy);
+    const [link, far] = scene.linkAndFarEnd();
+    const codes: string[] = [];
+    const hearing = (async () => {
+      for (let answers = 0; answers < 130;) {
+        const frame = await far.connection.read();
+        if (!frame || !("message" in frame)) break;
+        const { message } = frame;
+        if (message.verb !== "ERROR" && message.verb !== "ACK") continue;
+        answers++;
+        codes.push("code" in message ? message.code : message.state);
+        // All others have been heard by then.
+        if (answers === 2) decision.reject(new P2PError("refused", "no"));
+      }
+    })();
+    for (let n = 0; n < 130; n++) {
+      const transfer = encodeBase64Url(bytesOf(16, n));
+      await far.send({ ...offer(transfer), seq: n + 1 });
+    }
+    await deadline(hearing, "130 answers");
+    assertEquals(codes.slice(0, 3), ["busy", "busy", "refused"]);
+    assertEquals(codes.filter((code) => code === "refused").length, 128);
+    assertEquals(link.isOpen, true);
   },
 );
