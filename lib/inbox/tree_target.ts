@@ -2,19 +2,19 @@ import { dirname, join } from "node:path";
 import { pooledMap } from "@std/async/pool";
 import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
-import type { FileCount } from "../pieces/tree_table.ts";
-import { FileWriter } from "../disk/file_writer.ts";
-import { ignoreMissing, syncFolder } from "../disk/folder.ts";
-import type { FileStamp, Target } from "./target.ts";
-import { AdaptiveSync } from "../disk/adaptive_sync.ts";
-import { Yielder } from "../async/yielder.ts";
 import {
   fileAt,
+  type FileCount,
   planTreeInTurns,
   type TreeFile,
   treeFingerprint,
   type TreePlan,
 } from "../pieces/tree_table.ts";
+import { FileWriter } from "../disk/file_writer.ts";
+import { ignoreMissing, syncFolder } from "../disk/folder.ts";
+import type { FileStamp, Target } from "./target.ts";
+import { AdaptiveSync } from "../disk/adaptive_sync.ts";
+import { Yielder } from "../async/yielder.ts";
 
 /** Files that are synced at a time while others come; a file system commits many together as fast as one. */
 const SYNCS = 64;

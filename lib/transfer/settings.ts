@@ -1,6 +1,9 @@
 import { type Clock, systemClock } from "../async/clock.ts";
 import type { P2PError } from "../errors.ts";
 
+/** Time in milliseconds between signs of life to the other side while it waits for something here. */
+export const SIGN_INTERVAL = 5_000;
+
 /** Settings that all transfers of a peer share. Times are milliseconds. */
 export interface TransferSettings {
   /** Longest silence of a recipient. */

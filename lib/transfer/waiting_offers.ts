@@ -2,11 +2,10 @@ import { aborted } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
+import { SIGN_INTERVAL } from "./settings.ts";
 
 /** Longest time in milliseconds that an offer waits for a person. */
 const MAX_WAIT = 3 * 60_000;
-/** Time in milliseconds between signs of life to the sender meanwhile. */
-const SIGN_INTERVAL = 5_000;
 /** Offers that may wait at once, and those of one sender. */
 const MAX_WAITING = 64;
 const MAX_PER_SENDER = 16;
