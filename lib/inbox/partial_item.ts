@@ -8,7 +8,7 @@ import type { FileStamp, Published, Target } from "./target.ts";
 
 /** Bytes that are written between two entries of the journal: what a crash may cost. */
 const CHECKPOINT = 2 * 1024 * 1024;
-/** The same as a time, milliseconds, for those who receive slowly. */
+/** Milliseconds between two entries of the journal at most, for those who receive slowly. */
 const CHECKPOINT_TIME = 2_000;
 
 /** What a {@linkcode PartialItem} needs. */
@@ -42,7 +42,7 @@ export class PartialItem implements PieceTarget {
   #unsyncedBytes = 0;
   #checkpointed = performance.now();
   #checkpointing: Promise<void> | undefined;
-  /** One write after another, whatever became of the one before. */
+  /** Gate of the writes: one after another, whatever became of the one before. */
   readonly #turn = new Gate(1);
   /** Bytes that are there, those of an earlier run included. */
   #bytes: number;
@@ -56,7 +56,7 @@ export class PartialItem implements PieceTarget {
     this.#bytes = this.known.size * options.pieceSize;
   }
 
-  /** Its path without `.part`. */
+  /** Path of the partial without `.part`. */
   get base(): string {
     return baseOf(this.#target.path);
   }
@@ -144,7 +144,7 @@ export class PartialItem implements PieceTarget {
       await this.#remove().catch(() => {});
       return published;
     } catch (error) {
-      // It may be suspended now.
+      // What is there may be suspended now, so that a later offer goes on with it.
       await this.#noteRest();
       this.#close();
       throw diskError("save to", inbox, error);

@@ -164,7 +164,7 @@ export class Dialler {
       await tracker.requestDial(entry.id, listeningPort(), token);
       return await promise;
     } catch (error) {
-      // It may have dialled all the same: a session that nobody runs would never end.
+      // The peer may have dialled all the same: a session that nobody runs would never end.
       promise.then((session) => session.close().then(() => session.run(ASKING_ONLY)), () => {});
       throw error;
     } finally {

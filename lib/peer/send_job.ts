@@ -13,7 +13,7 @@ import type { PeerEntry } from "../wire/message.ts";
 
 /** What {@linkcode sendToAll} needs. */
 export interface SendJob {
-  /** Its id. */
+  /** Id of the transfer. */
   transfer: string;
   source: SourcePieces;
   recipients: readonly PeerEntry[];
@@ -127,7 +127,7 @@ export async function recvAck(
 /** Failures after which the same may be sent again with better luck. */
 const PASSING: ReadonlySet<string> = new Set<ErrorCode>(["interrupted", "no-space", "disk"]);
 
-/** Those of `recipients` who do not have it, and may get it when it is sent again. */
+/** Recipients that do not have the content, and may get it when it is sent again. */
 export function stillToGet(
   { recipients: results, failures }: SendReport,
   recipients: readonly PeerEntry[],
@@ -148,6 +148,6 @@ export function exitCodeOfReports(reports: readonly SendReport[]): ExitCode {
   if (!first) return ExitCode.done;
   const recipients = reports.reduce((sum, report) => sum + report.recipients.length, 0);
   if (failures.length < recipients) return ExitCode.partialDelivery;
-  // All failed: the code of their common reason, or else of the first.
+  // Where nobody got it: the code of the first failure.
   return first.exitCode;
 }

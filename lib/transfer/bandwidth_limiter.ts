@@ -18,7 +18,7 @@ interface Waiter {
 }
 
 interface Lane {
-  /** Those that wait in this lane, served one after the other. */
+  /** Requests of the lane that wait, the first one first. */
   waiters: Waiter[];
 }
 

@@ -348,13 +348,12 @@ export class Download implements Pieces {
     for (let index = start; index < end; index++) {
       const [before, now] = [this.#known.get(index), this.#manifest.hashOf(index)];
       if (!before || !now || equals(before, now)) continue;
-      // With another table every file begins elsewhere.
       if (index < headPieces) return this.#beginAnew();
       this.#lose(index);
     }
   }
 
-  /** Nothing of what an earlier try left is of use. */
+  /** Throws away what an earlier try left: with another table every file begins elsewhere. */
   #beginAnew(): void {
     for (const index of [...this.#known.keys()]) this.#lose(index);
     this.#options.target.restart().catch((error) => this.#onWriteFailed(asP2PError(error, "disk")));
@@ -441,7 +440,7 @@ export class Download implements Pieces {
     const { sender } = this;
     this.#state = { at: "ended" };
     for (const source of this.#sources.stop()) source.detach(this);
-    // One that came back while it was being published is no source.
+    // A sender that came back while the file was being published is not among the sources.
     sender?.detach(this);
     this.#options.share[Symbol.dispose]();
     this.#cancelTimer();

@@ -79,10 +79,10 @@ export class DownloadSources {
     }
   }
 
-  /** Pieces that one source may be asked for now, beside those that wait to be written. */
+  /** Pieces that one source may be asked for now. */
   get #window(): number {
     const { share, offer, picker } = this.#options;
-    const free = windowPieces(share.bytes, offer.pieceSize) - picker.unwrittenCount;
-    return Math.ceil(free / Math.max(1, this.#requests.size));
+    const pieces = windowPieces(share.bytes, offer.pieceSize, picker.unwrittenCount);
+    return Math.ceil(pieces / Math.max(1, this.#requests.size));
   }
 }

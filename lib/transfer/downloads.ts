@@ -197,7 +197,7 @@ export class Downloads implements AsyncDisposable {
   async #begin(offer: Offer, { link, seq }: Asked): Promise<void> {
     const { destination, observer, rate, settings, orphanTime = 60_000 } = this.#options;
     const key = keyOf(offer.transfer, offer.from);
-    // The same offer may have come on another link meanwhile.
+    // An offer may have come on another link meanwhile, too.
     const active = this.#active.get(key);
     if (active) return active.resume(link, offer, seq);
     if (this.#starting.has(key)) {

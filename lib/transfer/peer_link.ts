@@ -71,7 +71,7 @@ export class PeerLink implements SessionHandler {
   readonly #deciding = new Map<string, Promise<void>>();
   /** Uploads and servers that have ended. */
   readonly #past = new Set<string>();
-  /** One piece goes out at a time, of the transfers in turn; control frames pass in between. */
+  /** Gate of the pieces: one goes out at a time, of the transfers in turn; control frames pass in between. */
   readonly #pieces = new Gate(1);
   #isFresh = true;
   #isClosing = false;
@@ -250,7 +250,7 @@ export class PeerLink implements SessionHandler {
     const upload = this.#uploads.get(transfer);
     if (upload) return upload.onFailed(remoteError(message));
     const cancel = () => void this.#downloads.get(transfer)?.fail(remoteError(message));
-    // One that is about to begin is cancelled as soon as it has.
+    // A download that is about to begin is cancelled as soon as it has.
     const deciding = this.#deciding.get(transfer);
     if (deciding) void deciding.then(cancel);
     else cancel();

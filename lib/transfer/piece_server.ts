@@ -17,11 +17,11 @@ export interface PieceServerOptions {
   clock: Clock;
   /** Holds pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
-  /** Bytes of a piece went out. */
+  /** Called with the bytes of each piece that went out. */
   onSent?: (bytes: number) => void;
-  /** Nothing waits any more. */
+  /** Called when no GET waits any more. */
   onIdle?: () => void;
-  /** Why it cannot serve any longer; it has stopped. */
+  /** Called once when pieces cannot be served any longer, with the reason; the server has stopped. */
   onFailed: (error: P2PError) => void;
 }
 

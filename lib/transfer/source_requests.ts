@@ -7,17 +7,22 @@ const SOURCE_SILENCE = 120_000;
 /** Times {@linkcode SOURCE_SILENCE} that a source may fill with signs of life, without a new piece. */
 const MAX_KEEPALIVE_EXTENSIONS = 10;
 
-/** Bytes of pieces that may be asked for, or wait to be written, at a time. */
+/** Bytes of pieces that may be asked for at a time. */
 const WINDOW = 8 * 1024 * 1024;
+/** Pieces that may wait to be written without fewer being asked for: the disk is now and then behind for a moment. */
+const MAX_WRITES = 2;
 
 /**
- * Pieces that may be asked for, or wait to be written, at a time.
+ * Pieces that may be asked for at a time: two at least, and fewer while the disk is behind.
  *
- * @param memory bytes that there are for them.
+ * @param memory bytes that there are for pieces.
  * @param pieceSize bytes.
+ * @param unwritten pieces that have come and wait to be written.
  */
-export function windowPieces(memory: number, pieceSize: number): number {
-  return Math.max(2, Math.floor(Math.min(WINDOW, memory) / pieceSize));
+export function windowPieces(memory: number, pieceSize: number, unwritten: number): number {
+  const pieces = Math.floor(Math.min(WINDOW, memory) / pieceSize);
+  const behind = unwritten - Math.min(MAX_WRITES, Math.max(0, pieces - 1));
+  return Math.max(2, pieces) - Math.max(0, behind);
 }
 
 /** What {@linkcode SourceRequests} need. */
@@ -66,7 +71,7 @@ export class SourceRequests {
     }
   }
 
-  /** Nothing that was asked for will come: it is wanted again, of whomever. */
+  /** Gives up what the source was asked for: it is wanted again, of whomever. */
   forget(): void {
     this.stop();
     this.#unhold = new AbortController();
