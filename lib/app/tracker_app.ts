@@ -9,19 +9,21 @@ import {
 import { TRACKER_PROGRAM } from "../cli/arguments/programs.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import { formatInvite, type Invite } from "../identity/invite.ts";
-import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
+import { Identity, loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
 import { composeMessage } from "../peer/text_message.ts";
 import { resolveTarget } from "../directory/target.ts";
 import { TrackerClient } from "../directory/tracker_client.ts";
-import { Tracker, type TrackerObserver } from "../tracker/tracker.ts";
+import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
+import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
+import { listenAsTracker } from "../tracker/tracker_network.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isWildcard, machineAddresses } from "./addresses.ts";
 import { announceTracker, findTracker } from "./local_tracker.ts";
-import { aborted, type CommandContext, type Program, runProgram } from "./program.ts";
+import { type CommandContext, type Program, runProgram } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 
 /** The `tracker` program. */
@@ -42,26 +44,29 @@ async function run({ command, emit, env, signal }: CommandContext): Promise<Exit
   const insecure = isOn(values, "insecure");
   const trust = insecure ? null : {
     network: await loadOrCreateNetwork(folder),
-    barred: await loadBarred(folder),
     rotate: async () => {
       const network = await rotateSecret(folder);
       await announce(network);
       return network;
     },
-    saveBarred: (ids: string[]) => replacePrivate(join(folder, "barred.json"), JSON.stringify(ids)),
   };
-  await using tracker = new Tracker({
-    host,
-    port,
-    identity: await loadOrCreateIdentity(join(folder, "identity.key")),
+  const registry = new MemoryRegistry(() => randomToken(16), {
+    barred: insecure ? [] : await loadBarred(folder),
+    saveBarred: (ids) => replacePrivate(join(folder, "barred.json"), JSON.stringify(ids)),
+  });
+  const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
+  const listener = listenAsTracker({ host, port }, { identity, trust });
+  await using tracker = serveTracker(listener, {
+    identity,
     trust,
+    registry,
+    signal,
     advertise: advertised(command),
     allowAdvertise: isOn(values, "allow-advertise"),
     pingAfter: milliseconds(numberOf(values, "ping-after")),
     pongTimeout: milliseconds(numberOf(values, "pong-timeout")),
     observer: observer(emit),
   });
-  tracker.start();
   const announce = (network: NetworkKey | null) => {
     const at = reachableAt(command, tracker.address);
     return announceTracker(folder, { ...at, invite: network ? inviteAt(at, network) : null });
@@ -74,7 +79,7 @@ async function run({ command, emit, env, signal }: CommandContext): Promise<Exit
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
   });
-  await aborted(signal);
+  await tracker.closed;
   return ExitCode.done;
 }
 
@@ -225,7 +230,7 @@ function observer(emit: CommandContext["emit"]): TrackerObserver {
   });
   return {
     onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
-    onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason }),
+    onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),
     onRefused: ({ message, code }, from) => {
       if (code === "connection-lost" || code === "timeout") return;
       emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${message}` });

@@ -56,11 +56,21 @@ async function run(): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
     const args = ["run", "-q", "--no-prompt", "-P=tracker", "tracker.ts", "run"];
-    const flags = ["--port", "0", "--host", "127.0.0.1", "--state", join(folder, "state"), "--json"];
+    const flags = [
+      "--port",
+      "0",
+      "--host",
+      "127.0.0.1",
+      "--state",
+      join(folder, "state"),
+      "--json",
+    ];
     const insecure = secure ? [] : ["--insecure"];
     await using tracker = new Service(Deno.execPath(), [...args, ...flags, ...insecure]);
     const { port, invite } = await tracker.event("listening");
-    const { network, secret } = secure ? parseInvite(String(invite)) : { network: "", secret: null };
+    const { network, secret } = secure
+      ? parseInvite(String(invite))
+      : { network: "", secret: null };
     const rows = await joinAll(tracker.pid, {
       tracker: { host: "127.0.0.1", port: Number(port) },
       membership: secret ? { id: network, secret } : null,

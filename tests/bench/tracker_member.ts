@@ -10,6 +10,7 @@ import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership } from "../../lib/identity/network.ts";
 import { Connection } from "../../lib/net/connection.ts";
 import { greetAsDialler } from "../../lib/net/handshake.ts";
+import { MAX_PEERS_PER_FRAME } from "../../lib/wire/limits.ts";
 import { type Address, dial } from "../../lib/net/transport.ts";
 
 /** Whom members join. */
@@ -86,7 +87,9 @@ export class Member {
     try {
       for (let more = true; more;) {
         const epoch = this.#epoch ? { epoch: this.#epoch } : {};
-        more = this.#note(await this.#ask("PEERS", { since: this.revision, ...epoch }));
+        more = this.#note(
+          await this.#ask("PEERS", { since: this.revision, ...epoch, limit: MAX_PEERS_PER_FRAME }),
+        );
       }
     } finally {
       this.#isFetching = false;

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { PeerList } from "../../lib/directory/peer_list.ts";
-import { MemoryRegistry } from "../../lib/tracker/registry.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { PeerEntry } from "../../lib/wire/message.ts";
 import { entryOf, epochs, idOf } from "../helpers/entries.ts";
 import fc from "../helpers/fast_check.ts";
@@ -28,7 +28,7 @@ class World {
 
   register(n: number, name: string, port: number): void {
     const entry = entryOf(n, { name, port });
-    const listed = this.registry.register(entry);
+    const listed = this.registry.register(entry).entry;
     assertEquals({ ...listed, name }, entry);
     assert(listed.name === name || listed.name.startsWith(`${name}-`));
     const owner = this.owners.get(listed.name) ?? entry.id;

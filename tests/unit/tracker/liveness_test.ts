@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ASKING_ONLY } from "../../../lib/net/open_session.ts";
-import { Liveness } from "../../../lib/tracker/liveness.ts";
-import type { Member } from "../../../lib/tracker/members.ts";
+import { Liveness, type Watched } from "../../../lib/tracker/liveness.ts";
 import { eventually } from "../../helpers/deadline.ts";
 import { entryOf } from "../../helpers/entries.ts";
 import { EventLog } from "../../helpers/event_log.ts";
@@ -11,13 +10,13 @@ import { sessionPair } from "../../helpers/pipes.ts";
 /** A tracker's view of some peers, whose life is in the hands of the test. */
 class Scene implements AsyncDisposable {
   readonly clock = new FakeClock();
-  readonly members = new Set<Member>();
+  readonly members = new Set<Watched>();
   readonly dialled = new EventLog<string>();
   readonly dropped = new EventLog<string>();
   /** Whether the listeners answer a dial-back. */
   reachable = false;
   onDial: () => void = () => {};
-  readonly liveness: Liveness;
+  readonly liveness: Liveness<Watched>;
   readonly #ends: (() => Promise<unknown>)[] = [];
 
   constructor() {
@@ -33,14 +32,14 @@ class Scene implements AsyncDisposable {
       },
       drop: (member, reason) => {
         this.members.delete(member);
-        this.dropped.add(`${member.entry.name}: ${reason}`);
+        this.dropped.add(`${member.entry.name}: ${reason.text}`);
         return Promise.resolve();
       },
     });
   }
 
   /** A member whose peer answers PINGs, or never reads. */
-  join(name: string, { answers = true } = {}): Member & { leave: () => Promise<void> } {
+  join(name: string, { answers = true } = {}): Watched & { leave: () => Promise<void> } {
     const [near, far] = sessionPair({ clock: this.clock });
     const ends = [near.run(ASKING_ONLY)];
     if (answers) ends.push(far.run(ASKING_ONLY));
@@ -49,7 +48,6 @@ class Scene implements AsyncDisposable {
       session: near,
       checkedAt: this.clock.now(),
       checking: false,
-      told: { epoch: "", revision: 0 },
       leave: async () => {
         far.connection.close();
         await near.ended;
