@@ -12,28 +12,30 @@ import type { PeerEntry } from "../../lib/wire/message.ts";
 export type Question = Exclude<keyof Registry, "subscribe">;
 
 /**
- * A registry that answers later, as one in a database does: each operation is done when `turn` resolves,
- * and answered a turn of the event loop after that.
+ * A registry that answers later, as one in a database does: an operation is done when `before` has
+ * resolved, and answered when `after` has, at the earliest in the next turn of the event loop.
  */
 export class LateRegistry implements Registry {
   readonly #inner: Registry;
-  /** Holds back what is asked; at once by default. */
-  turn: (question: Question, id?: string) => Promise<void> = () => Promise.resolve();
+  /** Holds back what is asked. */
+  before: (question: Question) => Promise<void> | undefined = () => undefined;
+  /** Holds back the answer. */
+  after: (question: Question) => Promise<void> | undefined = () => undefined;
 
   constructor(inner: Registry) {
     this.#inner = inner;
   }
 
   register(entry: PeerEntry, options?: { lease?: number }): Promise<Registration> {
-    return this.#later("register", () => this.#inner.register(entry, options), entry.id);
+    return this.#later("register", () => this.#inner.register(entry, options));
   }
 
   unregister(id: string, token?: string): Promise<boolean> {
-    return this.#later("unregister", () => this.#inner.unregister(id, token), id);
+    return this.#later("unregister", () => this.#inner.unregister(id, token));
   }
 
   touch(id: string, token: string): Promise<boolean> {
-    return this.#later("touch", () => this.#inner.touch(id, token), id);
+    return this.#later("touch", () => this.#inner.touch(id, token));
   }
 
   expire(): Promise<PeerEntry[]> {
@@ -41,11 +43,11 @@ export class LateRegistry implements Registry {
   }
 
   bar(id: string): Promise<void> {
-    return this.#later("bar", () => this.#inner.bar(id), id);
+    return this.#later("bar", () => this.#inner.bar(id));
   }
 
   get(id: string): Promise<PeerEntry | undefined> {
-    return this.#later("get", () => this.#inner.get(id), id);
+    return this.#later("get", () => this.#inner.get(id));
   }
 
   list(): Promise<PeerEntry[]> {
@@ -57,7 +59,7 @@ export class LateRegistry implements Registry {
   }
 
   isBarred(id: string): Promise<boolean> {
-    return this.#later("isBarred", () => this.#inner.isBarred(id), id);
+    return this.#later("isBarred", () => this.#inner.isBarred(id));
   }
 
   barred(): Promise<readonly string[]> {
@@ -68,9 +70,10 @@ export class LateRegistry implements Registry {
     return this.#inner.subscribe(listener);
   }
 
-  async #later<T>(question: Question, ask: () => Awaitable<T>, id?: string): Promise<T> {
-    await this.turn(question, id);
+  async #later<T>(question: Question, ask: () => Awaitable<T>): Promise<T> {
+    await this.before(question);
     const answer = await ask();
+    await this.after(question);
     await new Promise((resolve) => setImmediate(resolve));
     return answer;
   }

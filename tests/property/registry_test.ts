@@ -43,9 +43,9 @@ class World {
   }
 
   /** One request of a peer for what changed. */
-  fetch(): boolean {
+  fetch(limit?: number): boolean {
     const { since, epoch } = this.list.position;
-    const changes = this.registry.changes(since, epoch);
+    const changes = this.registry.changes(since, epoch, limit);
     this.list.apply({ verb: "PEER_LIST", ...changes, barred: [] });
     return changes.more;
   }
@@ -76,7 +76,12 @@ function steps(peers: number): fc.Arbitrary<Step> {
         .map(([n, name, port]): Step => (world) => world.register(n, name, port)),
     },
     { weight: Math.ceil(peers / 3), arbitrary: n.map((n): Step => (world) => world.unregister(n)) },
-    { weight: 2, arbitrary: fc.constant<Step>((world) => void world.fetch()) },
+    { weight: 1, arbitrary: fc.constant<Step>((world) => void world.fetch()) },
+    {
+      weight: 1,
+      arbitrary: fc.integer({ min: 1, max: 60 })
+        .map((limit): Step => (world) => void world.fetch(limit)),
+    },
   );
 }
 
