@@ -5,6 +5,7 @@ import type { Membership, NetworkKey } from "../../lib/identity/network.ts";
 import { randomBytes } from "../../lib/async/random.ts";
 import type { Address } from "../../lib/net/transport.ts";
 import { TrackerClient } from "../../lib/directory/tracker_client.ts";
+import type { LeftReason } from "../../lib/tracker/left_reason.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { Registry } from "../../lib/tracker/registry/registry.ts";
 import { serveTracker, type Tracker } from "../../lib/tracker/serve.ts";
@@ -15,7 +16,7 @@ import { EventLog } from "./event_log.ts";
 /** What a tracker's application heard. */
 export type TrackerEvent =
   | { event: "joined"; entry: PeerEntry }
-  | { event: "left"; entry: PeerEntry; reason: string }
+  | { event: "left"; entry: PeerEntry; code: LeftReason["code"]; reason: string }
   | { event: "broadcast"; author: string; delivered: number }
   | { event: "refused"; error: P2PError };
 
@@ -33,6 +34,7 @@ export interface TrackerSetting {
   handshakeTimeout?: number;
   registry?: Registry;
   clock?: Clock;
+  signal?: AbortSignal;
 }
 
 /** A tracker in this process. */
@@ -70,7 +72,7 @@ export class TestTracker implements AsyncDisposable {
       }),
       observer: {
         onJoined: (entry) => add({ event: "joined", entry }),
-        onLeft: (entry, reason) => add({ event: "left", entry, reason: reason.text }),
+        onLeft: (entry, { code, text }) => add({ event: "left", entry, code, reason: text }),
         onBroadcast: (author, _text, delivered) => add({ event: "broadcast", author, delivered }),
         onRefused: (error) => add({ event: "refused", error }),
       },

@@ -32,7 +32,7 @@ class Scene implements AsyncDisposable {
       },
       drop: (member, reason) => {
         this.members.delete(member);
-        this.dropped.add(`${member.entry.name}: ${reason.text}`);
+        this.dropped.add(`${member.entry.name}: ${reason.code}, ${reason.text}`);
         return Promise.resolve();
       },
     });
@@ -106,7 +106,7 @@ Deno.test("no PONG within 5 s and a listener that is silent: dropped", async () 
   scene.clock.advance(4_999);
   assertEquals(scene.dialled.all, []);
   scene.clock.advance(1);
-  await scene.dropped.until((text) => text === "a: refused");
+  await scene.dropped.until((text) => text === "a: silent, refused");
   assertEquals(scene.dialled.all, ["a"]);
 });
 
@@ -137,7 +137,7 @@ Deno.test("a lost session is followed by one dial-back", async () => {
   assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
   scene.reachable = false;
   await scene.liveness.sessionLost(member);
-  assertEquals([scene.dialled.all, scene.dropped.all], [["a", "a"], ["a: refused"]]);
+  assertEquals([scene.dialled.all, scene.dropped.all], [["a", "a"], ["a: lost, refused"]]);
 });
 
 Deno.test("a peer that comes back during its dial-back is not dropped", async () => {
