@@ -163,7 +163,10 @@ export class PeerLists {
       const push = await pending;
       front ??= push.told;
       if (member.told !== told) isComplete = false;
-      else if (!isUpTo(told, push.told)) send(push, member, session);
+      else if (!isUpTo(told, push.told)) {
+        for (const frame of push.frames) session.postEncoded(frame);
+        member.told = push.told;
+      }
     }
     this.#front = front ?? this.#front;
     return isComplete;
@@ -195,10 +198,16 @@ export class PeerLists {
       return read(PEERS_PER_FRAME);
     });
     const isFollowed = page.told.state === "asking";
-    if (isFollowed && version === this.#pagesVersion && this.#pages.size < MAX_PAGES) {
-      this.#pages.set(keyOf(asked), page);
-    }
+    if (isFollowed && version === this.#pagesVersion) this.#keep(keyOf(asked), page);
     return page;
+  }
+
+  #keep(key: string, page: Page): void {
+    this.#pages.set(key, page);
+    for (const oldest of this.#pages.keys()) {
+      if (this.#pages.size <= MAX_PAGES) return;
+      this.#pages.delete(oldest);
+    }
   }
 
   async #read(from: Told): Promise<Push> {
@@ -239,9 +248,4 @@ function toldBy({ epoch, revision, more }: Changes): Told {
 /** Whether a list of one position holds all that one of the other holds. */
 function isUpTo(told: Told, other: Told): boolean {
   return told.epoch === other.epoch && told.revision >= other.revision;
-}
-
-function send({ frames, told }: Push, member: Reader, session: Session): void {
-  for (const frame of frames) session.postEncoded(frame);
-  member.told = told;
 }

@@ -25,6 +25,9 @@ export interface MemberOptions {
 const LF = 0x0a;
 /** Characters of a line that are looked at: the fields before the entries of PEER_LIST are within them. */
 const HEAD = 200;
+/** Bytes read at once while the list is fetched, and afterwards. */
+const FETCH_BUFFER = 64 * 1024;
+const IDLE_BUFFER = 4 * 1024;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -32,10 +35,8 @@ const encoder = new TextEncoder();
 export class Member {
   /** Revision that the member's list is whole up to. */
   revision = 0;
-  /** Bytes that have come. */
-  received = 0;
   readonly #conn: Deno.Conn;
-  readonly #buffer = new Uint8Array(8 * 1024);
+  #buffer = new Uint8Array(FETCH_BUFFER);
   readonly #closing = Promise.withResolvers<never>();
   #epoch = "";
   #seq = 0;
@@ -63,6 +64,7 @@ export class Member {
       const answer = await member.#ask("REGISTER", { name, port });
       if (!answer.startsWith("OK")) throw new Error(answer);
       await member.#fetch();
+      member.#buffer = new Uint8Array(IDLE_BUFFER);
       return member;
     } catch (error) {
       await member.close();
@@ -109,9 +111,11 @@ export class Member {
 
   async #readAll(): Promise<void> {
     try {
-      for (let n; (n = await this.#conn.read(this.#buffer)) !== null;) {
-        this.received += n;
-        this.#scan(this.#buffer.subarray(0, n));
+      while (true) {
+        const buffer = this.#buffer;
+        const n = await this.#conn.read(buffer);
+        if (n === null) break;
+        this.#scan(buffer.subarray(0, n));
       }
       throw new Error("the tracker ended the session");
     } catch (error) {
