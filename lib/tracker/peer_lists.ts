@@ -151,19 +151,20 @@ export class PeerLists {
     for (const member of [...this.#options.members]) {
       const { session, told } = member;
       if (!session || session.connection.closed) continue;
-      if (told.state === "asking") {
-        member.told = { ...told, state: "waiting" };
-        isComplete = false;
-        continue;
-      }
       const from = this.#startFor(told);
       const key = `${from.epoch} ${from.revision} ${from.state}`;
       const pending = pushes.get(key) ?? this.#read(from);
       pushes.set(key, pending);
       const push = await pending;
-      front ??= push.told;
-      if (member.told !== told) isComplete = false;
-      else if (!isUpTo(told, push.told)) {
+      if (push.told.state === "whole") front ??= push.told;
+      if (isUpTo(told, push.told)) continue;
+      if (member.told !== told) {
+        isComplete = false;
+      } else if (told.state === "asking" && push.told.state === "asking") {
+        // Half a list: whoever is about to ask for it would fetch the rest twice.
+        member.told = { ...told, state: "waiting" };
+        isComplete = false;
+      } else {
         for (const frame of push.frames) session.postEncoded(frame);
         member.told = push.told;
       }
@@ -221,7 +222,9 @@ export class PeerLists {
     }
     const frames = [encode({ ...changes, more: false })];
     while (changes.more) {
-      changes = await registry.changes(changes.revision, changes.epoch);
+      const next = await registry.changes(changes.revision, changes.epoch);
+      if (next.full) break; // Another epoch has begun: who has been told this much asks for the whole list.
+      changes = next;
       // Nobody has to ask for what comes by itself: thousands would.
       frames.push(encode({ ...changes, more: false }));
     }

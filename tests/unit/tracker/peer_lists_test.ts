@@ -190,13 +190,36 @@ Deno.test("who has just fetched the list is not told it again, and hears what co
 Deno.test("who is about to ask is left alone at first, and told all the same when it does not", async () => {
   await using scene = new Scene();
   const stranger = scene.stranger();
-  scene.register(1);
+  scene.register(1, PEERS_PER_FRAME + 1);
   scene.clock.advance(50);
   await scene.clock.timer((ms) => ms === 50);
   assertEquals(stranger.frames.length, 0);
   scene.clock.advance(50);
-  const { full, peers } = await stranger.frames.until(() => true);
-  assertEquals([full, peers], [true, [entryOf(1)]]);
+  const { full, more, peers } = await stranger.frames.until(() => true);
+  assertEquals([full, more, peers.length], [true, true, PEERS_PER_FRAME]);
+});
+
+Deno.test("half a list for one is not what the others go on from", async () => {
+  await using scene = new Scene();
+  scene.register(1, 100);
+  const stranger = scene.stranger();
+  const reader = await scene.join();
+  for (let n = 0; n < 2; n++) await scene.push();
+  assertEquals((await stranger.frames.until(() => true)).more, true);
+  const from = reader.frames.length;
+  scene.register(101, 160);
+  await scene.push();
+  await reader.frames.until(() => reader.names.length === 160);
+  assertEquals(reader.frames.all.slice(from).map(({ more }) => more), [false, false]);
+});
+
+Deno.test("a list that fits one frame is told at once, whoever may be about to ask", async () => {
+  await using scene = new Scene();
+  const stranger = scene.stranger();
+  scene.register(1);
+  scene.clock.advance(50);
+  const { full, more, peers } = await stranger.frames.until(() => true);
+  assertEquals([full, more, peers], [true, false, [entryOf(1)]]);
 });
 
 Deno.test("a full list that is fetched in parts is not cut short by a push", async () => {
