@@ -10,6 +10,7 @@ import {
   addressOf,
   type FlagValues,
   isOn,
+  millisecondsOf,
   numberOf,
   type ParsedCommand,
   textOf,
@@ -163,12 +164,6 @@ export function makePeer(
     emit,
     ...more,
   });
-}
-
-/** A flag of seconds. */
-export function millisecondsOf(values: FlagValues, flag: string): number | undefined {
-  const seconds = numberOf(values, flag);
-  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 /** Folder for the files that arrive. */

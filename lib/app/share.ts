@@ -1,5 +1,5 @@
 import { untilAborted } from "../async/abort.ts";
-import { addressOf, isOn, numberOf, textOf } from "../cli/arguments/arguments.ts";
+import { addressOf, isOn, millisecondsOf, numberOf, textOf } from "../cli/arguments/arguments.ts";
 import type { SharedItem } from "../events.ts";
 import { paletteFor } from "../cli/terminal/palette.ts";
 import { qrCode } from "../cli/terminal/qr.ts";
@@ -8,7 +8,7 @@ import { ExitCode, P2PError } from "../errors.ts";
 import { takeSlot } from "../peer/slots.ts";
 import { openContent } from "../content/open_content.ts";
 import { sharePlace } from "./addresses.ts";
-import { millisecondsOf, peerName } from "./peer_setup.ts";
+import { peerName } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
 import { stateFolders } from "./state_folder.ts";

@@ -1,12 +1,13 @@
-import { untilAborted } from "../async/abort.ts";
 import { join } from "node:path";
-import { isOn, numberOf } from "../cli/arguments/arguments.ts";
+import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
 import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 import { ExitCode, P2PError } from "../errors.ts";
-import { loadOrCreateIdentity } from "../identity/keys.ts";
+import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../net/transport.ts";
-import { Tracker, type TrackerObserver } from "../tracker/tracker.ts";
+import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
+import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
+import { listenAsTracker } from "../tracker/tracker_network.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { announceTracker } from "./local_tracker.ts";
@@ -21,26 +22,29 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   const insecure = isOn(values, "insecure");
   const trust = insecure ? null : {
     network: await loadOrCreateNetwork(folder),
-    barred: await loadBarred(folder),
     rotate: async () => {
       const network = await rotateSecret(folder);
       await announce(network);
       return network;
     },
-    saveBarred: (ids: string[]) => replacePrivate(join(folder, "barred.json"), JSON.stringify(ids)),
   };
-  await using tracker = new Tracker({
-    host,
-    port,
-    identity: await loadOrCreateIdentity(join(folder, "identity.key")),
+  const registry = new MemoryRegistry(() => randomToken(16), {
+    barred: insecure ? [] : await loadBarred(folder),
+    saveBarred: (ids) => replacePrivate(join(folder, "barred.json"), JSON.stringify(ids)),
+  });
+  const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
+  const listener = listenAsTracker({ host, port }, { identity, trust });
+  await using tracker = serveTracker(listener, {
+    identity,
     trust,
+    registry,
+    signal,
     advertise: advertised(command),
     allowAdvertise: isOn(values, "allow-advertise"),
-    pingAfter: milliseconds(numberOf(values, "ping-after")),
-    pongTimeout: milliseconds(numberOf(values, "pong-timeout")),
+    pingAfter: millisecondsOf(values, "ping-after"),
+    pongTimeout: millisecondsOf(values, "pong-timeout"),
     observer: observer(emit),
   });
-  tracker.start();
   const announce = (network: NetworkKey | null) => {
     const at = reachableAt(command, tracker.address);
     return announceTracker(folder, { ...at, invite: network ? inviteAt(at, network) : null });
@@ -53,7 +57,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
   });
-  await untilAborted(signal);
+  await tracker.closed;
   return ExitCode.done;
 }
 
@@ -80,14 +84,10 @@ function observer(emit: CommandContext["emit"]): TrackerObserver {
   });
   return {
     onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
-    onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason }),
+    onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),
     onRefused: ({ message, code }, from) => {
       if (code === "connection-lost" || code === "timeout") return;
       emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${message}` });
     },
   };
-}
-
-function milliseconds(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : seconds * 1000;
 }

@@ -1,6 +1,6 @@
 import { asP2PError, P2PError, tellable } from "../errors.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
-import type { Allocate, Frame, UnknownFrame } from "../wire/frame.ts";
+import type { Allocate, EncodedFrame, Frame, UnknownFrame } from "../wire/frame.ts";
 import {
   type Message,
   remoteError,
@@ -129,6 +129,11 @@ export class Session {
   /** Sends without waiting; a failure shows in `onClosed`. */
   post(message: Message, body?: Uint8Array<ArrayBuffer>): void {
     this.send(message, body).catch(() => {});
+  }
+
+  /** As {@linkcode Session.post}, for a frame that has been encoded once for many. */
+  postEncoded(frame: EncodedFrame): void {
+    this.connection.writeEncoded(frame).catch(() => {});
   }
 
   /** Says goodbye, flushes and closes. */

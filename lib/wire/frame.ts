@@ -95,6 +95,37 @@ export function encodeHeader(message: Message, bodyLength = 0): Uint8Array<Array
   return line;
 }
 
+/** A whole frame as bytes, to be written to many without encoding it for each. It must not be changed. */
+export interface EncodedFrame {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Header and body of a frame in one.
+ *
+ * @throws {P2PError} `too-long` as {@linkcode encodeHeader}.
+ */
+export function encodeFrame(message: Message, body = EMPTY): EncodedFrame {
+  const header = encodeHeader(message, body.length);
+  const bytes = new Uint8Array(header.length + body.length);
+  bytes.set(header);
+  bytes.set(body, header.length);
+  return { bytes };
+}
+
+const OPENING = encoder.encode("{")[0] as number;
+
+/** The same frame as the answer to request `re`. It must have fields already, and no `re`. */
+export function encodedReply({ bytes }: EncodedFrame, re: number): EncodedFrame {
+  const at = bytes.indexOf(OPENING) + 1;
+  const field = encoder.encode(`"re":${re},`);
+  const reply = new Uint8Array(bytes.length + field.length);
+  reply.set(bytes.subarray(0, at));
+  reply.set(field, at);
+  reply.set(bytes.subarray(at), at + field.length);
+  return { bytes: reply };
+}
+
 /**
  * Reads one frame, or `null` at a clean end. Every length is checked against its cap before memory is
  * taken for it, and the memory is asked for when it is known what for.

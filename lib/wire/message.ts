@@ -76,7 +76,8 @@ export type Message =
   | { verb: "PONG"; re?: number }
   | { verb: "REGISTER"; seq: number; name: string; port: number; host?: string }
   | { verb: "UNREGISTER"; seq: number }
-  | { verb: "PEERS"; seq: number; epoch?: string; since: number }
+  /** `limit`: how many entries the client takes in one frame; `PEERS_PER_FRAME` when it is absent. */
+  | { verb: "PEERS"; seq: number; epoch?: string; since: number; limit?: number }
   | {
     verb: "PEER_LIST";
     /** Absent when the tracker sends changes unasked. */
@@ -265,6 +266,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     seq: seq(f),
     ...maybe(f, "epoch", (n) => f.bytes(n, TOKEN)),
     since: f.integer("since"),
+    ...maybe(f, "limit", (n) => f.integer(n, 1)),
   }),
   PEER_LIST: (f) => ({
     ...maybe(f, "re", (n) => f.integer(n, 1)),

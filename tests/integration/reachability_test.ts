@@ -4,7 +4,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
-import { MemoryRegistry } from "../../lib/tracker/registry.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { MessageOf } from "../../lib/wire/message.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { epochs } from "../helpers/entries.ts";

@@ -80,6 +80,12 @@ export function numberOf(values: FlagValues, name: string): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 
+/** A flag of seconds. */
+export function millisecondsOf(values: FlagValues, flag: string): number | undefined {
+  const seconds = numberOf(values, flag);
+  return seconds === undefined ? undefined : seconds * 1000;
+}
+
 /** The flag's address, if it has a value. */
 export function addressOf(values: FlagValues, name: string): Address | undefined {
   const value = values[name];

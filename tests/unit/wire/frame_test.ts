@@ -4,6 +4,8 @@ import { P2PError } from "../../../lib/errors.ts";
 import { ByteReader } from "../../../lib/wire/byte_reader.ts";
 import {
   type Allocate,
+  encodedReply,
+  encodeFrame,
   encodeHeader,
   type Frame,
   parseHeader,
@@ -11,7 +13,7 @@ import {
   type UnknownFrame,
 } from "../../../lib/wire/frame.ts";
 import { MAX_HEADER, MAX_PIECE, MAX_TEXT, MAX_UNKNOWN_BODY } from "../../../lib/wire/limits.ts";
-import { bodyCap, isVerb } from "../../../lib/wire/message.ts";
+import { bodyCap, isVerb, type Message } from "../../../lib/wire/message.ts";
 import {
   bytesOf,
   frameBytes,
@@ -290,6 +292,29 @@ Deno.test("parseHeader leaves the fields alone and keeps __proto__ an ordinary o
   );
   assertEquals([verb, fields["a"], bodyLength], ["X_Y", [1], 0]);
   assertEquals(Object.keys(fields), ["a", "__proto__"]);
+});
+
+Deno.test("a frame that is encoded for many is the same bytes, and reads the same", async () => {
+  for (const { message, body: hex } of GOLDEN_FRAMES) {
+    const body = bytesOf(hex);
+    const header = encodeHeader(message, body.length);
+    const { bytes } = encodeFrame(message, body);
+    assertEquals(bytes, new Uint8Array([...header, ...body]));
+    assertEquals(await readFrame(new ByteReader(play(bytes))), { message, body });
+  }
+});
+
+Deno.test("an encoded frame becomes the answer to a request, and stays what it was", async () => {
+  const list = { epoch: "wMHCw8TFxsfIycrLzM3Ozw", revision: 3, full: true, more: false };
+  const message: Message = { verb: "PEER_LIST", ...list, peers: [], gone: [], barred: [] };
+  const frame = encodeFrame(message);
+  const before = frame.bytes.slice();
+  for (const re of [1, 4711]) {
+    const { bytes } = encodedReply(frame, re);
+    const read = await readFrame(new ByteReader(play(bytes)));
+    assertEquals(read, { message: { ...message, re } as Message, body: new Uint8Array(0) });
+  }
+  assertEquals(frame.bytes, before);
 });
 
 Deno.test("every verb has a golden frame", () => {

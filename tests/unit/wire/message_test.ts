@@ -12,6 +12,7 @@ import {
   MAX_RANGES,
   MAX_TABLE,
   MIN_PIECE,
+  PEERS_PER_FRAME,
 } from "../../../lib/wire/limits.ts";
 import {
   bodyCap,
@@ -239,8 +240,8 @@ Deno.test("the longest lists that are taken fit a header", () => {
       revision,
       full: false,
       more: false,
-      peers: Array(MAX_PEERS_PER_FRAME).fill(longest),
-      gone: Array(MAX_PEERS_PER_FRAME).fill(ID),
+      peers: Array(PEERS_PER_FRAME).fill(longest),
+      gone: Array(PEERS_PER_FRAME).fill(ID),
       barred: Array(MAX_BARRED).fill(ID),
     },
     {
