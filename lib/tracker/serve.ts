@@ -1,3 +1,4 @@
+import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
@@ -9,7 +10,7 @@ import type { Address, Listener } from "../net/transport.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { DialBacks } from "./dial_backs.ts";
 import { diallingHandlers } from "./handlers/dialling.ts";
-import { dispatch, type Handlers } from "./handlers/handlers.ts";
+import { dispatch, type Handlers, isTaken } from "./handlers/handlers.ts";
 import { listHandlers } from "./handlers/list.ts";
 import { membershipHandlers } from "./handlers/membership.ts";
 import { messageHandlers } from "./handlers/messages.ts";
@@ -95,7 +96,7 @@ class RunningTracker implements Tracker {
   readonly #refusals: RequestBuckets;
   readonly #server: Server;
   readonly #unsubscribe: () => void;
-  readonly #onAbort = () => void this.close();
+  readonly #stopListening: (() => void) | undefined;
   readonly #ended = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
 
@@ -157,8 +158,7 @@ class RunningTracker implements Tracker {
     this.#server = this.#serve(listener, clock);
     this.address = this.#server.address;
     this.closed = this.#ended.promise;
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
-    if (signal?.aborted) this.#onAbort();
+    this.#stopListening = onAbort(signal, () => void this.close());
   }
 
   get id(): string {
@@ -191,7 +191,7 @@ class RunningTracker implements Tracker {
   }
 
   async #end(): Promise<void> {
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#stopListening?.();
     this.#liveness.stop();
     this.#leases.stop();
     this.#unsubscribe();
@@ -225,6 +225,7 @@ class RunningTracker implements Tracker {
     if (this.#options.acceptDialBack?.(session)) return await session.ended;
     let dropped: Promise<void> | undefined;
     await session.run({
+      allocate: ({ verb }, length) => isTaken(this.#handlers, verb) ? new Uint8Array(length) : null,
       onMessage: (frame) => dispatch(this.#handlers, frame, session),
       onClosed: (error) => dropped = this.#onClosed(session, error),
     });

@@ -1,7 +1,7 @@
 import { P2PError } from "../../errors.ts";
 import type { Session } from "../../net/session.ts";
 import type { Frame } from "../../wire/frame.ts";
-import type { Message, MessageOf, Verb } from "../../wire/message.ts";
+import type { MessageOf, Verb } from "../../wire/message.ts";
 
 /** A frame of one verb and the session that it came on. */
 export interface Request<V extends Verb> {
@@ -38,17 +38,18 @@ export async function dispatch(
   { message, body }: Frame,
   session: Session,
 ): Promise<void> {
-  if (!isFor(handlers, message)) {
+  if (!isTaken(handlers, message.verb)) {
     throw new P2PError(
       "unexpected-verb",
       `Cannot answer ${message.verb}: a tracker does not take it`,
     );
   }
   // The table gives each verb the handler of just that verb, which is more than its type can say here.
-  const handle = handlers[message.verb] as Handler<TrackerVerb>;
-  await handle({ session, message, body });
+  const handle = handlers[message.verb as TrackerVerb] as Handler<TrackerVerb>;
+  await handle({ session, message: message as MessageOf<TrackerVerb>, body });
 }
 
-function isFor(handlers: Handlers, message: Message): message is MessageOf<TrackerVerb> {
-  return Object.hasOwn(handlers, message.verb);
+/** Whether there is a handler for the verb: what nobody takes gets no memory for its body. */
+export function isTaken(handlers: Handlers, verb: Verb): verb is TrackerVerb {
+  return Object.hasOwn(handlers, verb);
 }
