@@ -157,9 +157,9 @@ export interface TransferRetryEvent {
 
 /** How a transfer ended for one recipient. */
 export interface RecipientResult {
-  /** Its name. */
+  /** Name of the recipient. */
   peer: string;
-  /** Its peer id. */
+  /** Id of the recipient. */
   id: string;
   /** `already`: it had this very file from us before and made no second copy. */
   state: "delivered" | "already" | "failed";

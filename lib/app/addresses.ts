@@ -24,12 +24,12 @@ export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
-/** Where a share listens, and what its invite names. */
+/** Address that a share listens on, and those that its invite names or could name. */
 export interface SharePlace {
   host: string;
-  /** What the invite names instead of where it listens. */
+  /** Address that the invite names instead of the one listened on. */
   advertise: Partial<Address> | undefined;
-  /** What else it could name. */
+  /** Other addresses of this machine that the invite could name. */
   others: string[];
 }
 

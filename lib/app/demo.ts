@@ -94,7 +94,7 @@ class Member implements AsyncDisposable {
     try {
       this.#process.kill(name);
     } catch {
-      // It has ended.
+      // The process has ended by itself.
     }
   }
 

@@ -4,7 +4,7 @@ import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 
 const FILE = "address.json";
 
-/** Where this user's tracker listens, or did last. Other programs of the same user find it there. */
+/** Address of this user's tracker, now or when it ran last. Other programs of the user find it here. */
 export interface LocalTracker {
   host: string;
   port: number;

@@ -4,7 +4,7 @@ import type { Membership } from "../identity/network.ts";
 import type { Address } from "../net/transport.ts";
 import type { LocalTracker } from "./local_tracker.ts";
 
-/** Where to go and as a member of what. */
+/** Address of a tracker, and the membership of its network. */
 export interface NetworkChoice {
   tracker: Address;
   /** Null with `--insecure`. */
@@ -13,7 +13,7 @@ export interface NetworkChoice {
   joined: Invite | null;
 }
 
-/** What there is to choose from. */
+/** Networks that there are to choose from. */
 export interface NetworkSources {
   insecure: boolean;
   join: Invite | null;

@@ -5,10 +5,12 @@
  * @module
  */
 
+import { untilAborted } from "../async/abort.ts";
 import {
   addressOf,
   type FlagValues,
   isOn,
+  millisecondsOf,
   numberOf,
   type ParsedCommand,
   textOf,
@@ -16,23 +18,23 @@ import {
 import { escapeText } from "../cli/output/escape.ts";
 import { formatSize, nameOf } from "../cli/output/format.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
-import { type ExitCode, P2PError } from "../errors.ts";
+import { ExitCode, P2PError } from "../errors.ts";
 import { type Invite, parseInvite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
 import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/offer_policy.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
-import { takeSlot } from "../peer/slots.ts";
+import { firstIdentity, takeSlot } from "../peer/slots.ts";
 import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
 import { findTracker } from "./local_tracker.ts";
 import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
-import { aborted, type Command, type CommandContext } from "./program.ts";
+import type { Command, CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 
-/** What every command knows of its peer. */
+/** Identity, state and network of a command's peer. */
 export interface PeerSetup {
   identity: Identity;
-  /** Where the state of this user's peers is. */
+  /** Folder of the state of this user's peers. */
   folder: string;
   network: Pick<NetworkChoice, "tracker" | "membership">;
   role: "peer" | "client";
@@ -65,9 +67,26 @@ export function listed(
   };
 }
 
+/** A command that asks, does and ends; its peer is not listed. */
+export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>): Command {
+  return async (context) => {
+    const { folder, network } = await choose(context);
+    const identity = await firstIdentity(folder);
+    await using peer = makePeer(context, { identity, folder, network, role: "client" });
+    const working = (async () => {
+      await peer.join();
+      await remember(folder, network);
+      return await body(peer, context);
+    })();
+    working.catch(() => {});
+    const stopped = untilAborted(context.signal).then(() => ExitCode.interrupted);
+    return await Promise.race([working, stopped]);
+  };
+}
+
 /** Rejects at the first signal: while it starts there is nothing to let end. */
 export async function interrupted(signal: AbortSignal): Promise<never> {
-  await aborted(signal);
+  await untilAborted(signal);
   throw signal.reason;
 }
 
@@ -120,7 +139,7 @@ export function makePeer(
   const { tracker, membership } = network;
   const { values, explicit } = command;
   const host = textOf(values, "host");
-  // What `send -` is told is the name of a file.
+  // The --name of `send -` is that of the file.
   const isStream = command.command === "send" && command.positionals.includes("-");
   return new Peer({
     identity,
@@ -147,13 +166,7 @@ export function makePeer(
   });
 }
 
-/** A flag of seconds. */
-export function millisecondsOf(values: FlagValues, flag: string): number | undefined {
-  const seconds = numberOf(values, flag);
-  return seconds === undefined ? undefined : seconds * 1000;
-}
-
-/** Where what arrives is kept. */
+/** Folder for the files that arrive. */
 export function inboxOf({ values }: ParsedCommand): string {
   return textOf(values, "received") ?? "received_files";
 }
@@ -167,6 +180,7 @@ function acceptRule(values: FlagValues): AcceptRule {
   );
 }
 
+/** A question at the menu that is asked until the answer is yes or no; an empty one means no. */
 function askToAccept(menu: Menu): AskPerson {
   return async ({ name, size, peer }, signal) => {
     const what = `${escapeText(name)}${size === null ? "" : ` (${formatSize(size)})`}`;

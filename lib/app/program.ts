@@ -1,4 +1,4 @@
-import { parseCommandLine, type ParsedCommand } from "../cli/arguments/arguments.ts";
+import { isOn, parseCommandLine, type ParsedCommand } from "../cli/arguments/arguments.ts";
 import type { AppEvent } from "../events.ts";
 import { JsonOutput } from "../cli/output/json_output.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
@@ -7,12 +7,11 @@ import type { ProgressBars } from "../cli/terminal/progress.ts";
 import { type Sink, stderrSink, stdoutSink } from "../cli/output/sink.ts";
 import type { ProgramSpec } from "../cli/arguments/spec.ts";
 import { TextOutput } from "../cli/output/text_output.ts";
-import { isOn } from "../cli/arguments/arguments.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import { redactInvite } from "../identity/invite.ts";
 import config from "../../deno.json" with { type: "json" };
 
-/** What a command gets to work with. */
+/** Arguments, output and signals of one command. */
 export interface CommandContext {
   command: ParsedCommand;
   output: Output;
@@ -72,7 +71,7 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   }
 }
 
-/** An invite that was pasted in the wrong place must not end in a log. */
+/** The event of an error without the invite that was pasted in the wrong place: logs hold no secrets. */
 function safeErrorEvent(error: P2PError): AppEvent {
   const event = errorEvent(error);
   return { ...event, message: redactInvite(event.message) };
@@ -83,7 +82,7 @@ function print(sink: Sink, text: string): ExitCode {
   return ExitCode.done;
 }
 
-/** The command line itself is wrong, so its flags cannot say how to report that. */
+/** Reports a command line that is wrong. Its flags cannot say how, so `--json` is looked for by itself. */
 function reportUsage(error: P2PError, args: readonly string[]): ExitCode {
   const sinks = { stdout: stdoutSink(), stderr: stderrSink() };
   const output = args.includes("--json") ? new JsonOutput(sinks) : new TextOutput(sinks);
@@ -92,13 +91,13 @@ function reportUsage(error: P2PError, args: readonly string[]): ExitCode {
   return error.exitCode;
 }
 
-/** What only a terminal or a menu needs is loaded for them alone: a script's command starts sooner. */
+/** Output by the flags. Menu and bars are loaded for them alone: a script's command starts sooner. */
 async function outputFor(
   { values }: ParsedCommand,
   hasMenu: boolean,
 ): Promise<{ output: Output; menu: Menu | null }> {
   const stderr = stderrSink();
-  // Where standard output is for a file, people read the other one.
+  // Text for people goes to standard error where standard output is for a file.
   const stdout = isOn(values, "stdout") ? stderr : stdoutSink();
   const [json, quiet] = [isOn(values, "json"), isOn(values, "quiet")];
   const menu = hasMenu ? await openMenu(json ? stderr : stdout) : null;
@@ -145,12 +144,4 @@ class Interrupts implements Disposable {
   [Symbol.dispose](): void {
     for (const name of this.#names) Deno.removeSignalListener(name, this.#listener);
   }
-}
-
-/** Resolves when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

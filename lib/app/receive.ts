@@ -10,7 +10,7 @@ import type { CommandContext } from "./program.ts";
 import { OneTransfer, type Reception, ShareReception } from "./reception.ts";
 import { stateFolders } from "./state_folder.ts";
 
-/** What the receiver of a share does not show to people: the files are what they came for. */
+/** Events that the receiver of a share does not show to people: they came for the files. */
 const PLUMBING: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
   "listening",
   "registered",
@@ -40,7 +40,7 @@ export async function receive(context: CommandContext): Promise<ExitCode> {
   }
 }
 
-/** One transfer on the usual network, listed like any other peer. */
+/** Receives one transfer on the usual network, listed like any other peer. */
 async function receiveListed(context: CommandContext): Promise<ExitCode> {
   const one = new OneTransfer();
   const command = listed(async (peer, { signal, again }) => {
@@ -57,7 +57,7 @@ async function receiveListed(context: CommandContext): Promise<ExitCode> {
   });
 }
 
-/** On the network of an invite, which is not remembered: all of a share, or else one transfer. */
+/** Receives on the network of an invite, which is not remembered: all of a share, or else one transfer. */
 async function receiveBy(
   { host, port, network, secret }: Invite,
   context: CommandContext,
@@ -104,13 +104,13 @@ async function receiveBy(
   try {
     return await Promise.race([working(), interrupted(signal)]);
   } finally {
-    // Whatever still waits for it has to end.
+    // An offer that still waits for it has to end.
     ready.resolve();
     await peer[Symbol.asyncDispose]();
   }
 }
 
-/** With --stdout what is received goes there, as it comes. */
+/** The option that sends the bytes to standard output as they come, with `--stdout`. */
 function streamTargetOf({ command: { values } }: CommandContext): Pick<PeerOptions, "streamTo"> {
   if (!isOn(values, "stdout")) return {};
   return {
@@ -120,7 +120,7 @@ function streamTargetOf({ command: { values } }: CommandContext): Pick<PeerOptio
   };
 }
 
-/** What a person sees of an event, if anything: to them there is a share and no tracker. */
+/** The event as a person sees it, or null: to people there is a share and no tracker. */
 function forPeople(event: AppEvent): AppEvent | null {
   if (event.event === "tracker-lost") {
     return { event: "notice", message: `Lost the share: ${event.reason}; trying to come back` };
@@ -128,13 +128,13 @@ function forPeople(event: AppEvent): AppEvent | null {
   return PLUMBING.has(event.event) ? null : event;
 }
 
-/** What a person sees while it waits for its turn. */
+/** The line that a person sees while the receiver waits for its turn. */
 function welcome(peer: Peer, sharer: string): string {
   const name = peer.knownPeers.find(({ id }) => id === sharer)?.name ?? sharer.slice(0, 8);
   return `Joined the share of ${name}; files go to ${peer.inboxPath}`;
 }
 
-/** Says of what a tracker answered what it means for somebody who pasted a line. */
+/** The error of a tracker in the words of somebody who pasted a line and knows of no tracker. */
 export function explain(error: P2PError, { host, port }: Invite): P2PError {
   const where = formatAddress({ host, port });
   switch (error.code) {

@@ -1,5 +1,5 @@
 /**
- * What a receiving command waits for: all of a share, or one transfer.
+ * The end that a receiving command waits for: of a share with all its files, or of one transfer.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export interface ShareReceptionOptions {
   clock?: Clock;
 }
 
-/** Everything that a share hands over: it says BYE when that is done, and ERROR when it will not be. */
+/** All that a share hands over: its tracker says BYE when that is done, and ERROR when it will not be. */
 export class ShareReception implements Reception {
   readonly #options: ShareReceptionOptions;
   readonly #clock: Clock;
@@ -88,7 +88,7 @@ export class ShareReception implements Reception {
     return true;
   }
 
-  /** What failed here is known better here; a connection that broke is known better there. */
+  /** The reason to show. A failure of this side is known better here, a broken connection over there. */
   #why(error: P2PError): P2PError {
     const failure = this.#failure;
     return failure && failure.exitCode !== ExitCode.peerUnreachable ? failure : error;
@@ -128,7 +128,7 @@ export class OneTransfer implements Reception {
     if (!("transfer" in event) || event.transfer !== this.#taken?.transfer) return;
     if (event.event === "file-received") this.#ended.resolve();
     if (event.event !== "receive-failed") return;
-    // What was turned down has not begun: another one may come.
+    // A transfer that was turned down has not begun: another one may come.
     if (event.code === "refused") this.#taken = undefined;
     else this.#ended.reject(failureOf(event));
   }

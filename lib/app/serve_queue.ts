@@ -1,13 +1,13 @@
 /** Limits of {@linkcode ServeQueue}. */
 export interface ServeQueueOptions {
-  /** How many have to complete; Infinity for as many as come. */
+  /** Receivers that have to complete; Infinity for as many as come. */
   wanted: number;
-  /** How many are served at a time. */
+  /** Receivers served at a time. */
   parallel: number;
 }
 
 /**
- * Who is served when. Invariant: those under way and those complete are together never more than are
+ * Order in which receivers are served. Invariant: those under way and those complete are never more than are
  * wanted, so that nobody is served half for nothing: the place of one who fails goes to the next.
  */
 export class ServeQueue {
@@ -21,7 +21,7 @@ export class ServeQueue {
     this.#options = options;
   }
 
-  /** How many have completed. */
+  /** Receivers that have completed. */
   get complete(): number {
     return this.#complete;
   }
@@ -31,17 +31,17 @@ export class ServeQueue {
     return this.#complete >= this.#options.wanted;
   }
 
-  /** Takes somebody in; one who waits or is being served stays where it is. */
+  /** Puts a receiver at the end; one that waits or is being served stays where it is. */
   join(id: string): void {
     if (!this.#serving.has(id)) this.#waiting.add(id);
   }
 
-  /** Somebody who waits is gone. */
+  /** Drops a receiver that waits and is gone. */
   leave(id: string): void {
     this.#waiting.delete(id);
   }
 
-  /** Starts with the one who has waited longest, if there is a place. */
+  /** Starts with the receiver that has waited longest, if there is a place. */
   next(): string | undefined {
     const { wanted, parallel } = this.#options;
     const places = Math.min(parallel, wanted - this.#complete) - this.#serving.size;
@@ -52,12 +52,12 @@ export class ServeQueue {
     return id;
   }
 
-  /** Serving somebody has come to its end. */
+  /** Frees the place of a receiver whose service has come to its end. */
   end(id: string, { complete }: { complete: boolean }): void {
     if (this.#serving.delete(id) && complete) this.#complete++;
   }
 
-  /** Starts with nobody any more. */
+  /** Lets nobody start any more; those under way go on. */
   close(): void {
     this.#closed = true;
   }

@@ -1,4 +1,5 @@
-import { addressOf, isOn, numberOf, textOf } from "../cli/arguments/arguments.ts";
+import { untilAborted } from "../async/abort.ts";
+import { addressOf, isOn, millisecondsOf, numberOf, textOf } from "../cli/arguments/arguments.ts";
 import type { SharedItem } from "../events.ts";
 import { paletteFor } from "../cli/terminal/palette.ts";
 import { qrCode } from "../cli/terminal/qr.ts";
@@ -7,8 +8,8 @@ import { ExitCode, P2PError } from "../errors.ts";
 import { takeSlot } from "../peer/slots.ts";
 import { openContent } from "../content/open_content.ts";
 import { sharePlace } from "./addresses.ts";
-import { millisecondsOf, peerName } from "./peer_setup.ts";
-import { aborted, type CommandContext } from "./program.ts";
+import { peerName } from "./peer_setup.ts";
+import type { CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
 import { stateFolders } from "./state_folder.ts";
 
@@ -20,7 +21,7 @@ export async function share(context: CommandContext): Promise<ExitCode> {
     throw new P2PError("usage", "Cannot use --keep with --count: it serves whoever joins");
   }
   const name = peerName(textOf(values, "name"));
-  // Whoever pastes the line must not be the one who finds out that there is no such file.
+  // A path that leads nowhere is said here, not to whoever pastes the line.
   const follow = isOn(values, "follow");
   const items = await itemsAt(positionals, follow);
   const folder = stateFolders(textOf(values, "state"), env).peers;
@@ -61,13 +62,13 @@ export async function share(context: CommandContext): Promise<ExitCode> {
   return await serve(sharing, context, keep);
 }
 
-/** Until it is over, or the first signal: with --keep that is the end that was meant. */
+/** Serves until the share is over, or the first signal: with --keep that is the end that was meant. */
 async function serve(
   sharing: Sharing,
   { signal, again, emit }: CommandContext,
   keep: boolean,
 ): Promise<ExitCode> {
-  const stopped = aborted(signal).then(() => true);
+  const stopped = untilAborted(signal).then(() => true);
   const isInterrupted = await Promise.race([sharing.over.then(() => false), stopped]);
   if (!isInterrupted) return ExitCode.done;
   if (!keep) return ExitCode.interrupted;
@@ -77,11 +78,15 @@ async function serve(
       message: "Waiting for transfers under way; interrupt again to stop now",
     });
   }
-  await Promise.race([sharing.drained(), aborted(again)]);
+  await Promise.race([sharing.drained(), untilAborted(again)]);
   return ExitCode.done;
 }
 
-/** What the paths are to be offered as, or why one cannot be sent. */
+/**
+ * Name and size that each path is to be offered with.
+ *
+ * @throws {P2PError} `disk` when one cannot be sent
+ */
 async function itemsAt(paths: readonly string[], follow: boolean): Promise<SharedItem[]> {
   const items: SharedItem[] = [];
   for (const path of paths) {
@@ -92,7 +97,7 @@ async function itemsAt(paths: readonly string[], follow: boolean): Promise<Share
   return items;
 }
 
-/** For a camera: on a terminal that has room, where text for people goes. */
+/** Shows the invite to a camera, on a terminal that has room for the code and where text for people goes. */
 async function showCode(invite: string, { command: { values } }: CommandContext): Promise<void> {
   const sink = stdoutSink();
   if (!sink.isTerminal || isOn(values, "json") || isOn(values, "quiet")) return;

@@ -6,8 +6,10 @@ import type { NetworkKey } from "../identity/network.ts";
 import { randomBytes } from "../async/random.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
 import { Peer } from "../peer/peer.ts";
-import { MemoryRegistry } from "../tracker/registry.ts";
-import { LeftReason, Tracker } from "../tracker/tracker.ts";
+import type { LeftReason } from "../tracker/left_reason.ts";
+import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
+import { serveTracker, type Tracker } from "../tracker/serve.ts";
+import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isWildcard } from "./addresses.ts";
 import { ServeQueue } from "./serve_queue.ts";
@@ -61,16 +63,10 @@ export class Sharing implements AsyncDisposable {
     this.#options = options;
     this.#network = { key: identity, secret: randomBytes(SECRET_BYTES) };
     this.#queue = new ServeQueue(options);
-    this.#tracker = new Tracker({
-      host,
-      port,
+    const trust = { network: this.#network, rotate: () => Promise.reject(shareOnly()) };
+    this.#tracker = serveTracker(listenAsTracker({ host, port }, { identity, trust }), {
       identity,
-      trust: {
-        network: this.#network,
-        barred: [],
-        rotate: () => Promise.reject(shareOnly()),
-        saveBarred: () => Promise.reject(shareOnly()),
-      },
+      trust,
       advertise,
       registry,
       // Receivers dial in: a firewall of theirs is in nobody's way, and one port here is enough.
@@ -91,10 +87,11 @@ export class Sharing implements AsyncDisposable {
    * @throws {P2PError} `address-in-use` or `usage`.
    */
   static async start(options: SharingOptions): Promise<Sharing> {
-    const registry = new MemoryRegistry(() => randomToken(16));
+    const registry = new MemoryRegistry(() => randomToken(16), {
+      saveBarred: () => Promise.reject(shareOnly()),
+    });
     const sharing = new Sharing(options, registry);
     try {
-      sharing.#tracker.start();
       await sharing.#join(registry);
       return sharing;
     } catch (error) {
@@ -178,16 +175,22 @@ export class Sharing implements AsyncDisposable {
     this.#serveNext();
   }
 
-  #onLeft(entry: PeerEntry, reason: string): void {
+  #onLeft(entry: PeerEntry, reason: LeftReason): void {
     const { id, name } = entry;
     this.#joined.delete(id);
     this.#queue.leave(id);
-    if (reason === LeftReason.dismissed) return;
+    if (reason.code === "dismissed") return;
     // One whose session broke may come back to a delivery that goes on.
-    if (reason === LeftReason.goodbye || reason === LeftReason.unregistered) {
+    if (reason.code === "goodbye" || reason.code === "unregistered") {
       this.#deliveries.get(id)?.stop.abort(new P2PError("cancelled", `${name} left`));
     }
-    this.#options.emit({ event: "peer-left", id, name, address: formatAddress(entry), reason });
+    this.#options.emit({
+      event: "peer-left",
+      id,
+      name,
+      address: formatAddress(entry),
+      reason: reason.text,
+    });
   }
 
   async #settled(): Promise<void> {

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 
-/** Where a program of this user keeps what it must not lose. */
+/** Folders of what the programs of this user must not lose. */
 export interface StateFolders {
   /** Keys, network and last address of the tracker. */
   tracker: string;

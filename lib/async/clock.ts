@@ -4,6 +4,8 @@
  * @module
  */
 
+import { onAbort } from "./abort.ts";
+
 /** A monotonic clock and its timers. */
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
@@ -26,13 +28,12 @@ export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const cancel = clock.after(ms, () => {
-      signal?.removeEventListener("abort", onAbort);
+      listening();
       resolve();
     });
-    const onAbort = () => {
+    const listening = onAbort(signal, () => {
       cancel();
       reject(signal?.reason);
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
+    });
   });
 }

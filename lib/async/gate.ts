@@ -1,17 +1,31 @@
-/** Runs at most `limit` tasks at once; the others wait for their turn, in their order. */
+/**
+ * Runs at most `limit` tasks at once; the others wait for their turn, in the order in which they came. With a limit of
+ * 1 it keeps tasks that share something, as a handle or a file, one after the other. One that fails tells its caller
+ * only, and the next one begins.
+ */
 export class Gate {
   readonly #waiting: (() => void)[] = [];
   #free: number;
 
+  /** @param limit tasks at once. */
   constructor(limit: number) {
     this.#free = limit;
   }
 
-  /** Runs `task` when there is room. */
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    // Whoever is done hands the place over.
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** Runs `task` when there is room: where nobody is before it, within the call. */
+  run<T>(task: () => T | Promise<T>): Promise<T> {
+    if (this.#free === 0) return this.#queue(task);
+    this.#free--;
+    return this.#enter(task);
+  }
+
+  async #queue<T>(task: () => T | Promise<T>): Promise<T> {
+    // Whoever is done hands its place over, so that nobody who comes later can take it.
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return await this.#enter(task);
+  }
+
+  async #enter<T>(task: () => T | Promise<T>): Promise<T> {
     try {
       return await task();
     } finally {

@@ -1,20 +1,23 @@
-/** The part of a {@linkcode MemoryBudget} that one member has, until it is disposed of. */
+/** The part of a {@linkcode MemoryBudget} that one member has; disposing of it gives it to the others. */
 export interface MemoryShare extends Disposable {
-  /** How much that is now: it changes as others come and go. */
+  /** Bytes of the part now: fewer when another member joins, more when one leaves. */
   readonly bytes: number;
 }
 
-/** Memory that is split evenly among those who are at work. */
+/**
+ * Memory that is split evenly among its members, so that many at work take no more together than one alone. A number
+ * to keep to: nothing is allocated here, and nothing enforced.
+ */
 export class MemoryBudget {
   readonly #total: number;
   #members = 0;
 
-  /** @param total bytes. */
+  /** @param total bytes for all members together. */
   constructor(total: number) {
     this.#total = total;
   }
 
-  /** Takes part from now on. */
+  /** Makes the caller a member, until the share is disposed of. */
   join(): MemoryShare {
     this.#members++;
     let left = false;

@@ -3,15 +3,15 @@ import type { Clock } from "./clock.ts";
 /** When a line of progress is due again. */
 export interface ThrottleOptions {
   clock: Clock;
-  /** A line is due after so many milliseconds. */
+  /** Milliseconds after which a line is due. */
   every: number;
-  /** A line is also due after so many percent more. */
+  /** Percent more at which a line is due before that; without it time alone decides. */
   percent?: number;
-  /** But never sooner than after so many milliseconds. */
+  /** Milliseconds between two lines at the least, however many percent there are between them. */
   atLeast?: number;
 }
 
-/** What was last let through for one key. */
+/** The last progress of one key that was let through. */
 interface Last {
   at: number;
   percent: number;
@@ -31,7 +31,7 @@ export class Throttle {
     if (!this.#last.has(key)) this.#last.set(key, { at: this.#options.clock.now(), percent: 0 });
   }
 
-  /** Whether what has come to `percent` is to be shown now; the first of a key always is. */
+  /** Whether a key that has come to `percent` is to be shown now; the first time it always is. */
   admit(key: string, percent: number | null): boolean {
     const { clock, every, percent: step, atLeast } = this.#options;
     const now = clock.now();

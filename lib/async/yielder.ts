@@ -1,8 +1,8 @@
 import { setImmediate } from "node:timers";
 
 /**
- * Long work in small steps, which are cheaper synchronous: now and then everything else gets its turn. A turn
- * takes about 15 us, where a timer takes 2 ms; the network is looked at every 61 turns (Deno 2.9.6).
+ * Turns of the event loop for long work in small synchronous steps, so that sockets and timers do not wait for its
+ * end. A turn takes about 15 us, where a timer takes 2 ms; the network is looked at every 61 turns (Deno 2.9.6).
  */
 export class Yielder {
   readonly #every: number;
@@ -13,7 +13,7 @@ export class Yielder {
     this.#every = every;
   }
 
-  /** Called at each step; now and then there is something to wait for. */
+  /** Counts a step; when a turn is due there is a promise, which has to be awaited. */
   step(): Promise<void> | undefined {
     return ++this.#steps % this.#every === 0 ? yieldTurn() : undefined;
   }

@@ -1,39 +1,42 @@
 import type { FileCount } from "../pieces/tree_table.ts";
 
 /**
- * Bytes that are sent, wherever they come from: a file, a folder or a stream. Read front to back once; where
- * `isSeekable`, also at any place and again.
+ * Bytes to be sent, wherever they come from: a file, a folder or a stream. They are read once from front to back; of
+ * what `isSeekable` any part can be read again beside that.
  */
 export interface Content extends AsyncDisposable {
-  /** Name under which it is offered. */
+  /** Name under which the content is offered. */
   readonly name: string;
-  /** What errors call it. */
+  /** Path, or for a stream its name, that errors name. */
   readonly path: string;
-  /** Bytes; null when nobody knows before the end. */
+  /** Bytes in all, a tree's table included; null for a stream, whose size nobody knows before its end. */
   readonly size: number | null;
   /** Bytes of the table that a tree begins with; null for anything else. */
   readonly table: number | null;
-  /** Changes when the content may have changed; null when that cannot be told. */
+  /**
+   * Key under which hashes of the content may be remembered: another one whenever its bytes may have changed. Null
+   * where that cannot be told, as of a stream, or of a file that was written to just before it was opened.
+   */
   readonly key: string | null;
-  /** Whether `skipTo` and `readAt` work. */
+  /** Whether `skipTo` and `readAt` work; on anything else they throw a TypeError. */
   readonly isSeekable: boolean;
   /** The files of a tree; null for anything else. */
   readonly files: FileCount | null;
-  /** Paths below it that are left out. */
+  /** Relative paths of what a folder holds and is not sent: links, sockets, devices. */
   readonly skipped: readonly string[];
-  /** Has `read` begin at `offset`; before the first `read`. */
+  /** Has `read` begin at `offset`, in bytes; only before the first `read`. */
   skipTo(offset: number): void;
   /**
-   * The next bytes: as many as `into` has, fewer only at the end. They may be in other memory of the same
-   * size; that of `into` is then gone.
+   * Reads the next bytes: as many as `into` has, fewer only at the end. They may be in another ArrayBuffer of the same
+   * size; that of `into` is detached then and must not be touched.
    */
   read(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   /** Fills `into` from `offset` on; fewer bytes only at the end. */
   readAt(offset: number, into: Uint8Array): Promise<number>;
   /**
-   * To be called after the last byte has been read.
+   * Checks, after the last byte has been read, that the content is what it was when it was opened.
    *
-   * @throws {P2PError} `source-changed` when it is not what it was when it was opened.
+   * @throws {P2PError} `source-changed` when it is not.
    */
   expectUnchanged(): Promise<void>;
 }

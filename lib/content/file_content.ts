@@ -1,15 +1,16 @@
 import { basename, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
+import { type AgeOptions, isYoung } from "./file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 
-/** A regular file. */
+/** A regular file as a content: read through a byte stream, which reads ahead; again through a second handle. */
 export class FileContent implements Content {
   readonly path: string;
   readonly name: string;
   readonly size: number;
   readonly table = null;
-  readonly key: string;
+  readonly key: string | null;
   readonly isSeekable = true;
   readonly files = null;
   readonly skipped: readonly string[] = [];
@@ -19,11 +20,16 @@ export class FileContent implements Content {
   #reader: ReadableStreamBYOBReader | undefined;
   #again: Promise<Deno.FsFile> | undefined;
 
-  private constructor(path: string, file: Deno.FsFile, stat: Deno.FileInfo) {
+  private constructor(
+    path: string,
+    { file, stat, now }: { file: Deno.FsFile; stat: Deno.FileInfo; now: number },
+  ) {
     this.path = path;
     this.name = basename(path);
     this.size = stat.size;
-    this.key = JSON.stringify(["file", resolve(path), ...stateOf(stat)]);
+    this.key = isYoung(stat, now)
+      ? null
+      : JSON.stringify(["file", resolve(path), ...stateOf(stat)]);
     this.#stat = stat;
     this.#file = file;
   }
@@ -33,15 +39,19 @@ export class FileContent implements Content {
    *
    * @throws {P2PError} `file-not-found` or `disk`.
    */
-  static async open(path: string): Promise<FileContent> {
+  static async open(
+    path: string,
+    { now: clock = Date.now }: AgeOptions = {},
+  ): Promise<FileContent> {
     try {
-      // Before it is opened: opening a FIFO waits for somebody to write to it.
+      // The look comes first: to open a FIFO would wait for somebody to write to it.
       const { isFile } = await Deno.stat(path);
       if (!isFile) {
         throw new P2PError("disk", `Cannot send ${path}: it is no regular file and no folder`);
       }
       const file = await Deno.open(path, { read: true });
-      return new FileContent(path, file, await file.stat());
+      const now = clock();
+      return new FileContent(path, { file, stat: await file.stat(), now });
     } catch (error) {
       throw diskError("read", path, error);
     }
@@ -56,7 +66,7 @@ export class FileContent implements Content {
       if (this.#skip > 0) await this.#file.seek(this.#skip, Deno.SeekMode.Start);
       this.#reader = this.#file.readable.getReader({ mode: "byob" });
     }
-    // What is lent to the stream comes back in other views, and the first one is gone.
+    // Memory that is lent to the stream comes back in another ArrayBuffer, and the first one is detached.
     const { length } = into;
     let piece = into;
     for (let filled = 0; filled < length;) {
@@ -87,14 +97,17 @@ export class FileContent implements Content {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Ending the stream closes the file.
+    // The end of the stream closes the file.
     if (this.#reader) await this.#reader.cancel().catch(() => {});
     else this.#file.close();
     (await this.#again?.catch(() => undefined))?.close();
   }
 }
 
-/** What changes when a file does: its size and times in milliseconds, and which file it is. */
-function stateOf({ size, mtime, ctime, ino }: Deno.FileInfo): (number | null)[] {
-  return [size, mtime?.getTime() ?? null, ctime?.getTime() ?? null, ino];
+/**
+ * What changes when a file does: its size, its times in milliseconds, and which file of which file system it is.
+ * The time of the last change is the one that `touch` cannot put back.
+ */
+function stateOf({ size, mtime, ctime, ino, dev }: Deno.FileInfo): (number | null)[] {
+  return [size, mtime?.getTime() ?? null, ctime?.getTime() ?? null, ino, dev];
 }

@@ -1,39 +1,42 @@
 import { encodeHex } from "@std/encoding/hex";
 import { join } from "node:path";
+import { Gate } from "../async/gate.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { sha256 } from "../pieces/hash.ts";
 import { type JournalContent, type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
 
-/** Hashed bytes between two writes to the disk: what a killed sender hashes again. */
+/** Hashed bytes between two writes to the disk: at most so many a killed sender has to hash again. */
 const WRITE_EVERY = 32 * 1024 * 1024;
 /** Manifests that are kept; those used longest ago go first. */
 const MOST = 1000;
 
-/** What is asked of the cache. */
+/** The content that the cache is asked for. */
 export interface CacheKey {
-  /** Changes whenever the content may have changed. */
+  /** {@linkcode Content.key}, which is another whenever the content may have changed. */
   key: string;
-  /** Bytes. */
+  /** Bytes of the content. */
   size: number;
-  /** Bytes. */
+  /** Bytes of a piece. */
   pieceSize: number;
-  /** How many pieces the content has. */
+  /** Pieces of the content. */
   pieces: number;
 }
 
 /**
- * Piece hashes of files that were sent, so that an unchanged file is not hashed again: one file each, named
- * by a hash of the key. Only a cache: whatever is wrong with it costs a hashing.
+ * Piece hashes of contents that were sent, so that an unchanged one is not hashed again: one file each, named by a hash
+ * of the key. What is wrong with such a file costs a hashing; but hashes that are kept under the key of other bytes
+ * would have the sender offer what is no longer there, and the recipient answer that it has it. Hence
+ * {@linkcode Content.key} is null where there is any doubt.
  */
 export class ManifestCache {
   readonly #folder: string;
 
-  /** Keeps them in `folder`, which is made when it is needed. */
+  /** @param folder of the files, which is made when it is needed. */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** What is known of the content, and where to note more. */
+  /** Opens the manifest of a content: with what is known of it, and to note more. */
   async open(key: CacheKey): Promise<CachedManifest> {
     const name = encodeHex(sha256(new TextEncoder().encode(key.key)));
     const path = join(this.#folder, `${name}.manifest`);
@@ -46,7 +49,7 @@ export class ManifestCache {
       return new CachedManifest(path, hashed, { log: found.log, header, pieces });
     }
     found?.log[Symbol.dispose]();
-    // Also what is no log at all.
+    // A file that is no journal at all would stay in the way for ever.
     await Deno.remove(path).catch(() => {});
     if (!found) await this.#makeRoom();
     return new CachedManifest(path, hashed);
@@ -67,15 +70,16 @@ export class ManifestCache {
 
 /** The cached manifest of one content. Failures to write are ignored. */
 export class CachedManifest implements AsyncDisposable {
-  /** Hashes of the pieces from the first on, as many as are known without a gap. */
+  /** Hashes of the pieces from the first on, up to the first one that is not known. */
   readonly hashes: readonly Uint8Array[];
-  /** SHA-256 of the whole, base64url; null when that is not known. */
+  /** SHA-256 of the whole content, base64url; null when that is not known. */
   readonly sha256: string | null;
   readonly #path: string;
   readonly #key: CacheKey;
   #log: PieceJournal | undefined;
   #unwritten: JournalPiece[] = [];
-  #turn: Promise<void> = Promise.resolve();
+  /** One change of the file after another. */
+  readonly #changes = new Gate(1);
 
   constructor(
     path: string,
@@ -106,39 +110,40 @@ export class CachedManifest implements AsyncDisposable {
     return this.hashes.length === pieces && (pieces > 0 || this.sha256 !== null);
   }
 
-  /** Notes the hash of a piece. */
+  /** Notes the hash of a piece; written when there are enough of them. */
   note(index: number, hash: Uint8Array): void {
     this.#unwritten.push({ index, hash });
     if (this.#unwritten.length * this.#key.pieceSize >= WRITE_EVERY) this.#write(null);
   }
 
-  /** All pieces are noted. */
+  /** Writes what has been noted, and that it is all. */
   finish(sha256: string | null): void {
     this.#write(sha256);
   }
 
-  /** What is cached is wrong. */
+  /** Deletes the manifest, which turned out to be wrong. */
   drop(): void {
-    this.#turn = this.#turn.then(async () => {
+    void this.#changes.run(async () => {
       this.#close();
       await Deno.remove(this.#path).catch(() => {});
     });
   }
 
-  /** Resolves when all is written. */
+  /** Closes the manifest; resolves when all that was to be written is. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn;
-    this.#close();
+    await this.#changes.run(() => this.#close());
   }
 
   #write(sha256: string | null): void {
     const pieces = this.#unwritten.splice(0);
-    this.#turn = this.#turn.then(async () => {
+    const written = this.#changes.run(async () => {
       const { pieces: count, ...header } = this.#key;
       this.#log ??= await PieceJournal.create(this.#path, { ...header, sha256 }, count);
       if (pieces.length > 0) this.#log.note(pieces);
       if (sha256 !== null) this.#log.describe({ ...header, sha256 });
-    }).catch(() => {});
+    });
+    // A manifest that cannot be written costs a hashing the next time.
+    written.catch(() => {});
   }
 
   #close(): void {

@@ -1,5 +1,6 @@
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
+import type { AgeOptions } from "./file_age.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { FileContent } from "./file_content.ts";
 import { TreeContent } from "./tree_content.ts";
@@ -11,7 +12,7 @@ import { TreeContent } from "./tree_content.ts";
  */
 export async function openContent(
   path: string,
-  options: { follow?: boolean } = {},
+  options: { follow?: boolean } & AgeOptions = {},
 ): Promise<Content> {
   if (path === "") throw new P2PError("usage", "Cannot send '': it is no path");
   let info: Deno.FileInfo;
@@ -20,5 +21,7 @@ export async function openContent(
   } catch (error) {
     throw diskError("read", path, error);
   }
-  return info.isDirectory ? await TreeContent.open(path, options) : await FileContent.open(path);
+  return info.isDirectory
+    ? await TreeContent.open(path, options)
+    : await FileContent.open(path, options);
 }

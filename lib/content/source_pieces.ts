@@ -1,42 +1,17 @@
-import { P2PError } from "../errors.ts";
-import { MemoryBudget } from "../async/memory_budget.ts";
-import type { Content } from "./content.ts";
-import type { FileCount } from "../pieces/tree_table.ts";
+import { Gate } from "../async/gate.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
-import { Sha256, sha256 } from "../pieces/hash.ts";
-import {
-  type FileDigest,
-  Manifest,
-  pieceCountOf,
-  pieceSizeFor,
-  sameBytes,
-} from "../pieces/manifest.ts";
+import { P2PError } from "../errors.ts";
+import { type FileDigest, Manifest, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
+import type { LentPiece, Pieces } from "../pieces/pieces.ts";
+import type { Scheme } from "../pieces/scheme.ts";
+import type { FileCount } from "../pieces/tree_table.ts";
+import { type Verification, verificationOf } from "../pieces/verification.ts";
+import type { Content } from "./content.ts";
 import type { CachedManifest, ManifestCache } from "./manifest_cache.ts";
-import { PieceBuffers } from "../pieces/piece_buffers.ts";
+import { PieceCache, type Place } from "./piece_cache.ts";
 
-/** Bytes that are read ahead of the recipient that is furthest. */
-const AHEAD = 8 * 1024 * 1024;
-/** The same before anybody has asked for a piece: the answer to the offer should not have to wait. */
-const EARLY = 1024 * 1024;
-/** Bytes that stay in memory behind it, for recipients that are close. */
-const BEHIND = 8 * 1024 * 1024;
-/** The same for what cannot be read again: bytes between the slowest recipient and what is read. */
-const STREAM_WINDOW = 32 * 1024 * 1024;
-/** What all sources of this process keep, but for a piece each: with many, each keeps little. */
-const CACHES = new MemoryBudget(16 * 1024 * 1024);
-
-/** A piece on loan; its bytes stay as they are until `release`. */
-export interface LentPiece {
-  bytes: Uint8Array<ArrayBuffer>;
-  /** Says that the bytes are not needed any longer; once. */
-  release(): void;
-}
-
-interface Cached {
-  bytes: Uint8Array<ArrayBuffer>;
-  loans: number;
-  evicted: boolean;
-}
+/** The scheme by which what is sent is proven. */
+const SCHEME: Scheme = "independent";
 
 /** Hashes that have become known: those from `start` on, and the digest when they are the last. */
 export interface HashSegment {
@@ -45,44 +20,35 @@ export interface HashSegment {
   digest?: FileDigest | undefined;
 }
 
-/** How far one recipient is. */
-export interface Place extends Disposable {
-  /** It has all pieces below `index`. */
-  advance(index: number): void;
-}
-
 /**
  * What is being sent to any number of recipients, in pieces. It is read and hashed once, front to back, a
  * little ahead of the recipient that is furthest; pieces that are asked for later are read again and
  * checked against their hash. What cannot be read again stays in memory until all recipients have it, so
  * that the slowest sets the pace.
  */
-export class SourcePieces implements AsyncDisposable {
+export class SourcePieces implements Pieces, AsyncDisposable {
   readonly manifest: Manifest;
   readonly #content: Content;
-  readonly #buffers: PieceBuffers;
-  readonly #share = CACHES.join();
+  readonly #cache: PieceCache;
   readonly #cached: CachedManifest | null;
-  /** Undefined when reading begins in the middle: the hash of the whole cannot be known then. */
-  readonly #hash: Sha256 | undefined;
-  readonly #cache = new Map<number, Cached>();
-  readonly #places = new Set<{ index: number }>();
+  readonly #verification: Verification;
   /** Pieces that were served without being hashed: whoever asks again got something wrong. */
   readonly #trusted = new Set<number>();
-  #demand = 0;
+  /** Readings of pieces that are not in memory: one at a time. */
+  readonly #again = new Gate(1);
   #reading: Promise<void> | undefined;
   #grown = Promise.withResolvers<void>();
   #failure: P2PError | undefined;
   #closed = false;
-  #againTurn: Promise<unknown> = Promise.resolve();
 
   private constructor(content: Content, cached: CachedManifest | null) {
     this.#content = content;
     this.#cached = cached;
     const pieceSize = pieceSizeFor(content.size);
-    this.manifest = new Manifest(pieceSize, content.table);
-    this.#buffers = new PieceBuffers(pieceSize);
-    this.#hash = this.#adopt(cached);
+    this.manifest = new Manifest(pieceSize, { table: content.table, scheme: SCHEME });
+    this.#cache = new PieceCache({ pieceSize, isSeekable: content.isSeekable });
+    const from = this.#adopt(cached);
+    this.#verification = verificationOf(SCHEME, { isTree: content.table !== null, from });
     this.#grown.promise.catch(() => {});
   }
 
@@ -154,16 +120,9 @@ export class SourcePieces implements AsyncDisposable {
     return Math.min(this.pieceSize, (this.size ?? Infinity) - index * this.pieceSize);
   }
 
-  /** Pieces that are read ahead, at least one. */
-  get #ahead(): number {
-    if (!this.isSeekable) return STREAM_WINDOW / this.pieceSize;
-    const most = this.#demand === 0 ? EARLY : AHEAD;
-    return Math.max(1, Math.floor(Math.min(most, this.#share.bytes / 2) / this.pieceSize));
-  }
-
-  /** Pieces that stay in memory behind. */
-  get #behind(): number {
-    return Math.floor(Math.min(BEHIND, this.#share.bytes / 2) / this.pieceSize);
+  /** Whether the piece's hash is known. */
+  has(index: number): boolean {
+    return index < this.manifest.count;
   }
 
   /** Starts reading; the first hashes follow. Idempotent. */
@@ -173,18 +132,7 @@ export class SourcePieces implements AsyncDisposable {
 
   /** Makes room for a recipient. Of a stream all have to come before the first asks for a piece. */
   enter(): Place {
-    const place = { index: 0 };
-    this.#places.add(place);
-    return {
-      advance: (index) => {
-        place.index = Math.max(place.index, index);
-        this.#want(index);
-      },
-      [Symbol.dispose]: () => {
-        this.#places.delete(place);
-        this.#want(0);
-      },
-    };
+    return this.#cache.enter(() => this.#want(0));
   }
 
   /**
@@ -213,12 +161,9 @@ export class SourcePieces implements AsyncDisposable {
    * cannot, or is not what it was.
    */
   async lend(index: number): Promise<LentPiece> {
-    const cached = this.#cache.get(index);
-    const loan = cached && this.#loan(cached);
-    // Where memory is scarce one piece is under way at a time: the next is read when this one is back.
-    const isScarce = this.#share.bytes < 2 * this.pieceSize;
-    if (!isScarce) this.#want(index + 1);
-    const { bytes, release } = loan ?? await this.#lendAgain(index);
+    const loan = this.#cache.lend(index);
+    if (!this.#cache.isScarce) this.#want(index + 1);
+    const { bytes, release } = loan ?? this.#cache.lendOnce(await this.#readAgain(index));
     return {
       bytes,
       release: () => {
@@ -231,63 +176,36 @@ export class SourcePieces implements AsyncDisposable {
   /** Stops reading and closes the content. Loans stay valid. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    this.#share[Symbol.dispose]();
+    this.#cache[Symbol.dispose]();
     // What waits for its next bytes has to be told that none are wanted.
     if (!this.isSeekable) await this.#content[Symbol.asyncDispose]();
     await this.#reading;
-    await this.#againTurn.catch(() => {});
+    await this.#again.run(() => Promise.resolve());
     if (this.isSeekable) await this.#content[Symbol.asyncDispose]();
     await this.#cached?.[Symbol.asyncDispose]();
   }
 
-  /** Takes what the cache knows; returns the hash of the whole, if that can be computed. */
-  #adopt(cached: CachedManifest | null): Sha256 | undefined {
+  /** Takes over the hashes that are cached; returns the first piece that has to be read. */
+  #adopt(cached: CachedManifest | null): number {
     const hashes = cached?.hashes ?? [];
     for (const [index, hash] of hashes.entries()) this.manifest.add(index, hash);
     if (cached?.isComplete && this.#content.size !== null) {
       this.manifest.finish({ size: this.#content.size, sha256: cached.sha256 });
     }
-    // Nobody can look up the hash of a tree.
-    if (hashes.length === 0) return this.#content.table === null ? new Sha256() : undefined;
-    this.#content.skipTo(hashes.length * this.pieceSize);
-    return undefined;
-  }
-
-  #loan(cached: Cached): LentPiece {
-    cached.loans++;
-    return {
-      bytes: cached.bytes,
-      release: () => {
-        if (--cached.loans === 0 && cached.evicted) this.#buffers.give(cached.bytes);
-      },
-    };
-  }
-
-  async #lendAgain(index: number): Promise<LentPiece> {
-    const bytes = await this.#readAgain(index);
-    return { bytes, release: () => this.#buffers.give(bytes) };
+    if (hashes.length > 0) this.#content.skipTo(hashes.length * this.pieceSize);
+    return hashes.length;
   }
 
   /** Notes that a recipient has come to piece `demand`, and reads on. */
   #want(demand: number): void {
-    this.#demand = Math.max(this.#demand, demand);
+    this.#cache.want(demand);
     if (!this.#closed && !this.#failure && !this.manifest.digest) {
       this.#reading ??= this.#readOn().finally(() => {
         this.#reading = undefined;
         // More may have been wanted while it came to its end.
-        if (this.manifest.count < this.#limit) this.#want(0);
+        if (this.manifest.count < this.#cache.limit) this.#want(0);
       });
     }
-  }
-
-  /** Up to which piece may be read. */
-  get #limit(): number {
-    return (this.isSeekable ? this.#demand : this.#slowest) + this.#ahead;
-  }
-
-  get #slowest(): number {
-    if (this.#places.size === 0) return 0;
-    return Math.min(...[...this.#places].map(({ index }) => index));
   }
 
   async #readOn(): Promise<void> {
@@ -295,13 +213,12 @@ export class SourcePieces implements AsyncDisposable {
       while (!this.#closed) {
         const index = this.manifest.count;
         const isEnd = this.size !== null && index === this.pieceCount;
-        if (index >= this.#limit && !isEnd) break;
-        if (!isEnd) this.#forgetBelow(this.#oldest(index));
+        if (index >= this.#cache.limit && !isEnd) break;
+        if (!isEnd) this.#cache.makeRoom(index);
         const piece = isEnd ? new Uint8Array(0) : await this.#readPiece(index);
         if (piece.length === 0) return await this.#finish(this.size ?? index * this.pieceSize);
-        this.#hash?.update(piece);
-        this.#cache.set(index, { bytes: piece, loans: 0, evicted: false });
-        const hash = sha256(piece);
+        const hash = this.#verification.prove(piece);
+        this.#cache.put(index, piece);
         this.manifest.add(index, hash);
         this.#cached?.note(index, hash);
         if (this.size === null && piece.length < this.pieceSize) {
@@ -319,7 +236,7 @@ export class SourcePieces implements AsyncDisposable {
   /** Reads the next piece; of a stream it may be shorter, and is empty at the end. */
   async #readPiece(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const length = this.lengthOf(index);
-    const piece = await this.#content.read(this.#buffers.take(length));
+    const piece = await this.#content.read(this.#cache.buffer(length));
     if (piece.length < length && this.size !== null) {
       throw sourceChanged(this.#content.path, "it became shorter");
     }
@@ -328,7 +245,7 @@ export class SourcePieces implements AsyncDisposable {
 
   async #finish(size: number): Promise<void> {
     await this.#content.expectUnchanged();
-    const sha256 = this.#hash?.digest() ?? null;
+    const sha256 = this.#verification.digest(this.manifest.count);
     this.manifest.finish({ size, sha256 });
     this.#cached?.finish(sha256);
     this.#announce();
@@ -339,31 +256,14 @@ export class SourcePieces implements AsyncDisposable {
     this.#grown = Promise.withResolvers();
   }
 
-  /** The first piece that stays in memory when piece `index` comes. */
-  #oldest(index: number): number {
-    return this.isSeekable ? index - this.#ahead - this.#behind + 1 : this.#slowest;
-  }
-
-  /** Makes room for the next piece. */
-  #forgetBelow(end: number): void {
-    for (const [index, cached] of this.#cache) {
-      if (index >= end) break;
-      this.#cache.delete(index);
-      cached.evicted = true;
-      if (cached.loans === 0) this.#buffers.give(cached.bytes);
-    }
-  }
-
-  /** Reads a piece that is not in memory, one at a time. */
-  #readAgain(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const turn = this.#againTurn.catch(() => {}).then(() => this.#readAgainNow(index));
-    this.#againTurn = turn;
-    return turn;
+  /** Reads a piece that is not in memory. */
+  async #readAgain(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    return await this.#again.run(() => this.#readAgainNow(index));
   }
 
   async #readAgainNow(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const { path } = this.#content;
-    const piece = this.#buffers.take(this.lengthOf(index));
+    const piece = this.#cache.buffer(this.lengthOf(index));
     try {
       const read = await this.#content.readAt(index * this.pieceSize, piece);
       if (read < piece.length) throw sourceChanged(path, "it became shorter");
@@ -373,7 +273,7 @@ export class SourcePieces implements AsyncDisposable {
       }
       return piece;
     } catch (error) {
-      this.#buffers.give(piece);
+      this.#cache.lendOnce(piece).release();
       throw diskError("read", path, error);
     }
   }
@@ -385,6 +285,6 @@ export class SourcePieces implements AsyncDisposable {
       return true;
     }
     const expected = this.manifest.hashOf(index);
-    return expected !== undefined && sameBytes(sha256(piece), expected);
+    return expected !== undefined && this.#verification.check(index, piece, expected);
   }
 }

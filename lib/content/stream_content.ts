@@ -1,6 +1,6 @@
 import type { Content } from "./content.ts";
 
-/** Standard input, or anything else that can be read once and whose end nobody knows. */
+/** A content that can be read once and whose end nobody knows, such as standard input. */
 export class StreamContent implements Content {
   readonly name: string;
   readonly path: string;
@@ -13,7 +13,7 @@ export class StreamContent implements Content {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
 
-  /** Offers the bytes of `stream` as a file called `name`. */
+  /** @param name of the file that the bytes of `stream` are offered as. */
   constructor(stream: ReadableStream<Uint8Array>, name: string) {
     this.name = name;
     this.path = name;

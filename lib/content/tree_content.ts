@@ -1,6 +1,8 @@
 import { basename, join, resolve } from "node:path";
+import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
+import { type AgeOptions, isYoung } from "./file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Yielder } from "../async/yielder.ts";
@@ -14,25 +16,25 @@ import {
 } from "../pieces/tree_table.ts";
 import { visitTree } from "../disk/tree_walk.ts";
 
-/** Bytes of a file from which on it is read without holding up everything else. */
+/** Bytes from which on a file is read asynchronously: a smaller one takes less than a round through the event loop. */
 const LARGE = 128 * 1024;
 
-/** Files that are read before something else gets its turn. */
+/** Files that are read between two turns of the event loop. */
 const TURN = 16;
 
-/** Characters that are hashed together. */
+/** Characters of stamps that are hashed together: a call for each file would take longer than the hash. */
 const STAMPS = 16 * 1024;
 
 const encoder = new TextEncoder();
 
 interface SourceFile {
-  /** Relative. */
+  /** Relative to the folder. */
   path: string;
   /** Bytes. */
   size: number;
-  /** Milliseconds since 1970. */
+  /** Time of the last write when the folder was listed, milliseconds since 1970. */
   mtime: number;
-  /** Where it begins in the content. */
+  /** Bytes of the content before the file. */
   offset: number;
 }
 
@@ -42,19 +44,19 @@ export class TreeContent implements Content {
   readonly name: string;
   readonly size: number;
   readonly table: number;
-  readonly key: string;
+  readonly key: string | null;
   readonly isSeekable = true;
   readonly skipped: readonly string[];
   readonly files: FileCount;
-  /** Its path, with a separator at the end. */
+  /** The folder's path, with a separator at the end. */
   readonly #folder: string;
   readonly #table: Uint8Array;
   readonly #files: SourceFile[];
   readonly #yielder = new Yielder(TURN);
   #position = 0;
-  /** One reading after another: they share a handle. */
-  #turn: Promise<unknown> = Promise.resolve();
-  /** The file that was read last, unless that was to its end. */
+  /** One reading after another: they share {@linkcode #open}. */
+  readonly #readings = new Gate(1);
+  /** The file that was read last, unless it was read to its end. */
   #open: { file: SourceFile; handle: Deno.FsFile } | undefined;
 
   private constructor(
@@ -64,7 +66,7 @@ export class TreeContent implements Content {
       files: SourceFile[];
       skipped: string[];
       size: number;
-      key: string;
+      key: string | null;
     },
   ) {
     this.path = path;
@@ -80,30 +82,39 @@ export class TreeContent implements Content {
   }
 
   /**
-   * Lists the folder; nothing is read yet.
+   * Lists the folder and all that is below it; no file is read yet.
    *
    * @throws {P2PError} `file-not-found` or `disk`.
    */
-  static async open(path: string, options: { follow?: boolean } = {}): Promise<TreeContent> {
+  static async open(
+    path: string,
+    { now: clock = Date.now, ...options }: { follow?: boolean } & AgeOptions = {},
+  ): Promise<TreeContent> {
     const writer = new TableWriter();
     const files: SourceFile[] = [];
-    // Also which file it is and when it was changed last, so that nothing can be written unseen.
+    // Beside the table: which file each is and when it was changed last, so that nothing can be written unseen.
     const state = new Sha256();
     let stamps = "";
     let count = 0;
+    // The time before the first file is looked at: whatever is written to from here on is younger than that.
+    const now = clock();
+    let hasYoung = false;
     const skipped = await visitTree(path, {
       ...options,
       onEntry: (path, info) => {
         const entry = treeEntryOf(path, info);
-        const { ino, ctime } = info;
+        const { ino, dev, ctime } = info;
         writer.add(entry);
-        stamps += `${ino} ${ctime?.getTime()}\n`;
+        stamps += `${ino} ${dev} ${ctime?.getTime()}\n`;
         if (stamps.length > STAMPS) {
           state.update(encoder.encode(stamps));
           stamps = "";
         }
         const { path: relative, size, mtime } = entry;
-        if (size !== null) files.push({ path: relative, size, mtime, offset: 0 });
+        if (size !== null) {
+          files.push({ path: relative, size, mtime, offset: 0 });
+          hasYoung ||= isYoung(info, now);
+        }
         if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
           throw new P2PError(
             "disk",
@@ -120,7 +131,7 @@ export class TreeContent implements Content {
       file.offset = size;
       size += file.size;
     }
-    const key = JSON.stringify(["tree", resolve(path), state.digest()]);
+    const key = hasYoung ? null : JSON.stringify(["tree", resolve(path), state.digest()]);
     return new TreeContent(path, { table, files, skipped, size, key });
   }
 
@@ -135,9 +146,7 @@ export class TreeContent implements Content {
   }
 
   readAt(offset: number, into: Uint8Array): Promise<number> {
-    const turn = this.#turn.then(() => this.#readNow(offset, into));
-    this.#turn = turn.catch(() => {});
-    return turn;
+    return this.#readings.run(() => this.#readNow(offset, into));
   }
 
   async expectUnchanged(): Promise<void> {}
@@ -169,7 +178,7 @@ export class TreeContent implements Content {
     return filled;
   }
 
-  /** Reads a small file at once: a round through the event loop costs more than the read. */
+  /** Reads a small file within the call: a round through the event loop costs more than the read. */
   #readWhole(file: SourceFile, into: Uint8Array): void {
     const path = this.#at(file);
     try {

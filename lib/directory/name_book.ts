@@ -1,19 +1,25 @@
 import { join } from "node:path";
-import { readJson, replacePrivate } from "../disk/private_file.ts";
+import { StateFile } from "../disk/state_file.ts";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
+/** Ids by the names that they stood for. */
+type Names = Map<string, string>;
+
 /**
- * The ids that names stood for when they were first used, shared by all peers of a user. Trust on first
- * use: a name that turns up with another key is refused until somebody says that it is right.
+ * The ids that names stood for when they were first used, shared by all peers of a user, whichever processes they
+ * are. Trust on first use: a name that turns up with another key is refused until somebody says that it is right.
  */
 export class NameBook {
-  readonly #path: string;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #file: StateFile<Names>;
 
   constructor(peersFolder: string) {
-    this.#path = join(peersFolder, "names.json");
+    this.#file = new StateFile(join(peersFolder, "names.json"), {
+      parse,
+      encode: (names) => Object.fromEntries(names),
+      indent: 2,
+    });
   }
 
   /**
@@ -21,52 +27,38 @@ export class NameBook {
    *
    * @throws {P2PError} `name-changed-key`, with both ids.
    */
-  check(entry: PeerEntry): Promise<void> {
-    return this.#inTurn(() => this.#checkNow(entry));
+  async check(entry: PeerEntry): Promise<void> {
+    // Most names are known, and nobody has to be waited for.
+    if (isKnown(await this.#file.read(), entry)) return;
+    await this.#file.update((names) =>
+      isKnown(names, entry) ? undefined : names.set(entry.name, entry.id)
+    );
   }
 
   /** The id that the name stands for, if it has stood for one. */
   async idOf(name: string): Promise<string | undefined> {
-    let id: string | undefined;
-    await this.#inTurn(async () => void (id = (await this.#load()).get(name)));
-    return id;
+    return (await this.#file.read()).get(name);
   }
 
   /** Forgets what the name stood for and remembers `id` instead. */
   trust({ name, id }: PeerEntry): Promise<void> {
-    return this.#inTurn(async () => await this.#save((await this.#load()).set(name, id)));
+    return this.#file.update((names) => names.set(name, id));
   }
+}
 
-  /** One change after another, so that none is lost. */
-  #inTurn(change: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(change);
-    this.#turn = turn.catch(() => {});
-    return turn;
-  }
+function parse(value: object | null): Names {
+  const entries = Object.entries(value ?? {});
+  return new Map(entries.filter((entry): entry is [string, string] => isBase64Url(entry[1], 32)));
+}
 
-  async #checkNow({ name, id }: PeerEntry): Promise<void> {
-    const names = await this.#load();
-    const known = names.get(name);
-    if (known === id) return;
-    if (known !== undefined) {
-      throw new P2PError(
-        "name-changed-key",
-        `Cannot trust ${name}: it was ${known.slice(0, 8)} and is ${id.slice(0, 8)} now; ` +
-          `if that is right, say \`peer trust ${name}\``,
-        { candidates: [`before: id:${known}`, `now: id:${id}`] },
-      );
-    }
-    await this.#save(names.set(name, id));
-  }
-
-  async #load(): Promise<Map<string, string>> {
-    const entries = Object.entries(await readJson(this.#path) ?? {});
-    return new Map(
-      entries.filter((entry): entry is [string, string] => isBase64Url(entry[1], 32)),
-    );
-  }
-
-  async #save(names: Map<string, string>): Promise<void> {
-    await replacePrivate(this.#path, JSON.stringify(Object.fromEntries(names), null, 2));
-  }
+/** Whether the name stands for the id of the entry; false when it has stood for none. */
+function isKnown(names: Names, { name, id }: PeerEntry): boolean {
+  const known = names.get(name);
+  if (known === undefined || known === id) return known === id;
+  throw new P2PError(
+    "name-changed-key",
+    `Cannot trust ${name}: it was ${known.slice(0, 8)} and is ${id.slice(0, 8)} now; ` +
+      `if that is right, say \`peer trust ${name}\``,
+    { candidates: [`before: id:${known}`, `now: id:${id}`] },
+  );
 }

@@ -6,6 +6,7 @@ import { openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
 import type { Frame } from "../wire/frame.ts";
+import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { type ListChange, PeerList } from "./peer_list.ts";
 
@@ -123,6 +124,7 @@ export class TrackerClient implements AsyncDisposable {
     this.#session = session;
     keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
     this.#running = session.run({
+      allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
       onMessage: (frame) => this.#onMessage(frame),
       onClosed: (error) => this.#onClosed(session, error),
     });
@@ -157,7 +159,11 @@ export class TrackerClient implements AsyncDisposable {
   async refresh(): Promise<PeerEntry[]> {
     for (let more = true; more;) {
       const { since } = this.list.position;
-      const { message } = await this.#ask({ verb: "PEERS", ...this.list.position });
+      const { message } = await this.#ask({
+        verb: "PEERS",
+        ...this.list.position,
+        limit: MAX_PEERS_PER_FRAME,
+      });
       if (message.verb !== "PEER_LIST") throw unexpected("PEERS", message.verb);
       this.#apply(message);
       more = message.more;

@@ -1,26 +1,32 @@
-/** Milliseconds within which a disk has made something durable for the next to be waited for as well. */
+/** Milliseconds that a sync within the call may take for the next one to be made within the call as well. */
 const AT_ONCE = 0.1;
-/** The same for one that was synced aside, which takes a round through the event loop: worth a trial. */
+/**
+ * Milliseconds that a sync aside may take, its round through the event loop included, for the next one to be tried
+ * within the call.
+ */
 const PROMPT = 5;
-/** How many are synced aside when one that was waited for took long; each time they become twice as many. */
+/** Syncs that are made aside after one within the call took too long; twice as many after each further one. */
 const ASIDE = 64;
 
 /**
- * Makes files durable, aside while others are written. Where that takes no time, as in memory, it is done at
- * once: a round through the event loop and another thread costs more than the sync.
+ * Syncs of files in whichever of two ways is cheaper on the disk that they are on. Aside, on another thread while other
+ * files are written, is right where a sync takes milliseconds. Within the call is right where it takes none, as in
+ * memory or behind a write cache: there the round through the event loop costs more than the sync. Which of them it is
+ * shows as it goes on.
  */
 export class AdaptiveSync {
   readonly #now: () => number;
   readonly #sync: (file: Deno.FsFile) => Promise<void>;
   readonly #syncAtOnce: (file: Deno.FsFile) => void;
   #isAtOnce = false;
-  /** How many are to be synced aside before one is waited for again. */
+  /** Syncs that are still to be made aside before one may be tried within the call. */
   #left = 1;
+  /** What {@linkcode #left} becomes the next time that one within the call takes too long. */
   #next = ASIDE;
 
   /**
-   * @param what `data` leaves out what reading does not need, such as times.
-   * @param now milliseconds.
+   * @param what `data` leaves out what reading the file does not need, such as its times.
+   * @param now milliseconds since an arbitrary start.
    */
   constructor(what: "data" | "all", now: () => number = () => performance.now()) {
     this.#now = now;
@@ -29,7 +35,7 @@ export class AdaptiveSync {
     this.#syncAtOnce = (file) => isData ? file.syncDataSync() : file.syncSync();
   }
 
-  /** Makes durable what was written before the call; there is a promise where that takes time. */
+  /** Makes durable what was written to the file before the call; a promise where that is done aside. */
   sync(file: Deno.FsFile): Promise<void> | undefined {
     if (!this.#isAtOnce) return this.#syncAside(file);
     const began = this.#now();

@@ -24,7 +24,7 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
   return new P2PError("disk", `Cannot ${action} ${path}: ${reasonOf(cause)}`, { cause });
 }
 
-/** What is being sent is not what it was when it was offered. */
+/** An error for a file that is not what it was when it was offered; `how` says what differs. */
 export function sourceChanged(path: string, how: string): P2PError {
   return new P2PError(
     "source-changed",

@@ -1,8 +1,10 @@
 /**
- * From a name that somebody else chose to one that may be created in a folder of ours. Pure.
+ * Names that may be created in a folder of ours, made from names that somebody else chose. Pure.
  *
  * @module
  */
+
+import { INVISIBLE } from "../unicode.ts";
 
 /** Longest name in bytes of UTF-8: most file systems allow 255, the rest is for what we append. */
 export const MAX_NAME_BYTES = 240;
@@ -13,21 +15,20 @@ const MAX_EXTENSION_BYTES = 32;
 /** Controls, line separators, and what Windows forbids: each becomes `_`. */
 const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}<>:"|?*]/gu;
 
-/** Bidi controls and whatever has no width; variation selectors only choose between glyphs. */
-const INVISIBLE =
-  /(?!\p{Variation_Selector})[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u{FFF9}-\u{FFFB}]/gu;
+/** The invisible goes without a trace. */
+const EACH_INVISIBLE = new RegExp(INVISIBLE.source, "gu");
 
 /** Names that Windows gives to devices, in every folder and with any extension. */
 const DEVICE =
   /^(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\xb9\xb2\xb3])\s*(?:\.|$)/i;
 
-/** What nothing here changes, unless it is long or a device: most names. */
+/** Names that stay as they are, unless they are long or a device: most of them. */
 const PLAIN = /^[\w-]+(?:\.[\w-]+)*$/;
 
 const EXTENSION = /(?:\.tar)?\.[^.\s]+$/i;
 
 const encoder = new TextEncoder();
-/** Made when the first name has to be cut: loading its tables takes longer than most commands need to start. */
+/** Splits names; made when the first one has to be cut: its tables take longer to load than most commands to start. */
 let graphemes: Intl.Segmenter | undefined;
 
 /**
@@ -39,7 +40,7 @@ export function safeName(untrusted: string): string {
   if (isPlain(untrusted)) return untrusted;
   const components = untrusted.toWellFormed().split(/[/\\]/);
   for (const component of components.reverse()) {
-    const name = component.replace(FORBIDDEN, "_").replace(INVISIBLE, "").normalize("NFC");
+    const name = component.replace(FORBIDDEN, "_").replace(EACH_INVISIBLE, "").normalize("NFC");
     const settled = settle(name);
     if (settled !== "") return settled;
   }
@@ -72,24 +73,24 @@ export function sameName(a: string, b: string): boolean {
   return nameKey(a) === nameKey(b);
 }
 
-/** What names of the same file have in common: the case-folded NFC form, for comparison only. */
+/** Key that names of the same file have in common: the case-folded NFC form, for comparison only. */
 export function nameKey(name: string): string {
   // There is no casefold in JavaScript. Lower, upper, lower also joins the capital sharp s to "ss".
   return name.normalize("NFC").toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
 }
 
-/** Whether it is safe at a glance. */
+/** Whether a name is safe at a glance. */
 function isPlain(name: string): boolean {
   return name.length <= MAX_NAME_BYTES && PLAIN.test(name) && !DEVICE.test(name);
 }
 
-/** Applies what depends on the place in the name, until nothing changes: each rule may call for another. */
+/** Applies the rules about the start and the end of a name until nothing changes: each may call for another. */
 function settle(name: string): string {
   let before: string;
   do {
     before = name;
     name = cut(trimEnd(name.replace(/^[\s\p{M}]+/u, "")));
-    // Not hidden, and never the name of our own folder of partials.
+    // A dot at the start would hide the file, or make it our own folder of partials.
     if (name.startsWith(".") || DEVICE.test(name)) name = `_${name}`;
   } while (name !== before);
   return name;
@@ -112,7 +113,7 @@ function cutTo(text: string, max: number): string {
     if (size > max) break;
     end = index + segment.length;
   }
-  // One grapheme can be of any length; then between two code points.
+  // A grapheme can be of any length: one that does not fit is cut between two code points.
   return text.slice(0, end || encoder.encodeInto(text, new Uint8Array(max)).read);
 }
 

@@ -1,20 +1,20 @@
-/** Bytes of one write. Deno copies what it writes: of larger slices into memory that is fresh each time. */
+/** Bytes of one write. Deno copies what it writes, and slices above this into fresh memory each time. */
 const SLICE = 256 * 1024;
-/** Milliseconds that one write may hold up everything else before the others go through the event loop. */
+/** Milliseconds that a write within the call may take, which holds up everything else in the process meanwhile. */
 const SLOW = 5;
 
 /**
- * Writes to a file at any place. As long as the disk takes a slice at once, which is what its cache is for,
- * that is cheaper than a round through the event loop and another thread, by half of the time; with the
- * first write that takes long all others are asynchronous.
+ * Writes at any place of a file, within the call as long as the disk takes a slice at once, which is what its cache is
+ * for: a round through the event loop and another thread would take twice the time. From the first write on that takes
+ * longer than {@linkcode SLOW} all of them are asynchronous, so that a full cache does not stop the network.
  */
 export class FileWriter {
   readonly #file: Deno.FsFile;
   #isSlow = false;
-  /** Where the file is; -1 when that is not known. */
+  /** Offset at which the handle stands, in bytes; -1 when a write failed and nobody knows. */
   #position = 0;
 
-  /** For a file that has just been opened. */
+  /** @param file has just been opened, and nobody else moves it. */
   constructor(file: Deno.FsFile) {
     this.#file = file;
   }

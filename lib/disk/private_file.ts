@@ -8,11 +8,16 @@
 import { dirname } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { randomToken } from "../async/random.ts";
+import { syncFolder } from "./folder.ts";
+import { linkOrReserve } from "./take_name.ts";
 
+/** Mode of a private file. */
 const FILE_MODE = 0o600;
-const FOLDER_MODE = 0o700;
-/** How often and after how many milliseconds a file that is reserved but still empty is read again. */
+/** Mode of the folders that private files are in. */
+export const FOLDER_MODE = 0o700;
+/** Readings of a file that is reserved but still empty, before it is taken for an empty one. */
 const EMPTY_TRIES = 50;
+/** Milliseconds between two of those readings. */
 const EMPTY_DELAY = 10;
 
 /**
@@ -23,7 +28,7 @@ const EMPTY_DELAY = 10;
 export async function readPrivate(path: string): Promise<string | null> {
   try {
     let text = await Deno.readTextFile(path);
-    // Empty: where hard links are not supported, another process has the name and not yet its text.
+    // An empty file is a name that another process has reserved, where there are no hard links, and not yet filled.
     for (let tries = 0; text === "" && tries < EMPTY_TRIES; tries++) {
       await new Promise((resolve) => setTimeout(resolve, EMPTY_DELAY));
       text = await Deno.readTextFile(path);
@@ -63,7 +68,7 @@ export async function loadOrCreatePrivate(path: string, make: () => string): Pro
   const found = await readPrivate(path);
   if (found !== null) return found;
   const made = make();
-  const text = await writing(path, made, publish) ? made : await readPrivate(path);
+  const text = await writing(path, made, linkOrReserve) ? made : await readPrivate(path);
   if (text !== null) return text;
   throw new P2PError("disk", `Cannot read ${path}: it was deleted while this program started`);
 }
@@ -108,34 +113,6 @@ async function writeSynced(path: string, text: string): Promise<void> {
   let left = new TextEncoder().encode(text);
   while (left.length > 0) left = left.subarray(await file.write(left));
   await file.sync();
-}
-
-/** Gives the temporary file its name unless that is taken; false when it is. */
-async function publish(temporary: string, path: string): Promise<boolean> {
-  try {
-    await Deno.link(temporary, path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    return await publishWithoutLink(temporary, path);
-  }
-}
-
-async function publishWithoutLink(temporary: string, path: string): Promise<boolean> {
-  try {
-    (await Deno.open(path, { write: true, createNew: true, mode: FILE_MODE })).close();
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw error;
-  }
-  await Deno.rename(temporary, path);
-  return true;
-}
-
-async function syncFolder(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return; // a folder cannot be opened there
-  using folder = await Deno.open(path);
-  await folder.sync();
 }
 
 function failure(doing: string, path: string, cause: unknown): P2PError {

@@ -2,17 +2,6 @@ import { decodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 
-/** The parts one after the other. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 /** `value` as two bytes, big endian. */
 export function uint16(value: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.of(value >>> 8, value & 0xff);

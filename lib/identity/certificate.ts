@@ -2,18 +2,18 @@
  * The two certificates of a connection, X.509 v3 (RFC 5280) with Ed25519 (RFC 8410), in one fixed shape:
  * same name for subject and issuer, CA:FALSE, SAN `peer.invalid`, valid from 1970 to 9999.
  *
- * All of them carry the same name, so the key alone decides: a trust anchor for key K accepts the
+ * All certificates carry the same name, so the key alone decides: a trust anchor for key K accepts the
  * certificates that K has signed. These are K's own, and those that K signed for other keys. The second kind
  * is wanted for a network's key, which certifies trackers. For a peer's key it means that the peer may
  * hand its name in TLS to another key (and nobody else may, since it takes K's signature). TLS alone thus
  * proves "K, or someone K certified": whoever dials a peer must also insist that HELLO names K and that
- * AUTH is signed by K (handshake.ts). No other signature of ours can pass for a certificate's: those are
+ * AUTH is signed by K (net/handshake.ts). No other signature of ours can pass for a certificate's: those are
  * over bytes that start with "p2p-", a certificate starts with 0x30.
  *
  * @module
  */
 
-import { concat } from "./bytes.ts";
+import { concat } from "@std/bytes/concat";
 import { type Identity, KEY_BYTES, publicKeyInfo, SIGNATURE_BYTES } from "./keys.ts";
 import { pem } from "./pem.ts";
 
@@ -44,7 +44,7 @@ function der(tag: number, ...contents: Uint8Array[]): Uint8Array<ArrayBuffer> {
     : length < 0x100
     ? [tag, 0x81, length]
     : [tag, 0x82, length >>> 8, length & 0xff];
-  return concat(Uint8Array.from(head), ...contents);
+  return concat([Uint8Array.from(head), ...contents]);
 }
 
 const ascii = (text: string) => new TextEncoder().encode(text);

@@ -12,10 +12,10 @@ import {
   sign as signBytes,
   verify as verifyBytes,
 } from "node:crypto";
+import { concat } from "@std/bytes/concat";
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
-import { concat } from "./bytes.ts";
 import { pem } from "./pem.ts";
 import { loadOrCreatePrivate } from "../disk/private_file.ts";
 import { randomBytes } from "../async/random.ts";
@@ -28,7 +28,7 @@ export const KEY_BYTES = 32;
 /** Bytes of a signature. */
 export const SIGNATURE_BYTES = 64;
 
-// What stands before the 32 bytes of the key in DER (RFC 8410, sections 4 and 7); no part varies.
+// The bytes before the 32 of the key in DER (RFC 8410, sections 4 and 7); no part of them varies.
 const SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0);
 // deno-fmt-ignore
 const PKCS8_PREFIX = Uint8Array.of(
@@ -37,7 +37,7 @@ const PKCS8_PREFIX = Uint8Array.of(
 
 /** The SubjectPublicKeyInfo of a raw Ed25519 public key, in DER. */
 export function publicKeyInfo(publicKey: Uint8Array): Uint8Array<ArrayBuffer> {
-  return concat(SPKI_PREFIX, publicKey);
+  return concat([SPKI_PREFIX, publicKey]);
 }
 
 /** An Ed25519 key pair. What it holds is private to it: it can be logged without harm. */
@@ -51,7 +51,7 @@ export class Identity {
 
   private constructor(seed: Uint8Array) {
     this.#seed = new Uint8Array(seed);
-    const der = Buffer.from(concat(PKCS8_PREFIX, seed));
+    const der = Buffer.from(concat([PKCS8_PREFIX, seed]));
     this.#key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
     const spki = createPublicKey(this.#key).export({ format: "der", type: "spki" });
     this.publicKey = new Uint8Array(spki.subarray(SPKI_PREFIX.length));
@@ -105,7 +105,7 @@ export class Identity {
 
   /** The private key in PKCS#8 PEM, for storing it and for `Deno.listenTls`. */
   pkcs8Pem(): string {
-    return pem("PRIVATE KEY", concat(PKCS8_PREFIX, this.#seed));
+    return pem("PRIVATE KEY", concat([PKCS8_PREFIX, this.#seed]));
   }
 }
 
@@ -130,8 +130,8 @@ export function verifySignature(id: string, data: Uint8Array, signature: Uint8Ar
 }
 
 /**
- * The identity that is kept in `path` (PKCS#8 PEM, 0600); made there when there is none, by exactly one of
- * the processes that ask at once.
+ * The identity that is kept in `path` (PKCS#8 PEM, 0600). Where there is none it is made, by exactly one of the
+ * processes that ask at once.
  *
  * @throws {P2PError} `disk` when the file cannot be read or written, or holds no key.
  */

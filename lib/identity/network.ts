@@ -34,8 +34,8 @@ export interface NetworkKey {
 const FILE = "network.json";
 
 /**
- * The network whose key is kept in `dir`; made there when there is none, by exactly one of the processes
- * that ask at once.
+ * The network whose key is kept in `dir`. Where there is none it is made, by exactly one of the processes that ask at
+ * once.
  *
  * @throws {P2PError} `disk` when the file cannot be read or written, or holds something else.
  */
@@ -83,7 +83,7 @@ export async function recallNetwork(dir: string): Promise<Invite | null> {
   try {
     if (typeof invite === "string") return parseInvite(invite);
   } catch {
-    // Told below with the path: what is wrong inside does not help.
+    // The error below names the path and quotes nothing: the file holds a secret.
   }
   throw new P2PError(
     "disk",

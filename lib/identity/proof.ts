@@ -1,6 +1,6 @@
 /**
- * The proofs inside TLS, and the signatures of messages; no I/O. lib/wire/PROTOCOL.md is the normative
- * text, and tests/unit/identity/proof_test.ts holds its worked example.
+ * The proofs inside TLS; no I/O. lib/wire/PROTOCOL.md is the normative text, and
+ * tests/unit/identity/proof_test.ts holds its worked example.
  *
  * Either side of a connection proves that it knows the network's secret (an HMAC) and that it has the key
  * of its id (a signature), both over a transcript. The role of the prover in it stops a proof from being
@@ -9,37 +9,34 @@
  * @module
  */
 
-import { createHash, createHmac } from "node:crypto";
+import { createHmac } from "node:crypto";
+import { concat } from "@std/bytes/concat";
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { Role } from "../wire/message.ts";
-import { HASH_BYTES, PROTOCOL_VERSION } from "../wire/limits.ts";
-import { concat, decodeExactly, uint16 } from "./bytes.ts";
+import { HASH_BYTES } from "../wire/limits.ts";
+import { decodeExactly, uint16 } from "./bytes.ts";
 import { type Identity, KEY_BYTES, SIGNATURE_BYTES, verifySignature } from "./keys.ts";
 
 /** Bytes of a nonce in HELLO. */
 export const NONCE_BYTES = 32;
-/** Bytes of a message's id. */
-export const MESSAGE_ID_BYTES = 16;
 
-const encoder = new TextEncoder();
-const DOMAIN = encoder.encode("p2p-handshake");
-const MESSAGE_DOMAIN = encoder.encode("p2p-message");
+/** First bytes of a transcript, so that no signature of anything else can pass for a proof. */
+const DOMAIN = new TextEncoder().encode("p2p-handshake");
 const PROVER_BYTE: Record<Prover, number> = { dialler: 0x44, listener: 0x4c };
 const ROLE_BYTE: Record<Role, number> = { peer: 0x50, tracker: 0x54, client: 0x43, operator: 0x4f };
 const MAX_UINT16 = 0xffff;
-const NO_NETWORK = new Uint8Array(KEY_BYTES);
 
 /** The end of a connection that makes a proof. */
 export type Prover = "dialler" | "listener";
 
-/** What a proof is about. Ids and nonces are base64url of 32 bytes. */
+/** The facts that a proof is about. Ids and nonces are base64url of 32 bytes. */
 export interface TranscriptFields {
   /** The protocol version in HELLO. */
   version: number;
-  /** Whose proof it is. */
+  /** The side that makes the proof. */
   prover: Prover;
   /** The role in the dialler's HELLO. */
   diallerRole: Role;
@@ -51,13 +48,13 @@ export interface TranscriptFields {
   diallerNonce: string;
   /** The nonce in the listener's HELLO. */
   listenerNonce: string;
-  /** Who dialled. */
+  /** The id of the side that dialled. */
   diallerId: string;
-  /** Who listened. A peer that is dialled must be the id that was pinned, whatever its HELLO says. */
+  /** The id of the side that listened: of a peer the one that was pinned, whatever its HELLO says. */
   listenerId: string;
 }
 
-/** What AUTH carries. */
+/** The two parts of a proof, which AUTH carries. */
 export interface Proof {
   /** HMAC-SHA-256 of the transcript under the network's secret, base64url. */
   mac: string;
@@ -77,7 +74,7 @@ export function transcript(fields: TranscriptFields): Uint8Array<ArrayBuffer> {
   if (!Number.isInteger(version) || version < 0 || version > MAX_UINT16) {
     throw new P2PError("malformed", `Cannot make a transcript: version is not 0 to ${MAX_UINT16}`);
   }
-  return concat(
+  return concat([
     DOMAIN,
     uint16(version),
     Uint8Array.of(PROVER_BYTE[prover], ROLE_BYTE[diallerRole], ROLE_BYTE[listenerRole]),
@@ -86,7 +83,7 @@ export function transcript(fields: TranscriptFields): Uint8Array<ArrayBuffer> {
     decodeExactly("the listener's nonce", fields.listenerNonce, NONCE_BYTES),
     decodeExactly("the dialler's id", fields.diallerId, KEY_BYTES),
     decodeExactly("the listener's id", fields.listenerId, KEY_BYTES),
-  );
+  ]);
 }
 
 /** The proof of `identity` over a transcript in which it has its own role. */
@@ -129,70 +126,6 @@ export function checkProof(
         "address, look at `peer peers` for the present one",
     );
   }
-}
-
-/** What a message's signature covers beside its text. */
-export interface MessageSubject {
-  /** The network's id; absent with `--insecure`. */
-  network?: string | undefined;
-  /** 16 random bytes, base64url. */
-  id: string;
-  /** ISO 8601. */
-  time: string;
-  /** The author's name. */
-  name: string;
-}
-
-/**
- * The author's signature of a message, base64url.
- *
- * @throws {P2PError} `malformed` when a field does not fit its place.
- */
-export function signMessage(
-  identity: Identity,
-  subject: MessageSubject,
-  text: Uint8Array,
-): string {
-  return encodeBase64Url(identity.sign(messageBytes(subject, text)));
-}
-
-/** Whether the peer `from` signed this message; false too for fields that do not fit their place. */
-export function verifyMessage(
-  from: string,
-  subject: MessageSubject,
-  text: Uint8Array,
-  signature: string,
-): boolean {
-  if (!isBase64Url(signature, SIGNATURE_BYTES)) return false;
-  try {
-    return verifySignature(from, messageBytes(subject, text), decodeBase64Url(signature));
-  } catch (error) {
-    if (error instanceof P2PError) return false;
-    throw error;
-  }
-}
-
-function messageBytes(subject: MessageSubject, text: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { network, id, time, name } = subject;
-  return concat(
-    MESSAGE_DOMAIN,
-    uint16(PROTOCOL_VERSION),
-    network === undefined ? NO_NETWORK : decodeExactly("the network id", network, KEY_BYTES),
-    decodeExactly("the message's id", id, MESSAGE_ID_BYTES),
-    sized("the message's time", time),
-    sized("the author's name", name),
-    createHash("sha256").update(text).digest(),
-  );
-}
-
-/** The length in bytes of UTF-8, as 16 bits, and those bytes. */
-function sized(what: string, text: string): Uint8Array<ArrayBuffer> {
-  const bytes = encoder.encode(text);
-  // A lone surrogate would be signed as U+FFFD, the same as other texts.
-  if (bytes.length > MAX_UINT16 || !text.isWellFormed()) {
-    throw new P2PError("malformed", `Cannot sign ${what}: it is not UTF-8 of at most 65535 bytes`);
-  }
-  return concat(uint16(bytes.length), bytes);
 }
 
 function macOf(transcript: Uint8Array, secret: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -1,6 +1,9 @@
+import { Gate } from "../async/gate.ts";
+import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
+import { linkOrReserve } from "../disk/take_name.ts";
 import type { FileStamp, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 
@@ -12,8 +15,11 @@ export class FileTarget implements Target {
   readonly #file: Deno.FsFile;
   readonly #mode: number;
   readonly #writer: FileWriter;
-  /** Another handle of the file: on one handle a sync would hold up the writes. */
+  /** Second handle of the file, for syncs: on the first one they would hold up the writes. */
   #again: Deno.FsFile | undefined;
+  /** A handle for reading, whose position the writes do not move; one reading at a time. */
+  #reader: Deno.FsFile | undefined;
+  readonly #reading = new Gate(1);
   readonly #syncer = new AdaptiveSync("data");
 
   private constructor(path: string, file: Deno.FsFile, mode: number) {
@@ -23,13 +29,13 @@ export class FileTarget implements Target {
     this.#writer = new FileWriter(file);
   }
 
-  /** Creates an empty file, 0600 until it is settled with `mode`, that no link can stand in for. */
+  /** Creates an empty file, 0600 until it is settled with `mode`; a link in its place is an error. */
   static async create(path: string, mode: number): Promise<FileTarget> {
     const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
     return new FileTarget(path, file, mode);
   }
 
-  /** Opens one that an earlier run left. */
+  /** Opens the file that an earlier run left; throws NotFound when there is none, or something else. */
   static async reopen(path: string, mode: number): Promise<FileTarget> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
@@ -38,6 +44,13 @@ export class FileTarget implements Target {
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
     return this.#writer.write(offset, bytes);
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    await this.#reading.run(async () => {
+      const file = this.#reader ??= await Deno.open(this.path, { read: true });
+      await readExactly(file, offset, into);
+    });
   }
 
   async restart(): Promise<void> {
@@ -61,7 +74,7 @@ export class FileTarget implements Target {
   }
 
   async moveTo(path: string): Promise<boolean> {
-    if (!await linkNew(this.path, path)) return false;
+    if (!await linkOrReserve(this.path, path)) return false;
     try {
       await this.#expectOurs(path);
     } catch (error) {
@@ -78,47 +91,17 @@ export class FileTarget implements Target {
   close(): void {
     this.#file.close();
     this.#again?.close();
+    this.#reader?.close();
   }
 
   async remove(): Promise<void> {
     await Deno.remove(this.path).catch(ignoreMissing);
   }
 
-  /** Somebody who can write into the inbox may have put another file in our file's place. */
+  /** Throws when another file is at the path: whoever can write into the inbox may have exchanged ours. */
   async #expectOurs(path: string): Promise<void> {
     const [ours, there] = [await this.#file.stat(), await Deno.lstat(path)];
     if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;
     throw new P2PError("integrity", `Cannot save the file: ${path} was exchanged for another`);
   }
-}
-
-/** Links `from` to the new name `to`; false when the name exists. */
-async function linkNew(from: string, to: string): Promise<boolean> {
-  try {
-    await Deno.link(from, to);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    if (!cannotLink(error)) throw error;
-  }
-  // No hard links here (FAT, some network mounts): reserve the name, then rename over the reservation.
-  try {
-    (await Deno.open(to, { write: true, createNew: true })).close();
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw error;
-  }
-  try {
-    await Deno.rename(from, to);
-    return true;
-  } catch (error) {
-    await Deno.remove(to).catch(ignoreMissing);
-    throw error;
-  }
-}
-
-function cannotLink(error: unknown): boolean {
-  const code = (error as { code?: string }).code;
-  return code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP" || code === "ENOSYS" ||
-    error instanceof Deno.errors.NotSupported;
 }

@@ -1,12 +1,14 @@
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { syncFolder, takeFreeName } from "../disk/folder.ts";
+import { Gate } from "../async/gate.ts";
+import type { PieceTarget } from "./piece_target.ts";
 import { type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
 import type { FileStamp, Published, Target } from "./target.ts";
 
 /** Bytes that are written between two entries of the journal: what a crash may cost. */
 const CHECKPOINT = 2 * 1024 * 1024;
-/** The same as a time, milliseconds, for those who receive slowly. */
+/** Milliseconds between two entries of the journal at most, for those who receive slowly. */
 const CHECKPOINT_TIME = 2_000;
 
 /** What a {@linkcode PartialItem} needs. */
@@ -16,8 +18,10 @@ export interface PartialOptions {
   inbox: string;
   /** Bytes. */
   pieceSize: number;
-  /** What the journal says it is a part of, and how many pieces that has; null: it is never gone on with. */
-  subject: { header: object; pieces: number } | null;
+  /** Bytes in all; null for a stream. */
+  size: number | null;
+  /** What the journal says that it is a part of, and its number of pieces; null: it is never gone on with. */
+  about: { header: object; pieces: number } | null;
   /** The journal of an earlier run. */
   reopened?: { log: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
 }
@@ -27,9 +31,10 @@ export interface PartialOptions {
  * beside them says which are verified and durable, and is written while the transfer goes on, after their
  * data is synced. When all are there it is published under its final name.
  */
-export class PartialItem {
+export class PartialItem implements PieceTarget {
   /** Hashes of the pieces that an earlier run left. */
   readonly known: ReadonlyMap<number, Uint8Array>;
+  readonly isReadable = true;
   readonly #options: PartialOptions;
   readonly #target: Target;
   #log: PieceJournal | undefined;
@@ -37,7 +42,10 @@ export class PartialItem {
   #unsyncedBytes = 0;
   #checkpointed = performance.now();
   #checkpointing: Promise<void> | undefined;
-  #tail: Promise<void> = Promise.resolve();
+  /** Gate of the writes: one after another, whatever became of the one before. */
+  readonly #turn = new Gate(1);
+  /** Bytes that are there, those of an earlier run included. */
+  #bytes: number;
   #closed = false;
 
   constructor(options: PartialOptions) {
@@ -45,9 +53,10 @@ export class PartialItem {
     this.#target = options.target;
     this.known = options.reopened?.known ?? new Map();
     this.#log = options.reopened?.log;
+    this.#bytes = this.known.size * options.pieceSize;
   }
 
-  /** Its path without `.part`. */
+  /** Path of the partial without `.part`. */
   get base(): string {
     return baseOf(this.#target.path);
   }
@@ -55,6 +64,16 @@ export class PartialItem {
   /** Pieces that have to be written before any other: those of a tree's table. */
   get headPieces(): number {
     return Math.ceil(this.#target.head / this.#options.pieceSize);
+  }
+
+  /** Bytes that are still to come; 0 for a stream, and once it is over. */
+  get missingBytes(): number {
+    return this.#closed ? 0 : Math.max(0, (this.#options.size ?? 0) - this.#bytes);
+  }
+
+  /** Whether it is over: published, discarded or suspended. */
+  get isOver(): boolean {
+    return this.#closed;
   }
 
   /** The files of a tree, once its table is there. */
@@ -68,25 +87,30 @@ export class PartialItem {
    * @throws {P2PError} `no-space` or `disk`; of a tree also `malformed` or `refused`, naming the path.
    */
   write(index: number, bytes: Uint8Array, hash: Uint8Array): Promise<void> {
-    const turn = this.#tail.then(() => this.#writeNow({ index, hash: hash.slice() }, bytes));
-    // The next write waits for this one, whatever became of it; the caller sees the failure.
-    this.#tail = turn.catch(() => {});
-    return turn;
+    return this.#turn.run(() => this.#writeNow({ index, hash: hash.slice() }, bytes));
+  }
+
+  async read(index: number, into: Uint8Array): Promise<void> {
+    const { inbox, pieceSize } = this.#options;
+    try {
+      await this.#target.read(index * pieceSize, into);
+    } catch (error) {
+      throw diskError("read from", inbox, error);
+    }
   }
 
   /** Throws away what an earlier run left: the writes that follow are the first. */
   restart(): Promise<void> {
-    const turn = this.#tail.then(async () => {
+    return this.#turn.run(async () => {
       await this.#checkpointing;
       this.#log?.[Symbol.dispose]();
       this.#log = undefined;
       this.#unsynced = [];
       this.#unsyncedBytes = 0;
+      this.#bytes = 0;
       await removeJournal(this.base);
       await this.#target.restart();
     });
-    this.#tail = turn.catch(() => {});
-    return turn;
   }
 
   /**
@@ -101,8 +125,7 @@ export class PartialItem {
     intend: (name: string, identity: FileStamp) => Promise<void> = () => Promise.resolve(),
   ): Promise<Published> {
     const { inbox } = this.#options;
-    await this.#tail;
-    await this.#checkpointing;
+    await this.#written();
     try {
       await this.#target.settle();
       const identity = await this.#target.stamp();
@@ -121,7 +144,7 @@ export class PartialItem {
       await this.#remove().catch(() => {});
       return published;
     } catch (error) {
-      // It may be suspended now.
+      // What is there may be suspended now, so that a later offer goes on with it.
       await this.#noteRest();
       this.#close();
       throw diskError("save to", inbox, error);
@@ -130,8 +153,7 @@ export class PartialItem {
 
   /** Deletes what was received. */
   async discard(): Promise<void> {
-    await this.#tail;
-    await this.#checkpointing;
+    await this.#written();
     this.#close();
     await this.#remove();
   }
@@ -141,12 +163,17 @@ export class PartialItem {
    * journal: then nobody can go on with it.
    */
   async suspend(): Promise<boolean> {
-    await this.#tail;
-    await this.#checkpointing;
+    await this.#written();
     await this.#noteRest();
     const isJournalled = this.#log !== undefined;
     this.#close();
     return isJournalled;
+  }
+
+  /** Resolves when nothing is being written. */
+  async #written(): Promise<void> {
+    await this.#turn.run(() => Promise.resolve());
+    await this.#checkpointing;
   }
 
   /** Brings the journal up to date; on a full disk what it does not say has to come again. */
@@ -164,7 +191,8 @@ export class PartialItem {
     } catch (error) {
       throw diskError("write to", this.#options.inbox, error);
     }
-    if (!this.#options.subject) return;
+    this.#bytes += bytes.length;
+    if (!this.#options.about) return;
     this.#unsynced.push(piece);
     this.#unsyncedBytes += bytes.length;
     const isDue = this.#unsyncedBytes >= CHECKPOINT ||
@@ -178,12 +206,12 @@ export class PartialItem {
   }
 
   async #checkpoint(): Promise<void> {
-    const { subject } = this.#options;
-    if (!subject) return;
+    const { about } = this.#options;
+    if (!about) return;
     const pieces = this.#unsynced.splice(0);
     this.#unsyncedBytes = 0;
     this.#checkpointed = performance.now();
-    this.#log ??= await PieceJournal.create(`${this.base}.journal`, subject.header, subject.pieces);
+    this.#log ??= await PieceJournal.create(`${this.base}.journal`, about.header, about.pieces);
     // What the journal says itself may be one checkpoint behind.
     await Promise.all([this.#target.sync(), this.#log.sync()]);
     this.#log.note(pieces);

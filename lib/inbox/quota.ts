@@ -1,22 +1,24 @@
 import { join } from "node:path";
+import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 
-/** What we keep beside the files: journals, tables, receipts. */
+/** Names of what this program keeps beside the files, journals, tables and receipts: they do not count. */
 const NOTES = /^(?:[0-9a-f-]{36}\.(?:journal|table|table\.new)|receipts\.jsonl)$/;
 
-/** Bytes of a block in `blocks` of a file's information. */
+/** Bytes of a block in `Deno.FileInfo.blocks`, whatever the file system's own are. */
 const BLOCK = 512;
 
 /**
- * How many bytes a folder may hold in all, hidden files and partials included. The folder is counted at the
- * start, and again before anything is turned down: somebody may have made room.
+ * The bytes that a folder may hold in all, hidden files and partials included. The folder is counted at the start, and
+ * again before anything is turned down, as somebody may have made room; a count of each request would take too long.
  */
 export class Quota {
   readonly #folder: string;
   readonly #limit: number;
-  /** What the folder holds at most: what was counted, and what was granted since. */
+  /** Bytes that the folder holds at most: those that were counted last, and those that were granted since. */
   #used: number;
-  #turn: Promise<unknown> = Promise.resolve();
+  /** One request after another: each counts on what the one before it was granted. */
+  readonly #requests = new Gate(1);
 
   private constructor(folder: string, limit: number, used: number) {
     this.#folder = folder;
@@ -30,31 +32,24 @@ export class Quota {
   }
 
   /**
-   * Grants `bytes` more, beside the `promised` ones that were granted earlier and are still to come. One
-   * request after another.
+   * Grants `bytes` more, beside the `promised` ones that were granted earlier and are still to come.
    *
-   * @throws {P2PError} `quota`
+   * @throws {P2PError} `quota` when they do not fit.
    */
   grant(bytes: number, promised: number): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#requests.run(async () => {
       if (this.#used + bytes > this.#limit) await this.#count(promised);
       if (this.#used + bytes > this.#limit) throw this.#exceeded(bytes);
       this.#used += bytes;
     });
   }
 
-  /** Bytes that may still come, beside the `promised` ones. For a stream, whose size nobody knows. */
+  /** Bytes that may come beside the `promised` ones: the most that a stream, whose size nobody knows, may bring. */
   room(promised: number): Promise<number> {
-    return this.#inTurn(async () => {
+    return this.#requests.run(async () => {
       await this.#count(promised);
       return Math.max(0, this.#limit - this.#used);
     });
-  }
-
-  #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(action);
-    this.#turn = turn.catch(() => {});
-    return turn;
   }
 
   async #count(promised: number): Promise<void> {
@@ -90,11 +85,11 @@ async function bytesOf(path: string, seen: Set<string>): Promise<number> {
     if (seen.has(key)) return 0;
     seen.add(key);
   }
-  // Of a file with holes, as a partial may be, only what is there.
+  // A file with holes, as a partial may be, takes less room than its size says.
   return blocks === null ? size : Math.min(size, blocks * BLOCK);
 }
 
-/** What is published or removed meanwhile is counted next time. */
+/** For `catch`: nothing for a file that was published or removed meanwhile; the next count has it right. */
 function ignoreMissing(error: unknown): number {
   if (error instanceof Deno.errors.NotFound) return 0;
   throw error;

@@ -39,7 +39,7 @@ export class Receipts implements Disposable {
   /** Oldest first. */
   readonly #byTransfer: Map<string, Receipt>;
   readonly #byContent = new Map<string, Receipt>();
-  /** Those that this process has published: a file that was moved away since has arrived all the same. */
+  /** Receipts of what this process has published: a file that was moved away since has arrived all the same. */
   readonly #certain = new WeakSet<Receipt>();
 
   private constructor(inbox: string, file: Deno.FsFile, receipts: Map<string, Receipt>) {
@@ -75,7 +75,7 @@ export class Receipts implements Disposable {
     await this.#file.syncData();
   }
 
-  /** It has been published. */
+  /** Takes note of what has been published. */
   add(receipt: Receipt): void {
     const key = transferKey(receipt);
     this.#certain.add(receipt);
@@ -94,7 +94,7 @@ export class Receipts implements Disposable {
     return await this.#isThere(receipt) ? receipt : null;
   }
 
-  /** The same from the same sender under the same name, when it is still there as it was published. */
+  /** Receipt of the same content from the same sender under the same name, when it is there as it was published. */
   async ofContent(content: ContentKey): Promise<Receipt | null> {
     const receipt = this.#byContent.get(contentKey(content));
     return receipt && await this.#isThere(receipt) ? receipt : null;

@@ -1,28 +1,24 @@
+import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
-import type { PartialItem } from "./partial_item.ts";
-import type { Published } from "./target.ts";
-
-/** What a transfer writes its verified pieces to. */
-export type PieceTarget = Pick<
-  PartialItem,
-  "known" | "headPieces" | "files" | "write" | "restart" | "publish" | "discard"
->;
+import type { PieceTarget } from "./piece_target.ts";
 
 /** Takes the next bytes, and resolves when it can take more. */
 export type Sink = (bytes: Uint8Array) => Promise<void>;
 
 /**
- * Verified pieces that go out as they come, for example to standard output, and nowhere else. Those that come
- * before their turn wait in memory; there are no more of them than are asked for at a time.
+ * A target that keeps nothing: verified pieces go out in their order, for example to standard output. Pieces that come
+ * before their turn wait in memory; there are never more of them than a transfer asks for at a time.
  */
 export class StreamTarget implements PieceTarget {
   readonly known: ReadonlyMap<number, Uint8Array> = new Map();
   readonly headPieces = 0;
   readonly files = null;
+  readonly isReadable = false;
   readonly #sink: Sink;
   readonly #early = new Map<number, Uint8Array>();
   #next = 0;
-  #tail: Promise<void> = Promise.resolve();
+  /** One write after another: the sink takes one at a time. */
+  readonly #writes = new Gate(1);
 
   constructor(sink: Sink) {
     this.#sink = sink;
@@ -30,25 +26,22 @@ export class StreamTarget implements PieceTarget {
 
   /** Writes a verified piece when its turn has come; `bytes` must stay as they are until it resolves. */
   write(index: number, bytes: Uint8Array): Promise<void> {
-    const turn = this.#tail.then(() => this.#writeNow(index, bytes));
-    this.#tail = turn.catch(() => {});
-    return turn;
+    return this.#writes.run(() => this.#writeNow(index, bytes));
   }
 
-  /** There is nothing of an earlier run. */
+  /** Does nothing: there is never anything of an earlier run. */
   restart(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** All is written when it resolves. */
-  async publish(name: string): Promise<Published> {
-    await this.#tail;
-    return { name, path: "-" };
+  /** What went out cannot be read again. */
+  read(): Promise<void> {
+    return Promise.reject(new TypeError("a stream cannot be read again"));
   }
 
-  /** What went out stays out. */
-  async discard(): Promise<void> {
-    await this.#tail;
+  /** Resolves when the writes that were begun have come to their end. */
+  flushed(): Promise<void> {
+    return this.#writes.run(() => {});
   }
 
   async #writeNow(index: number, bytes: Uint8Array): Promise<void> {

@@ -23,7 +23,7 @@ export interface FileStamp {
  * they are published. One write at a time; `sync` may run beside it.
  */
 export interface Target {
-  /** Its path in the private folder. */
+  /** Path in the private folder. */
   readonly path: string;
   /** Bytes at the start that have to be written before any other (a tree's table); 0 for a file. */
   readonly head: number;
@@ -31,11 +31,17 @@ export interface Target {
   readonly files: FileCount | null;
   /** Writes bytes of the transfer; they must stay as they are until it resolves. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Fills `into` with bytes of the transfer that were written, from `offset` on; also beside a write.
+   *
+   * @throws when they cannot be read, or are not there.
+   */
+  read(offset: number, into: Uint8Array): Promise<void>;
   /** Throws away all that was written. */
   restart(): Promise<void>;
   /** Makes durable what was written before the call. */
   sync(): Promise<void>;
-  /** All is written: gives it its final modes and times, and makes it durable. */
+  /** Gives what is written its final modes and times, and makes it durable; after the last write. */
   settle(): Promise<void>;
   /** What the published thing will be recognised by. */
   stamp(): Promise<FileStamp>;

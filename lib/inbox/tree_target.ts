@@ -1,25 +1,26 @@
 import { dirname, join } from "node:path";
 import { pooledMap } from "@std/async/pool";
+import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
-import type { FileCount } from "../pieces/tree_table.ts";
-import { FileWriter } from "../disk/file_writer.ts";
-import { ignoreMissing, syncFolder } from "../disk/folder.ts";
-import type { FileStamp, Target } from "./target.ts";
-import { AdaptiveSync } from "../disk/adaptive_sync.ts";
-import { Yielder } from "../async/yielder.ts";
 import {
   fileAt,
+  type FileCount,
   planTreeInTurns,
   type TreeFile,
   treeFingerprint,
   type TreePlan,
 } from "../pieces/tree_table.ts";
+import { FileWriter } from "../disk/file_writer.ts";
+import { ignoreMissing, syncFolder } from "../disk/folder.ts";
+import type { FileStamp, Target } from "./target.ts";
+import { AdaptiveSync } from "../disk/adaptive_sync.ts";
+import { Yielder } from "../async/yielder.ts";
 
-/** Files that are being made durable at a time, while others come: a file system commits them together. */
+/** Files that are synced at a time while others come; a file system commits many together as fast as one. */
 const SYNCS = 64;
-/** Bytes of a file up to which it is written at once. */
+/** Bytes of the largest file that is written within the call, without a round through the event loop. */
 const SMALL = 256 * 1024;
-/** Files or folders that are made before something else gets its turn. */
+/** Files or folders that are made between two turns of the event loop. */
 const TURN = 16;
 
 interface OpenFile {
@@ -44,8 +45,8 @@ export interface TreeTargetOptions {
 
 /**
  * A folder being received: its table, which is kept beside it so that a later run can go on, then the
- * bytes of its files one after another. Small files are made without a round through the event loop each,
- * which costs more than the file.
+ * bytes of its files one after another. Small files are made within the call: a round through the event loop costs
+ * more than such a file.
  */
 export class TreeTarget implements Target {
   readonly path: string;
@@ -55,13 +56,13 @@ export class TreeTarget implements Target {
   #table: Deno.FsFile | undefined;
   #tableLeft = 0;
   #plan: TreePlan | undefined;
-  /** Files of which a part has been written in this run: how many bytes. */
+  /** Bytes that this run has written of each file that is not complete. */
   readonly #begun = new Map<TreeFile, number>();
-  /** Folders that something was made in since they were made durable last. */
+  /** Folders that have got something new since they were last synced. */
   #changedFolders = new Set<string>();
-  /** The file that is being written, and of which more is to come. */
+  /** The file that was written to last and is not complete: its next bytes mostly come next. */
   #open: OpenFile | undefined;
-  /** Complete files that are being made durable. */
+  /** Syncs of complete files that are under way. */
   readonly #syncs = new Set<Promise<void>>();
   #failure: unknown;
   #isReopened = false;
@@ -74,7 +75,7 @@ export class TreeTarget implements Target {
     this.head = options.head;
   }
 
-  /** Makes an empty one. */
+  /** Makes an empty folder, 0700 until it is settled, which must not be there yet. */
   static async create(options: TreeTargetOptions): Promise<TreeTarget> {
     const target = new TreeTarget(options);
     try {
@@ -87,7 +88,7 @@ export class TreeTarget implements Target {
   }
 
   /**
-   * Goes on with one that an earlier run left; throws NotFound when it had not come to its files.
+   * Goes on with the folder that an earlier run left; throws NotFound when that run had not come to its files.
    */
   static async reopen(options: TreeTargetOptions): Promise<TreeTarget> {
     const { isDirectory } = await Deno.lstat(options.path);
@@ -122,10 +123,27 @@ export class TreeTarget implements Target {
       if (part.length === 0) continue;
       const isWhole = part.length === file.size && part.length <= SMALL;
       const waiting = isWhole ? this.#writeWhole(file, part) : this.#writePart(file, start, part);
-      // Mostly there is nothing to wait for.
+      // An await costs a turn of the microtasks, and mostly there is nothing to wait for.
       if (waiting) await waiting;
       const turn = this.#yielder.step();
       if (turn) await turn;
+    }
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    const { files } = this.#planOrThrow();
+    let at = 0;
+    if (offset < this.head) {
+      at = Math.min(into.length, this.head - offset);
+      await readFrom(tableOf(this.path), offset, into.subarray(0, at));
+    }
+    for (let i = fileAt(files, offset + at); at < into.length; i++) {
+      const file = files[i];
+      if (!file) throw new Deno.errors.UnexpectedEof("the tree ends before");
+      const start = offset + at - file.offset;
+      const part = into.subarray(at, at + file.size - start);
+      at += part.length;
+      if (part.length > 0) await readFrom(this.#at(file), start, part);
     }
   }
 
@@ -142,7 +160,7 @@ export class TreeTarget implements Target {
   async sync(): Promise<void> {
     const folders = this.#changedFolders;
     this.#changedFolders = new Set();
-    // Through handles of their own: on the one that is written a sync would hold up the writes.
+    // Files are synced through handles of their own: on the one that is written to a sync would hold up the writes.
     const begun = [...this.#begun.keys()].map((file) => this.#at(file));
     await Promise.all([...this.#syncs, forEach(begun, syncFile), forEach(folders, syncFolder)]);
     if (this.#failure) throw this.#failure;
@@ -152,7 +170,7 @@ export class TreeTarget implements Target {
     const { folders, files } = this.#planOrThrow();
     this.close();
     if (this.#isReopened) this.#setTimes(files);
-    // From the inside out: what is made in a folder changes its time.
+    // Folders get their times from the inside out: what changes in one changes the time of the one around it.
     for (const folder of folders.toReversed()) {
       this.#changedFolders.add(this.#at(folder));
       this.#openToOthers(this.#at(folder));
@@ -223,7 +241,7 @@ export class TreeTarget implements Target {
     if (this.#tableLeft === 0) await this.#begin(this.#table);
   }
 
-  /** The table is there: keeps it under the name that a later run looks for, and makes what has no bytes. */
+  /** Keeps the table, now complete, under the name that a later run looks for, and makes what has no bytes. */
   async #begin(table: Deno.FsFile): Promise<void> {
     const { folders, files } = await this.#planned(
       await Deno.readFile(unfinishedTableOf(this.path)),
@@ -258,7 +276,7 @@ export class TreeTarget implements Target {
     return this.#plan;
   }
 
-  /** Makes a small file at once; waits only for the disk. */
+  /** Makes a small file within the call; a promise when too many syncs are under way. */
   #writeWhole(file: TreeFile, bytes: Uint8Array): Promise<void> | undefined {
     const handle = this.#create(file);
     try {
@@ -284,7 +302,7 @@ export class TreeTarget implements Target {
 
   #openFile(file: TreeFile): OpenFile {
     if (this.#open?.file === file) return this.#open;
-    // Its pieces come in another order: the rest of the other file comes later.
+    // The rest of the other file comes later: its pieces come in another order.
     this.#open?.handle.close();
     const handle = this.#create(file);
     return this.#open = { file, handle, writer: new FileWriter(handle) };
@@ -298,7 +316,7 @@ export class TreeTarget implements Target {
     const handle = Deno.openSync(path, {
       write: true,
       create: true,
-      // Nothing can be there, and Deno checks the path of a new file once less.
+      // In a folder that this run made nothing can be there; and for `createNew` Deno checks the path once less.
       createNew: isFirst && !this.#isReopened,
       mode: file.executable ? folderMode(mode) : mode,
     });
@@ -306,7 +324,7 @@ export class TreeTarget implements Target {
     return handle;
   }
 
-  /** All of the file is written: makes it durable while the next ones come. */
+  /** Gives a file that is complete its time, and makes it durable while the next ones come. */
   #finishFile(file: TreeFile, handle: Deno.FsFile): Promise<void> | undefined {
     this.#begun.delete(file);
     let syncing: Promise<void> | undefined;
@@ -331,13 +349,13 @@ export class TreeTarget implements Target {
     return this.#syncs.size >= SYNCS ? Promise.race(this.#syncs) : undefined;
   }
 
-  /** Of a file whose parts came in several runs none of them knew that it was complete. */
+  /** Sets the times of files whose parts came in several runs: none of them knew that the file was complete. */
   #setTimes(files: readonly TreeFile[]): void {
     for (const file of files) {
       const { mtime } = Deno.statSync(this.#at(file));
       if (mtime?.getTime() === file.mtime) continue;
       setTime(this.#at(file), file.mtime);
-      // It is made durable with the rest.
+      // Whatever is in this list is synced with the rest.
       this.#begun.set(file, 0);
     }
   }
@@ -366,12 +384,17 @@ async function forEach(
   for await (const _ of pooledMap(SYNCS, paths, act));
 }
 
+async function readFrom(path: string, offset: number, into: Uint8Array): Promise<void> {
+  using file = await Deno.open(path, { read: true });
+  await readExactly(file, offset, into);
+}
+
 async function syncFile(path: string): Promise<void> {
   using file = await Deno.open(path, { write: true });
   await file.syncData();
 }
 
-/** Where it is while parts of it are missing: nobody goes on with that. */
+/** Where the table is while parts of it are missing; nobody goes on with such a tree. */
 function unfinishedTableOf(path: string): string {
   return `${tableOf(path)}.new`;
 }
@@ -384,7 +407,7 @@ export function tableOf(path: string): string {
   );
 }
 
-/** Whoever may read may also enter, or execute. */
+/** The mode of a folder, or of what can be executed: whoever may read a file of `mode` may enter or execute it. */
 function folderMode(mode: number): number {
   return mode | (mode & 0o444) >> 2;
 }

@@ -1,22 +1,24 @@
 import { join } from "node:path";
+import { tryLock } from "../disk/lock.ts";
 import { P2PError } from "../errors.ts";
-import { parsePartialKey, PARTIAL_FOLDER, type PartialKey, removePartial } from "./inbox.ts";
+import { parsePartialKey, type PartialKey } from "./partial_key.ts";
+import { LOCK_FILE, PARTIAL_FOLDER, removePartial } from "./partials.ts";
 import { readJournal } from "../pieces/piece_journal.ts";
 
 /** A transfer that was received in part and waits for its sender. */
 export interface Unreceived extends PartialKey {
   id: string;
-  /** Bytes that are there. */
+  /** Bytes that have been received. */
   bytes: number;
-  /** When something of it came last, ISO 8601. */
+  /** Time at which its last bytes came, ISO 8601. */
   at: string;
   /** The partial's path without `.part`. */
   base: string;
-  /** The private folder it is in. */
+  /** The private folder that the partial is in. */
   folder: string;
 }
 
-/** What waits in an inbox, of all identities that receive there; oldest first. */
+/** The transfers that wait in an inbox, of all identities that receive there; oldest first. */
 export async function listUnreceived(inbox: string): Promise<Unreceived[]> {
   const found: Unreceived[] = [];
   const parent = join(inbox, PARTIAL_FOLDER);
@@ -32,13 +34,13 @@ export async function listUnreceived(inbox: string): Promise<Unreceived[]> {
 }
 
 /**
- * Deletes what was received of it.
+ * Deletes what was received of a transfer.
  *
  * @throws {P2PError} `disk` while a peer is running that may be going on with it.
  */
 export async function forgetUnreceived({ folder, base, name }: Unreceived): Promise<void> {
-  using lock = await Deno.open(join(folder, "lock"), { write: true, create: true, mode: 0o600 });
-  if (!await lock.tryLock(true)) {
+  using lock = await tryLock(join(folder, LOCK_FILE));
+  if (!lock) {
     throw new P2PError(
       "disk",
       `Cannot forget ${name}: the peer that receives there is running; stop it first`,
@@ -51,13 +53,13 @@ async function read(folder: string, id: string): Promise<Unreceived | null> {
   const base = join(folder, id);
   try {
     const log = await readJournal(`${base}.journal`);
-    const subject = parsePartialKey(log?.header ?? null);
-    if (!log || !subject) return null;
+    const key = parsePartialKey(log?.header ?? null);
+    if (!log || !key) return null;
     const { mtime } = await Deno.stat(`${base}.part`);
-    const bytes = Math.min(log.pieces.size * subject.pieceSize, subject.size ?? Infinity);
-    return { ...subject, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
+    const bytes = Math.min(log.pieces.size * key.pieceSize, key.size ?? Infinity);
+    return { ...key, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
   } catch (error) {
-    // It was finished meanwhile.
+    // Whoever receives it has finished it meanwhile.
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }

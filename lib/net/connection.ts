@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import {
   type Allocate,
+  type EncodedFrame,
   encodeHeader,
   type Frame,
   readFrame,
@@ -132,7 +133,15 @@ export class Connection {
     } catch (error) {
       return Promise.reject(error);
     }
-    const parts = body && body.length > 0 ? [header, body] : [header];
+    return this.#enqueue(body && body.length > 0 ? [header, body] : [header]);
+  }
+
+  /** As {@linkcode Connection.write}, for a frame that has been encoded once for many. */
+  writeEncoded({ bytes }: EncodedFrame): Promise<void> {
+    return this.#closed ? Promise.reject(this.#closed) : this.#enqueue([bytes]);
+  }
+
+  #enqueue(parts: Uint8Array<ArrayBuffer>[]): Promise<void> {
     this.#queuedBytes += costOf(parts);
     if (this.#queuedBytes > MAX_QUEUED) {
       this.close(

@@ -73,7 +73,7 @@ export async function greetAsDialler(
 }
 
 /**
- * Greets as the listening side. `admit` may refuse whom the handshake proved, by throwing.
+ * Greets as the listening side. `admit` may refuse whom the handshake proved, by throwing or rejecting.
  *
  * Without a membership a first frame other than HELLO is left for the session, and the other side
  * stays anonymous (`id` is empty).
@@ -83,7 +83,7 @@ export async function greetAsDialler(
 export async function greetAsListener(
   connection: Connection,
   credentials: Credentials,
-  admit: (remote: Remote) => void,
+  admit: (remote: Remote) => void | Promise<void>,
 ): Promise<Remote> {
   try {
     const { membership } = credentials;
@@ -92,7 +92,7 @@ export async function greetAsListener(
     if ("unknown" in first || first.message.verb !== "HELLO") {
       if (credentials.membership) throw unexpected("HELLO", first);
       const anonymous: Remote = { id: "", role: "client" };
-      admit(anonymous);
+      await admit(anonymous);
       connection.unread(first);
       return anonymous;
     }
@@ -112,9 +112,9 @@ export async function greetAsListener(
       await Promise.all([connection.write(mine), connection.write({ verb: "AUTH", ...own })]);
       const proof = await expect(connection, "AUTH");
       checkProof(transcriptFor("dialler", shared), secret, theirs.id, proof);
-      admit(remote);
+      await admit(remote);
     } else {
-      admit(remote);
+      await admit(remote);
       await connection.write(mine);
     }
     return remote;
@@ -167,7 +167,7 @@ async function expect<V extends "HELLO" | "AUTH">(
 }
 
 /** Nothing that comes before the proofs has a body, and nobody has memory to spend on one yet. */
-function refuseBody(verb: string): never {
+function refuseBody({ verb }: Message): never {
   throw new P2PError("unexpected-verb", `Cannot greet: ${verb} came with a body`);
 }
 

@@ -1,9 +1,10 @@
 import { decodeBase64Url } from "@std/encoding/base64url";
+import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { Connection } from "./connection.ts";
 import { type Credentials, greetAsDialler } from "./handshake.ts";
-import { Session } from "./session.ts";
+import { Session, type SessionHandler } from "./session.ts";
 import { type Address, dial, formatAddress } from "./transport.ts";
 
 /** Whom to open a session to. */
@@ -36,8 +37,10 @@ export async function openSession(options: OpenOptions): Promise<Session> {
   const late = () =>
     new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);
   const cancel = clock.after(timeout - (clock.now() - started), () => connection.close(late()));
-  const onAbort = () => connection.close(new P2PError("interrupted", "Connecting was interrupted"));
-  signal?.addEventListener("abort", onAbort, { once: true });
+  using _ = onAbort(
+    signal,
+    () => connection.close(new P2PError("interrupted", "Connecting was interrupted")),
+  );
   try {
     return new Session(
       connection,
@@ -49,12 +52,12 @@ export async function openSession(options: OpenOptions): Promise<Session> {
     throw error;
   } finally {
     cancel();
-    signal?.removeEventListener("abort", onAbort);
   }
 }
 
 /** A session that only asks: any request of the other side is refused. */
-export const ASKING_ONLY = {
+export const ASKING_ONLY: SessionHandler = {
+  allocate: () => null,
   onMessage(): void {
     throw new P2PError("unexpected-verb", "Cannot answer: this side only asks");
   },

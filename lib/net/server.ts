@@ -10,8 +10,8 @@ import { type Address, closeQuietly, type Listener } from "./transport.ts";
 export interface ServerOptions {
   /** Asked for each connection: a rotated secret counts at once. */
   credentials: () => Credentials;
-  /** Refuses a proven remote by throwing a `P2PError`. */
-  admit?: (remote: Remote, address: Address) => void;
+  /** Refuses a proven remote by throwing a `P2PError`, or rejecting with one. */
+  admit?: (remote: Remote, address: Address) => void | Promise<void>;
   /** Runs a new session; resolves when it has ended. */
   onSession: (session: Session) => Promise<void>;
   /** A connection that came to nothing: a failed handshake, a refused member. */
@@ -49,6 +49,8 @@ export class Server {
   readonly #clock: Clock;
   readonly #pending = new Set<Pending>();
   readonly #sessions = new Set<Session>();
+  /** How many of the sessions come from an address, for those that some come from. */
+  readonly #sessionsByHost = new Map<string, number>();
   readonly #tasks = new Set<Promise<void>>();
   /** Connections of an address that were closed while it left them unread. */
   readonly #cutShort = new Map<string, number>();
@@ -115,10 +117,14 @@ export class Server {
     let session: Session;
     try {
       if ("handshake" in conn) await (conn as Deno.TlsConn).handshake();
-      const remote = await greetAsListener(connection, this.#options.credentials(), (remote) => {
-        this.#checkLimits(host);
-        this.#options.admit?.(remote, { host, port });
-      });
+      const remote = await greetAsListener(
+        connection,
+        this.#options.credentials(),
+        async (remote) => {
+          this.#checkLimits(host);
+          await this.#options.admit?.(remote, { host, port });
+        },
+      );
       session = new Session(connection, remote, this.#clock);
     } catch (error) {
       await connection.end();
@@ -131,6 +137,7 @@ export class Server {
       this.#pending.delete(pending);
     }
     this.#sessions.add(session);
+    addTo(this.#sessionsByHost, host, 1);
     try {
       keepAlive(session, { idleLimit: this.#options.idleLimit ?? 120_000, clock: this.#clock });
       await this.#options.onSession(session);
@@ -139,6 +146,7 @@ export class Server {
       connection.close(asP2PError(error));
     } finally {
       this.#sessions.delete(session);
+      addTo(this.#sessionsByHost, host, -1);
       if (connection.isCutShort) this.#noteCutShort(host);
     }
   }
@@ -160,12 +168,10 @@ export class Server {
   /** Counts a descriptor that may stay taken although its session is over. */
   #noteCutShort(host: string): void {
     if (this.#stop.signal.aborted) return;
-    this.#cutShort.set(host, (this.#cutShort.get(host) ?? 0) + 1);
+    addTo(this.#cutShort, host, 1);
     const cancel = this.#clock.after(CUT_SHORT_TIME, () => {
       this.#cancels.delete(cancel);
-      const left = (this.#cutShort.get(host) ?? 1) - 1;
-      if (left > 0) this.#cutShort.set(host, left);
-      else this.#cutShort.delete(host);
+      addTo(this.#cutShort, host, -1);
     });
     this.#cancels.add(cancel);
   }
@@ -175,12 +181,18 @@ export class Server {
       throw new P2PError("busy", "Cannot connect: too many connections of this address are stuck");
     }
     const { maxSessions = 20_000, maxSessionsPerAddress = 4096 } = this.#options;
-    let fromHere = 0;
-    for (const session of this.#sessions) if (session.connection.remote.host === host) fromHere++;
+    const fromHere = this.#sessionsByHost.get(host) ?? 0;
     if (this.#sessions.size >= maxSessions || fromHere >= maxSessionsPerAddress) {
       throw new P2PError("busy", "Cannot connect: too many sessions are open; try again later");
     }
   }
+}
+
+/** Changes the count of a key; one that comes to 0 is not kept. */
+function addTo(counts: Map<string, number>, key: string, change: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
 }
 
 function connectionError(connection: Connection, error: unknown): P2PError {

@@ -1,6 +1,6 @@
 import { asP2PError, P2PError, tellable } from "../errors.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
-import type { Allocate, Frame, UnknownFrame } from "../wire/frame.ts";
+import type { Allocate, EncodedFrame, Frame, UnknownFrame } from "../wire/frame.ts";
 import {
   type Message,
   remoteError,
@@ -19,8 +19,8 @@ export interface SessionHandler {
   onMessage(frame: Frame, session: Session): void | Promise<void>;
   /** Called exactly once, after everything else. `null` after a goodbye of either side. */
   onClosed(error: P2PError | null, session: Session): void;
-  /** Gives the memory for bodies; by default each body gets its own. */
-  allocate?: Allocate;
+  /** Gives the memory for bodies, or none (see {@linkcode Allocate}); by default each body gets its own. */
+  allocate?(message: Message, length: number): Uint8Array<ArrayBuffer> | null;
 }
 
 /** A reply and its body. */
@@ -131,6 +131,11 @@ export class Session {
     this.send(message, body).catch(() => {});
   }
 
+  /** As {@linkcode Session.post}, for a frame that has been encoded once for many. */
+  postEncoded(frame: EncodedFrame): void {
+    this.connection.writeEncoded(frame).catch(() => {});
+  }
+
   /** Says goodbye, flushes and closes. */
   async close(): Promise<void> {
     if (this.connection.closed) return;
@@ -152,8 +157,10 @@ export class Session {
   }
 
   async #readAll(handler: SessionHandler): Promise<void> {
+    const allocate: Allocate | undefined = handler.allocate &&
+      ((message, length) => handler.allocate?.(message, length) ?? null);
     while (true) {
-      const frame = await this.connection.read(handler.allocate);
+      const frame = await this.connection.read(allocate);
       if (frame === null) return;
       this.#lastHeard = this.#clock.now();
       if ("unknown" in frame) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
@@ -19,10 +20,22 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Whether a host name or address means this machine alone. */
+/**
+ * Whether a host name or address means this machine alone: `localhost`, 127.0.0.0/8 or ::1 (RFC 6761, RFC
+ * 6890), in any case and notation. Other names do not count, whatever they may resolve to.
+ */
 export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.") ||
-    host.startsWith("::ffff:127.");
+  if (/^localhost\.?$/i.test(host)) return true;
+  if (host.includes(":")) return isLoopbackIPv6(host);
+  // As dotted decimal alone: `127.1` and `0x7f.1` are names to some resolvers, and addresses to others.
+  const octets = /^127\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(host)?.slice(1);
+  return octets?.every((octet) => Number(octet) <= 255) ?? false;
+}
+
+function isLoopbackIPv6(host: string): boolean {
+  // A URL's host is written one way only: lower case, no leading zeros, hexadecimal to its end.
+  const url = /^[\da-f:.]+$/i.test(host) ? URL.parse(`http://[${host}]`) : null;
+  return url !== null && /^\[::(?:1|ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4})\]$/.test(url.hostname);
 }
 
 /** What to dial. */
@@ -86,9 +99,7 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
     timeout,
     () => stop.abort(new DOMException("no answer in time", "TimeoutError")),
   );
-  const onAbort = () => stop.abort(signal?.reason);
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener("abort", onAbort, { once: true });
+  using _ = onAbort(signal, () => stop.abort(signal?.reason));
   try {
     const tcp = await abortable(
       Deno.connect({ hostname: options.host, port: options.port }),
@@ -100,7 +111,6 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
     throw dialError(stop.signal.aborted ? stop.signal.reason : error, options);
   } finally {
     cancel();
-    signal?.removeEventListener("abort", onAbort);
   }
 }
 
@@ -112,8 +122,7 @@ async function secure(
 ): Promise<Deno.TlsConn> {
   let conn: Deno.Conn = tcp;
   // Only closing ends a stalled handshake.
-  const onAbort = () => closeQuietly(conn);
-  signal.addEventListener("abort", onAbort, { once: true });
+  using _ = onAbort(signal, () => closeQuietly(conn));
   try {
     tcp.setNoDelay(true);
     const tls = await Deno.startTls(tcp, {
@@ -127,8 +136,6 @@ async function secure(
   } catch (error) {
     closeQuietly(conn);
     throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -148,11 +155,8 @@ function abortable<T>(
   drop: (late: T) => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then((value) => signal.aborted ? drop(value) : resolve(value), reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
+    const undo = onAbort(signal, () => reject(signal.reason));
+    promise.then((value) => signal.aborted ? drop(value) : resolve(value), reject).finally(undo);
   });
 }
 

@@ -1,3 +1,4 @@
+import { onAbort } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
@@ -157,18 +158,17 @@ export class Dialler {
       );
     });
     promise.catch(() => {});
-    const onStop = () => reject(this.#stop.signal.reason);
-    this.#stop.signal.addEventListener("abort", onStop, { once: true });
+    const { signal } = this.#stop;
+    using _ = onAbort(signal, () => reject(signal.reason));
     try {
       await tracker.requestDial(entry.id, listeningPort(), token);
       return await promise;
     } catch (error) {
-      // It may have dialled all the same: a session that nobody runs would never end.
+      // The peer may have dialled all the same: a session that nobody runs would never end.
       promise.then((session) => session.close().then(() => session.run(ASKING_ONLY)), () => {});
       throw error;
     } finally {
       cancel();
-      this.#stop.signal.removeEventListener("abort", onStop);
       this.#expected.delete(token);
     }
   }

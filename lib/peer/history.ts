@@ -3,7 +3,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import type { AppEvent, HistoryEvent } from "../events.ts";
 import { asP2PError } from "../errors.ts";
 
-/** What was sent and received, one JSON object per line, shared by all peers of a user. */
+/** The list of what was sent and received, one JSON object per line, shared by all peers of a user. */
 export class History {
   readonly #path: string;
 
@@ -11,7 +11,7 @@ export class History {
     this.#path = join(peersFolder, "history.jsonl");
   }
 
-  /** Appends one entry; one write, so that two processes do not mix their lines. */
+  /** Appends an entry, in one write, so that two processes do not mix their lines. */
   async add(entry: Omit<HistoryEvent, "event">): Promise<void> {
     await Deno.mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     const line = new TextEncoder().encode(JSON.stringify(entry) + "\n");
@@ -40,7 +40,7 @@ export class History {
   }
 }
 
-/** Adds to a history; one that cannot be written must not fail what has been delivered. */
+/** Adds entries to a history; an entry that cannot be written must not fail what has been delivered. */
 export class HistoryWriter {
   readonly #history: History;
   readonly #emit: (event: AppEvent) => void;
@@ -59,7 +59,7 @@ export class HistoryWriter {
     return note;
   }
 
-  /** Resolves when nothing that was added before is still being written. */
+  /** Resolves when all entries that were added before the call are written, or given up. */
   async drained(): Promise<void> {
     await Promise.allSettled(this.#notes);
   }

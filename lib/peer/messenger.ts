@@ -3,6 +3,7 @@ import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
+import type { IncomingText } from "../transfer/peer_link.ts";
 import type { MessageOf } from "../wire/message.ts";
 import { isPeerName } from "../wire/peer_name.ts";
 import type { Dialler } from "./dialler.ts";
@@ -18,12 +19,6 @@ export interface MessengerOptions {
   directory: Directory;
   dialler: Dialler;
   emit: (event: AppEvent) => void;
-}
-
-/** A MESSAGE and its text. */
-export interface IncomingText {
-  message: MessageOf<"MESSAGE">;
-  body: Uint8Array;
 }
 
 /** Sends messages to everybody, and shows those that come: through the tracker or straight from a peer. */

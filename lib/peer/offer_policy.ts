@@ -2,6 +2,8 @@ import { P2PError } from "../errors.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { NameBook } from "../directory/name_book.ts";
 import { isMeant } from "../directory/target.ts";
+import type { OfferPolicy, OfferQuestion } from "../transfer/downloads.ts";
+import type { Offer } from "../transfer/offer.ts";
 
 /** Who may put files into an inbox: every member, the peers that are named, or whoever a person lets. */
 export type AcceptRule = { who: "members" | "ask" } | { who: "peers"; peers: string[] };
@@ -18,6 +20,21 @@ export interface AcceptQuestion {
 
 /** Asks a person; rejects when nobody can be asked any longer, or the signal aborts. */
 export type AskPerson = (question: AcceptQuestion, signal: AbortSignal) => Promise<boolean>;
+
+/** What {@linkcode TakeOffer} decides on. All but `from` is the sender's word. */
+export interface OfferedFile {
+  /** The sender's id. */
+  from: string;
+  transfer: string;
+  name: string;
+  size: number | null;
+}
+
+/**
+ * Asked before an offer is taken: throws to refuse it. What it resolves with is called when the offer came to
+ * nothing all the same.
+ */
+export type TakeOffer = (offer: OfferedFile) => Promise<() => void>;
 
 /** Words of the flag that are no peers. */
 const WORDS = ["ask", "members", "all"];
@@ -50,65 +67,69 @@ export function parseAcceptRule(text: string): AcceptRule {
   return { who: "peers", peers };
 }
 
-/** What an {@linkcode OfferPolicy} needs. */
-export interface OfferPolicyOptions {
+/** What an {@linkcode AcceptPolicy} needs. */
+export interface AcceptPolicyOptions {
   rule: AcceptRule;
   names: NameBook | undefined;
   /** The peers that are listed; `fresh` asks the tracker first. */
   entries: (options: { fresh: boolean }) => Promise<readonly PeerEntry[]>;
+  /** The name under which a peer is listed. */
+  nameOf: (id: string) => string | undefined;
   /** Own name, for those who are refused. */
   ownName: () => string;
   /** Absent where there is nobody to ask. */
   askPerson?: AskPerson | undefined;
+  /** See `PeerOptions.takeOffer`. */
+  takeOffer?: TakeOffer | undefined;
 }
 
-/** Decides who may put files into this peer's inbox. */
-export class OfferPolicy {
-  readonly #options: OfferPolicyOptions;
+/** Decides who may put files into this peer's inbox: by the rule, and before it by what the application says. */
+export class AcceptPolicy implements OfferPolicy {
+  readonly #options: AcceptPolicyOptions;
 
-  constructor(options: OfferPolicyOptions) {
+  constructor(options: AcceptPolicyOptions) {
     this.#options = options;
   }
 
-  /** Whether a person decides. */
-  get asks(): boolean {
+  get asksPerson(): boolean {
     return this.#options.rule.who === "ask";
   }
 
-  /**
-   * Checks the sender of an offer.
-   *
-   * @throws {P2PError} `refused`, with who refuses and why.
-   */
-  async check(from: string): Promise<void> {
-    const { rule, askPerson } = this.#options;
-    if (rule.who === "peers" && !await this.#isNamed(from, rule.peers)) {
-      throw this.#refused("takes files from some peers only; ask its owner to add this one");
+  async decide({ offer, isKept, signal }: OfferQuestion): Promise<() => void> {
+    const { transfer, from, name, size } = offer;
+    const undo = await this.#options.takeOffer?.({ from, transfer, name, size });
+    try {
+      // What is there already puts nothing into the inbox.
+      if (!isKept) await this.#expectAccepted(offer, signal);
+    } catch (error) {
+      undo?.();
+      throw error;
     }
-    if (rule.who === "ask" && !askPerson) {
-      throw this.#refused(
-        "asks a person for each file and has no terminal to ask at; its owner can use `peer` there " +
-          "or another --accept",
-      );
-    }
-  }
-
-  /**
-   * Asks the person at the terminal.
-   *
-   * @throws {P2PError} `refused` when the answer is no, or cannot be given any more.
-   */
-  async ask(question: AcceptQuestion, signal: AbortSignal): Promise<void> {
-    const { askPerson } = this.#options;
-    const answer = await askPerson?.(question, signal).catch(() => null) ?? null;
-    if (answer === null) throw this.#refused("has nobody left to ask");
-    if (!answer) throw this.#refused("was asked, and its owner declined");
+    return undo ?? (() => {});
   }
 
   /** A peer is listed: a name that `--accept` mentions stands for its key from now on. */
   async onListed(entry: PeerEntry): Promise<void> {
     const { rule, names } = this.#options;
     if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.check(entry);
+  }
+
+  async #expectAccepted({ from, name, size }: Offer, signal: AbortSignal): Promise<void> {
+    const { rule, askPerson, nameOf } = this.#options;
+    if (rule.who === "peers" && !await this.#isNamed(from, rule.peers)) {
+      throw this.#refused("takes files from some peers only; ask its owner to add this one");
+    }
+    if (rule.who !== "ask") return;
+    if (!askPerson) {
+      throw this.#refused(
+        "asks a person for each file and has no terminal to ask at; its owner can use `peer` there " +
+          "or another --accept",
+      );
+    }
+    const question = { name, size, peer: nameOf(from) ?? from };
+    const answer = await askPerson(question, signal).catch(() => null);
+    if (answer === null) throw this.#refused("has nobody left to ask");
+    if (!answer) throw this.#refused("was asked, and its owner declined");
   }
 
   async #isNamed(from: string, peers: readonly string[]): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
+import { ignoreMissing } from "../disk/folder.ts";
 import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 
 /** Something that was to be sent and has not got to everybody. */
@@ -11,33 +12,33 @@ export interface Unsent {
   name: string;
   /** Bytes. */
   size: number;
-  /** Ids of those who do not have it. */
+  /** Ids and names of those who do not have it. */
   to: { id: string; name: string }[];
   follow: boolean;
-  /** When it was begun, ISO 8601. */
+  /** Time at which the sending was begun, ISO 8601. */
   at: string;
 }
 
 /**
- * What this user's peers are sending, one file each until everybody has it: what is left of one that was
- * killed or gave up can be resumed.
+ * Transfers that this user's peers have not brought to everybody yet, one file each, so that what is left of one that
+ * was killed or gave up can be resumed.
  */
 export class Outbox {
   readonly #folder: string;
 
-  /** Below the folder of this user's peers. */
+  /** @param peersFolder of this user; the outbox is below it, and is made when it is needed. */
   constructor(peersFolder: string) {
     this.#folder = join(peersFolder, "outbox");
   }
 
-  /** Keeps it, in place of what was kept of the same path for some of its recipients. */
+  /** Keeps a transfer, in place of those of the same path whose recipients are all among its own. */
   async put(unsent: Unsent): Promise<void> {
     const entry = { ...unsent, path: resolve(unsent.path) };
     await replacePrivate(this.#pathOf(entry.id), JSON.stringify(entry));
     await this.#forgetOthers(entry);
   }
 
-  /** It has been sent: keeps those who are `left`, in place of what was kept of it and the same before. */
+  /** Keeps of a transfer that has ended the recipients that are `left`, and nothing when there are none. */
   async settle(sent: Unsent, left: Unsent["to"]): Promise<void> {
     const entry = { ...sent, path: resolve(sent.path) };
     if (left.length === 0) await this.remove(entry.id);
@@ -45,14 +46,12 @@ export class Outbox {
     await this.#forgetOthers(entry);
   }
 
-  /** Forgets the one with this id. */
+  /** Forgets the transfer with this id, if it is there. */
   async remove(id: string): Promise<void> {
-    await Deno.remove(this.#pathOf(id)).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
+    await Deno.remove(this.#pathOf(id)).catch(ignoreMissing);
   }
 
-  /** All of them, oldest first. */
+  /** All transfers that are kept, oldest first; files that are not whole are passed over. */
   async list(): Promise<Unsent[]> {
     const entries: Unsent[] = [];
     try {
@@ -61,7 +60,7 @@ export class Outbox {
         if (entry) entries.push(entry);
       }
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      ignoreMissing(error);
     }
     return entries.sort((a, b) => a.at < b.at ? -1 : 1);
   }
@@ -78,9 +77,9 @@ export class Outbox {
 }
 
 /**
- * Those whose id begins with `prefix`; all of them for `all`.
+ * The entry whose id begins with `prefix`; all entries for `all`.
  *
- * @throws {P2PError} `usage` when there is none, or several.
+ * @throws {P2PError} `usage` when no entry has it, or several have.
  */
 export function chooseById<T extends { id: string }>(
   entries: readonly T[],

@@ -1,33 +1,37 @@
 import { join } from "node:path";
-import type { AppEvent } from "../events.ts";
-import { type Clock, systemClock } from "../async/clock.ts";
+import { untilAborted } from "../async/abort.ts";
+import type { Clock } from "../async/clock.ts";
+import type { Content } from "../content/content.ts";
+import { ManifestCache } from "../content/manifest_cache.ts";
+import { Directory } from "../directory/directory.ts";
+import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, P2PError } from "../errors.ts";
+import type { AppEvent } from "../events.ts";
+import { Inbox } from "../inbox/inbox.ts";
+import { StreamInbox } from "../inbox/stream_inbox.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress } from "../net/transport.ts";
-import type { Content } from "../content/content.ts";
-import { Inbox } from "../inbox/inbox.ts";
-import { ManifestCache } from "../content/manifest_cache.ts";
-import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
-import type { Delivery } from "../transfer/upload.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
-import type { Downloads } from "../transfer/downloads.ts";
-import type { Frame } from "../wire/frame.ts";
+import { Downloads } from "../transfer/downloads.ts";
+import { LinkPool } from "../transfer/link_pool.ts";
+import type { LinkServices } from "../transfer/peer_link.ts";
+import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { OfferPolicy } from "./offer_policy.ts";
 import { Dialler } from "./dialler.ts";
-import { Directory } from "../directory/directory.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { PeerListener } from "./listener.ts";
 import { Messenger } from "./messenger.ts";
+import { AcceptPolicy } from "./offer_policy.ts";
 import type { PeerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import { makeDownloads } from "./receiving.ts";
+import { ReceiveReporter } from "./receive_reporter.ts";
+import type { SendReport } from "./send_job.ts";
 import { SendService } from "./send_service.ts";
-import { recvAck, type SendReport } from "./send_job.ts";
 
-export type { OfferedFile, PeerOptions } from "./options.ts";
+export type { OfferedFile } from "./offer_policy.ts";
+export type { PeerOptions } from "./options.ts";
 
 /**
  * A peer: registered with a tracker, listening for others, sending and receiving. The composition root:
@@ -37,31 +41,35 @@ export class Peer implements AsyncDisposable {
   readonly history: History;
   readonly outbox: Outbox;
   readonly #options: PeerOptions;
+  readonly #settings: TransferSettings;
   readonly #clock: Clock;
   readonly #emit: (event: AppEvent) => void;
   readonly #tracker: TrackerClient;
   readonly #directory: Directory;
   readonly #listener: PeerListener;
   readonly #dialler: Dialler;
-  readonly #policy: OfferPolicy;
+  readonly #policy: AcceptPolicy;
   readonly #messenger: Messenger;
+  readonly #links: LinkPool;
   readonly #sender: SendService;
   readonly #historyWriter: HistoryWriter;
   readonly #refusals: RequestBuckets;
   readonly #stopping = new AbortController();
   readonly #refused = Promise.withResolvers<never>();
   #inbox: Inbox | undefined;
-  #receiver: Downloads | undefined;
+  #downloads: Downloads | undefined;
   #name: string;
 
   constructor(options: PeerOptions) {
     const { identity, membership, role, folder, transient } = options;
-    const clock = options.clock ?? systemClock;
+    const settings = transferSettings(options);
+    const { clock } = settings;
     const emit = options.emit ?? (() => {});
     const credentials = { identity, membership, role };
     const ownName = () => this.#name;
     this.#options = options;
     this.#clock = clock;
+    this.#settings = settings;
     this.#emit = emit;
     this.#name = options.name;
     this.history = new History(folder);
@@ -85,28 +93,33 @@ export class Peer implements AsyncDisposable {
     const listeningPort = () => this.#listener.port();
     const dialler = new Dialler({ credentials, tracker, listeningPort, clock });
     this.#dialler = dialler;
-    this.#policy = new OfferPolicy({
+    this.#policy = new AcceptPolicy({
       rule: options.accept ?? { who: "members" },
+      takeOffer: options.takeOffer,
+      nameOf: (id) => directory.nameOf(id),
       names: directory.names,
       entries: async ({ fresh }) => fresh ? await directory.entries() : directory.known,
       ownName,
       askPerson: options.askPerson,
     });
     this.#messenger = new Messenger({ credentials, ownName, tracker, directory, dialler, emit });
+    this.#links = new LinkPool({
+      open: (entry) => dialler.open(entry),
+      services: () => this.#services(),
+      isProven: membership !== null,
+      idleTime: settings.keepSessions,
+      clock,
+    });
     this.#sender = new SendService({
       directory,
-      dialler,
+      links: this.#links,
+      settings,
       outbox: transient ? null : this.outbox,
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
-      ackTimeout: options.ackTimeout,
-      giveUpAfter: options.giveUpAfter,
-      keepSessions: options.keepSessions,
-      parallel: options.parallel,
       rate: this.#makeRate(),
       signal: this.#stopping.signal,
       emit,
-      clock,
     });
     this.#refused.promise.catch(() => {});
   }
@@ -154,7 +167,7 @@ export class Peer implements AsyncDisposable {
 
   /** Whether something is being sent or received. */
   get isBusy(): boolean {
-    return this.#sender.activeCount > 0 || (this.#receiver?.activeCount ?? 0) > 0;
+    return this.#sender.activeCount > 0 || (this.#downloads?.activeCount ?? 0) > 0;
   }
 
   /** Rejects when the tracker refuses this peer for good; else never settles. */
@@ -200,7 +213,7 @@ export class Peer implements AsyncDisposable {
     const { membership, port = 0, received, keepPartials, quota, role } = this.#options;
     const host = this.#options.host ?? this.#listener.ownHost;
     this.#inbox = await Inbox.open(received, this.id, { keepPartials, quota });
-    this.#receiver = this.#makeDownloads(this.#inbox);
+    this.#downloads = this.#makeDownloads(this.#inbox);
     this.#listener.listen({ host, port });
     if (role !== "peer") return;
     this.#emit({
@@ -239,13 +252,7 @@ export class Peer implements AsyncDisposable {
   /** Runs a session that another peer opened (or that this one opened because it was asked to). */
   async handlePeer(session: Session): Promise<void> {
     if (this.#dialler.acceptDialBack(session)) return await session.ended;
-    const receiver = this.#receiver;
-    await session.run({
-      allocate: (verb, length) =>
-        receiver ? receiver.allocate(session, verb, length) : new Uint8Array(length),
-      onMessage: (frame) => this.#onPeerMessage(frame, session),
-      onClosed: () => receiver?.onSessionClosed(session),
-    });
+    await this.#links.accept(session);
   }
 
   /**
@@ -272,11 +279,6 @@ export class Peer implements AsyncDisposable {
    */
   async sendBroadcastMessage(text: string): Promise<number> {
     return await this.#messenger.broadcast(text);
-  }
-
-  /** Waits for a recipient's ACK and makes a line of the report of it. */
-  recvAck(entry: PeerEntry, sending: Promise<Delivery>): ReturnType<typeof recvAck> {
-    return recvAck(entry, sending);
   }
 
   /**
@@ -309,11 +311,6 @@ export class Peer implements AsyncDisposable {
     return await this.#directory.recipients(to);
   }
 
-  /** Takes a frame of an incoming transfer; false when it is none. */
-  async receiveFile(frame: Frame, session: Session): Promise<boolean> {
-    return await this.#receiver?.onMessage(frame, session) ?? false;
-  }
-
   /** Accepts that a name stands for another key than before. */
   async trust(name: string): Promise<PeerEntry> {
     return await this.#directory.trust(name);
@@ -322,11 +319,8 @@ export class Peer implements AsyncDisposable {
   /** Unregisters, takes nothing new, and lets transfers under way end; an aborted signal ends them. */
   async stop(signal?: AbortSignal): Promise<void> {
     await this.unregisterFromTracker().catch(() => {});
-    const idle = Promise.allSettled([this.#sender.drained(), this.#receiver?.drained()]);
-    const aborted = Promise.withResolvers<void>();
-    if (signal?.aborted) aborted.resolve();
-    signal?.addEventListener("abort", () => aborted.resolve(), { once: true });
-    await Promise.race([idle, aborted.promise]);
+    const idle = Promise.allSettled([this.#sender.drained(), this.#downloads?.drained()]);
+    await Promise.race([idle, untilAborted(signal)]);
     await this[Symbol.asyncDispose]();
   }
 
@@ -334,8 +328,8 @@ export class Peer implements AsyncDisposable {
     this.#stopping.abort(new P2PError("interrupted", "This peer is stopping"));
     await this.#tracker.close();
     this.#listener.stopAccepting();
-    await this.#receiver?.[Symbol.asyncDispose]();
-    await this.#sender[Symbol.asyncDispose]();
+    await this.#downloads?.[Symbol.asyncDispose]();
+    await this.#links[Symbol.asyncDispose]();
     await this.#dialler.close();
     await this.#listener.close();
     await Promise.all([this.#sender.drained(), this.#historyWriter.drained()]);
@@ -350,27 +344,13 @@ export class Peer implements AsyncDisposable {
     return { name: this.#name, port, ...(advertise ? { host: advertise.host } : {}) };
   }
 
-  async #onPeerMessage(frame: Frame, session: Session): Promise<void> {
-    const { message, body } = frame;
-    let undo: (() => void) | undefined;
-    if (message.verb === "SEND_FILE" || message.verb === "SEND_TREE") {
-      const { transfer, name, size } = message;
-      const from = session.remote.id;
-      undo = await this.#options.takeOffer?.({ from, transfer, name, size });
-    }
-    try {
-      if (await this.receiveFile(frame, session)) return;
-    } catch (error) {
-      undo?.();
-      throw error;
-    }
-    if (message.verb !== "MESSAGE") {
-      throw new P2PError(
-        "unexpected-verb",
-        `Cannot answer ${message.verb}: a peer does not take it`,
-      );
-    }
-    this.#messenger.onDirect({ message, body }, session);
+  /** What this peer does for others: a one-shot command receives nothing. */
+  #services(): LinkServices {
+    if (this.#options.role !== "peer") return {};
+    return {
+      downloads: this.#downloads,
+      onText: (incoming, session) => this.#messenger.onDirect(incoming, session),
+    };
   }
 
   /** Another peer cannot be dialled by this one's caller: dial it, then serve it as if it had dialled. */
@@ -427,22 +407,23 @@ export class Peer implements AsyncDisposable {
   }
 
   #makeDownloads(inbox: Inbox): Downloads {
-    const { maxSize, streamTo } = this.#options;
-    return makeDownloads({
-      inbox,
+    const { streamTo } = this.#options;
+    return new Downloads({
+      destination: streamTo ? new StreamInbox(streamTo) : inbox,
+      settings: this.#settings,
       policy: this.#policy,
-      directory: this.#directory,
-      history: this.#historyWriter,
-      refusals: this.#refusals,
-      maxSize,
-      streamTo,
       rate: this.#makeRate(),
-      emit: this.#emit,
-      clock: this.#clock,
+      observer: new ReceiveReporter({
+        directory: this.#directory,
+        history: this.#historyWriter,
+        refusals: this.#refusals,
+        emit: this.#emit,
+        clock: this.#clock,
+      }),
     });
   }
 
-  /** Of one direction. */
+  /** The bandwidth of one direction. */
   #makeRate(): BandwidthLimiter | undefined {
     const { limitRate: rate } = this.#options;
     return rate === undefined ? undefined : new BandwidthLimiter({ rate, clock: this.#clock });

@@ -1,10 +1,10 @@
 import { pooledMap } from "@std/async/pool";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events.ts";
-import type { Clock } from "../async/clock.ts";
 import { asP2PError, type ErrorCode, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import { hexOf } from "../pieces/hash.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
+import type { TransferObserver, TransferSettings } from "../transfer/settings.ts";
 import type { Delivery } from "../transfer/upload.ts";
 import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
@@ -13,22 +13,16 @@ import type { PeerEntry } from "../wire/message.ts";
 
 /** What {@linkcode sendToAll} needs. */
 export interface SendJob {
-  /** Its id. */
+  /** Id of the transfer. */
   transfer: string;
   source: SourcePieces;
   recipients: readonly PeerEntry[];
-  /** Gives a session to a recipient, or says why that is refused. */
+  /** Gives a link to a recipient, or says why that is refused. */
   connect: (entry: PeerEntry) => Promise<PeerLink>;
+  settings: TransferSettings;
   emit: (event: AppEvent) => void;
-  /** Milliseconds. */
-  ackTimeout: number;
-  /** Milliseconds. */
-  giveUpAfter?: number | undefined;
-  /** Recipients served at a time; of a stream all are. */
-  parallel: number;
   /** Shared with the other transfers that go out. */
   rate?: BandwidthLimiter | undefined;
-  clock: Clock;
   signal?: AbortSignal | undefined;
 }
 
@@ -42,7 +36,8 @@ export interface SendReport extends TransferFinishedEvent {
  * does not stop the others; each is reported, as an event and in the result.
  */
 export async function sendToAll(job: SendJob): Promise<SendReport> {
-  const { transfer, source, recipients, emit, clock } = job;
+  const { transfer, source, recipients, settings, emit } = job;
+  const { clock } = settings;
   const { name, offeredSize: size } = source;
   const started = clock.now();
   let bytesSent = 0;
@@ -59,42 +54,39 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const results: RecipientResult[] = [];
   // A stream cannot be read again for somebody who comes later: all come now.
   const places = new Map(recipients.map((entry) => [entry, source.enter()]));
-  const parallel = source.isSeekable ? job.parallel : Math.max(1, recipients.length);
-  const sendTo = async (entry: PeerEntry): Promise<RecipientResult> => {
-    using place = places.get(entry) ?? source.enter();
+  const parallel = source.isSeekable ? settings.parallel : Math.max(1, recipients.length);
+  const observerOf = (entry: PeerEntry): TransferObserver => {
     const meter = new RateMeter(clock.now());
-    const sending = uploadWithRetries({
-      transfer,
-      source,
-      place,
-      connect: () => job.connect(entry),
-      ackTimeout: job.ackTimeout,
-      giveUpAfter: job.giveUpAfter,
-      lane: job.rate?.lane(),
-      signal: job.signal,
-      clock,
+    const { name: peer } = entry;
+    return {
       onProgress: (bytes) => {
         const rate = meter.update(bytes, clock.now());
         const files = source.files?.within(bytes);
-        emit({
-          event: "transfer-progress",
-          transfer,
-          peer: entry.name,
-          bytes,
-          size,
-          rate,
-          ...(files === undefined ? {} : { files }),
-        });
+        const more = files === undefined ? {} : { files };
+        emit({ event: "transfer-progress", transfer, peer, bytes, size, rate, ...more });
       },
       onSent: (bytes) => bytesSent += bytes,
       onStale: () =>
         emit({
           event: "notice",
-          message: `${entry.name} had parts of another version of ${name}: they are sent anew`,
+          message: `${peer} had parts of another version of ${name}: they are sent anew`,
         }),
-      onWaiting: () => emit({ event: "transfer-waiting", transfer, name, peer: entry.name }),
+      onWaiting: () => emit({ event: "transfer-waiting", transfer, name, peer }),
       onRetry: (attempt, { message: reason }) =>
-        emit({ event: "transfer-retry", transfer, peer: entry.name, attempt, reason }),
+        emit({ event: "transfer-retry", transfer, peer, attempt, reason }),
+    };
+  };
+  const sendTo = async (entry: PeerEntry): Promise<RecipientResult> => {
+    using place = places.get(entry) ?? source.enter();
+    const sending = uploadWithRetries({
+      transfer,
+      source,
+      place,
+      settings,
+      lane: job.rate?.lane(),
+      observer: observerOf(entry),
+      connect: () => job.connect(entry),
+      signal: job.signal,
     });
     return await recvAck(entry, sending, failures);
   };
@@ -135,7 +127,7 @@ export async function recvAck(
 /** Failures after which the same may be sent again with better luck. */
 const PASSING: ReadonlySet<string> = new Set<ErrorCode>(["interrupted", "no-space", "disk"]);
 
-/** Those of `recipients` who do not have it, and may get it when it is sent again. */
+/** Recipients that do not have the content, and may get it when it is sent again. */
 export function stillToGet(
   { recipients: results, failures }: SendReport,
   recipients: readonly PeerEntry[],
@@ -156,6 +148,6 @@ export function exitCodeOfReports(reports: readonly SendReport[]): ExitCode {
   if (!first) return ExitCode.done;
   const recipients = reports.reduce((sum, report) => sum + report.recipients.length, 0);
   if (failures.length < recipients) return ExitCode.partialDelivery;
-  // All failed: the code of their common reason, or else of the first.
+  // Where nobody got it: the code of the first failure.
   return first.exitCode;
 }

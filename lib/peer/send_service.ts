@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { AppEvent } from "../events.ts";
-import type { Clock } from "../async/clock.ts";
 import { asP2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Content } from "../content/content.ts";
@@ -10,19 +9,18 @@ import { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { LinkPool } from "../transfer/link_pool.ts";
-import type { Dialler } from "./dialler.ts";
+import type { LinkPool } from "../transfer/link_pool.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
-import type { PeerOptions } from "./options.ts";
+import type { TransferSettings } from "../transfer/settings.ts";
 import type { Outbox, Unsent } from "./outbox.ts";
 import { type SendReport, sendToAll, stillToGet } from "./send_job.ts";
 
 /** What a {@linkcode SendService} needs. */
-export interface SendServiceOptions
-  extends Pick<PeerOptions, "ackTimeout" | "giveUpAfter" | "keepSessions" | "parallel"> {
+export interface SendServiceOptions {
   directory: Directory;
-  dialler: Dialler;
+  links: LinkPool;
+  settings: TransferSettings;
   /** Null in a network for once: nobody can go on in one that is gone. */
   outbox: Outbox | null;
   manifests: ManifestCache;
@@ -32,7 +30,6 @@ export interface SendServiceOptions
   /** Ends what is being sent. */
   signal: AbortSignal;
   emit: (event: AppEvent) => void;
-  clock: Clock;
 }
 
 /**
@@ -42,19 +39,12 @@ export interface SendServiceOptions
 const NOTE_AFTER = 200;
 
 /** The sending side of a peer: what goes out is kept in the outbox meanwhile, and noted in the history. */
-export class SendService implements AsyncDisposable {
+export class SendService {
   readonly #options: SendServiceOptions;
-  readonly #links: LinkPool;
   readonly #sends = new Set<Promise<unknown>>();
 
   constructor(options: SendServiceOptions) {
-    const { dialler, clock, keepSessions } = options;
     this.#options = options;
-    this.#links = new LinkPool({
-      open: (entry) => dialler.open(entry),
-      idleTime: keepSessions,
-      clock,
-    });
   }
 
   /** How many things are being sent. */
@@ -99,11 +89,6 @@ export class SendService implements AsyncDisposable {
     return await this.#tracked(this.#send(content, recipients, signal));
   }
 
-  /** Closes the sessions that wait for something to be sent. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#links[Symbol.asyncDispose]();
-  }
-
   async #tracked(sending: Promise<SendReport>): Promise<SendReport> {
     this.#sends.add(sending);
     try {
@@ -124,7 +109,7 @@ export class SendService implements AsyncDisposable {
     },
   ): Promise<SendReport> {
     let noting: Promise<void> | undefined;
-    const cancel = this.#options.clock.after(NOTE_AFTER, () => {
+    const cancel = this.#options.settings.clock.after(NOTE_AFTER, () => {
       noting = this.#note(() => outbox.put(unsent));
     });
     let report: SendReport;
@@ -156,7 +141,7 @@ export class SendService implements AsyncDisposable {
     recipients: readonly PeerEntry[],
     signal: AbortSignal | undefined,
   ): Promise<SendReport> {
-    const { manifests, emit, clock, ackTimeout = 30_000, giveUpAfter } = this.#options;
+    const { manifests, settings, emit } = this.#options;
     await using source = await SourcePieces.open(content, manifests);
     this.#sayWhatIsSkipped(content);
     const report = await sendToAll({
@@ -164,28 +149,25 @@ export class SendService implements AsyncDisposable {
       source,
       recipients,
       connect: this.#connector(),
+      settings,
       emit,
-      ackTimeout,
-      giveUpAfter,
-      parallel: this.#options.parallel ?? 4,
       rate: this.#options.rate,
-      clock,
       signal: AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]),
     });
     await this.#remember(report, content.path);
     return report;
   }
 
-  /** Gives the sessions for one transfer. */
+  /** Gives the links for one transfer. */
   #connector(): (entry: PeerEntry) => Promise<PeerLink> {
-    const { directory } = this.#options;
+    const { directory, links } = this.#options;
     const tried = new Set<string>();
     return async (entry) => {
       // A recipient that was started again listens elsewhere.
       const current = tried.has(entry.id) ? await directory.current(entry) : entry;
       tried.add(entry.id);
       await directory.names?.check(current);
-      return await this.#links.take(current);
+      return await links.take(current);
     };
   }
 

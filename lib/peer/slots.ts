@@ -1,8 +1,9 @@
 import { join } from "node:path";
+import { tryLock } from "../disk/lock.ts";
 import { P2PError } from "../errors.ts";
 import { type Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 
-/** Slots beyond this are a sign that something starts peers in a loop. */
+/** Running peers of one user at most: more are a sign that something starts them in a loop. */
 const MAX_SLOTS = 1000;
 
 /** An identity and the lock that keeps it for one long-running peer. */
@@ -14,22 +15,22 @@ export interface Slot extends Disposable {
 /**
  * Takes the first identity of this user that no running peer holds: `peers/1/`, `peers/2/` ... so that
  * several peers on one machine are told apart, and each keeps its id over restarts.
+ *
+ * @throws {P2PError} `disk` when a lock or an identity cannot be used, or far too many are taken.
  */
 export async function takeSlot(peersFolder: string): Promise<Slot> {
   for (let number = 1; number <= MAX_SLOTS; number++) {
     const folder = join(peersFolder, `${number}`);
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    const lock = await Deno.open(join(folder, "lock"), { write: true, create: true, mode: 0o600 });
-    if (await lock.tryLock(true)) {
-      try {
-        const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
-        return { identity, number, [Symbol.dispose]: () => lock.close() };
-      } catch (error) {
-        lock.close();
-        throw error;
-      }
+    const lock = await tryLock(join(folder, "lock"));
+    if (!lock) continue;
+    try {
+      const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
+      return { identity, number, [Symbol.dispose]: () => lock[Symbol.dispose]() };
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
     }
-    lock.close();
   }
   throw new P2PError("disk", `Cannot start: ${MAX_SLOTS} peers of this user are running`);
 }

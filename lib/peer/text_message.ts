@@ -1,5 +1,5 @@
 import { P2PError } from "../errors.ts";
-import { signMessage, verifyMessage } from "../identity/proof.ts";
+import { signMessage, verifyMessage } from "../identity/signed_text.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
 import { MAX_TEXT } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
@@ -10,7 +10,7 @@ export interface SignedText {
   text: Uint8Array<ArrayBuffer>;
 }
 
-/** Messages that are remembered so that one that comes on two ways is shown once. */
+/** Messages that are remembered, so that each is shown once though it came on two ways. */
 const REMEMBERED = 10_000;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -41,7 +41,7 @@ export class SeenMessages {
   readonly #network: string | undefined;
   readonly #seen = new Set<string>();
 
-  /** @param network its id; undefined with `--insecure`: nothing is verified then. */
+  /** @param network the id of the network; undefined with `--insecure`: nothing is verified then. */
   constructor(network: string | undefined) {
     this.#network = network;
   }

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { encodeBase64Url } from "@std/encoding/base64url";
+import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { encodeHex } from "@std/encoding/hex";
-import { decodeBase64Url } from "@std/encoding/base64url";
 
 /** SHA-256 (FIPS 180-4) of `bytes`: 32 bytes. Synchronous: about 1 ms for 1 MiB. */
 export function sha256(bytes: Uint8Array): Uint8Array {

@@ -1,14 +1,17 @@
+import { equals } from "@std/bytes/equals";
 import { P2PError } from "../errors.ts";
+import { HASH_BYTES } from "../wire/limits.ts";
 import { Sha256 } from "./hash.ts";
+import type { Scheme } from "./scheme.ts";
 
-const HASH_BYTES = 32;
-
-/** Files below this have small pieces. */
+/** Bytes from which on a file has pieces of 1 MiB or more. */
 const SMALL_FILE = 64 * 1024 * 1024;
+/** Bytes of a piece of a smaller file: several recipients can serve each other early. */
 const SMALL_PIECE = 256 * 1024;
+/** Bytes of a piece at most: a piece is held in memory by everybody who has to do with it. */
 const LARGE_PIECE = 4 * 1024 * 1024;
 
-/** The piece size in bytes for a file of `size` bytes; `null` for a stream of unknown length. */
+/** Bytes of a piece for a file of `size` bytes; `null` stands for a stream, whose size nobody knows. */
 export function pieceSizeFor(size: number | null): number {
   if (size === null) return 1024 * 1024;
   if (size < SMALL_FILE) return SMALL_PIECE;
@@ -18,52 +21,59 @@ export function pieceSizeFor(size: number | null): number {
   return pieceSize;
 }
 
-/** How many pieces a file of `size` bytes has. An empty file has none. */
+/** Pieces that a file of `size` bytes has; none when it is empty. */
 export function pieceCountOf(size: number, pieceSize: number): number {
   return Math.ceil(size / pieceSize);
 }
 
-/** What a file is, once its last byte has been read. */
+/** Size and hash of a content, known once its last byte has been read. */
 export interface FileDigest {
   size: number;
   /**
-   * SHA-256 of the whole file, base64url. Null when its sender has not read all of it: it was killed and
-   * started again, and reads only what is missing.
+   * SHA-256 of the whole content, base64url. Null for a tree, and when the sender has not read all of it because it was
+   * killed, and reads only what is missing.
    */
   sha256: string | null;
 }
 
 /**
- * The SHA-256 of each piece of a file, in order, growing while the file is read or received. It is
- * complete when `digest` is set; from then on it does not change.
+ * The SHA-256 of each piece of a content, in their order, growing while the content is read or received. A manifest is
+ * complete when `digest` is set, and does not change from then on.
  */
 export class Manifest {
   readonly pieceSize: number;
   /** Bytes of the table of a tree; null for a file. */
   readonly table: number | null;
+  /** How its hashes prove the pieces. */
+  readonly scheme: Scheme;
   #hashes = new Uint8Array(64 * HASH_BYTES);
   #count = 0;
   #digest: FileDigest | undefined;
   #id: string | undefined;
 
-  constructor(pieceSize: number, table: number | null = null) {
+  /** @param pieceSize bytes. */
+  constructor(
+    pieceSize: number,
+    { table = null, scheme = "independent" }: { table?: number | null; scheme?: Scheme } = {},
+  ) {
     this.pieceSize = pieceSize;
     this.table = table;
+    this.scheme = scheme;
   }
 
-  /** Pieces whose hash is known. */
+  /** Pieces whose hash is known: those from the first on. */
   get count(): number {
     return this.#count;
   }
 
-  /** Set when all hashes are known. */
+  /** Size and hash of the whole; set when all hashes are known. */
   get digest(): FileDigest | undefined {
     return this.#digest;
   }
 
   /**
-   * What both sides recognise the content by, base64url: the SHA-256 of size, piece size, table and piece
-   * hashes (PROTOCOL.md, "Manifest id"). Undefined until the manifest is complete.
+   * The id that both sides recognise the content by, base64url: the SHA-256 of scheme, size, piece size, table
+   * and piece hashes (PROTOCOL.md, "Manifest id"). Undefined until the manifest is complete.
    */
   get id(): string | undefined {
     return this.#digest && (this.#id ??= this.#computeId(this.#digest));
@@ -82,7 +92,7 @@ export class Manifest {
   }
 
   /**
-   * Adds hashes from piece `start` on. Those that are known already must be the same.
+   * Adds the hashes of the pieces from `start` on; hashes that are known already must be the same.
    *
    * @throws {P2PError} `malformed` on a gap or a broken hash, `source-changed` when a known one differs.
    */
@@ -92,7 +102,7 @@ export class Manifest {
     }
     const end = start + hashes.length / HASH_BYTES;
     const known = Math.min(end, this.#count) - start;
-    if (!sameBytes(this.slice(start, start + known), hashes.subarray(0, known * HASH_BYTES))) {
+    if (!equals(this.slice(start, start + known), hashes.subarray(0, known * HASH_BYTES))) {
       throw new P2PError(
         "source-changed",
         "Cannot go on: the file has changed since it was offered",
@@ -131,9 +141,10 @@ export class Manifest {
   }
 
   #computeId({ size }: FileDigest): string {
-    const { pieceSize, table } = this;
+    const { scheme, pieceSize, table } = this;
     const hash = new Sha256();
-    hash.update(new TextEncoder().encode(`p2p-manifest ${size} ${pieceSize} ${table ?? "-"}\n`));
+    const about = `p2p-manifest ${scheme} ${size} ${pieceSize} ${table ?? "-"}\n`;
+    hash.update(new TextEncoder().encode(about));
     hash.update(this.#hashes.subarray(0, this.#count * HASH_BYTES));
     return hash.digest();
   }
@@ -144,9 +155,4 @@ export class Manifest {
     larger.set(this.#hashes);
     this.#hashes = larger;
   }
-}
-
-/** Whether two byte strings are equal (hashes are public: the time it takes tells nothing). */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

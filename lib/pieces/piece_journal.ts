@@ -1,10 +1,10 @@
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
+import { HASH_BYTES } from "../wire/limits.ts";
 
 /** Bytes of the header: one block of most file systems, so that it is written as a whole. */
 const HEADER_BYTES = 4096;
-const HASH_BYTES = 32;
 
 /** A piece and its hash. */
 export interface JournalPiece {
@@ -13,9 +13,9 @@ export interface JournalPiece {
   hash: Uint8Array;
 }
 
-/** What a log says. */
+/** What a journal says. */
 export interface JournalContent {
-  /** What the log is about, as its writer put it; whoever reads it checks. */
+  /** What the journal is about, as its writer put it; whoever reads it checks. */
   header: Record<string, unknown>;
   /** Hashes of the pieces that are noted, by index. */
   pieces: Map<number, Uint8Array>;
@@ -23,7 +23,7 @@ export interface JournalContent {
 
 /**
  * Hashes of pieces on disk: a header of 4096 bytes (one JSON object, padded with spaces), then 32 bytes
- * for each piece, zeros where nothing is known. The room is taken when the log is made, so that a full disk
+ * for each piece, zeros where nothing is known. The room is taken when the journal is made, so that a full disk
  * does not keep anybody from noting what is there; a hash never crosses a sector, so that a power cut
  * leaves it whole or absent.
  */
@@ -39,7 +39,7 @@ export class PieceJournal implements Disposable {
   }
 
   /**
-   * Makes a log that is not there yet, with room for `count` pieces.
+   * Makes a journal that is not there yet, with room for `count` pieces.
    *
    * @throws {P2PError} `disk` or `no-space`.
    */
@@ -60,7 +60,7 @@ export class PieceJournal implements Disposable {
   }
 
   /**
-   * Opens a log to go on with it; null when it is none.
+   * Opens a journal to go on with it; null when the file is none.
    *
    * @throws {P2PError} `file-not-found` or `disk`.
    */
@@ -77,7 +77,7 @@ export class PieceJournal implements Disposable {
   }
 
   /**
-   * Notes pieces, in any order.
+   * Notes the hashes of pieces, which come in any order; durable after the next {@linkcode sync}.
    *
    * @throws {P2PError} `disk` or `no-space`.
    */
@@ -98,7 +98,7 @@ export class PieceJournal implements Disposable {
     }
   }
 
-  /** Replaces the header. */
+  /** Replaces the header; the hashes stay. */
   describe(header: object): void {
     try {
       this.#write(0, headerBytes(header));
@@ -107,7 +107,7 @@ export class PieceJournal implements Disposable {
     }
   }
 
-  /** Makes durable what was noted. */
+  /** Makes durable what was noted before the call. */
   async sync(): Promise<void> {
     await this.#syncer.sync(this.#file);
   }
@@ -119,18 +119,18 @@ export class PieceJournal implements Disposable {
   }
 
   #write(offset: number, bytes: Uint8Array): void {
-    // A few bytes, for which there is room: a round through the event loop would cost more.
+    // Synchronous: a round through the event loop costs more than a few bytes for which there is room already.
     this.#file.seekSync(offset, Deno.SeekMode.Start);
     for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
   }
 }
 
-/** What the log at `path` says; null when it is none. */
+/** What the journal at `path` says; null when the file is none. */
 export async function readJournal(path: string): Promise<JournalContent | null> {
   return parseJournal(await Deno.readFile(path));
 }
 
-/** Only the header of the log at `path`; null when it is none. */
+/** The header alone of the journal at `path`; null when the file is none. */
 export async function readJournalHeader(path: string): Promise<Record<string, unknown> | null> {
   using file = await Deno.open(path, { read: true });
   const bytes = new Uint8Array(HEADER_BYTES);
@@ -142,7 +142,7 @@ export async function readJournalHeader(path: string): Promise<Record<string, un
   return parseHeader(bytes);
 }
 
-/** What the bytes of a log say; null without a header. */
+/** What the bytes of a journal say; null without a header. */
 export function parseJournal(bytes: Uint8Array): JournalContent | null {
   if (bytes.length < HEADER_BYTES) return null;
   const header = parseHeader(bytes.subarray(0, HEADER_BYTES));

@@ -1,7 +1,7 @@
 import { visitTree } from "../disk/tree_walk.ts";
 import type { TreeEntry } from "./tree_table.ts";
 
-/** What a folder holds. */
+/** All that is below a folder. */
 export interface TreeList {
   /** Folders before what is in them, in the order of their names. */
   entries: TreeEntry[];
@@ -24,7 +24,7 @@ export async function listTree(
   return { entries, skipped };
 }
 
-/** What a path below a folder is, as its line in the table says. */
+/** The entry of a path below a folder, as its line in the table will say. */
 export function treeEntryOf(path: string, { isFile, size, mtime, mode }: Deno.FileInfo): TreeEntry {
   return {
     path,

@@ -10,17 +10,18 @@ import { Sha256 } from "./hash.ts";
 import { nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
 import { yieldTurn } from "../async/yielder.ts";
 
-/** Largest table in bytes: about half a million entries. */
-export const MAX_TABLE = 64 * 1024 * 1024;
+/** The cap of the wire, for those who make tables and know nothing of frames. */
+export { MAX_TABLE } from "../wire/limits.ts";
+
 /** Most entries of a table. */
 export const MAX_ENTRIES = 1024 * 1024;
-/** Names of one folder that become the same safe name. */
+/** Names of one folder that may become the same safe name, before the tree is refused. */
 const MAX_CLASHES = 1000;
-/** Entries that are planned before something else gets its turn. */
+/** Entries that are planned between two turns of the event loop. */
 const TURN = 4096;
-/** Folders inside folders. */
+/** Folders inside folders at most: deeper paths are refused. */
 const MAX_DEPTH = 100;
-/** Bytes of one path. */
+/** Bytes of one path at most. */
 const MAX_PATH = 4096;
 
 /** A folder below the one that is sent, or a file in it. */
@@ -40,26 +41,26 @@ const encoder = new TextEncoder();
 /** A file of a tree, and where its bytes are in the transfer. */
 export interface TreeFile extends TreeEntry {
   size: number;
-  /** Bytes before it: those of the table and of the files before. */
+  /** Bytes of the transfer before the file: those of the table and of the files before it. */
   offset: number;
 }
 
-/** How many files a tree has. */
+/** The files of a tree, for whoever tells how far a transfer is. */
 export interface FileCount {
   readonly count: number;
-  /** How many of them are complete when `bytes` of the transfer are there, from the first on. */
+  /** Files that are complete when the first `bytes` of the transfer are there. */
   within(bytes: number): number;
 }
 
-/** What a table says: paths that are safe to create below a fresh folder, and how many bytes follow it. */
+/** A table as it is carried out: with paths that are safe to create below a fresh folder. */
 export interface TreePlan {
   folders: TreeEntry[];
   files: TreeFile[];
-  /** Bytes of the table and of all files. */
+  /** Bytes of the transfer: those of the table and of all files. */
   end: number;
 }
 
-/** How a tree is planned. */
+/** What planning a tree depends on beside its table. */
 export interface PlanOptions {
   /** Whether names that differ in case or normalisation only are one name here. */
   foldsCase: boolean;
@@ -70,7 +71,7 @@ export class TableWriter {
   #bytes = new Uint8Array(64 * 1024);
   #length = 0;
 
-  /** What has been added. */
+  /** The bytes of the entries that have been added; valid until the next one is. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -113,7 +114,7 @@ export function planTree(table: Uint8Array, options: PlanOptions): TreePlan {
   }
 }
 
-/** As {@linkcode planTree}, and lets others have their turn now and then: a table may be long. */
+/** Plans a tree as {@linkcode planTree} does, with turns of the event loop in between: a table may be long. */
 export async function planTreeInTurns(
   table: Uint8Array,
   options: PlanOptions,
@@ -149,8 +150,8 @@ function* planSteps(table: Uint8Array, { foldsCase }: PlanOptions): Generator<vo
 }
 
 /**
- * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come. Two trees
- * with the same are taken for the same, as a build tool would.
+ * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come. Two trees with the
+ * same hash are taken for one, as a build tool would: it says nothing about the bytes of their files.
  */
 export function treeFingerprint(entries: Iterable<TreeEntry>): string {
   const hash = new Sha256();
@@ -165,7 +166,7 @@ function byPath(a: TreeEntry, b: TreeEntry): number {
   return a.path < b.path ? -1 : 1;
 }
 
-/** The index of the file that has the byte at `offset` of the transfer, or else of the next one. */
+/** The index of the file that has the byte at `offset` of the transfer, or else of the next file. */
 export function fileAt(
   files: readonly { offset: number; size: number }[],
   offset: number,
@@ -185,9 +186,9 @@ class Node {
   /** Safe, relative; empty for the root. */
   readonly path: string;
   readonly #foldsCase: boolean;
-  /** By the name that the sender gave; null for a file. Made when the first one comes. */
+  /** Folders by the name that the sender gave, and null for each file; made when the first entry comes. */
   #children: Map<string, Node | null> | undefined;
-  /** Names that are taken, and the number that the next of the same name is tried with. */
+  /** Names that are taken, each with the number that the next one of the same name is tried with. */
   #taken: Map<string, number> | undefined;
 
   constructor(path: string, foldsCase: boolean) {
@@ -195,7 +196,7 @@ class Node {
     this.#foldsCase = foldsCase;
   }
 
-  /** A folder in this one that has its own line already. */
+  /** The folder of that name in this one; throws when no line has announced it. */
   folder(name: string, path: string): Node {
     const child = this.#children?.get(name);
     if (child) return child;
@@ -221,7 +222,7 @@ class Node {
     if (this.#children?.has(name)) throw refused(path, "it comes twice");
   }
 
-  /** A safe path for the name that nothing else in this folder has. */
+  /** Makes a safe path of the name, one that nothing else in this folder has. */
   #takeName(name: string): string {
     const safe = safeComponent(name);
     const taken = this.#taken ??= new Map();
@@ -278,7 +279,7 @@ function componentsOf(path: string): string[] {
   const components = path.split("/");
   const isOut = components.some((name) => name === "" || name === "." || name === "..");
   if (isOut || path.includes("\0")) throw refused(path, "it leads out of the tree");
-  // A character has at most 3 bytes: most paths need not be encoded to know.
+  // A UTF-16 unit has at most 3 bytes in UTF-8: most paths need not be encoded to know.
   const isLong = path.length > MAX_PATH / 3 && encoder.encode(path).length > MAX_PATH;
   if (components.length > MAX_DEPTH || isLong) {
     throw refused(path, "it is too deep");

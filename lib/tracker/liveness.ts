@@ -1,18 +1,31 @@
 import type { Clock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
-import { lastSign, type Member } from "./members.ts";
+import type { Session } from "../net/session.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import type { LeftReason } from "./left_reason.ts";
+
+/** A member as far as its life goes. */
+export interface Watched {
+  readonly entry: PeerEntry;
+  /** Null after it was lost, while the peer is given the chance to come back. */
+  session: Session | null;
+  /** When a dial-back last proved the peer alive, milliseconds of the tracker's clock. */
+  checkedAt: number;
+  /** True while it is being asked whether it lives. */
+  checking: boolean;
+}
 
 /** What {@linkcode Liveness} watches and what it does. Times are milliseconds. */
-export interface LivenessOptions {
+export interface LivenessOptions<M extends Watched> {
   clock: Clock;
   /** Silence after which a member is asked. */
   pingAfter: number;
   /** How long a PONG may take. */
   pongTimeout: number;
-  members: () => Iterable<Member>;
+  members: () => Iterable<M>;
   /** Dials the member's listener, pinned to its key; rejects when it does not answer. */
-  dialBack: (member: Member) => Promise<void>;
-  drop: (member: Member, reason: string) => Promise<void>;
+  dialBack: (member: M) => Promise<void>;
+  drop: (member: M, reason: LeftReason) => Promise<void>;
 }
 
 /** Shortest pause between two looks at all members. */
@@ -22,12 +35,12 @@ const MIN_PAUSE = 50;
  * Finds members that are gone: any frame proves life; a silent one gets a PING; one that leaves it
  * unanswered, or whose session broke, is dialled back once and dropped when that fails too.
  */
-export class Liveness {
-  readonly #options: LivenessOptions;
+export class Liveness<M extends Watched> {
+  readonly #options: LivenessOptions<M>;
   #cancel: () => void = () => {};
   #stopped = false;
 
-  constructor(options: LivenessOptions) {
+  constructor(options: LivenessOptions<M>) {
     this.#options = options;
     this.#schedule();
   }
@@ -42,7 +55,7 @@ export class Liveness {
   }
 
   /** The member's session broke: it is gone, unless its listener answers. */
-  async sessionLost(member: Member): Promise<void> {
+  async sessionLost(member: M): Promise<void> {
     if (!member.checking && !this.#stopped) await this.#check(member);
   }
 
@@ -52,7 +65,7 @@ export class Liveness {
     this.#cancel();
   }
 
-  async #check(member: Member): Promise<void> {
+  async #check(member: M): Promise<void> {
     member.checking = true;
     try {
       if (!await this.#answersPing(member)) await this.#dialBackOrDrop(member);
@@ -61,7 +74,7 @@ export class Liveness {
     }
   }
 
-  async #answersPing({ session }: Member): Promise<boolean> {
+  async #answersPing({ session }: M): Promise<boolean> {
     if (!session || session.connection.closed) return false;
     try {
       await session.request({ verb: "PING" }, { timeout: this.#options.pongTimeout });
@@ -71,7 +84,7 @@ export class Liveness {
     }
   }
 
-  async #dialBackOrDrop(member: Member): Promise<void> {
+  async #dialBackOrDrop(member: M): Promise<void> {
     const { clock, dialBack, drop } = this.#options;
     const { session } = member;
     try {
@@ -84,7 +97,7 @@ export class Liveness {
     } catch (error) {
       // It may have come back on a new session meanwhile.
       if (this.#stopped || member.session !== session) return;
-      await drop(member, reasonOf(error));
+      await drop(member, { code: session ? "silent" : "lost", text: reasonOf(error) });
     }
   }
 
@@ -102,4 +115,9 @@ export class Liveness {
       this.#schedule();
     });
   }
+}
+
+/** When the member was last known to be alive, milliseconds of the tracker's clock. */
+function lastSign({ session, checkedAt }: Watched): number {
+  return Math.max(session?.lastHeard ?? 0, checkedAt);
 }

@@ -1,3 +1,4 @@
+import { onAbort } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 
 /** Most bytes that one lane gets before it is the next one's turn: the smallest piece. */
@@ -17,7 +18,7 @@ interface Waiter {
 }
 
 interface Lane {
-  /** Those that wait in this lane, served one after the other. */
+  /** Requests of the lane that wait, the first one first. */
   waiters: Waiter[];
 }
 
@@ -65,18 +66,13 @@ export class BandwidthLimiter {
     if (bytes <= 0) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { left: bytes, granted: 0, resolve };
-    const onAbort = () => {
+    using _ = onAbort(signal, () => {
       this.#drop(lane, waiter);
       reject(signal?.reason);
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
+    });
     if (lane.waiters.push(waiter) === 1) this.#waiting.push(lane);
     this.#serve();
-    try {
-      await promise;
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
-    }
+    await promise;
   }
 
   /** Gives up a request; a lane that has no other leaves the round. */

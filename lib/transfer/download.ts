@@ -1,22 +1,24 @@
+import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
-import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
-import type { Session } from "../net/session.ts";
-import { Sha256, sha256 } from "../pieces/hash.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
-import { type FileDigest, Manifest, sameBytes } from "../pieces/manifest.ts";
-import type { PieceTarget } from "../inbox/stream_target.ts";
+import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
+import type { Destination } from "../inbox/destination.ts";
+import type { PieceTarget } from "../inbox/piece_target.ts";
+import { type FileDigest, Manifest } from "../pieces/manifest.ts";
+import { checkOffered, checkSize } from "../pieces/manifest_check.ts";
 import { PieceBuffers } from "../pieces/piece_buffers.ts";
-import type { Published } from "../inbox/target.ts";
+import type { LentPiece, Pieces } from "../pieces/pieces.ts";
+import { type Verification, verificationOf } from "../pieces/verification.ts";
 import { MAX_RANGES } from "../wire/limits.ts";
-import { type MessageOf, remoteError } from "../wire/message.ts";
-import { checkOffered, checkSize } from "./manifest_check.ts";
-import { PiecePicker } from "./picker.ts";
-import { PieceRequests } from "./piece_requests.ts";
+import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import { DownloadSources } from "./download_sources.ts";
 import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
+import { isSameContent, type Offer, type Received } from "./offer.ts";
+import type { PeerLink } from "./peer_link.ts";
+import { PiecePicker } from "./picker.ts";
+import type { TransferObserver } from "./settings.ts";
 
-/** Writes to disk that may wait while the next piece is read from the network. */
-const MAX_WRITES = 2;
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
 
@@ -34,118 +36,95 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** Verified bytes below which a partial is not worth keeping. */
 const WORTH_KEEPING = 1024 * 1024;
 
-/** What a sender offers. */
-export interface Offer {
-  transfer: string;
-  /** The sender's id. */
-  from: string;
-  /** Safe already. */
-  name: string;
-  /** Bytes; null when the sender does not know. */
-  size: number | null;
-  /** Bytes. */
-  pieceSize: number;
-  /** Bytes of the table of a tree; null for a file. */
-  table: number | null;
-  /** The manifest's id, when the sender knew it. */
-  manifest?: string | undefined;
-}
-
-/** A file or tree that has arrived, is verified and durable. */
-export interface Received extends Published {
-  /** Bytes. */
-  size: number;
-  /** SHA-256, base64url; null when this side has not computed it. */
-  sha256: string | null;
-  /** The manifest's id, base64url. */
-  manifest: string;
-  /** Files of a tree. */
-  files?: number | undefined;
-  /** The sender sent it before; nothing new was made. */
-  already: boolean;
-  /** From offer to publication. */
-  seconds: number;
-}
-
-/** What an {@linkcode Download} needs. */
+/** What a {@linkcode Download} needs. */
 export interface DownloadOptions {
   offer: Offer;
-  partial: PieceTarget;
-  /** Gives what is complete its name, unless this content is there already. */
-  publish(manifest: string, digest: FileDigest): Promise<Published & { already: boolean }>;
-  /** Takes the partial of a transfer that failed: to be deleted, or kept to be gone on with. */
-  release(keep: boolean): Promise<void>;
+  /** Where the pieces go; begun at `destination`. */
+  target: PieceTarget;
+  destination: Pick<Destination, "publish" | "release">;
   /** Memory for what is on its way, shared with the other transfers. */
   share: MemoryShare;
   clock: Clock;
+  /** Most bytes that may come. */
   maxSize: number | undefined;
+  /** How long in milliseconds it waits for its sender to come back. */
+  orphanTime: number;
   /** Holds requests for pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
-  /** Hears how many bytes are verified, and of a tree how many files are complete; at most twice a second. */
-  onProgress(bytes: number, files?: number): void;
+  /** Hears how far it is at most twice a second. */
+  observer: TransferObserver;
   /** Called once, when nothing more will happen. */
   onEnd(outcome: Received | P2PError): void;
 }
 
+type State =
+  /** Pieces are asked for; `sender` is the link on which it was offered. */
+  | { at: "receiving"; sender: PeerLink }
+  /** The sender is lost, and may come back. */
+  | { at: "orphaned" }
+  /** Every piece is verified, and it is being published. */
+  | { at: "finishing"; sender: PeerLink | undefined; done: Promise<void> }
+  | { at: "ended" };
+
 /**
  * One file or tree on its way in: asks for pieces whose hash is known, verifies each before it is written,
- * and publishes when all are there. A lost session only pauses it.
+ * and publishes when all are there. The pieces come from the sender and from whoever else has joined as a
+ * source; what is verified and written can be served to others meanwhile. A lost sender only pauses it.
  *
- * Invariant: nothing is written that was not verified. Once `#ended` nothing more is taken in: `onEnd` is
+ * Invariant: nothing is written that was not verified. Once it has ended nothing more is taken in: `onEnd` is
  * called, then `ended` resolves.
  */
-export class Download {
+export class Download implements Pieces {
   readonly offer: Offer;
-  readonly buffers: PieceBuffers;
-  /** The session it runs on; undefined while the sender is lost. */
-  session: Session | undefined;
   readonly #options: DownloadOptions;
   readonly #started: number;
-  readonly #bad = new Map<number, number>();
-  readonly #picker = new PiecePicker();
-  readonly #requests: PieceRequests;
-  readonly #reporter: HaveReporter;
+  readonly #buffers: PieceBuffers;
   readonly #manifest: Manifest;
-  /** Over the pieces from the first on, as long as they come in order; not of a tree, which has none. */
-  readonly #hash: Sha256 | undefined;
-  #hashed = 0;
+  readonly #verification: Verification;
+  readonly #picker = new PiecePicker();
+  readonly #reporter: HaveReporter;
+  readonly #sources: DownloadSources;
+  readonly #bad = new Map<number, number>();
   /** Hashes of the pieces that an earlier try left, as far as they are of use. */
   readonly #known: Map<number, Uint8Array>;
   #verifiedBytes = 0;
-  #writes = new Set<Promise<void>>();
-  #finishing: Promise<void> | undefined;
-  #ended = false;
+  readonly #writes = new Set<Promise<void>>();
+  #state: State = { at: "orphaned" };
   readonly #over = Promise.withResolvers<void>();
   #cancelTimer: () => void = () => {};
 
   constructor(options: DownloadOptions) {
-    const { offer, partial, clock } = options;
-    const { transfer, pieceSize, table } = offer;
+    const { offer, target, clock, observer } = options;
+    const { transfer, pieceSize, table, scheme } = offer;
     this.#options = options;
     this.offer = offer;
-    this.buffers = new PieceBuffers(pieceSize);
-    this.#manifest = new Manifest(pieceSize, table);
-    this.#hash = table === null ? new Sha256() : undefined;
     this.#started = clock.now();
-    this.#requests = new PieceRequests({
+    this.#buffers = new PieceBuffers(pieceSize);
+    this.#manifest = new Manifest(pieceSize, { table, scheme });
+    this.#verification = verificationOf(scheme, { isTree: table !== null });
+    this.#sources = new DownloadSources({
+      offer,
       picker: this.#picker,
-      pieceSize,
-      lengthOf: (index) => this.#lengthOf(index),
+      lengthOf: (index) => this.lengthOf(index),
       share: options.share,
       lane: options.lane,
       clock,
-      get: (index) => this.session?.post({ verb: "GET", transfer, index }),
     });
     this.#reporter = new HaveReporter({
       transfer,
-      post: (message) => this.session?.post(message),
-      onProgress: (bytes) => options.onProgress(bytes, partial.files?.within(bytes)),
+      post: (message) => this.sender?.session.post(message),
+      onProgress: (bytes) => observer.onProgress(bytes, target.files?.within(bytes)),
     });
-    this.#known = new Map(partial.known);
+    this.#known = new Map(target.known);
     for (const index of this.#known.keys()) {
-      this.#picker.verified(index);
-      this.#verifiedBytes += this.#lengthOf(index);
+      this.#picker.adopt(index);
+      this.#verifiedBytes += this.lengthOf(index);
     }
+  }
+
+  /** The link to the sender; undefined while it is lost. */
+  get sender(): PeerLink | undefined {
+    return "sender" in this.#state ? this.#state.sender : undefined;
   }
 
   /** Resolves when the transfer has ended, well or not. */
@@ -155,69 +134,78 @@ export class Download {
 
   /** Whether nothing more will come of it: {@linkcode ended} is about to resolve. */
   get isEnding(): boolean {
-    return this.#ended;
+    return this.#state.at === "ended";
   }
 
-  /** Bytes of the offer that are not on disk yet; 0 for a stream. */
-  get missingBytes(): number {
-    return Math.max(0, (this.offer.size ?? 0) - this.#verifiedBytes);
-  }
-
-  /** Pieces that may wait for the disk while another is read from the network. */
-  get #maxWrites(): number {
-    const pieces = Math.floor(this.#options.share.bytes / this.offer.pieceSize);
-    return Math.min(MAX_WRITES, Math.max(0, pieces - 1));
-  }
-
-  /** Accepts the offer on `session`. */
-  begin(session: Session, seq: number): void {
-    this.session = session;
-    this.#requests.progressed();
-    session.connection.startStreaming();
-    const { transfer } = this.offer;
-    session.post({
-      verb: "ACK",
-      re: seq,
-      transfer,
-      state: "ready",
-      have: this.#picker.ranges().slice(0, MAX_RANGES),
-    });
+  /** Accepts the offer on the sender's link. */
+  begin(sender: PeerLink, seq: number): void {
+    this.#state = { at: "receiving", sender };
+    this.#add(sender);
+    this.#acknowledge(sender, seq);
     this.#schedule();
-  }
-
-  /** The sender has come back, maybe before this side noticed that it was gone. */
-  resume(session: Session, offer: Offer, seq: number): void {
-    const { size, pieceSize, name, table } = this.offer;
-    const isSame = offer.size === size && offer.pieceSize === pieceSize && offer.name === name &&
-      offer.table === table;
-    if (!isSame) {
-      throw new P2PError("invalid", "Cannot resume: the offer is not the one that was accepted");
-    }
-    if (this.session !== session) {
-      this.session?.abort(
-        new P2PError("connection-lost", "The sender came back on a new connection"),
-      );
-    }
-    this.#cancelTimer();
-    this.#requests.forget();
-    this.begin(session, seq);
+    // Only now: a GET must not come before the answer to the offer.
     this.#ask();
   }
 
-  /** The session is gone; without a new one in `ms` the transfer fails. */
-  orphan(ms: number): void {
-    this.session = undefined;
+  /**
+   * Goes on with a sender that has come back, maybe before this side noticed that it was gone.
+   *
+   * @throws {P2PError} `invalid` when it offers something else.
+   */
+  resume(sender: PeerLink, offer: Offer, seq: number): void {
+    if (!isSameContent(offer, this.offer)) {
+      throw new P2PError("invalid", "Cannot resume: the offer is not the one that was accepted");
+    }
+    const { sender: before } = this;
+    if (before && before !== sender) {
+      const reason = "The sender came back on a new connection";
+      this.#drop(before);
+      before.session.abort(new P2PError("connection-lost", reason));
+    }
+    this.#drop(sender);
+    if (this.#state.at === "finishing") {
+      // The last ACK follows.
+      this.#state = { ...this.#state, sender };
+      sender.attach(this);
+      return this.#acknowledge(sender, seq);
+    }
+    this.begin(sender, seq);
+  }
+
+  /** Has another link serve pieces as well; those of the sender go on. */
+  join(source: PeerLink): void {
+    if (this.#state.at === "ended") return;
+    this.#add(source);
+    this.#ask();
+  }
+
+  /** A source is gone: what it owes is asked of others; without the sender the transfer waits for it. */
+  leave(source: PeerLink): void {
+    this.#drop(source);
+    if (source !== this.sender) return this.#ask();
+    if (this.#state.at === "finishing") {
+      this.#state = { ...this.#state, sender: undefined };
+      return;
+    }
+    if (this.#state.at === "ended") return;
+    this.#state = { at: "orphaned" };
     this.#cancelTimer();
-    if (this.#ended || this.#finishing) return;
-    this.#requests.forget();
-    this.#cancelTimer = this.#options.clock.after(ms, () => {
-      this.fail(new P2PError("connection-lost", "The sender was lost and did not come back"));
+    this.#cancelTimer = this.#options.clock.after(this.#options.orphanTime, () => {
+      void this.fail(
+        new P2PError("connection-lost", "The sender was lost and did not come back"),
+      );
     });
+  }
+
+  /** Memory for a piece; none for one that the source was not asked for, or that is too long. */
+  memoryFor(source: PeerLink, index: number, length: number): Uint8Array<ArrayBuffer> | null {
+    const isWanted = this.#state.at !== "ended" && this.#picker.isAsked(index, source);
+    return isWanted && length <= this.offer.pieceSize ? this.#buffers.take(length) : null;
   }
 
   /** Takes the hashes of more pieces, which may be asked for from now on. */
   onHashes({ start, last }: MessageOf<"HASHES">, body: Uint8Array): void {
-    if (this.#ended) return;
+    if (this.#state.at === "ended") return;
     const { size } = this.offer;
     const { maxSize } = this.#options;
     try {
@@ -229,42 +217,119 @@ export class Download {
         checkOffered(this.#manifest, this.offer);
       }
     } catch (error) {
-      this.fail(asP2PError(error));
+      void this.fail(asP2PError(error));
       return;
     }
     this.#dropChanged(start, this.#manifest.count);
-    this.#grow();
-    this.#ask();
-    this.#finishIfComplete();
+    this.#goOn();
   }
 
-  /** Verifies a piece and queues it to be written; waits when the disk is behind. */
-  async onPiece(index: number, body: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (this.#ended) return;
-    if (!this.#picker.isAsked(index)) {
-      return await this.fail(new P2PError("malformed", `Piece ${index} came unasked`));
+  /** Verifies a piece that a source has sent, and has it written. */
+  onPiece(source: PeerLink, index: number, body: Uint8Array<ArrayBuffer>): void {
+    if (this.#state.at === "ended") return;
+    if (!this.#picker.isAsked(index, source)) {
+      return this.#blame(source, new P2PError("malformed", `Piece ${index} came unasked`));
     }
-    if (body.length !== this.#lengthOf(index)) {
-      const wrong = `piece ${index} has ${body.length} bytes and not ${this.#lengthOf(index)}`;
-      return await this.fail(
+    const length = this.lengthOf(index);
+    if (body.length !== length) {
+      const wrong = `piece ${index} does not have its ${length} bytes`;
+      return this.#blame(
+        source,
         new P2PError("integrity", `Cannot receive ${this.offer.name}: ${wrong}`),
       );
     }
     const hash = this.#manifest.hashOf(index);
-    if (!hash || !sameBytes(sha256(body), hash)) {
-      this.buffers.give(body);
-      return await this.#onBadPiece(index);
+    if (!hash || !this.#verification.check(index, body, hash)) {
+      this.#buffers.give(body);
+      return this.#onBadPiece(index);
     }
-    this.#accept(index, body, hash);
+    this.#accept(source, index, { body, hash });
+    this.#goOn();
+  }
+
+  /** Whether the piece is verified and can be read. */
+  has(index: number): boolean {
+    const isUnderWay = this.#state.at === "receiving" || this.#state.at === "orphaned";
+    return isUnderWay && this.#options.target.isReadable && this.#picker.isStored(index);
+  }
+
+  lengthOf(index: number): number {
+    const { size, pieceSize } = this.offer;
+    const known = size ?? this.#manifest.digest?.size ?? Infinity;
+    return Math.min(pieceSize, known - index * pieceSize);
+  }
+
+  async lend(index: number): Promise<LentPiece> {
+    const bytes = this.#buffers.take(this.lengthOf(index));
+    const release = () => this.#buffers.give(bytes);
+    try {
+      if (!this.has(index)) throw new P2PError("cancelled", `Piece ${index} is not here any more`);
+      await this.#options.target.read(index, bytes);
+      return { bytes, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Ends the transfer: keeps what may be gone on with, deletes the rest, and tells the sender why. */
+  async fail(error: P2PError): Promise<void> {
+    // Once every byte is verified only the disk can fail it, and what it says of a piece comes first.
+    if (this.#state.at === "finishing") await this.#state.done;
+    await Promise.allSettled(this.#writes);
+    await this.#failNow(error);
+  }
+
+  async #failNow(error: P2PError): Promise<void> {
+    if (this.#state.at === "ended") return;
+    const { sender } = this;
+    this.#end();
+    await Promise.allSettled(this.#writes);
+    const keep = KEPT.has(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
+    // What cannot be deleted now goes with the next sweep.
+    await this.#options.destination.release(this.#options.target, keep).catch(() => {});
+    // Only now: a sender that comes back at once finds what is kept.
+    if (!error.remote) {
+      const { transfer } = this.offer;
+      sender?.session.post({ verb: "CANCEL", transfer, ...tellable(error) });
+    }
+    this.#options.onEnd(error);
+    this.#over.resolve();
+  }
+
+  /** A source that breaks the rules: without it the transfer goes on, unless it is the sender. */
+  #blame(source: PeerLink, error: P2PError): void {
+    if (source === this.sender) void this.fail(error);
+    else this.leave(source);
+  }
+
+  #add(source: PeerLink): void {
+    source.attach(this);
+    this.#sources.add(source);
+  }
+
+  /** Answers an offer: which pieces are there already. */
+  #acknowledge(sender: PeerLink, seq: number): void {
+    const { transfer } = this.offer;
+    const have = this.#picker.ranges().slice(0, MAX_RANGES);
+    sender.session.post({ verb: "ACK", re: seq, transfer, state: "ready", have });
+  }
+
+  #drop(source: PeerLink): void {
+    this.#sources.drop(source);
+    source.detach(this);
+  }
+
+  /** Something has become known or has come: asks for more, or finishes. */
+  #goOn(): void {
     this.#grow();
     this.#ask();
     this.#finishIfComplete();
-    while (this.#writes.size > this.#maxWrites) await Promise.race(this.#writes);
   }
 
   /** Says which pieces may be asked for. */
   #grow(): void {
-    const { headPieces } = this.#options.partial;
+    const { headPieces } = this.#options.target;
     // Of a stream the last known piece may be a short one: how long it is shows with the next hash.
     const isOpen = this.offer.size === null && !this.#manifest.digest;
     const known = this.#manifest.count - (isOpen ? 1 : 0);
@@ -272,142 +337,116 @@ export class Download {
     this.#picker.grow(this.#picker.hasAllBelow(headPieces) ? known : Math.min(known, headPieces));
   }
 
-  /** The sender gives up. */
-  async onCancel(message: MessageOf<"CANCEL">): Promise<void> {
-    await this.fail(remoteError(message));
-  }
-
-  /** Ends the transfer: keeps what may be gone on with, deletes the rest, and tells the sender why. */
-  async fail(error: P2PError): Promise<void> {
-    // Once every byte is verified only the disk can fail it.
-    await this.#finishing;
-    if (!this.#ended) await this.#failNow(error);
-  }
-
-  async #failNow(error: P2PError): Promise<void> {
-    this.#end();
-    await Promise.allSettled(this.#writes);
-    const keep = KEPT.has(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
-    // What cannot be deleted now goes with the next sweep.
-    await this.#options.release(keep).catch(() => {});
-    // Only now: a sender that comes back at once finds what is kept.
-    if (!error.remote) {
-      const { transfer } = this.offer;
-      this.session?.post({ verb: "CANCEL", transfer, ...tellable(error) });
-    }
-    this.#options.onEnd(error);
-    this.#over.resolve();
+  #ask(): void {
+    if (this.#state.at === "receiving") this.#sources.fill();
   }
 
   /** Pieces of an earlier try that are not what the sender has now have to come again. */
   #dropChanged(start: number, end: number): void {
-    if (this.#known.size === 0 || this.#finishing) return;
-    const { partial } = this.#options;
+    if (this.#known.size === 0 || this.#state.at === "finishing") return;
+    const { headPieces } = this.#options.target;
     for (let index = start; index < end; index++) {
       const [before, now] = [this.#known.get(index), this.#manifest.hashOf(index)];
-      if (!before || !now || sameBytes(before, now)) continue;
-      // With another table every file begins elsewhere.
-      if (index < partial.headPieces) return this.#beginAnew();
+      if (!before || !now || equals(before, now)) continue;
+      if (index < headPieces) return this.#beginAnew();
       this.#lose(index);
     }
   }
 
-  /** Nothing of what an earlier try left is of use. */
+  /** Throws away what an earlier try left: with another table every file begins elsewhere. */
   #beginAnew(): void {
     for (const index of [...this.#known.keys()]) this.#lose(index);
-    this.#options.partial.restart().catch((error) =>
-      this.#onWriteFailed(asP2PError(error, "disk"))
-    );
+    this.#options.target.restart().catch((error) => this.#onWriteFailed(asP2PError(error, "disk")));
   }
 
   #lose(index: number): void {
     this.#known.delete(index);
     this.#picker.lost(index);
-    this.#verifiedBytes -= this.#lengthOf(index);
+    this.#verifiedBytes -= this.lengthOf(index);
   }
 
-  /** Bytes of a piece that has been asked for. */
-  #lengthOf(index: number): number {
-    const { size, pieceSize } = this.offer;
-    const known = size ?? this.#manifest.digest?.size ?? Infinity;
-    return Math.min(pieceSize, known - index * pieceSize);
-  }
-
-  #ask(): void {
-    if (this.session && !this.#ended && !this.#finishing) this.#requests.fill();
-  }
-
-  #accept(index: number, body: Uint8Array<ArrayBuffer>, hash: Uint8Array): void {
+  #accept(
+    source: PeerLink,
+    index: number,
+    { body, hash }: { body: Uint8Array<ArrayBuffer>; hash: Uint8Array },
+  ): void {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
-    this.#requests.progressed();
+    this.#sources.progressed(source);
     this.#reporter.verified(index, body.length);
-    if (index === this.#hashed) {
-      this.#hash?.update(body);
-      this.#hashed++;
-    }
-    const write: Promise<void> = this.#options.partial.write(index, body, hash).then(
-      () => this.buffers.give(body),
+    this.#verification.accept(index, body);
+    const write: Promise<void> = this.#options.target.write(index, body, hash).then(
+      () => {
+        this.#buffers.give(body);
+        this.#picker.stored(index);
+      },
       (error) => this.#onWriteFailed(asP2PError(error, "disk")),
-    ).finally(() => this.#writes.delete(write));
+    ).finally(() => {
+      this.#writes.delete(write);
+      // What waited to be written had taken memory that the next ones need.
+      this.#ask();
+    });
     this.#writes.add(write);
   }
 
   #onWriteFailed(error: P2PError): void {
-    if (!this.#ended) void this.#failNow(error);
+    void this.#failNow(error);
   }
 
-  async #onBadPiece(index: number): Promise<void> {
+  #onBadPiece(index: number): void {
     const bad = (this.#bad.get(index) ?? 0) + 1;
     this.#bad.set(index, bad);
-    if (bad >= MAX_BAD) {
-      return await this.fail(
-        new P2PError(
-          "integrity",
-          `Cannot receive ${this.offer.name}: piece ${index} was wrong ${bad} times`,
-        ),
-      );
+    if (bad < MAX_BAD) {
+      this.#picker.failed(index);
+      return this.#ask();
     }
-    this.#picker.failed(index);
-    this.#ask();
+    const wrong = `piece ${index} was wrong ${bad} times`;
+    void this.fail(new P2PError("integrity", `Cannot receive ${this.offer.name}: ${wrong}`));
   }
 
   #finishIfComplete(): void {
     const { digest, count } = this.#manifest;
-    if (!digest || this.#picker.verifiedCount < count || this.#finishing || this.#ended) return;
-    this.#finishing = this.#finish(digest).catch((error) => this.#failNow(asP2PError(error)));
+    if (!digest || this.#picker.verifiedCount < count) return;
+    if (this.#state.at === "finishing" || this.#state.at === "ended") return;
+    const done = this.#finish(digest).catch((error) => this.#failNow(asP2PError(error)));
+    this.#state = { at: "finishing", sender: this.sender, done };
   }
 
   async #finish({ size, sha256: stated }: FileDigest): Promise<void> {
     await Promise.all(this.#writes);
     // A write that failed has ended the transfer.
-    if (this.#ended) return;
+    if (this.isEnding) return;
+    const { target, destination, clock } = this.#options;
     // Every piece is verified. What the sender says of the whole is never passed on unchecked.
-    const sha256 = this.#hashed === this.#manifest.count ? this.#hash?.digest() ?? null : null;
+    const sha256 = this.#verification.digest(this.#manifest.count);
     if (sha256 !== null && stated !== null && sha256 !== stated) {
       throw new P2PError("integrity", `Cannot receive ${this.offer.name}: its SHA-256 is wrong`);
     }
     const manifest = this.#manifest.id as string;
-    const published = await this.#options.publish(manifest, { size, sha256 });
-    const seconds = (this.#options.clock.now() - this.#started) / 1000;
+    const files = target.files?.count;
+    const published = await destination.publish(target, { manifest, size, sha256 });
+    const seconds = (clock.now() - this.#started) / 1000;
+    const { sender } = this;
     this.#end();
     const { transfer } = this.offer;
     const { name, already } = published;
     const state = already ? "already" : "saved";
-    this.session?.post({ verb: "ACK", transfer, state, name, manifest });
-    const files = this.#options.partial.files?.count;
+    sender?.session.post({ verb: "ACK", transfer, state, name, manifest });
     this.#options.onEnd({ ...published, size, sha256, manifest, files, seconds });
     this.#over.resolve();
   }
 
   #end(): void {
-    this.#ended = true;
-    this.#requests.stop();
+    const { sender } = this;
+    this.#state = { at: "ended" };
+    for (const source of this.#sources.stop()) source.detach(this);
+    // A sender that came back while the file was being published is not among the sources.
+    sender?.detach(this);
     this.#options.share[Symbol.dispose]();
     this.#cancelTimer();
   }
 
-  /** Looks after the sender and reports, again and again. */
+  /** Looks after the sources and reports, again and again. */
   #schedule(): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#options.clock.after(REPORT_INTERVAL, () => {
@@ -417,11 +456,8 @@ export class Download {
   }
 
   #look(): void {
-    const { session } = this;
-    const isSyncing = this.#finishing !== undefined;
-    if (session && !isSyncing && this.#requests.isOverdue(session.lastHeard)) {
-      session.abort(new P2PError("timeout", "Cannot go on: the sender sends no more pieces"));
-    }
+    const isSyncing = this.#state.at === "finishing";
+    if (!isSyncing) this.#sources.abortOverdue();
     this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing });
   }
 }

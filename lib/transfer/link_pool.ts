@@ -1,24 +1,31 @@
 import type { Clock } from "../async/clock.ts";
 import type { Session } from "../net/session.ts";
-import { PeerLink } from "./peer_link.ts";
 import type { PeerEntry } from "../wire/message.ts";
+import { type LinkServices, PeerLink } from "./peer_link.ts";
 
-/** Files of one command follow one another at once. */
-const IDLE_TIME = 250;
-
-/** What {@linkcode LinkPool} need. */
+/** What a {@linkcode LinkPool} needs. */
 export interface LinkPoolOptions {
+  /** Opens a session to a peer. */
   open: (entry: PeerEntry) => Promise<Session>;
-  /** How long in milliseconds a session waits for the next transfer; 0: not at all. */
-  idleTime?: number | undefined;
+  services: () => LinkServices;
+  /** Whether the other side of a session has proven its id; without (`--insecure`) its address has to fit too. */
+  isProven: boolean;
+  /** How long in milliseconds a link that this side opened waits for the next transfer; 0: not at all. */
+  idleTime: number;
   clock: Clock;
 }
 
-/** Sessions for what is sent: a transfer takes one that the last one has left, or a new one. */
+/**
+ * The links of a peer to others: one to each for both directions, whichever side opened it. The side that
+ * opened it closes it when nothing has been under way for a while.
+ */
 export class LinkPool implements AsyncDisposable {
   readonly #options: LinkPoolOptions;
-  /** Those without a transfer, by the peer's id, and what ends their waiting. */
-  readonly #idle = new Map<string, Map<PeerLink, () => void>>();
+  /** The link that is used for what is sent to a peer, by its id. */
+  readonly #links = new Map<string, PeerLink>();
+  readonly #dialling = new Map<string, Promise<PeerLink>>();
+  /** Links that this side opened, and what ends the waiting of those that are idle. */
+  readonly #own = new Map<PeerLink, () => void>();
   #isClosed = false;
 
   constructor(options: LinkPoolOptions) {
@@ -26,45 +33,79 @@ export class LinkPool implements AsyncDisposable {
   }
 
   /**
-   * A session to a peer.
+   * The link to a peer, opened if there is none.
    *
    * @throws {P2PError} why none can be opened.
    */
   async take(entry: PeerEntry): Promise<PeerLink> {
-    const { id } = entry;
-    for (const link of this.#idle.get(id)?.keys() ?? []) {
-      this.#forget(id, link);
-      if (link.isOpen) return link;
+    const link = this.#links.get(entry.id);
+    if (link?.isOpen && this.#isOf(link, entry)) {
+      if (link.isIdle && this.#own.has(link)) this.#waitForNext(link);
+      return link;
     }
-    return new PeerLink(await this.#options.open(entry), (link) => this.#keep(id, link));
+    const dialling = this.#dialling.get(entry.id) ??
+      this.#dial(entry).finally(() => this.#dialling.delete(entry.id));
+    this.#dialling.set(entry.id, dialling);
+    return await dialling;
   }
 
-  /** Closes those that wait; the others are closed when their transfer ends. */
+  /** Runs a session that another peer opened; resolves when it has ended. */
+  async accept(session: Session): Promise<void> {
+    const { id, role } = session.remote;
+    const link = new PeerLink(session, { services: this.#options.services() });
+    // A one-shot command has the id of a peer, and does not receive.
+    if (role === "peer" && id !== "" && !this.#links.get(id)?.isOpen) this.#keep(id, link);
+    await link.ended;
+  }
+
+  /** Closes the links that are idle; the others are closed when they are. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    const waiting = [...this.#idle].flatMap(([id, links]) =>
-      [...links.keys()].map((link) => ({ id, link }))
+    await Promise.all([...this.#own.keys()].map((link) => link.isIdle && this.#close(link)));
+  }
+
+  async #dial(entry: PeerEntry): Promise<PeerLink> {
+    const session = await this.#options.open(entry);
+    const link = new PeerLink(session, {
+      services: this.#options.services(),
+      onIdle: (link) => this.#waitForNext(link),
+    });
+    this.#own.set(link, () => {});
+    void link.ended.then(() => {
+      this.#own.get(link)?.();
+      this.#own.delete(link);
+    });
+    this.#keep(entry.id, link);
+    return link;
+  }
+
+  #keep(id: string, link: PeerLink): void {
+    this.#links.set(id, link);
+    void link.ended.then(() => {
+      if (this.#links.get(id) === link) this.#links.delete(id);
+    });
+  }
+
+  #waitForNext(link: PeerLink): void {
+    const { idleTime, clock } = this.#options;
+    if (!this.#own.has(link)) return;
+    this.#own.get(link)?.();
+    if (this.#isClosed || idleTime === 0) return void this.#close(link);
+    this.#own.set(
+      link,
+      clock.after(idleTime, () => {
+        if (link.isIdle) void this.#close(link);
+      }),
     );
-    await Promise.all(waiting.map(({ id, link }) => this.#close(id, link)));
   }
 
-  async #keep(id: string, link: PeerLink): Promise<void> {
-    const { idleTime = IDLE_TIME, clock } = this.#options;
-    if (this.#isClosed || idleTime === 0) return await link.close();
-    const idle = this.#idle.get(id) ?? new Map<PeerLink, () => void>();
-    this.#idle.set(id, idle);
-    idle.set(link, clock.after(idleTime, () => void this.#close(id, link)));
-  }
-
-  async #close(id: string, link: PeerLink): Promise<void> {
-    this.#forget(id, link);
+  async #close(link: PeerLink): Promise<void> {
+    this.#own.get(link)?.();
     await link.close();
   }
 
-  #forget(id: string, link: PeerLink): void {
-    const idle = this.#idle.get(id);
-    idle?.get(link)?.();
-    idle?.delete(link);
-    if (idle?.size === 0) this.#idle.delete(id);
+  #isOf(link: PeerLink, { host }: PeerEntry): boolean {
+    return this.#options.isProven || this.#own.has(link) ||
+      link.session.connection.remote.host === host;
   }
 }

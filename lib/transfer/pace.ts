@@ -1,9 +1,7 @@
 import type { Clock } from "../async/clock.ts";
 import type { Session } from "../net/session.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
-
-/** Time in milliseconds between signs of life to the receiver while a piece waits for its turn. */
-const SIGN_INTERVAL = 5_000;
+import { SIGN_INTERVAL } from "./settings.ts";
 
 /** Who waits, and for how long at most: as long as the session lives and nobody aborts. */
 export interface PaceOptions {

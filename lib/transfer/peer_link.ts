@@ -1,76 +1,288 @@
-import { P2PError } from "../errors.ts";
+import { Gate } from "../async/gate.ts";
+import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Session, SessionHandler } from "../net/session.ts";
 import type { Frame } from "../wire/frame.ts";
+import { type Message, type MessageOf, remoteError, type Verb } from "../wire/message.ts";
+import type { Download } from "./download.ts";
+import type { Downloads } from "./downloads.ts";
+import { PieceServer, type PieceServerOptions } from "./piece_server.ts";
 import type { Delivery, Upload } from "./upload.ts";
 
+/** Ids of transfers that have ended on a link and are remembered: frames of them may be on their way. */
+const MAX_REMEMBERED = 1024;
+
+/** Offers of one link that are decided on at a time: each may look at what the disk has of it. */
+const MAX_DECIDING = 128;
+
+/** A MESSAGE and its text. */
+export interface IncomingText {
+  message: MessageOf<"MESSAGE">;
+  body: Uint8Array;
+}
+
+/** What a peer does for those it has a link to. */
+export interface LinkServices {
+  /** Takes offers; absent where nothing is received. */
+  downloads?: Downloads | undefined;
+  /** Takes messages; absent where none are. */
+  onText?: ((incoming: IncomingText, session: Session) => void) | undefined;
+}
+
+/** How a {@linkcode PeerLink} is made. */
+export interface PeerLinkOptions {
+  services?: LinkServices;
+  /** Hears that nothing is under way on it any more, in either direction. */
+  onIdle?: ((link: PeerLink) => void) | undefined;
+}
+
+/** Handlers by verb, of the frames that one peer may send another outside a request's answer. */
+type Handlers = {
+  [V in Verb]?: (link: PeerLink, message: MessageOf<V>, body: Uint8Array<ArrayBuffer>) => void;
+};
+
 /**
- * A session that carries transfers to one peer, one after another: opening one costs more than a small file
- * does. It is run as soon as it is made.
+ * A session between two peers, whichever side opened it: any number of uploads and downloads side by side. It
+ * is run as soon as it is made. No handler waits: what takes time goes on beside the read loop, so that the
+ * transfers of one direction never hold up those of the other.
  */
 export class PeerLink implements SessionHandler {
-  readonly session: Session;
-  readonly #onFree: ((link: PeerLink) => Promise<void>) | undefined;
-  readonly #running: Promise<void>;
-  #transfer: Upload | undefined;
-  /** Ids of the transfers that it has carried to their end. */
-  readonly #carried = new Set<string>();
-  #isClosed = false;
+  static readonly #HANDLERS: Handlers = {
+    SEND_FILE: (link, message) => link.#onOffer(message),
+    SEND_TREE: (link, message) => link.#onOffer(message),
+    HASHES: (link, message, body) => link.#downloads.get(message.transfer)?.onHashes(message, body),
+    PIECE: (link, { transfer, index }, body) =>
+      link.#downloads.get(transfer)?.onPiece(link, index, body),
+    GET: (link, message) => link.#onGet(message),
+    HAVE: (link, message) => link.#uploadOf(message)?.onHave(message.pieces),
+    ACK: (link, message) => link.#uploadOf(message)?.onAck(message),
+    CANCEL: (link, message) => link.#onCancel(message),
+    MESSAGE: (link, message, body) => link.#onText({ message, body }),
+  };
 
-  /** @param onFree takes it when a transfer has gone well, for the next one; without it the session is closed. */
-  constructor(session: Session, onFree?: (link: PeerLink) => Promise<void>) {
+  readonly session: Session;
+  /** Resolves when the session has ended. */
+  readonly ended: Promise<void>;
+  readonly #options: PeerLinkOptions;
+  /** By the id of the transfer, as all of these. */
+  readonly #uploads = new Map<string, Upload>();
+  readonly #downloads = new Map<string, Download>();
+  readonly #servers = new Map<string, PieceServer>();
+  /** Offers of the other side that are being decided on. */
+  readonly #deciding = new Map<string, Promise<void>>();
+  /** Uploads and servers that have ended. */
+  readonly #past = new Set<string>();
+  /** Gate of the pieces: one goes out at a time, of the transfers in turn; control frames pass in between. */
+  readonly #pieces = new Gate(1);
+  #isFresh = true;
+  #isClosing = false;
+
+  constructor(session: Session, options: PeerLinkOptions = {}) {
     this.session = session;
-    this.#onFree = onFree;
-    this.#running = session.run(this);
+    this.#options = options;
+    this.ended = session.run(this);
   }
 
-  /** Whether it has carried nothing yet. */
+  /** Whether nothing was carried on it yet. */
   get isFresh(): boolean {
-    return this.#carried.size === 0;
+    return this.#isFresh;
   }
 
   /** Whether it can carry another transfer. */
   get isOpen(): boolean {
-    return !this.#isClosed && !this.session.connection.closed;
+    return !this.#isClosing && !this.session.connection.closed;
+  }
+
+  /** Whether nothing is under way on it. */
+  get isIdle(): boolean {
+    const { size: uploads } = this.#uploads;
+    return uploads + this.#downloads.size + this.#servers.size + this.#deciding.size === 0;
   }
 
   /**
-   * Carries one transfer to its end, and is free or closed then.
+   * Carries an upload to its end.
    *
    * @throws {P2PError} as {@linkcode Upload.deliver}.
    */
-  async carry(transfer: Upload): Promise<Delivery> {
-    this.#transfer = transfer;
+  async carry(upload: Upload): Promise<Delivery> {
+    this.#uploads.set(upload.transfer, upload);
     try {
-      const delivery = await transfer.deliver();
-      this.#transfer = undefined;
-      this.#carried.add(transfer.transfer);
-      if (this.#onFree && this.isOpen) await this.#onFree(this);
-      else await this.close();
-      return delivery;
-    } catch (error) {
-      await this.close();
-      throw error;
+      return await upload.deliver();
+    } finally {
+      this.#uploads.delete(upload.transfer);
+      this.#remember(upload.transfer);
+      this.#servers.delete(upload.transfer);
+      this.#settle();
     }
+  }
+
+  /** Whether the upload is all that is under way on it. */
+  isCarryingOnly({ transfer }: Upload): boolean {
+    const isAlone = this.#uploads.size === 1 && this.#uploads.has(transfer);
+    const others = [...this.#servers.keys()].some((other) => other !== transfer);
+    return isAlone && !others && this.#downloads.size + this.#deciding.size === 0;
+  }
+
+  /** Answers the GETs of a transfer on this link, until {@linkcode endServing}. */
+  serve(options: Omit<PieceServerOptions, "link">): PieceServer {
+    const server = new PieceServer({ ...options, link: this });
+    this.#servers.set(options.transfer, server);
+    return server;
+  }
+
+  /** Answers no GETs of the transfer any more. */
+  endServing(transfer: string): void {
+    this.#servers.get(transfer)?.stop();
+    this.#servers.delete(transfer);
+    this.#remember(transfer);
+    this.#settle();
+  }
+
+  /**
+   * Sends a piece when it is its turn; resolves when the socket has taken it.
+   *
+   * @throws the signal's reason when that has aborted before its turn came, or why the session has ended.
+   */
+  async sendPiece(
+    message: MessageOf<"PIECE">,
+    bytes: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#pieces.run(() => {
+      signal.throwIfAborted();
+      return this.session.send(message, bytes);
+    });
+  }
+
+  /** Gives the frames of its transfer to a download. */
+  attach(download: Download): void {
+    this.#isFresh = false;
+    this.#downloads.set(download.offer.transfer, download);
+    this.session.connection.startStreaming();
+  }
+
+  /** The download is over, or goes on elsewhere. */
+  detach(download: Download): void {
+    const { transfer } = download.offer;
+    if (this.#downloads.get(transfer) !== download) return;
+    this.#downloads.delete(transfer);
+    this.#settle();
   }
 
   /** Says goodbye. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     await this.session.close();
-    await this.#running;
+    await this.ended;
   }
 
-  async onMessage(frame: Frame): Promise<void> {
-    const { message } = frame;
-    // A late word on one that has ended.
-    if ("transfer" in message && this.#carried.has(message.transfer)) return;
-    if (!this.#transfer) {
-      throw new P2PError("unexpected-verb", `Cannot answer ${message.verb}: nothing is being sent`);
+  /** Memory for what somebody here waits for; what is late or not asked for gets none. */
+  allocate(message: Message, length: number): Uint8Array<ArrayBuffer> | null {
+    switch (message.verb) {
+      case "PIECE":
+        return this.#downloads.get(message.transfer)?.memoryFor(this, message.index, length) ??
+          null;
+      case "HASHES":
+        return this.#downloads.has(message.transfer) ? new Uint8Array(length) : null;
+      case "MESSAGE":
+        return this.#options.services?.onText ? new Uint8Array(length) : null;
+      default:
+        return null;
     }
-    await this.#transfer.onMessage(frame);
+  }
+
+  onMessage({ message, body }: Frame): void {
+    const handler = PeerLink.#HANDLERS[message.verb] as
+      | ((link: PeerLink, message: Message, body: Uint8Array<ArrayBuffer>) => void)
+      | undefined;
+    if (!handler) throw unexpected(message.verb);
+    handler(this, message, body);
   }
 
   onClosed(error: P2PError | null): void {
-    this.#isClosed = true;
-    this.#transfer?.onClosed(error);
+    const reason = error ??
+      new P2PError("connection-lost", "The receiver ended the connection before its ACK");
+    for (const upload of this.#uploads.values()) upload.onFailed(reason);
+    for (const server of this.#servers.values()) server.stop();
+    for (const download of [...this.#downloads.values()]) download.leave(this);
   }
+
+  /** Decides on an offer beside the read loop: the other direction goes on meanwhile. */
+  #onOffer(message: MessageOf<"SEND_FILE" | "SEND_TREE">): void {
+    const { downloads } = this.#options.services ?? {};
+    if (!downloads) throw unexpected(message.verb);
+    const { transfer, seq } = message;
+    if (this.#deciding.size >= MAX_DECIDING) {
+      throw new P2PError(
+        "busy",
+        `Cannot receive: ${MAX_DECIDING} offers of this session wait for an answer; try again later`,
+      );
+    }
+    const deciding: Promise<void> = downloads.onOffer(message, this)
+      .catch((error) => {
+        this.session.post({ verb: "ERROR", re: seq, ...tellable(asP2PError(error)) });
+      })
+      .finally(() => {
+        if (this.#deciding.get(transfer) === deciding) this.#deciding.delete(transfer);
+        this.#settle();
+      });
+    this.#deciding.set(transfer, deciding);
+  }
+
+  #onGet({ transfer, index, verb }: MessageOf<"GET">): void {
+    const upload = this.#uploads.get(transfer);
+    if (upload) return upload.onGet(index);
+    const server = this.#servers.get(transfer);
+    if (server) return server.request(index);
+    if (!this.#past.has(transfer)) throw notOffered(verb);
+  }
+
+  #uploadOf(message: MessageOf<"ACK" | "HAVE">): Upload | undefined {
+    const { transfer, verb } = message;
+    const upload = this.#uploads.get(transfer);
+    if (!upload && !this.#servers.has(transfer) && !this.#past.has(transfer)) {
+      throw notOffered(verb);
+    }
+    return upload;
+  }
+
+  #onCancel(message: MessageOf<"CANCEL">): void {
+    const { transfer } = message;
+    const upload = this.#uploads.get(transfer);
+    if (upload) return upload.onFailed(remoteError(message));
+    const cancel = () => void this.#downloads.get(transfer)?.fail(remoteError(message));
+    // A download that is about to begin is cancelled as soon as it has.
+    const deciding = this.#deciding.get(transfer);
+    if (deciding) void deciding.then(cancel);
+    else cancel();
+  }
+
+  #onText(incoming: IncomingText): void {
+    const { onText } = this.#options.services ?? {};
+    if (!onText) throw unexpected("MESSAGE");
+    onText(incoming, this.session);
+  }
+
+  #remember(transfer: string): void {
+    this.#isFresh = false;
+    this.#past.add(transfer);
+    for (const oldest of this.#past) {
+      if (this.#past.size <= MAX_REMEMBERED) break;
+      this.#past.delete(oldest);
+    }
+  }
+
+  #settle(): void {
+    if (this.isIdle) this.#options.onIdle?.(this);
+  }
+}
+
+function unexpected(verb: Verb): P2PError {
+  return new P2PError("unexpected-verb", `Cannot answer ${verb}: a peer does not take it here`);
+}
+
+function notOffered(verb: Verb): P2PError {
+  return new P2PError(
+    "unexpected-verb",
+    `Cannot answer ${verb}: its transfer was not offered here`,
+  );
 }

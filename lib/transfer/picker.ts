@@ -1,19 +1,33 @@
 import type { Range } from "../wire/fields.ts";
 import { rangesOf } from "./ranges.ts";
 
+/** Whoever pieces are asked of. */
+export type SourceKey = object;
+
+/** The one source of a download that knows no other. */
+const ONLY: SourceKey = {};
+
 /**
- * Which piece to ask for next. Invariant: every piece below `known` is in exactly one of three states:
- * waiting to be asked for, asked, or verified; only `lost` takes `verified` back. Synchronous, no I/O.
+ * The state of each piece, and which to ask for next. Invariant: every piece below `known` is in exactly one of
+ * four states: wanted, asked of one source, verified and not yet written, or stored; only `lost` takes what is
+ * verified back. Synchronous, no I/O.
  */
 export class PiecePicker {
   #known = 0;
   #next = 0;
   readonly #again: number[] = [];
-  readonly #asked = new Set<number>();
+  /** Pieces that were asked for, and of whom. */
+  readonly #asked = new Map<number, SourceKey>();
+  /** How many of these each source was asked for. */
+  readonly #askedOf = new Map<SourceKey, number>();
+  /** Verified pieces from `#prefix` on. */
   readonly #verified = new Set<number>();
+  /** Pieces below are verified. */
   #prefix = 0;
+  /** Verified pieces that are being written. */
+  readonly #unwritten = new Set<number>();
 
-  /** Pieces that are verified. */
+  /** Pieces that are verified, written or not. */
   get verifiedCount(): number {
     return this.#prefix + this.#verified.size;
   }
@@ -23,26 +37,38 @@ export class PiecePicker {
     return this.#asked.size;
   }
 
+  /** Pieces that this source has been asked for and that have not come from it. */
+  askedOf(source: SourceKey): number {
+    return this.#askedOf.get(source) ?? 0;
+  }
+
+  /** Pieces that are verified and not yet written. */
+  get unwrittenCount(): number {
+    return this.#unwritten.size;
+  }
+
   /** Says that pieces below `count` may be asked for. */
   grow(count: number): void {
     this.#known = Math.max(this.#known, count);
   }
 
-  /** The next piece to ask for, now marked as asked, or `undefined` when all known ones are. */
-  take(): number | undefined {
+  /** The next piece to ask `source` for, now marked as asked, or `undefined` when all known ones are. */
+  take(source: SourceKey = ONLY): number | undefined {
     let index = this.#again.shift();
     if (index === undefined) {
       while (this.#next < this.#known && this.isVerified(this.#next)) this.#next++;
       if (this.#next >= this.#known) return undefined;
       index = this.#next++;
     }
-    this.#asked.add(index);
+    this.#asked.set(index, source);
+    this.#askedOf.set(source, this.askedOf(source) + 1);
     return index;
   }
 
-  /** Whether the piece was asked for and has not come. */
-  isAsked(index: number): boolean {
-    return this.#asked.has(index);
+  /** Whether the piece was asked for, of `source` where one is named, and has not come. */
+  isAsked(index: number, source?: SourceKey): boolean {
+    const asked = this.#asked.get(index);
+    return asked !== undefined && (source === undefined || asked === source);
   }
 
   /** Whether the piece came and was right. */
@@ -50,21 +76,37 @@ export class PiecePicker {
     return index < this.#prefix || this.#verified.has(index);
   }
 
+  /** Whether the piece is verified and written: it can be read. */
+  isStored(index: number): boolean {
+    return this.isVerified(index) && !this.#unwritten.has(index);
+  }
+
   /** Whether all pieces below `index` came and were right. */
   hasAllBelow(index: number): boolean {
     return this.#prefix >= index;
   }
 
-  /** The asked piece came and is right. */
+  /** The asked piece came and is right; it is about to be written. */
   verified(index: number): void {
-    this.#asked.delete(index);
+    this.#unwritten.add(index);
+    this.adopt(index);
+  }
+
+  /** The piece is verified and written: it was, in an earlier run. */
+  adopt(index: number): void {
+    this.#settle(index);
     this.#verified.add(index);
     while (this.#verified.delete(this.#prefix)) this.#prefix++;
   }
 
+  /** The verified piece is written. */
+  stored(index: number): void {
+    this.#unwritten.delete(index);
+  }
+
   /** The asked piece came and is wrong: it will be asked for again. */
   failed(index: number): void {
-    if (this.#asked.delete(index)) this.#again.push(index);
+    if (this.#settle(index)) this.#again.push(index);
   }
 
   /** A piece that was verified is of another file: it has to come again. */
@@ -75,13 +117,27 @@ export class PiecePicker {
     } else if (!this.#verified.delete(index)) {
       return;
     }
+    this.#unwritten.delete(index);
     if (index < this.#next) this.#again.push(index);
   }
 
-  /** The connection is gone: all that was asked will be asked for again. */
-  forgetAsked(): void {
-    this.#again.push(...[...this.#asked].sort((a, b) => a - b));
-    this.#asked.clear();
+  /** The source is gone: all that it was asked for, or without one all that was asked, is wanted again. */
+  forgetAsked(source?: SourceKey): void {
+    const asked = [...this.#asked].filter(([, other]) => source === undefined || other === source)
+      .map(([index]) => index);
+    for (const index of asked) this.#settle(index);
+    this.#again.push(...asked.sort((a, b) => a - b));
+  }
+
+  /** The piece is not asked for any more; false when it was not. */
+  #settle(index: number): boolean {
+    const source = this.#asked.get(index);
+    if (source === undefined) return false;
+    this.#asked.delete(index);
+    const left = this.askedOf(source) - 1;
+    if (left > 0) this.#askedOf.set(source, left);
+    else this.#askedOf.delete(source);
+    return true;
   }
 
   /** The verified pieces as ascending ranges. */

@@ -1,15 +1,16 @@
-import type { Clock } from "../async/clock.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
-import type { Session, SessionHandler, WithoutSeq } from "../net/session.ts";
-import type { Place, SourcePieces } from "../content/source_pieces.ts";
-import type { Frame } from "../wire/frame.ts";
-import { MAX_HASHES } from "../wire/limits.ts";
-import { type MessageOf, remoteError } from "../wire/message.ts";
+import type { Place } from "../content/piece_cache.ts";
+import type { SourcePieces } from "../content/source_pieces.ts";
+import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
-import { awaitTurn } from "./pace.ts";
+import { MAX_HASHES } from "../wire/limits.ts";
+import type { MessageOf, ReplyMessage } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { PeerLink } from "./peer_link.ts";
+import type { PieceServer } from "./piece_server.ts";
+import type { TransferObserver, TransferSettings } from "./settings.ts";
 
-/** Time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
+/** ACK time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
 const MAX_KEEPALIVE_EXTENSIONS = 40;
 
 /** How long in milliseconds the receiver may take to hear that this side gives up. */
@@ -22,135 +23,199 @@ export interface Delivery {
   savedAs: string;
 }
 
-/** What an {@linkcode Upload} needs. */
+/** What is sent to one recipient, on whichever link. */
 export interface UploadOptions {
   /** Id of the transfer, the same for every try. */
   transfer: string;
   source: SourcePieces;
-  /** How far the recipient is, over all tries. */
+  /** How far the recipient is, over all tries; of a stream it has to be there before the first GET. */
   place: Place;
-  /** Longest silence of the receiver, milliseconds. */
-  ackTimeout: number;
-  clock: Clock;
+  settings: TransferSettings;
+  observer: TransferObserver;
   /** Holds pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
-  /** Ends the waiting for the rate limit. */
-  signal?: AbortSignal | undefined;
-  /** `bytes` are verified by the receiver. */
-  onProgress(bytes: number): void;
-  /** The receiver has to ask a person first; said once. */
-  onWaiting?: (() => void) | undefined;
-  /** Bytes of pieces that went out. */
-  onSent(bytes: number): void;
-  /** The receiver had a part of something older: once. */
-  onStale(): void;
 }
 
+type State =
+  /** The receiver has not answered. */
+  | { at: "offering" }
+  /** The receiver pulls. */
+  | { at: "sending"; server: PieceServer }
+  /** This side gives up, and waits until the receiver has heard. */
+  | { at: "cancelling" }
+  | { at: "ended" };
+
 /**
- * One try at sending one file over one session: offers it, sends hashes as they become known, serves the
- * pieces that the receiver asks for, and settles with its ACK.
+ * One try at sending one content over one link: the dialogue of an offer, from SEND_FILE to the ACK, beside a
+ * {@linkcode PieceServer} that answers the GETs.
  */
-export class Upload implements SessionHandler {
+export class Upload {
   readonly #options: UploadOptions;
-  readonly #session: Session;
+  readonly #link: PeerLink;
   readonly #ack = Promise.withResolvers<Delivery>();
   readonly #verified = new Set<number>();
   #verifiedBytes = 0;
   /** The receiver has all pieces below. */
   #prefix = 0;
-  #offered = false;
-  #hasGivenUp = false;
-  #isStale = false;
-  #waiting = false;
-  #settled = false;
+  #state: State = { at: "offering" };
+  #wasAccepted = false;
+  #saysStale = true;
+  #saysWaiting = true;
   /** When a piece went out or was said to be verified for the first time. */
   #lastProgress: number;
   #cancelWatch: () => void = () => {};
 
-  constructor(session: Session, options: UploadOptions) {
-    this.#session = session;
+  constructor(link: PeerLink, options: UploadOptions) {
+    this.#link = link;
     this.#options = options;
-    this.#lastProgress = options.clock.now();
+    this.#lastProgress = options.settings.clock.now();
     this.#ack.promise.catch(() => {});
   }
 
-  /**
-   * Offers the file and waits until the receiver has it on disk.
-   *
-   * @throws {P2PError} what the receiver refused or broke off with, `timeout`, `connection-lost`, or why
-   * the source could not be read.
-   */
-  async deliver(): Promise<Delivery> {
-    const { source, transfer, ackTimeout } = this.#options;
-    source.start();
-    // The answer may take a person's time, while the receiver says that it lives.
-    this.#watch();
-    try {
-      const { message } = await this.#session.request(this.#offer(transfer), {
-        timeout: MAX_KEEPALIVE_EXTENSIONS * ackTimeout,
-      });
-      if (message.verb !== "ACK") {
-        throw new P2PError(
-          "unexpected-verb",
-          `The receiver answered an offer with ${message.verb}`,
-        );
-      }
-      if (message.state === "saved" || message.state === "already") this.#onAck(message);
-      else {
-        this.#offered = true;
-        this.#onHave(message.have ?? []);
-        this.#watch();
-        this.#sendHashes().catch((error) => this.#giveUp(asP2PError(error)));
-      }
-      return await this.#recvAck();
-    } finally {
-      this.#settled = true;
-      this.#cancelWatch();
-    }
-  }
-
-  /** Its id. */
+  /** Id of the transfer. */
   get transfer(): string {
     return this.#options.transfer;
   }
 
   /** Whether the receiver has accepted the offer. */
-  get isAccepted(): boolean {
-    return this.#offered;
+  get wasAccepted(): boolean {
+    return this.#wasAccepted;
   }
 
-  async onMessage({ message }: Frame): Promise<void> {
-    if (!("transfer" in message) || message.transfer !== this.#options.transfer) {
-      throw new P2PError("unexpected-verb", `Cannot answer ${message.verb} on a transfer`);
-    }
-    if (this.#settled || this.#hasGivenUp) return;
+  /**
+   * Offers the content and waits until the receiver has it on disk.
+   *
+   * @throws {P2PError} what the receiver refused or broke off with, `timeout`, `connection-lost`, or why
+   * the source could not be read.
+   */
+  async deliver(): Promise<Delivery> {
+    const { source, settings: { ackTimeout } } = this.#options;
+    source.start();
+    // The answer may take a person's time, while the receiver says that it lives.
     this.#watch();
-    switch (message.verb) {
-      case "GET":
-        return await this.#servePiece(message.index);
-      case "HAVE":
-        return this.#onHave(message.pieces);
-      case "ACK":
-        return this.#onAck(message);
-      case "CANCEL":
-        return this.#ack.reject(remoteError(message));
-      default:
-        throw new P2PError("unexpected-verb", `Cannot answer ${message.verb} on a transfer`);
+    this.#link.session.request(this.#offer(), { timeout: MAX_KEEPALIVE_EXTENSIONS * ackTimeout })
+      .then(({ message }) => this.#onAnswer(message))
+      .catch((error) => this.#ack.reject(asP2PError(error)));
+    try {
+      return await this.#recvAck();
+    } finally {
+      this.#stopServing();
+      this.#state = { at: "ended" };
+      this.#cancelWatch();
     }
   }
 
-  onClosed(error: P2PError | null): void {
-    this.#ack.reject(
-      error ?? new P2PError("connection-lost", "The receiver ended the connection before its ACK"),
-    );
+  /** The receiver asks for a piece. */
+  onGet(index: number): void {
+    if (this.#state.at === "offering") {
+      throw new P2PError("malformed", `Cannot serve piece ${index}: its hash has not been sent`);
+    }
+    if (this.#state.at !== "sending") return;
+    if (this.#verified.has(index) && this.#saysStale) {
+      this.#saysStale = false;
+      this.#options.observer.onStale?.();
+    }
+    this.#state.server.request(index);
+    this.#watch();
   }
 
-  #offer(transfer: string): WithoutSeq<MessageOf<"SEND_FILE" | "SEND_TREE">> {
-    const { name, pieceSize, offeredSize, manifest: { id, table } } = this.#options.source;
-    const offer = { transfer, name, pieceSize, ...(id === undefined ? {} : { manifest: id }) };
+  /** The receiver has verified pieces. */
+  onHave(pieces: Range[]): void {
+    if (this.#isOver) return;
+    this.#watch();
+    this.#note(pieces);
+  }
+
+  /** The receiver says where it is, or that it has everything. */
+  onAck({ state, name, manifest }: MessageOf<"ACK">): void {
+    if (this.#isOver) return;
+    this.#watch();
+    if (state === "waiting") return this.#onWaiting();
+    if (state === "ready" || state === "syncing") return;
+    const { source, observer } = this.#options;
+    if (name === undefined || manifest === undefined) {
+      return this.#ack.reject(
+        new P2PError("malformed", "Cannot read ACK: it lacks the name or the manifest"),
+      );
+    }
+    // A receiver cannot have what this side has not read to its end.
+    if (source.manifest.id !== manifest) {
+      return this.#ack.reject(
+        new P2PError("integrity", `Cannot send ${source.name}: the receiver has other bytes`),
+      );
+    }
+    observer.onProgress(source.size ?? 0);
+    this.#ack.resolve({ state: state === "saved" ? "delivered" : "already", savedAs: name });
+  }
+
+  /** The receiver gives up, or the link is gone. */
+  onFailed(error: P2PError): void {
+    this.#ack.reject(error);
+  }
+
+  /** This side gives up: the receiver is told, and keeps or drops what it has as the code says. */
+  async cancel(error: P2PError): Promise<void> {
+    if (this.#isOver) return;
+    this.#stopServing();
+    this.#state = { at: "cancelling" };
+    const { session } = this.#link;
+    if (!session.connection.closed) {
+      session.post({ verb: "CANCEL", transfer: this.transfer, ...tellable(error) });
+      // Closing with what the receiver has sent unread would reset the connection, and it would never hear
+      // why: its PONG says that it has.
+      await session.request({ verb: "PING" }, { timeout: GOODBYE_TIMEOUT }).catch(() => {});
+    }
+    this.#ack.reject(error);
+  }
+
+  get #isOver(): boolean {
+    return this.#state.at === "cancelling" || this.#state.at === "ended";
+  }
+
+  #offer(): WithoutSeq<MessageOf<"SEND_FILE" | "SEND_TREE">> {
+    const { source: { name, pieceSize, offeredSize, manifest }, transfer } = this.#options;
+    const { id, table, scheme } = manifest;
+    const known = id === undefined ? {} : { manifest: id };
+    const offer = { transfer, name, pieceSize, scheme, ...known };
     return table !== null && offeredSize !== null
       ? { verb: "SEND_TREE", ...offer, size: offeredSize, table }
       : { verb: "SEND_FILE", ...offer, size: offeredSize };
+  }
+
+  /** What the receiver says of the offer. */
+  #onAnswer(message: ReplyMessage): void {
+    if (this.#state.at !== "offering") return;
+    if (message.verb !== "ACK") {
+      throw new P2PError("unexpected-verb", `The receiver answered an offer with ${message.verb}`);
+    }
+    if (message.state === "saved" || message.state === "already") this.onAck(message);
+    else this.#begin(message.have ?? []);
+  }
+
+  /** The receiver is ready, and has some pieces already. */
+  #begin(have: Range[]): void {
+    const { transfer, source, settings: { clock }, observer, lane } = this.#options;
+    this.#wasAccepted = true;
+    const server = this.#link.serve({
+      transfer,
+      pieces: source,
+      clock,
+      lane,
+      onSent: (bytes) => {
+        observer.onSent?.(bytes);
+        this.#progressed();
+      },
+      onIdle: () => this.#watch(),
+      onFailed: (error) => void this.cancel(error),
+    });
+    this.#state = { at: "sending", server };
+    this.#note(have);
+    this.#watch();
+    this.#sendHashes().catch((error) => this.cancel(asP2PError(error)));
+  }
+
+  #stopServing(): void {
+    if (this.#state.at === "sending") this.#state.server.stop();
   }
 
   /** Waits for the final ACK, the original's `recv_ack`. */
@@ -158,36 +223,13 @@ export class Upload implements SessionHandler {
     return this.#ack.promise;
   }
 
-  #onAck({ state, name, manifest }: MessageOf<"ACK">): void {
-    if (state === "waiting") return this.#onWaiting();
-    if (state === "ready" || state === "syncing") return;
-    if (name === undefined || manifest === undefined) {
-      this.#ack.reject(
-        new P2PError("malformed", "Cannot read ACK: it lacks the name or the manifest"),
-      );
-      return;
-    }
-    // A receiver cannot have what this side has not read to its end.
-    if (this.#options.source.manifest.id !== manifest) {
-      this.#ack.reject(
-        new P2PError(
-          "integrity",
-          `Cannot send ${this.#options.source.name}: the receiver has other bytes`,
-        ),
-      );
-      return;
-    }
-    this.#options.onProgress(this.#options.source.size ?? 0);
-    this.#ack.resolve({ state: state === "saved" ? "delivered" : "already", savedAs: name });
-  }
-
   #onWaiting(): void {
-    if (!this.#waiting) this.#options.onWaiting?.();
-    this.#waiting = true;
+    if (this.#saysWaiting) this.#options.observer.onWaiting?.();
+    this.#saysWaiting = false;
   }
 
-  #onHave(pieces: Range[]): void {
-    const { source, onProgress } = this.#options;
+  #note(pieces: Range[]): void {
+    const { source, observer, place } = this.#options;
     for (const [start, end] of pieces) {
       for (let index = start; index < Math.min(end, source.pieceCount); index++) {
         if (this.#verified.has(index)) continue;
@@ -197,16 +239,16 @@ export class Upload implements SessionHandler {
       }
     }
     while (this.#verified.has(this.#prefix)) this.#prefix++;
-    this.#options.place.advance(this.#prefix);
-    if (pieces.length > 0) onProgress(this.#verifiedBytes);
+    place.advance(this.#prefix);
+    if (pieces.length > 0) observer.onProgress(this.#verifiedBytes);
   }
 
   /** Sends every hash as soon as it is known; the last frame carries the SHA-256 of the file. */
   async #sendHashes(): Promise<void> {
     const { source, transfer } = this.#options;
-    for (let next = 0; !this.#settled;) {
+    for (let next = 0; this.#state.at === "sending";) {
       const { start, hashes, digest } = await source.hashesFrom(next, MAX_HASHES);
-      await this.#session.send(
+      await this.#link.session.send(
         { verb: "HASHES", transfer, start, ...(digest ? { last: digest } : {}) },
         hashes,
       );
@@ -215,71 +257,36 @@ export class Upload implements SessionHandler {
     }
   }
 
-  async #servePiece(index: number): Promise<void> {
-    const { source, transfer } = this.#options;
-    if (!this.#offered || source.manifest.hashOf(index) === undefined) {
-      throw new P2PError("malformed", `Cannot serve piece ${index}: its hash has not been sent`);
-    }
-    if (this.#verified.has(index) && !this.#isStale) {
-      this.#isStale = true;
-      this.#options.onStale();
-    }
-    // Meanwhile nothing is read: a receiver that takes its bytes slowly is not a silent one.
-    this.#cancelWatch();
-    try {
-      await this.#awaitTurn(index);
-      const piece = await source.lend(index);
-      try {
-        await this.#session.send({ verb: "PIECE", transfer, index }, piece.bytes);
-        this.#options.onSent(piece.bytes.length);
-        this.#progressed();
-      } finally {
-        piece.release();
-      }
-    } catch (error) {
-      this.#giveUp(asP2PError(error));
-    }
-    if (!this.#settled) this.#watch();
-  }
-
-  /** Waits until the rate limit lets the piece pass. */
-  async #awaitTurn(index: number): Promise<void> {
-    const { source, lane, clock, signal } = this.#options;
-    if (!lane) return;
-    const bytes = source.lengthOf(index);
-    await awaitTurn(bytes, { lane, session: this.#session, clock, signal });
-  }
-
-  /** This side cannot go on: the receiver is told, and drops what it has. */
-  async #giveUp(error: P2PError): Promise<void> {
-    if (this.#hasGivenUp) return;
-    this.#hasGivenUp = true;
-    if (!this.#settled && !this.#session.connection.closed) {
-      const { transfer } = this.#options;
-      this.#session.post({ verb: "CANCEL", transfer, ...tellable(error) });
-      // Closing with what the receiver has sent unread would reset the connection, and it would never hear
-      // why: its PONG says that it has.
-      await this.#session.request({ verb: "PING" }, { timeout: GOODBYE_TIMEOUT }).catch(() => {});
-    }
-    this.#ack.reject(error);
-  }
-
   #progressed(): void {
-    this.#lastProgress = this.#options.clock.now();
+    this.#lastProgress = this.#options.settings.clock.now();
   }
 
-  /** Every frame of the receiver puts the time-out off, but not for ever: words alone are no progress. */
+  /**
+   * Puts the time-out off, at every frame of the receiver, but not for ever: signs of life alone are no
+   * progress. While a piece goes out there is none: a receiver that takes its bytes slowly is not a silent
+   * one, and the connection notices one that takes none.
+   */
   #watch(): void {
-    const { clock, ackTimeout } = this.#options;
-    if (clock.now() - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * ackTimeout) return;
+    const { clock, ackTimeout } = this.#options.settings;
+    const isServing = this.#state.at === "sending" && this.#state.server.isBusy;
+    if (!isServing && clock.now() - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * ackTimeout) {
+      return;
+    }
     this.#cancelWatch();
-    this.#cancelWatch = clock.after(ackTimeout, () => {
-      const error = new P2PError(
-        "timeout",
-        `No ACK: the receiver was silent for ${ackTimeout / 1000} s`,
-      );
-      this.#ack.reject(error);
-      this.#session.abort(error);
-    });
+    if (isServing || this.#isOver) return;
+    this.#cancelWatch = clock.after(ackTimeout, () => this.#onSilence());
+  }
+
+  #onSilence(): void {
+    const { clock, ackTimeout } = this.#options.settings;
+    const { session } = this.#link;
+    const error = new P2PError(
+      "timeout",
+      `No ACK: the receiver was silent for ${ackTimeout / 1000} s`,
+    );
+    this.#ack.reject(error);
+    // Other transfers on the link show that the receiver lives: only this one is given up.
+    if (clock.now() - session.lastHeard >= ackTimeout) session.abort(error);
+    else session.post({ verb: "CANCEL", transfer: this.transfer, ...tellable(error) });
   }
 }

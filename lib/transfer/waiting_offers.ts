@@ -1,11 +1,11 @@
+import { aborted } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
+import { SIGN_INTERVAL } from "./settings.ts";
 
 /** Longest time in milliseconds that an offer waits for a person. */
 const MAX_WAIT = 3 * 60_000;
-/** Time in milliseconds between signs of life to the sender meanwhile. */
-const SIGN_INTERVAL = 5_000;
 /** Offers that may wait at once, and those of one sender. */
 const MAX_WAITING = 64;
 const MAX_PER_SENDER = 16;
@@ -36,12 +36,12 @@ export class WaitingOffers {
   }
 
   /**
-   * Resolves when `decide` has; its signal aborts when no answer is wanted any more.
+   * Resolves with what `decide` has resolved with; its signal aborts when no answer is wanted any more.
    *
    * @throws {P2PError} what `decide` throws; `refused` when it takes too long, `busy` when too many wait,
    * `connection-lost` when the sender is gone or has made the offer anew.
    */
-  async wait(offer: WaitingOffer, decide: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async wait<T>(offer: WaitingOffer, decide: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { key } = offer;
     this.#waiting.get(key)?.over.abort(lost());
     this.#waiting.delete(key);
@@ -53,7 +53,7 @@ export class WaitingOffers {
     const cancelLimit = this.#clock.after(MAX_WAIT, () => waiting.over.abort(late()));
     const cancelSigns = this.#signs(waiting);
     try {
-      await Promise.race([decide(signal), aborted(signal)]);
+      return await Promise.race([decide(signal), aborted(signal)]);
     } finally {
       cancelLimit();
       cancelSigns();
@@ -87,13 +87,6 @@ export class WaitingOffers {
     sign();
     return () => cancel();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 function late(): P2PError {

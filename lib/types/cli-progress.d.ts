@@ -1,7 +1,7 @@
 /** Types of the parts of `cli-progress` 3 that this project uses; the package carries none. */
 
 declare module "cli-progress" {
-  /** What a bar calculates by itself. */
+  /** Figures that a bar calculates by itself. */
   export interface FormatParameters {
     /** From 0 to 1. */
     progress: number;
@@ -17,7 +17,7 @@ declare module "cli-progress" {
     getWidth(): number;
     cursor(visible: boolean): void;
     lineWrapping(enabled: boolean): void;
-    /** Back to the first column of the first bar. */
+    /** Moves to the first column of the first bar. */
     cursorRelativeReset(): void;
     cursorTo(x: number | null, y: number | null): void;
     clearLine(): void;

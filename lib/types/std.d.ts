@@ -22,6 +22,16 @@ declare module "@std/cli/parse-args" {
   ): Record<string, unknown> & { _: (string | number)[] };
 }
 
+declare module "@std/bytes/concat" {
+  /** The parts one after the other. */
+  export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>;
+}
+
+declare module "@std/bytes/equals" {
+  /** Whether two byte strings are the same; how long that takes tells where they differ. */
+  export function equals(a: Uint8Array, b: Uint8Array): boolean;
+}
+
 declare module "@std/crypto/timing-safe-equal" {
   /** Compares two buffers in a time that depends on their length only. */
   export function timingSafeEqual(
@@ -47,6 +57,11 @@ declare module "@std/encoding/base64url" {
 declare module "@std/encoding/hex" {
   export function encodeHex(data: Uint8Array | ArrayBuffer | string): string;
   export function decodeHex(text: string): Uint8Array<ArrayBuffer>;
+}
+
+declare module "@std/text/levenshtein-distance" {
+  /** Least number of characters to insert, delete or replace that turns one string into the other. */
+  export function levenshteinDistance(a: string, b: string): number;
 }
 
 declare module "@std/fmt/bytes" {

@@ -1,16 +1,9 @@
 import { P2PError } from "../errors.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { MAX_HEADER, MAX_UNKNOWN_BODY, MAX_VERB } from "./limits.ts";
-import {
-  bodyCap,
-  decodeMessage,
-  isVerb,
-  type Message,
-  messageFields,
-  type Verb,
-} from "./message.ts";
+import { bodyCap, decodeMessage, isVerb, type Message, messageFields } from "./message.ts";
 
-/** A message and the raw bytes that came with it (empty for most verbs). */
+/** A message and the raw bytes that came with it: none for most verbs, and where no memory was given for them. */
 export interface Frame {
   message: Message;
   body: Uint8Array<ArrayBuffer>;
@@ -29,13 +22,16 @@ export interface Header {
   bodyLength: number;
 }
 
-/** Gives the memory that a body of `length` bytes is read into. */
-export type Allocate = (verb: Verb, length: number) => Uint8Array<ArrayBuffer>;
+/**
+ * Gives the memory that the body of a message, `length` bytes, is read into. Null has the body read and
+ * dropped, so that nobody spends memory on what will be refused or is late. A throw ends the connection.
+ */
+export type Allocate = (message: Message, length: number) => Uint8Array<ArrayBuffer> | null;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-const allocate: Allocate = (_verb, length) => new Uint8Array(length);
+const ownMemory: Allocate = (_message, length) => new Uint8Array(length);
 
 function malformed(reason: string): P2PError {
   return new P2PError("malformed", `Cannot read a frame: ${reason}`);
@@ -99,15 +95,46 @@ export function encodeHeader(message: Message, bodyLength = 0): Uint8Array<Array
   return line;
 }
 
+/** A whole frame as bytes, to be written to many without encoding it for each. It must not be changed. */
+export interface EncodedFrame {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Header and body of a frame in one.
+ *
+ * @throws {P2PError} `too-long` as {@linkcode encodeHeader}.
+ */
+export function encodeFrame(message: Message, body = EMPTY): EncodedFrame {
+  const header = encodeHeader(message, body.length);
+  const bytes = new Uint8Array(header.length + body.length);
+  bytes.set(header);
+  bytes.set(body, header.length);
+  return { bytes };
+}
+
+const OPENING = encoder.encode("{")[0] as number;
+
+/** The same frame as the answer to request `re`. It must have fields already, and no `re`. */
+export function encodedReply({ bytes }: EncodedFrame, re: number): EncodedFrame {
+  const at = bytes.indexOf(OPENING) + 1;
+  const field = encoder.encode(`"re":${re},`);
+  const reply = new Uint8Array(bytes.length + field.length);
+  reply.set(bytes.subarray(0, at));
+  reply.set(field, at);
+  reply.set(bytes.subarray(at), at + field.length);
+  return { bytes: reply };
+}
+
 /**
  * Reads one frame, or `null` at a clean end. Every length is checked against its cap before memory is
- * taken for it.
+ * taken for it, and the memory is asked for when it is known what for.
  *
  * @throws {P2PError} `malformed`, `too-long` or `connection-lost`; the connection is of no use afterwards.
  */
 export async function readFrame(
   reader: ByteReader,
-  bodyBuffer: Allocate = allocate,
+  allocate: Allocate = ownMemory,
 ): Promise<Frame | UnknownFrame | null> {
   const line = await reader.readLine(MAX_HEADER);
   if (line === null) return null;
@@ -123,7 +150,11 @@ export async function readFrame(
   checkBody(verb, bodyLength, bodyCap(verb));
   const message = decodeMessage(verb, fields);
   if (bodyLength === 0) return { message, body: EMPTY };
-  const body = bodyBuffer(verb, bodyLength);
+  const body = allocate(message, bodyLength);
+  if (body === null) {
+    await reader.skip(bodyLength);
+    return { message, body: EMPTY };
+  }
   await reader.readExactly(body);
   return { message, body };
 }

@@ -31,8 +31,11 @@ export const MAX_HASHES = 2048;
 /** Most pieces in one transfer, which bounds what a receiver keeps in memory for hashes (32 MiB). */
 export const MAX_PIECES = 1024 * 1024;
 
-/** Most entries in one PEER_LIST frame, so that the longest ones fit its header; more follow on request. */
-export const MAX_PEERS_PER_FRAME = 48;
+/** Entries in one PEER_LIST frame unless PEERS asks for more, so that the longest ones fit its header. */
+export const PEERS_PER_FRAME = 48;
+
+/** Most entries in one PEER_LIST frame that PEERS may ask for; longer ones than usual come in fewer. */
+export const MAX_PEERS_PER_FRAME = 256;
 
 /** Most barred ids in one PEER_LIST frame. */
 export const MAX_BARRED = 512;
@@ -46,5 +49,5 @@ export const MAX_NAME = 4096;
 /** Largest body of a verb that this version does not know; it is read and dropped. */
 export const MAX_UNKNOWN_BODY = 64 * 1024;
 
-/** Largest table of a tree in bytes. */
+/** Largest table of a tree in bytes: about half a million entries. */
 export const MAX_TABLE = 64 * 1024 * 1024;

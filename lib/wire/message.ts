@@ -76,7 +76,8 @@ export type Message =
   | { verb: "PONG"; re?: number }
   | { verb: "REGISTER"; seq: number; name: string; port: number; host?: string }
   | { verb: "UNREGISTER"; seq: number }
-  | { verb: "PEERS"; seq: number; epoch?: string; since: number }
+  /** `limit`: how many entries the client takes in one frame; `PEERS_PER_FRAME` when it is absent. */
+  | { verb: "PEERS"; seq: number; epoch?: string; since: number; limit?: number }
   | {
     verb: "PEER_LIST";
     /** Absent when the tracker sends changes unasked. */
@@ -115,6 +116,8 @@ export type Message =
     /** Null when the sender does not know it yet (a stream). */
     size: number | null;
     pieceSize: number;
+    /** How the hashes prove the pieces: `independent` (PROTOCOL.md, "Schemes"). */
+    scheme: string;
     /** The manifest's id, when the sender knows it before it reads. */
     manifest?: string;
     /** The other recipients of a swarm, by id. */
@@ -128,6 +131,8 @@ export type Message =
     /** Bytes of the table and of all files. */
     size: number;
     pieceSize: number;
+    /** As in SEND_FILE. */
+    scheme: string;
     /** Bytes of the table, which comes first. */
     table: number;
     manifest?: string;
@@ -184,6 +189,7 @@ const NAME = 64 * 4;
 const HOST = 253;
 const TIME = 40;
 const REASON = 2048;
+const SCHEME = 32;
 
 const seq = (f: Fields) => f.integer("seq", 1);
 const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
@@ -260,6 +266,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     seq: seq(f),
     ...maybe(f, "epoch", (n) => f.bytes(n, TOKEN)),
     since: f.integer("since"),
+    ...maybe(f, "limit", (n) => f.integer(n, 1)),
   }),
   PEER_LIST: (f) => ({
     ...maybe(f, "re", (n) => f.integer(n, 1)),
@@ -306,6 +313,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     name: f.string("name", MAX_NAME),
     size: f.has("size") ? f.integer("size") : null,
     pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
+    scheme: f.string("scheme", SCHEME),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
   }),
@@ -315,6 +323,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     name: f.string("name", MAX_NAME),
     size: f.integer("size"),
     pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
+    scheme: f.string("scheme", SCHEME),
     table: f.integer("table", 0, MAX_TABLE),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),

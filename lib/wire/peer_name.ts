@@ -1,9 +1,11 @@
 /**
- * The names that peers go by: what people type after `--to` and `@`, so nothing in them may mean
+ * The names that peers go by. People type them after `--to` and `@`, so nothing in them may mean
  * something else there or look like another name.
  *
  * @module
  */
+
+import { INVISIBLE } from "../unicode.ts";
 
 /** Longest peer name in characters (code points). */
 export const MAX_PEER_NAME = 64;
@@ -11,12 +13,8 @@ export const MAX_PEER_NAME = 64;
 /** Names that mean something else, in any case: every peer, and whoever runs the tracker. */
 const RESERVED: ReadonlySet<string> = new Set(["all", "tracker"]);
 
-/**
- * What no name may hold: whitespace, the separators of recipients and addresses, controls, and
- * whatever is invisible. Variation selectors only choose between glyphs.
- */
-const FORBIDDEN =
-  /(?!\p{Variation_Selector})[\s,@:\/\\\p{Cc}\p{Cs}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u{FFF9}-\u{FFFB}]/u;
+/** Whitespace, the separators of recipients and addresses, controls, and what is invisible. */
+const FORBIDDEN = new RegExp(String.raw`[\s,@:/\\\p{Cc}\p{Cs}]|${INVISIBLE.source}`, "u");
 const EACH_FORBIDDEN = new RegExp(FORBIDDEN.source, "gu");
 
 /** A dash would read as a flag; a combining mark would join what is printed before it. */
@@ -30,7 +28,7 @@ export function isPeerName(name: string): boolean {
     name === name.normalize("NFC");
 }
 
-/** What names that look the same to people have in common: two peers must not share it. */
+/** Key that names which look the same to people have in common: two peers must not share one. */
 export function peerNameKey(name: string): string {
   return name.normalize("NFKC").toLowerCase();
 }

@@ -4,7 +4,7 @@ import { Identity } from "../../lib/identity/keys.ts";
 import { eventually } from "../helpers/deadline.ts";
 import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
 import { flipPieces, NO_PROXY, Proxy } from "./proxy.ts";
-import { Tmpfs, whyNoTmpfs } from "./tmpfs.ts";
+import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 
 const MIB = 1024 * 1024;
 

@@ -11,7 +11,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import { encodeHex } from "@std/encoding/hex";
 import { fromFileUrl, join } from "@std/path";
 import { KEPT_PRIVATE } from "../helpers/invariants.ts";
-import { permitted } from "../helpers/permissions.ts";
+import { permitted, type Reason } from "../helpers/permissions.ts";
 
 /** What a test of this folder needs. */
 const NEEDS: Deno.PermissionName[] = ["run", "read", "write", "net", "env", "sys"];
@@ -56,16 +56,12 @@ export interface Outcome {
 export function e2e(
   name: string,
   fn: (world: World) => Promise<void>,
-  { ignore }: { ignore?: string | false | undefined } = {},
+  options: { ignore?: Reason } = {},
 ): void {
-  if (ignore) {
-    Deno.test({ name: `${name} (ignored: ${ignore})`, ignore: true, fn() {} });
-    return;
-  }
   permitted(name, NEEDS, async () => {
     await using world = await World.create();
     await fn(world);
-  });
+  }, options);
 }
 
 /** Asks for a variable without failing where that is not allowed. */

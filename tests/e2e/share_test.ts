@@ -15,7 +15,7 @@ import {
 import { TwoHosts, whyNoHosts } from "./namespaces.ts";
 import { Proxy } from "./proxy.ts";
 import { NO_TERMINAL, Terminal } from "./terminal.ts";
-import { Tmpfs, whyNoTmpfs } from "./tmpfs.ts";
+import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 
 const MIB = 1024 * 1024;
 /** Bytes of a receiver's requests after which well over 8 MiB of a file have been asked for, and not 40. */

@@ -5,6 +5,7 @@
  */
 
 import { fromFileUrl } from "@std/path";
+import { screenOf } from "../helpers/screen.ts";
 import type { Program, World } from "./helpers.ts";
 
 const SCRIPT = fromFileUrl(new URL("./terminal.py", import.meta.url));
@@ -49,7 +50,7 @@ export class Terminal {
 
   /** What is on the screen, and what has scrolled off it, without spaces at the ends of lines. */
   get screen(): string[] {
-    return render(this.program.stdout);
+    return screenOf(this.program.stdout, COLUMNS);
   }
 
   /** The last line that has something on it. */
@@ -59,18 +60,19 @@ export class Terminal {
 
   /** Waits until the screen fits. */
   async until(fits: (screen: string[]) => boolean): Promise<void> {
-    await this.program.untilText((text) => fits(render(text)), `${fits}`);
+    await this.program.untilText((text) => fits(screenOf(text, COLUMNS)), `${fits}`);
   }
 
   /** Waits until a line of the screen contains `text`, at least so many times. */
   async shows(text: string, times = 1): Promise<void> {
-    const fits = (shown: string) => render(shown).filter((line) => line.includes(text)).length;
+    const fits = (shown: string) =>
+      screenOf(shown, COLUMNS).filter((line) => line.includes(text)).length;
     await this.program.untilText((shown) => fits(shown) >= times, `'${text}' on the screen`);
   }
 
   /** Waits until the line with the cursor is this one. */
   async showsLast(line: string): Promise<void> {
-    const last = (text: string) => render(text).findLast((line) => line !== "") ?? "";
+    const last = (text: string) => screenOf(text, COLUMNS).findLast((line) => line !== "") ?? "";
     await this.program.untilText((text) => last(text) === line, `'${line}' as the last line`);
   }
 
@@ -83,42 +85,4 @@ export class Terminal {
   async enter(line: string): Promise<void> {
     await this.program.write(`${line}\r`);
   }
-}
-
-/** The lines that a terminal of {@linkcode COLUMNS} columns shows after this output. */
-function render(output: string): string[] {
-  const lines: string[][] = [[]];
-  let [row, column] = [0, 0];
-  const line = () => (lines[row] ??= []);
-  const down = () => {
-    row++;
-    while (lines.length <= row) lines.push([]);
-  };
-  // deno-lint-ignore no-control-regex
-  for (const [token] of output.matchAll(/\x1b\[[?\d;]*[ -/]*[@-~]|\x1b.|[^]/gu)) {
-    // deno-lint-ignore no-control-regex
-    const control = /^\x1b\[(\d*)[\d;]*([A-Z])$/.exec(token);
-    const count = Number(control?.[1] || "1");
-    if (token === "\r") column = 0;
-    else if (token === "\n") down();
-    else if (token === "\b") column = Math.max(0, column - 1);
-    else if (control?.[2] === "A") row = Math.max(0, row - count);
-    else if (control?.[2] === "B") row += count;
-    else if (control?.[2] === "C") column = Math.min(COLUMNS - 1, column + count);
-    else if (control?.[2] === "D") column = Math.max(0, column - count);
-    else if (control?.[2] === "G") column = count - 1;
-    else if (control?.[2] === "J") {
-      line().splice(column);
-      lines.splice(row + 1);
-    } else if (control?.[2] === "K") line().splice(column);
-    else if (token >= " " && token !== "\x7f") {
-      if (column === COLUMNS) {
-        down();
-        column = 0;
-      }
-      while (line().length < column) line().push(" ");
-      line()[column++] = token;
-    }
-  }
-  return lines.map((cells) => cells.join("").trimEnd());
 }

@@ -107,9 +107,9 @@ class Mutator {
 async function readAll(bytes: Uint8Array, mutator: Mutator): Promise<string> {
   const source = play(bytes, [1 + mutator.below(40), 1 + mutator.below(4000)]);
   const reader = new ByteReader(source);
-  const allocate: Allocate = (verb, length) => {
+  const allocate: Allocate = ({ verb }, length) => {
     assert(length > 0 && length <= bodyCap(verb), `${length} bytes allocated for ${verb}`);
-    return new Uint8Array(length);
+    return mutator.below(4) === 0 ? null : new Uint8Array(length);
   };
   try {
     for (let frames = 0; frames <= bytes.length; frames++) {

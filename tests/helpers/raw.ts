@@ -17,7 +17,7 @@ import { deadline } from "./deadline.ts";
 import { EventLog } from "./event_log.ts";
 
 /** What an offer says where the test does not care. */
-const OFFER = { name: "raw.bin", size: 0, pieceSize: 16 * 1024 };
+const OFFER = { name: "raw.bin", size: 0, pieceSize: 16 * 1024, scheme: "independent" };
 
 /** Whom a script talks to and as whom. */
 export interface RawOptions {
@@ -145,7 +145,7 @@ export function manifestOf(
   }
   const { hashes, last } = hashesOf(pieces, content);
   const id = new Sha256();
-  const head = `p2p-manifest ${content.length} ${pieceSize} ${table ?? "-"}\n`;
+  const head = `p2p-manifest ${OFFER.scheme} ${content.length} ${pieceSize} ${table ?? "-"}\n`;
   id.update(new TextEncoder().encode(head));
   id.update(hashes);
   return { pieces, hashes, last, id: id.digest() };

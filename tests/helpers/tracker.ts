@@ -1,19 +1,22 @@
 import type { Clock } from "../../lib/async/clock.ts";
 import type { P2PError } from "../../lib/errors.ts";
-import { Identity } from "../../lib/identity/keys.ts";
+import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import type { Membership, NetworkKey } from "../../lib/identity/network.ts";
 import { randomBytes } from "../../lib/async/random.ts";
 import type { Address } from "../../lib/net/transport.ts";
 import { TrackerClient } from "../../lib/directory/tracker_client.ts";
-import type { Registry } from "../../lib/tracker/registry.ts";
-import { Tracker } from "../../lib/tracker/tracker.ts";
+import type { LeftReason } from "../../lib/tracker/left_reason.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
+import type { Registry } from "../../lib/tracker/registry/registry.ts";
+import { serveTracker, type Tracker } from "../../lib/tracker/serve.ts";
+import { listenAsTracker } from "../../lib/tracker/tracker_network.ts";
 import type { PeerEntry } from "../../lib/wire/message.ts";
 import { EventLog } from "./event_log.ts";
 
 /** What a tracker's application heard. */
 export type TrackerEvent =
   | { event: "joined"; entry: PeerEntry }
-  | { event: "left"; entry: PeerEntry; reason: string }
+  | { event: "left"; entry: PeerEntry; code: LeftReason["code"]; reason: string }
   | { event: "broadcast"; author: string; delivered: number }
   | { event: "refused"; error: P2PError };
 
@@ -31,6 +34,7 @@ export interface TrackerSetting {
   handshakeTimeout?: number;
   registry?: Registry;
   clock?: Clock;
+  signal?: AbortSignal;
 }
 
 /** A tracker in this process. */
@@ -44,33 +48,36 @@ export class TestTracker implements AsyncDisposable {
   network: NetworkKey | null;
 
   constructor(setting: TrackerSetting) {
-    const { insecure, port = 0, identity, network, barred = [], ...options } = setting;
+    const { insecure, port = 0, identity, network, barred = [], registry, ...options } = setting;
     this.identity = identity ?? Identity.generate();
     this.network = insecure ? null : network ?? newNetwork();
     this.barred = barred;
     const { add } = this.events;
-    this.tracker = new Tracker({
-      host: "127.0.0.1",
-      port,
+    const standing = {
       identity: this.identity,
       trust: this.network && {
         network: this.network,
-        barred,
         rotate: () => Promise.resolve(this.#rotated()),
+      },
+    };
+    this.tracker = serveTracker(listenAsTracker({ host: "127.0.0.1", port }, standing), {
+      ...standing,
+      registry: registry ?? new MemoryRegistry(() => randomToken(16), {
+        barred,
         saveBarred: (ids) => {
           this.barred = ids;
           return Promise.resolve();
         },
-      },
+        ...(setting.clock && { clock: setting.clock }),
+      }),
       observer: {
         onJoined: (entry) => add({ event: "joined", entry }),
-        onLeft: (entry, reason) => add({ event: "left", entry, reason }),
+        onLeft: (entry, { code, text }) => add({ event: "left", entry, code, reason: text }),
         onBroadcast: (author, _text, delivered) => add({ event: "broadcast", author, delivered }),
         onRefused: (error) => add({ event: "refused", error }),
       },
       ...options,
     });
-    this.tracker.start();
     this.address = this.tracker.address;
   }
 

@@ -3,8 +3,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { assertSameBytes } from "../helpers/bytes.ts";
+import { eventually } from "../helpers/deadline.ts";
 import { FaultyLink } from "../helpers/faulty_link.ts";
 import { NO_PROXY } from "../helpers/faulty_proxy.ts";
+import { aMinuteAhead, secondBegins } from "../helpers/file_age.ts";
 import { hashesIn, hexHash, Invariants, partialsIn } from "../helpers/invariants.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
@@ -30,8 +32,14 @@ interface Scene {
   restarted(peer: TestPeer): Promise<TestPeer>;
 }
 
-function scene(name: string, play: (scene: Scene) => Promise<void>): void {
+/** Plays it as if what anna sends had been there for long, or with `fresh` as it is: made just now. */
+function scene(
+  name: string,
+  play: (scene: Scene) => Promise<void>,
+  { fresh = false }: { fresh?: boolean } = {},
+): void {
   permitted(name, NEEDS, async () => {
+    using _clock = fresh ? null : aMinuteAhead();
     await using stack = new AsyncDisposableStack();
     const dir = stack.use(await tempDir());
     const tracker = stack.use(startTracker());
@@ -81,8 +89,13 @@ scene("what is there already costs no bytes, and the report says so", async (sce
   assertEquals([treeAgain.already, treeAgain.files, treeAgain.size], [true, 5, TREE_SIZE]);
   assertEquals(namesIn(bob), [".partial", "a.bin", "photos"]);
   assertEquals(await partialsIn(bob.inbox), []);
-  const states: string[] = [];
-  for await (const { name, state } of bob.peer.history.entries()) states.push(`${state} ${name}`);
+  let states: string[] = [];
+  // The peer does not wait for its history.
+  await eventually(async () => {
+    states = [];
+    for await (const { name, state } of bob.peer.history.entries()) states.push(`${state} ${name}`);
+    return states.length >= 4;
+  }, "four entries of the history");
   assertEquals(states.sort(), [
     "already a.bin",
     "already photos",
@@ -134,6 +147,31 @@ scene("another content of the same name, or the same of another name, is new", a
   assertEquals(namesIn(bob), [".partial", "a (1).bin", "a.bin", "a.bin.copy"]);
 });
 
+for (const what of ["file", "tree"] as const) {
+  scene(
+    `a ${what} that is overwritten at once, with the same size and times, is sent as it is now`,
+    async ({ anna, bob, file, tree }) => {
+      const path = what === "file" ? file : tree;
+      const changed = what === "file" ? file : join(tree, "a", "run.sh");
+      const name = what === "file" ? "a.bin" : "photos";
+      await secondBegins();
+      const bytes = await Deno.readFile(changed);
+      await Deno.writeFile(changed, bytes);
+      const { mtime } = await Deno.stat(changed);
+      assertEquals((await send(anna, path))[0], `delivered ${name}`);
+      const others = bytes.map((byte) => byte ^ 0xff);
+      await Deno.writeFile(changed, others);
+      await Deno.utime(changed, new Date(), mtime ?? new Date());
+      const seen = bob.events.length;
+      assertEquals((await send(anna, path))[0], `delivered ${name.replace(/^\w+/, "$& (1)")}`);
+      const { path: saved } = await bob.until("file-received", () => true, seen);
+      const arrived = what === "file" ? saved : join(saved, "a", "run.sh");
+      assertSameBytes(await Deno.readFile(arrived), others);
+    },
+    { fresh: true },
+  );
+}
+
 scene("another sender's copy is its own", async ({ dir, tracker, anna, bob, file }) => {
   await using carl = await startPeer(tracker, dir, { name: "carl" });
   await send(anna, file);
@@ -174,34 +212,33 @@ scene("of two recipients only the one without it gets it", async (scene) => {
   }
 });
 
-if (!NO_PROXY) {
-  for (const kind of ["file", "tree"] as const) {
-    permitted(
-      `a receiver that is started again before its ACK arrived makes no second copy of a ${kind}`,
-      NEEDS,
-      async () => {
-        await using link = await FaultyLink.open({ ackTimeout: 10_000 });
-        const { anna, bob, tracker, dir, proxy } = link;
-        const path = dir.at("peer-outbox", "state", "thing");
-        if (kind === "tree") await plant(path, sampleTree());
-        else await link.invariants.file("thing", content);
-        const n = proxy.passed.length;
-        proxy.faults = (i, direction) =>
-          i === n && direction === "down" ? { dropFrom: '"state":"saved"' } : undefined;
-        const sending = anna.peer.sendFile(path, ["bob"]);
-        await bob.until("file-received");
-        await bob[Symbol.asyncDispose]();
-        const { identity } = bob;
-        await using again = await startPeer(tracker, dir, { name: "bob", identity });
-        const { failures, recipients, size, bytesSent } = await sending;
-        assertEquals([failures, recipients[0]?.savedAs], [[], "thing"]);
-        assert(anna.all("transfer-retry").length > 0);
-        assertEquals(bytesSent, size);
-        assertEquals(namesIn(again), [".partial", "thing"]);
-        assertEquals(await partialsIn(again.inbox), []);
-      },
-    );
-  }
+for (const kind of ["file", "tree"] as const) {
+  permitted(
+    `a receiver that is started again before its ACK arrived makes no second copy of a ${kind}`,
+    NEEDS,
+    async () => {
+      await using link = await FaultyLink.open({ ackTimeout: 10_000 });
+      const { anna, bob, tracker, dir, proxy } = link;
+      const path = dir.at("peer-outbox", "state", "thing");
+      if (kind === "tree") await plant(path, sampleTree());
+      else await link.invariants.file("thing", content);
+      const n = proxy.passed.length;
+      proxy.faults = (i, direction) =>
+        i === n && direction === "down" ? { dropFrom: '"state":"saved"' } : undefined;
+      const sending = anna.peer.sendFile(path, ["bob"]);
+      await bob.until("file-received");
+      await bob[Symbol.asyncDispose]();
+      const { identity } = bob;
+      await using again = await startPeer(tracker, dir, { name: "bob", identity });
+      const { failures, recipients, size, bytesSent } = await sending;
+      assertEquals([failures, recipients[0]?.savedAs], [[], "thing"]);
+      assert(anna.all("transfer-retry").length > 0);
+      assertEquals(bytesSent, size);
+      assertEquals(namesIn(again), [".partial", "thing"]);
+      assertEquals(await partialsIn(again.inbox), []);
+    },
+    { ignore: NO_PROXY },
+  );
 }
 
 /** Sends a content by hand under the id of a transfer. */
@@ -235,6 +272,7 @@ permitted(
         name: "raw",
         size: content.length,
         pieceSize: 16 * 1024,
+        scheme: "independent",
         ...(manifest === undefined ? {} : { manifest }),
       });
       assert(message.verb === "ACK");

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { MemoryRegistry } from "../../lib/tracker/registry.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import { exitCodeOfReports } from "../../lib/peer/send_job.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { entryOf, epochs } from "../helpers/entries.ts";

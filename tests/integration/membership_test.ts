@@ -10,7 +10,7 @@ import { permitted } from "../helpers/permissions.ts";
 import { openRaw, type RawSession } from "../helpers/raw.ts";
 import { tempDir } from "../helpers/temp_dir.ts";
 import { startTracker, type TestTracker } from "../helpers/tracker.ts";
-import { MemoryRegistry } from "../../lib/tracker/registry.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys"];
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { Identity } from "../../lib/identity/keys.ts";
 import { composeMessage } from "../../lib/peer/text_message.ts";
-import { signMessage } from "../../lib/identity/proof.ts";
+import { signMessage } from "../../lib/identity/signed_text.ts";
 import { rejectsWith } from "../helpers/errors.ts";
 import { FakeClock } from "../helpers/fake_clock.ts";
 import { startPeer } from "../helpers/peer.ts";

@@ -4,7 +4,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
-import { MemoryRegistry } from "../../lib/tracker/registry.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { MessageOf } from "../../lib/wire/message.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { epochs } from "../helpers/entries.ts";
@@ -79,60 +79,59 @@ permitted("a peer is listed only under the address it comes from", NEEDS, async 
   assertEquals((await tracker.tracker.peers())[0]?.host, "127.0.0.1");
 });
 
-if (!NO_PROXY) {
+permitted(
+  "where it is allowed, an advertised address counts once it is proven",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using tracker = startTracker({ allowAdvertise: true });
+    await using anna = await startPeer(tracker, dir, {
+      name: "anna",
+      host: BEHIND_PROXY,
+      advertise: { host: BEHIND_PROXY, port: null },
+    });
+    await using bob = await startPeer(tracker, dir, { name: "bob" });
+    assertEquals((await anna.until("registered")).host, BEHIND_PROXY);
+    assertEquals((await anna.until("registered")).reachable, true);
+    await bob.peer.ping("anna");
+    // Somebody else's address is not: the key there is another.
+    await using mallory = await member(tracker);
+    const stolen = { host: BEHIND_PROXY, port: anna.address.port };
+    assertEquals((await register(mallory, stolen)).reachable, false);
+  },
+  { ignore: NO_PROXY },
+);
+
+for (const insecure of [false, true]) {
+  const how = insecure ? "without TLS" : "with TLS";
   permitted(
-    "where it is allowed, an advertised address counts once it is proven",
+    `a peer that cannot be dialled is reached by dialling back, ${how}`,
     NEEDS,
     async () => {
       await using dir = await tempDir();
-      await using tracker = startTracker({ allowAdvertise: true });
-      await using anna = await startPeer(tracker, dir, {
-        name: "anna",
-        host: BEHIND_PROXY,
-        advertise: { host: BEHIND_PROXY, port: null },
-      });
-      await using bob = await startPeer(tracker, dir, { name: "bob" });
-      assertEquals((await anna.until("registered")).host, BEHIND_PROXY);
-      assertEquals((await anna.until("registered")).reachable, true);
-      await bob.peer.ping("anna");
-      // Somebody else's address is not: the key there is another.
-      await using mallory = await member(tracker);
-      const stolen = { host: BEHIND_PROXY, port: anna.address.port };
-      assertEquals((await register(mallory, stolen)).reachable, false);
+      await using tracker = startTracker({ insecure });
+      // The tracker looks for it on 127.0.0.1.
+      await using hidden = await startPeer(tracker, dir, { name: "hidden", host: BEHIND_PROXY });
+      assertEquals((await hidden.until("registered")).reachable, false);
+      await using anna = await startPeer(tracker, dir, { name: "anna" });
+      await anna.peer.ping("hidden");
+      const content = bytesOf(600_000);
+      await Deno.writeFile(dir.at("file.bin"), content);
+      const report = await anna.peer.sendFile(dir.at("file.bin"), ["hidden"]);
+      assertEquals(report.failures, []);
+      const { path, from } = await hidden.until("file-received");
+      assertSameBytes(await Deno.readFile(path), content);
+      assertEquals(from, "anna");
+      await hidden.peer.ping("anna");
+      // A one-shot command starts to listen for it.
+      await using client = await startPeer(tracker, dir, { name: "me", role: "client" });
+      await client.peer.ping("hidden");
     },
+    { ignore: NO_PROXY },
   );
-
-  for (const insecure of [false, true]) {
-    const how = insecure ? "without TLS" : "with TLS";
-    permitted(
-      `a peer that cannot be dialled is reached by dialling back, ${how}`,
-      NEEDS,
-      async () => {
-        await using dir = await tempDir();
-        await using tracker = startTracker({ insecure });
-        // The tracker looks for it on 127.0.0.1.
-        await using hidden = await startPeer(tracker, dir, { name: "hidden", host: BEHIND_PROXY });
-        assertEquals((await hidden.until("registered")).reachable, false);
-        await using anna = await startPeer(tracker, dir, { name: "anna" });
-        await anna.peer.ping("hidden");
-        const content = bytesOf(600_000);
-        await Deno.writeFile(dir.at("file.bin"), content);
-        const report = await anna.peer.sendFile(dir.at("file.bin"), ["hidden"]);
-        assertEquals(report.failures, []);
-        const { path, from } = await hidden.until("file-received");
-        assertSameBytes(await Deno.readFile(path), content);
-        assertEquals(from, "anna");
-        await hidden.peer.ping("anna");
-        // A one-shot command starts to listen for it.
-        await using client = await startPeer(tracker, dir, { name: "me", role: "client" });
-        await client.peer.ping("hidden");
-      },
-    );
-  }
 }
 
 permitted("a peer that stops while it is dialled back holds nothing open", NEEDS, async () => {
-  if (NO_PROXY) return;
   await using dir = await tempDir();
   await using tracker = startTracker();
   const hidden = await startPeer(tracker, dir, { name: "hidden", host: BEHIND_PROXY });
@@ -145,7 +144,7 @@ permitted("a peer that stops while it is dialled back holds nothing open", NEEDS
   await hidden.until("transfer-started");
   await hidden[Symbol.asyncDispose]();
   assertEquals((await sending).recipients[0]?.state, "failed");
-});
+}, { ignore: NO_PROXY });
 
 /** Aborts when the first retry is announced. */
 function stopAfterStart(
@@ -159,7 +158,6 @@ function stopAfterStart(
 }
 
 permitted("a session that was dialled on request ends with its peer", NEEDS, async () => {
-  if (NO_PROXY) return;
   await using dir = await tempDir();
   await using tracker = startTracker();
   const hidden = await startPeer(tracker, dir, { name: "hidden", host: BEHIND_PROXY });
@@ -182,7 +180,7 @@ permitted("a session that was dialled on request ends with its peer", NEEDS, asy
   assertEquals(session.remote.id, hidden.identity.id);
   await hidden[Symbol.asyncDispose]();
   await deadline(session.ended, "the end of the session");
-});
+}, { ignore: NO_PROXY });
 
 permitted("an entry that leads to another key's listener is not trusted", NEEDS, async () => {
   await using dir = await tempDir();

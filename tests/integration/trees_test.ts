@@ -10,7 +10,7 @@ import { FaultyLink } from "../helpers/faulty_link.ts";
 import { NO_PROXY } from "../helpers/faulty_proxy.ts";
 import { Invariants, partialsIn } from "../helpers/invariants.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
-import { permitted } from "../helpers/permissions.ts";
+import { NO_LINUX, permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { manifestOf, openRaw, type RawSession } from "../helpers/raw.ts";
 import { type TempDir, tempDir } from "../helpers/temp_dir.ts";
@@ -28,7 +28,6 @@ import hostile from "../testdata/hostile_names.json" with { type: "json" };
 
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys", "run"];
 const MIB = 1024 * 1024;
-const linux = Deno.build.os === "linux";
 
 /** Where a test keeps what it sends: the canary does not look there. */
 function outbox(dir: TempDir, name: string): string {
@@ -121,7 +120,6 @@ permitted("a tree whose name is taken gets a number, whatever has it", NEEDS, as
 });
 
 permitted("links are left out and told, or followed when asked for", NEEDS, async () => {
-  if (!linux) return;
   await using dir = await tempDir();
   await using tracker = startTracker();
   await using anna = await startPeer(tracker, dir, { name: "anna" });
@@ -146,7 +144,7 @@ permitted("links are left out and told, or followed when asked for", NEEDS, asyn
       "link/secret": { content: bytesOf(5) },
     }),
   );
-});
+}, { ignore: NO_LINUX });
 
 /** A scene in which mallory sends trees by hand; afterwards bob works, and nothing else was touched. */
 function byHand(
@@ -326,14 +324,13 @@ async function breakOff(link: FaultyLink, path: string): Promise<void> {
 }
 
 function linked(name: string, fn: (link: FaultyLink, path: string) => Promise<void>): void {
-  if (NO_PROXY) return;
   permitted(name, NEEDS, async () => {
     await using link = await FaultyLink.open();
     const path = outbox(link.dir, "big");
     await plant(path, largeTree());
     await fn(link, path);
     assertEquals(await partialsIn(link.bob.inbox), []);
-  });
+  }, { ignore: NO_PROXY });
 }
 
 linked("an interrupted tree goes on with what is missing", async (link, path) => {

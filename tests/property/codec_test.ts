@@ -129,6 +129,7 @@ const MESSAGES: Arbitraries = {
     name: text(4096),
     size: fc.option(size),
     pieceSize: fc.integer({ min: MIN_PIECE, max: MAX_PIECE }),
+    scheme: text(32),
   }, { manifest: id, recipients: fc.array(id, { maxLength: 100 }) }),
   SEND_TREE: partly({
     seq: number,
@@ -136,6 +137,7 @@ const MESSAGES: Arbitraries = {
     name: text(4096),
     size,
     pieceSize: fc.integer({ min: MIN_PIECE, max: MAX_PIECE }),
+    scheme: text(32),
     table: fc.integer({ min: 0, max: MAX_TABLE }),
   }, { manifest: id, recipients: fc.array(id, { maxLength: 100 }) }),
   ACK: partly({ transfer: token, state: fc.constantFrom(...ACK_STATES) }, {
@@ -215,6 +217,7 @@ Deno.test("codec: any JSON object is a message or malformed, and a message stays
     "transfer",
     "index",
     "size",
+    "scheme",
     "have",
     "last",
     "table",

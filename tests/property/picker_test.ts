@@ -9,10 +9,14 @@ import { newSeed } from "../helpers/random.ts";
 const SEED: number | undefined = undefined;
 const seed = newSeed("tests/property/picker_test.ts", SEED);
 
-type State = "unknown" | "waiting" | "asked" | "verified";
+type State = "unknown" | "waiting" | "asked" | "verified" | "stored";
+
+const SOURCES = [{}, {}];
 
 class Model {
   readonly states: State[] = Array(40).fill("unknown");
+  /** The source that each piece was asked of last. */
+  readonly askedOf: number[] = Array(40).fill(0);
 
   all(state: State): number[] {
     return [...this.states.keys()].filter((index) => this.states[index] === state);
@@ -31,11 +35,12 @@ const grow = fc.nat({ max: 40 }).map((count): Step => ({ picker, model }) => {
   for (const index of model.all("unknown")) if (index < count) model.states[index] = "waiting";
 });
 
-const take = fc.constant<Step>(({ picker, model }) => {
-  const index = picker.take();
+const take = fc.nat({ max: 1 }).map((source): Step => ({ picker, model }) => {
+  const index = picker.take(SOURCES[source]);
   if (index === undefined) return assertEquals(model.all("waiting"), []);
   assertEquals(model.states[index], "waiting");
   model.states[index] = "asked";
+  model.askedOf[index] = source;
 });
 
 /** One of the pieces that are asked, picked by a number. */
@@ -49,31 +54,63 @@ const settle = (state: "verified" | "waiting") =>
     model.states[index] = state;
   });
 
-const forget = fc.constant<Step>(({ picker, model }) => {
-  picker.forgetAsked();
-  for (const index of model.all("asked")) model.states[index] = "waiting";
+/** One of the pieces that are verified, picked by a number: it is written, or was of another file. */
+const after = (state: "stored" | "waiting") =>
+  fc.nat().map((n): Step => ({ picker, model }) => {
+    const verified = model.all("verified");
+    const there = state === "stored" ? verified : [...verified, ...model.all("stored")];
+    const index = there[n % there.length];
+    if (index === undefined) return;
+    if (state === "stored") picker.stored(index);
+    else picker.lost(index);
+    model.states[index] = state;
+  });
+
+/** One source is gone, or with 2 both. */
+const forget = fc.nat({ max: 2 }).map((source): Step => ({ picker, model }) => {
+  picker.forgetAsked(SOURCES[source]);
+  for (const index of model.all("asked")) {
+    if (source === 2 || model.askedOf[index] === source) model.states[index] = "waiting";
+  }
 });
 
 function check({ picker, model }: Pair): void {
   for (const [index, state] of model.states.entries()) {
     assertEquals(picker.isAsked(index), state === "asked");
-    assertEquals(picker.isVerified(index), state === "verified");
+    assertEquals(picker.isVerified(index), state === "verified" || state === "stored");
+    assertEquals(picker.isStored(index), state === "stored");
   }
-  assertEquals(picker.askedCount, model.all("asked").length);
-  assertEquals(picker.verifiedCount, model.all("verified").length);
+  const asked = model.all("asked");
+  assertEquals(picker.askedCount, asked.length);
+  for (const [i, source] of SOURCES.entries()) {
+    const theirs = asked.filter((index) => model.askedOf[index] === i);
+    assertEquals(picker.askedOf(source), theirs.length);
+    for (const index of asked) {
+      assertEquals(picker.isAsked(index, source), theirs.includes(index));
+    }
+  }
+  const verified = [...model.all("verified"), ...model.all("stored")].sort((a, b) => a - b);
+  assertEquals(picker.verifiedCount, verified.length);
+  assertEquals(picker.unwrittenCount, model.all("verified").length);
+  const prefix = model.states.findIndex((state) => state !== "verified" && state !== "stored");
+  for (const index of [0, 1, 20, 40]) {
+    assertEquals(picker.hasAllBelow(index), index <= (prefix < 0 ? 40 : prefix));
+  }
   const inRanges = picker.ranges().flatMap(([start, end]) => {
     assert(end > start);
     return Array.from({ length: end - start }, (_, i) => start + i);
   });
-  assertEquals(inRanges, model.all("verified"));
+  assertEquals(inRanges, verified);
 }
 
-Deno.test("picker: each piece is waiting, asked or verified, as in the model", () => {
+Deno.test("picker: each piece is waiting, asked of a source, verified or stored, as in the model", () => {
   const step = fc.oneof(
     { weight: 1, arbitrary: grow },
     { weight: 6, arbitrary: take },
     { weight: 4, arbitrary: settle("verified") },
     { weight: 1, arbitrary: settle("waiting") },
+    { weight: 3, arbitrary: after("stored") },
+    { weight: 1, arbitrary: after("waiting") },
     { weight: 1, arbitrary: forget },
   );
   fc.assert(
@@ -100,6 +137,7 @@ Deno.test("picker: whatever goes wrong, every piece is verified in the end", () 
         if (draw === 0) picker.forgetAsked();
         else if (draw === 1) picker.failed(index);
         else picker.verified(index);
+        if (draw === 2) picker.lost(index);
       }
       assertEquals(picker.ranges(), [[0, 30]]);
     }),

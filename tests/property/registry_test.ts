@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { PeerList } from "../../lib/directory/peer_list.ts";
-import { MemoryRegistry } from "../../lib/tracker/registry.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { PeerEntry } from "../../lib/wire/message.ts";
 import { entryOf, epochs, idOf } from "../helpers/entries.ts";
 import fc from "../helpers/fast_check.ts";
@@ -28,7 +28,7 @@ class World {
 
   register(n: number, name: string, port: number): void {
     const entry = entryOf(n, { name, port });
-    const listed = this.registry.register(entry);
+    const listed = this.registry.register(entry).entry;
     assertEquals({ ...listed, name }, entry);
     assert(listed.name === name || listed.name.startsWith(`${name}-`));
     const owner = this.owners.get(listed.name) ?? entry.id;
@@ -43,9 +43,9 @@ class World {
   }
 
   /** One request of a peer for what changed. */
-  fetch(): boolean {
+  fetch(limit?: number): boolean {
     const { since, epoch } = this.list.position;
-    const changes = this.registry.changes(since, epoch);
+    const changes = this.registry.changes(since, epoch, limit);
     this.list.apply({ verb: "PEER_LIST", ...changes, barred: [] });
     return changes.more;
   }
@@ -76,7 +76,12 @@ function steps(peers: number): fc.Arbitrary<Step> {
         .map(([n, name, port]): Step => (world) => world.register(n, name, port)),
     },
     { weight: Math.ceil(peers / 3), arbitrary: n.map((n): Step => (world) => world.unregister(n)) },
-    { weight: 2, arbitrary: fc.constant<Step>((world) => void world.fetch()) },
+    { weight: 1, arbitrary: fc.constant<Step>((world) => void world.fetch()) },
+    {
+      weight: 1,
+      arbitrary: fc.integer({ min: 1, max: 60 })
+        .map((limit): Step => (world) => void world.fetch(limit)),
+    },
   );
 }
 

@@ -5,11 +5,12 @@ import base64
 import json
 import pathlib
 import re
+import tempfile
 
 from client import message_bytes, say
 from cryptography.hazmat.primitives.serialization import Encoding
 from protocol import ROLES, Frames, Identity, Node, ProtocolError, b64, parse_invite, transcript
-from transfer import manifest_id, plan_tree, safe_name, sha256
+from transfer import SCHEMES, Inbox, manifest_id, plan_tree, safe_name, sha256
 
 
 async def read(data, may_have_body):
@@ -47,14 +48,15 @@ def check_transfers(page, stands):
     hashes = [sha256(hello)]
     stands(hashes[0].hex())
     stands(f'"size":12,"sha256":"{b64(hashes[0])}"')
-    manifest = manifest_id(12, 262144, None, hashes)
+    manifest = manifest_id("independent", 12, 262144, None, hashes)
     assert page.count(f'"manifest":"{manifest}"') == 3, "the manifest id of the example"
+    assert page.count('"pieceSize":262144,"scheme":"independent"') == 2, "the scheme of the example"
     table = (re.search(r'^\["folder","bin".*?\n(?=```)', page, re.M | re.S)[0]).encode()
     tree = table + b"#!/bin/sh\n" + hello
     stands(f"is a table of {len(table)} bytes; `size` is {len(tree)}.")
     hashes = [sha256(tree)]
     stands(hashes[0].hex())
-    stands(manifest_id(len(tree), 262144, len(table), hashes))
+    stands(manifest_id("independent", len(tree), 262144, len(table), hashes))
     assert [entry[1] for entry in plan_tree(tree, len(table))] == [
         ("bin",), ("bin", "run"), ("empty",), ("hello.txt",)]
     for code, entries in HOSTILE_TABLES:
@@ -62,6 +64,36 @@ def check_transfers(page, stands):
         assert found == code, f"{found} for {entries}"
     assert [code_of(table) for table in (b"", b"\xff\n", b'["folder","a",0]')] == [None, "malformed", "malformed"]
     assert [safe_name(name) for name in ("../.a", "C:\\b", "..")] == ["_a", "b", "unnamed"]
+
+
+class Recorder:
+    """A session that only keeps what is written to it."""
+
+    remote_id = "somebody"
+
+    def __init__(self):
+        self.frames = []
+
+    async def write(self, verb, fields, _body=b""):
+        self.frames.append((verb, fields))
+
+
+async def check_schemes(stands):
+    for scheme in SCHEMES:
+        stands(f"| `{scheme}` ")
+    offer = {"seq": 1, "transfer": b64(bytes(16)), "name": "a", "size": 1, "pieceSize": 262144}
+    with tempfile.TemporaryDirectory() as folder:
+        inbox, session = Inbox(folder, lambda event, **fields: None, None), Recorder()
+        for verb, table in (("SEND_FILE", {}), ("SEND_TREE", {"table": 0})):
+            for scheme in ("chained", *SCHEMES):
+                assert await inbox.on_frame(session, verb, {**offer, **table, "scheme": scheme}, b"")
+                answer, fields = session.frames.pop()
+                assert fields["re"] == 1 and session.frames == [], "one answer"
+                if scheme in SCHEMES:
+                    assert (answer, fields["state"]) == ("ACK", "ready"), f"{answer} for {scheme}"
+                else:
+                    assert (answer, fields["code"]) == ("ERROR", "invalid"), f"{answer} for {scheme}"
+                    assert all(known in fields["message"] for known in SCHEMES), "it names those it knows"
 
 
 async def run():
@@ -101,4 +133,5 @@ async def run():
     assert certified[:-64] == own[:-64]
     stands(b64(certified[-64:]))
     check_transfers(page, stands)
+    await check_schemes(stands)
     say("selftest", ok=True)

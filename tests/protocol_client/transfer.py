@@ -13,14 +13,15 @@ from protocol import ProtocolError, b64
 PIECE_SIZE = 256 * 1024
 WINDOW = 8 << 20
 MAX_TABLE, MAX_ENTRIES = 64 << 20, 1 << 20
+SCHEMES = ["independent"]
 
 
 def sha256(data):
     return hashlib.sha256(data).digest()
 
 
-def manifest_id(size, piece_size, table, hashes):
-    head = f"p2p-manifest {size} {piece_size} {'-' if table is None else table}\n"
+def manifest_id(scheme, size, piece_size, table, hashes):
+    head = f"p2p-manifest {scheme} {size} {piece_size} {'-' if table is None else table}\n"
     return b64(sha256(head.encode() + b"".join(hashes)))
 
 
@@ -48,7 +49,8 @@ class Content:
             self.data = read_file(path)
         self.pieces = [self.data[at:at + PIECE_SIZE] for at in range(0, len(self.data), PIECE_SIZE)]
         self.hashes = [sha256(piece) for piece in self.pieces]
-        self.manifest = manifest_id(len(self.data), PIECE_SIZE, self.table, self.hashes)
+        self.scheme = "independent"
+        self.manifest = manifest_id(self.scheme, len(self.data), PIECE_SIZE, self.table, self.hashes)
 
 
 def read_file(path):
@@ -101,7 +103,7 @@ async def send(dial, content, is_known, stop_after):
     session = await dial(on_frame)
     _, ack = await session.ask("SEND_FILE" if content.table is None else "SEND_TREE", {
         "transfer": transfer, "name": content.name, "size": len(content.data), "pieceSize": PIECE_SIZE,
-        "table": content.table, "manifest": content.manifest if is_known else None})
+        "scheme": content.scheme, "table": content.table, "manifest": content.manifest if is_known else None})
     had = ack.get("have", [])
     if ack["state"] != "ready":
         done.set_result(ack)
@@ -156,7 +158,8 @@ class Incoming:
 
     @property
     def manifest(self):
-        return manifest_id(self.size, self.offer["pieceSize"], self.offer["table"], self.hashes)
+        scheme, piece_size, table = (self.offer[field] for field in ("scheme", "pieceSize", "table"))
+        return manifest_id(scheme, self.size, piece_size, table, self.hashes)
 
     @property
     def head(self):
@@ -234,6 +237,8 @@ class Inbox:
     async def answer(self, session, offer):
         key, table = (session.remote_id, offer["transfer"]), offer["table"] or 0
         ack = {"re": offer["seq"], "transfer": offer["transfer"]}
+        if offer["scheme"] not in SCHEMES:
+            raise ProtocolError("invalid", f"a scheme other than {', '.join(SCHEMES)}")
         done = self.finished.get(key)
         same = self.contents.get(content_of(session, offer, offer.get("manifest")))
         if done:
@@ -327,7 +332,7 @@ class Inbox:
 
 def subject_of(session, offer):
     """What a later offer has to agree in to go on with this one."""
-    same = [offer.get(field) for field in ("name", "size", "pieceSize", "table")]
+    same = [offer.get(field) for field in ("name", "size", "pieceSize", "scheme", "table")]
     return (session.remote_id, *same, offer["transfer"] if offer.get("size") is None else None)
 
 

@@ -577,7 +577,8 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
       22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
       22 73 69 7a 65 22 3a 34 38 32 31 33 2c                                  # "size":48213,
-      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 7d                # "pieceSize":262144}
+      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 7d    # "scheme":"independent"}
       0a                                                                      # LF
     `,
     message: {
@@ -587,6 +588,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       name: "network.png",
       size: 48213,
       pieceSize: 262144,
+      scheme: "independent",
     },
     body: "",
   },
@@ -601,6 +603,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
       22 73 69 7a 65 22 3a 34 38 32 31 33 2c                                  # "size":48213,
       22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 2c    # "scheme":"independent",
       22 6d 61 6e 69 66 65 73 74 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f # "manifest":"oKGio6Slpqeo
       71 61 71 72 72 4b 32 75 72 37 43 78 73 72 4f 30 74 62 61 33 75 4c 6d 36 # qaqrrK2ur7CxsrO0tba3uLm6
       75 37 79 39 76 72 38 22 7d                                              # u7y9vr8"}
@@ -613,6 +616,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       name: "network.png",
       size: 48213,
       pieceSize: 262144,
+      scheme: "independent",
       manifest: MANIFEST,
     },
     body: "",
@@ -628,6 +632,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       22 6e 61 6d 65 22 3a 22 62 61 63 6b 75 70 2e 74 61 72 2e 67 7a 22 2c    # "name":"backup.tar.gz",
       22 73 69 7a 65 22 3a 6e 75 6c 6c 2c                                     # "size":null,
       22 70 69 65 63 65 53 69 7a 65 22 3a 34 31 39 34 33 30 34 2c             # "pieceSize":4194304,
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 2c    # "scheme":"independent",
       22 72 65 63 69 70 69 65 6e 74 73 22 3a 5b 22 49 43 45 69 49 79 51 6c 4a # "recipients":["ICEiIyQlJ
       69 63 6f 4b 53 6f 72 4c 43 30 75 4c 7a 41 78 4d 6a 4d 30 4e 54 59 33 4f # icoKSorLC0uLzAxMjM0NTY3O
       44 6b 36 4f 7a 77 39 50 6a 38 22 2c 22 51 45 46 43 51 30 52 46 52 6b 64 # Dk6Ozw9Pj8","QEFCQ0RFRkd
@@ -642,6 +647,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       name: "backup.tar.gz",
       size: null,
       pieceSize: 4194304,
+      scheme: "independent",
       recipients: [BEN, CLEO],
     },
     body: "",
@@ -657,6 +663,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       22 6e 61 6d 65 22 3a 22 70 68 6f 74 6f 73 22 2c                         # "name":"photos",
       22 73 69 7a 65 22 3a 34 38 33 31 33 2c                                  # "size":48313,
       22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 2c    # "scheme":"independent",
       22 74 61 62 6c 65 22 3a 31 30 30 7d                                     # "table":100}
       0a                                                                      # LF
     `,
@@ -667,6 +674,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       name: "photos",
       size: 48313,
       pieceSize: 262144,
+      scheme: "independent",
       table: 100,
     },
     body: "",
@@ -682,6 +690,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       22 6e 61 6d 65 22 3a 22 65 6d 70 74 79 22 2c                            # "name":"empty",
       22 73 69 7a 65 22 3a 30 2c                                              # "size":0,
       22 70 69 65 63 65 53 69 7a 65 22 3a 31 36 33 38 34 2c                   # "pieceSize":16384,
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 2c    # "scheme":"independent",
       22 74 61 62 6c 65 22 3a 30 2c                                           # "table":0,
       22 6d 61 6e 69 66 65 73 74 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f # "manifest":"oKGio6Slpqeo
       71 61 71 72 72 4b 32 75 72 37 43 78 73 72 4f 30 74 62 61 33 75 4c 6d 36 # qaqrrK2ur7CxsrO0tba3uLm6
@@ -698,6 +707,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       name: "empty",
       size: 0,
       pieceSize: 16384,
+      scheme: "independent",
       table: 0,
       manifest: MANIFEST,
       recipients: [CLEO],

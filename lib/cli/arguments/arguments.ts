@@ -32,7 +32,7 @@ export interface ParsedCommand {
   explicit: ReadonlySet<string>;
 }
 
-/** What a command line asks for. */
+/** Request of a command line: a command, its help, or the version. */
 export type CommandLine = ParsedCommand | { help: string } | { version: true };
 
 /** Reads an environment variable. */
@@ -78,6 +78,12 @@ export function textOf(values: FlagValues, name: string): string | undefined {
 export function numberOf(values: FlagValues, name: string): number | undefined {
   const value = values[name];
   return typeof value === "number" ? value : undefined;
+}
+
+/** A flag of seconds. */
+export function millisecondsOf(values: FlagValues, flag: string): number | undefined {
+  const seconds = numberOf(values, flag);
+  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 /** The flag's address, if it has a value. */

@@ -7,7 +7,7 @@
 import { type CommandSpec, flagsOf, type FlagSpec, type ProgramSpec } from "./spec.ts";
 
 const WIDTH = 80;
-/** Where the right column starts at the latest; a longer left cell gets a line of its own. */
+/** Column at which the right cells start at the latest; a longer left cell gets a line of its own. */
 const MAX_LEFT = 28;
 
 /** A space that no line is broken at. */

@@ -5,11 +5,9 @@
  */
 
 import { ExitCode } from "../../errors.ts";
-import type { CommandSpec, FlagSpec, ProgramSpec } from "./spec.ts";
+import { type CommandSpec, type FlagSpec, MAX_PORT, type ProgramSpec } from "./spec.ts";
 
-const MAX_PORT = 65_535;
-
-/** What each exit code means, at the end of every help. */
+/** Meanings of the exit codes, at the end of every help. */
 const EXIT_CODES: [string, string][] = [
   [`${ExitCode.done}`, "done"],
   [`${ExitCode.unexpected}`, "something unexpected"],

@@ -5,8 +5,11 @@
  * @module
  */
 
-/** What the value of a flag is. */
+/** Kind of a flag's value. */
 export type FlagKind = "string" | "boolean" | "integer" | "seconds" | "address" | "size";
+
+/** Highest port of TCP. */
+export const MAX_PORT = 65_535;
 
 /** A `host:port`; the port is null when it was left out. */
 export interface Address {
@@ -24,15 +27,15 @@ export interface FlagSpec {
   kind: FlagKind;
   /** The environment variable that is used when the flag is not given. */
   env?: string;
-  /** What the help calls the value, for example `DIR`. */
+  /** Name of the value in the help, for example `DIR`. */
   placeholder?: string;
-  /** One sentence without full stop. */
+  /** Text of the help: one sentence without full stop. */
   help: string;
-  /** As it would be typed. */
+  /** Default value, as it would be typed. */
   default?: string;
-  /** For `integer`: the largest value. */
+  /** Largest value of an `integer`. */
   max?: number;
-  /** For `integer` and `size`: the smallest value; 0 when left out. */
+  /** Smallest value of an `integer` or a `size`; 0 when left out. */
   min?: number;
   /** Left out of the help. */
   hidden?: boolean;
@@ -43,12 +46,12 @@ export interface CommandSpec {
   name: string;
   /** One line for the list of commands. */
   summary: string;
-  /** What follows the program's name, for example `send <path>... [flags]`. */
+  /** Line of usage without the program's name, for example `send <path>... [flags]`. */
   usage: string;
   positionals: {
     min: number;
     max: number;
-    /** What each is called in errors; the last one also stands for those after it. */
+    /** Names in errors, one each; the last one also stands for those after it. */
     names: string[];
   };
   flags: FlagSpec[];

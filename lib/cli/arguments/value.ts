@@ -8,9 +8,7 @@
 import { isIPv6 } from "node:net";
 import { P2PError } from "../../errors.ts";
 import { escapeText } from "../output/escape.ts";
-import type { Address, FlagSpec, FlagValue } from "./spec.ts";
-
-const MAX_PORT = 65_535;
+import { type Address, type FlagSpec, type FlagValue, MAX_PORT } from "./spec.ts";
 
 /** Seconds in one of each unit. */
 const SECONDS: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600 };

@@ -5,18 +5,19 @@
  * @module
  */
 
-/** What {@linkcode escapeText} lets through. */
+import { INVISIBLE } from "../../unicode.ts";
+
+/** Characters that {@linkcode escapeText} lets through. */
 export interface EscapeOptions {
   /** Leaves LF and TAB as they are. */
   multiline?: boolean;
 }
 
 /**
- * Controls (C0, DEL, C1), lone surrogates, line and paragraph separators, bidi controls, zero-width and
- * other invisible characters, and tags. Variation selectors only choose between glyphs.
+ * Characters that a terminal would act on or not show: controls (C0, DEL, C1), lone surrogates, line and paragraph
+ * separators, and the invisible.
  */
-const UNSAFE =
-  /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\u{AD}\u{180E}\u{200B}-\u{200D}\u{2060}-\u{206F}\u{FEFF}\u{FFF9}-\u{FFFB}\u{E0000}-\u{E007F}]/gu;
+export const UNSAFE = new RegExp(String.raw`[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|${INVISIBLE.source}`, "gu");
 
 /**
  * Replaces whatever a terminal would act on or not show by `\x1b` or `\u{202e}`, and leaves the rest,

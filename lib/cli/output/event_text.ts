@@ -1,3 +1,4 @@
+import { fit } from "./columns.ts";
 import { escapeText } from "./escape.ts";
 import type {
   AppEvent,
@@ -18,7 +19,6 @@ import type {
 } from "../../events.ts";
 import {
   count,
-  fit,
   formatDate,
   formatDuration,
   formatLeft,
@@ -36,7 +36,7 @@ const MAX_NAMES = 6;
 /** More things that are shared are only counted. */
 const MAX_ITEMS = 3;
 
-/** What is said of a transfer after it has started. */
+/** Name and direction by which a transfer is spoken of after it has started. */
 export interface TransferLabel {
   name: string;
   direction: "send" | "receive";
@@ -66,7 +66,7 @@ export class EventText {
     this.#quiet = options.quiet;
   }
 
-  /** Anything but an error. */
+  /** Text of any event but an error. */
   of(event: Exclude<AppEvent, ErrorEvent>): string {
     const { good, bad, warn, dim, bold } = this.#palette;
     switch (event.event) {
@@ -264,7 +264,7 @@ export class EventText {
   }
 }
 
-/** What is shared, in a few words: up to three names, or how many. */
+/** Shared items in a few words: up to three names, or how many. */
 function itemsText(items: readonly SharedItem[]): string {
   if (items.length > MAX_ITEMS) {
     const sizes = items.map(({ size }) => size);
@@ -324,9 +324,7 @@ function started(event: TransferStartedEvent): string {
   const size = event.size === null ? "" : ` (${amountOf({ ...event, size: event.size })})`;
   const { length } = event.peers;
   const peers = length > MAX_NAMES ? count(length, "peer") : event.peers.map(nameOf).join(", ");
-  const [verb, direction] = event.direction === "send"
-    ? ["Sending", "to"]
-    : ["PieceTarget", "from"];
+  const [verb, direction] = event.direction === "send" ? ["Sending", "to"] : ["Receiving", "from"];
   return `${verb} ${escapeText(event.name)}${size} ${direction} ${peers}`;
 }
 

@@ -76,37 +76,3 @@ export function formatDate(iso: string): string {
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
-
-/** Columns that `text` takes on a terminal: two for each of the wide characters of East Asia and emoji. */
-export function displayWidth(text: string): number {
-  let width = 0;
-  for (const character of text) width += columnsOf(character);
-  return width;
-}
-
-/** `text` cut or padded to exactly `width` columns; what is cut ends in `~`. */
-export function fit(text: string, width: number): string {
-  const excess = displayWidth(text) > width;
-  const limit = excess ? width - 1 : width;
-  let fitted = "";
-  let used = 0;
-  for (const character of text) {
-    const columns = columnsOf(character);
-    if (used + columns > limit) break;
-    fitted += character;
-    used += columns;
-  }
-  if (excess && width > 0) {
-    fitted += "~";
-    used++;
-  }
-  return fitted + " ".repeat(Math.max(0, width - used));
-}
-
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-
-function columnsOf(character: string): number {
-  if (/\p{Mn}|\p{Me}/u.test(character)) return 0;
-  return WIDE.test(character) ? 2 : 1;
-}

@@ -1,6 +1,5 @@
-import { systemClock } from "../../async/clock.ts";
-import type { Clock } from "../../async/clock.ts";
-import { escapeText } from "./escape.ts";
+import { type Clock, systemClock } from "../../async/clock.ts";
+import { escapeText, UNSAFE } from "./escape.ts";
 import type { AppEvent } from "../../events.ts";
 import type { Output } from "./output.ts";
 import type { Sink } from "./sink.ts";
@@ -8,13 +7,6 @@ import { Throttle } from "../../async/throttle.ts";
 
 /** Progress of one recipient is written at most so often, in milliseconds, and when it is complete. */
 const PROGRESS_EVERY = 250;
-
-/**
- * What JSON leaves as it is and a terminal would act on or not show; the same set as in escape.ts, but
- * written as JSON escapes, so that a program reads the very string.
- */
-const UNSAFE =
-  /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\u{AD}\u{180E}\u{200B}-\u{200D}\u{2060}-\u{206F}\u{FEFF}\u{FFF9}-\u{FFFB}\u{E0000}-\u{E007F}]/gu;
 
 /** Options of {@linkcode JsonOutput}. */
 export interface JsonOutputOptions {
@@ -77,7 +69,10 @@ const ENDS: ReadonlySet<AppEvent["event"]> = new Set([
   "receive-failed",
 ]);
 
-/** One line of JSON that is also safe to show on a terminal. */
+/**
+ * One line of JSON that is also safe to show on a terminal: what {@linkcode UNSAFE} has is written as JSON
+ * escapes, so that a program reads the very string.
+ */
 export function stringify(value: unknown): string {
   return JSON.stringify(value).replace(UNSAFE, (character) => {
     let escaped = "";

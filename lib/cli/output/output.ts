@@ -1,7 +1,7 @@
 import { type P2PError } from "../../errors.ts";
 import type { AppEvent, ErrorEvent } from "../../events.ts";
 
-/** Where the programs report to: text for people or JSON lines for other programs. */
+/** Receiver of the events of a program: text for people or JSON lines for other programs. */
 export interface Output {
   /** Shows `event`; it may be left out by `--quiet` or because progress is thinned out. */
   emit(event: AppEvent): void;

@@ -1,5 +1,5 @@
 /**
- * Where text goes. Injected everywhere, so that output can be tested without a terminal.
+ * Destinations of text. Injected everywhere, so that output can be tested without a terminal.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface SinkOptions {
   onBroken?: () => void;
 }
 
-/** What a sink needs of `Deno.stdout`. */
+/** Part of `Deno.stdout` that a sink needs. */
 export interface SyncWriter {
   /** Writes some of `data` and returns how many bytes. */
   writeSync(data: Uint8Array): number;

@@ -11,7 +11,7 @@ import { Throttle } from "../../async/throttle.ts";
 /** A line of progress comes after 5 s or 25 % more, but not twice within a second. */
 const PLAIN_PROGRESS = { every: 5000, percent: 25, atLeast: 1000 };
 
-/** What `--quiet` leaves out; results and errors stay. */
+/** Events that `--quiet` leaves out; results and errors stay. */
 const CHATTER: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
   "listening",
   "registered",

@@ -27,13 +27,13 @@ export class SinkBarTerminal implements BarTerminal {
   /** Lines are cut to the width instead, for the same reason. */
   lineWrapping(_enabled: boolean): void {}
 
-  /** Back to the first row of the bars. */
+  /** Moves the cursor to the first row of the bars. */
   cursorRelativeReset(): void {
     this.#sink.write(this.#down > 0 ? `\x1b[${this.#down}A\r` : "\r");
     this.#down = 0;
   }
 
-  /** Only ever called for the first column of the current line. */
+  /** Moves to the first column of the row: cli-progress asks for no other place. */
   cursorTo(_x: number | null, _y: number | null): void {
     this.#sink.write("\r");
   }

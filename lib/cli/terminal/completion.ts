@@ -1,7 +1,7 @@
 import { escapeText } from "../output/escape.ts";
 import { MENU_WORDS, quoteWord } from "./menu_line.ts";
 
-/** Where the words to complete with come from. */
+/** Sources of the words to complete with. */
 export interface CompletionSources {
   /** Names of the files in the data folder. */
   dataFiles(): Promise<string[]>;
@@ -9,7 +9,7 @@ export interface CompletionSources {
   peerNames(): string[];
 }
 
-/** What readline asks a completer for: the candidates, and the part of the line that they replace. */
+/** Candidates and the part of the line that they replace, as readline asks for them. */
 export type Completion = [candidates: string[], replaced: string];
 
 /** Completes the last word of `line`: a command, then a file of data/ or a peer. */
@@ -37,7 +37,7 @@ async function completeSendFile(rest: string, sources: CompletionSources): Promi
   return candidates(["all", ...sources.peerNames()], word);
 }
 
-/** Those of `names` that start with `typed`, which may have an opening quote. */
+/** The names of `names` that start with `typed`, which may have an opening quote. */
 function candidates(names: string[], typed: string): Completion {
   const quote = /^["']/.exec(typed)?.[0] ?? "";
   const start = typed.slice(quote.length).replace(/\\(\s)/g, "$1");

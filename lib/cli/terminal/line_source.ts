@@ -3,7 +3,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 /** How the lines of a menu ended. */
 export type LinesEnd = "end-of-input" | "interrupted" | "aborted";
 
-/** Where the menu gets its lines from. */
+/** Source of the lines of a menu. */
 export interface LineSource {
   /** Whether a person types them. */
   readonly interactive: boolean;

@@ -7,6 +7,7 @@
  */
 
 import process from "node:process";
+import { onAbort } from "../../async/abort.ts";
 import { asP2PError, ExitCode, P2PError } from "../../errors.ts";
 import { complete } from "./completion.ts";
 import { escapeText } from "../output/escape.ts";
@@ -19,7 +20,7 @@ import { TerminalPrompt } from "./terminal_prompt.ts";
 /** The prompt, as it has always been. */
 export const MENU_PROMPT = "Enter command (ping, broadcast <message>, sendfile <filename>, exit): ";
 
-/** What the commands do. Each may reject; the menu reports that and goes on. */
+/** Actions of the commands. Each may reject; the menu reports that and goes on. */
 export interface MenuActions {
   /** `target` is a peer or `host:port`. */
   ping(target: string): Promise<void>;
@@ -39,7 +40,7 @@ export interface MenuActions {
 
 /** Options of {@linkcode Menu}. */
 export interface MenuOptions {
-  /** Where prompt, help and lists go: standard output, or standard error with `--json`. */
+  /** Sink of prompt, help and lists: standard output, or standard error with `--json`. */
   sink: Sink;
   /** Lines of a script instead of standard input. */
   script?: ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -57,7 +58,7 @@ export interface MenuRunOptions {
 /** How a menu ended. */
 export interface MenuEnd {
   how: "exit" | LinesEnd;
-  /** Of a script: the exit code of its first command that failed. */
+  /** Exit code of the first command of a script that failed; done at a terminal. */
   exitCode: ExitCode;
 }
 
@@ -112,16 +113,13 @@ export class Menu {
     const source = this.#open(actions);
     this.#source = source;
     this.#opened.resolve();
-    const onAbort = () => source.close("aborted");
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener("abort", onAbort);
+    using _ = onAbort(signal, () => source.close("aborted"));
     try {
       const exited = await this.#loop(source, actions, output);
       if (exited) source.close("end-of-input");
       const how = exited ? "exit" : source.end ?? "end-of-input";
       return { how, exitCode: this.interactive ? ExitCode.done : this.#exitCode };
     } finally {
-      signal?.removeEventListener("abort", onAbort);
       if (this.interactive && this.#options.keys === undefined) process.stdin.pause();
     }
   }
@@ -144,7 +142,7 @@ export class Menu {
       if (command === null) continue;
       if (command.command === "exit") return true;
       const running = this.#execute(command, actions).catch((error) => this.#report(error, output));
-      // What runs when the menu ends is stopped by whoever ended it.
+      // A command that still runs when the menu ends is stopped by whoever ended it.
       if (!this.interactive) await Promise.race([running, source.closed]);
     }
     return false;
@@ -179,7 +177,7 @@ export class Menu {
     }
   }
 
-  /** As the original did; a script answers with its next two lines. */
+  /** Asks for address and port as the original did; a script answers with its next two lines. */
   async #askAddress(): Promise<string> {
     const host = await this.#answer("Enter the address of the peer: ");
     if (host === "") throw new P2PError("usage", "Cannot ping: the address is missing");

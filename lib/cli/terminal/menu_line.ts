@@ -8,7 +8,7 @@ import { P2PError } from "../../errors.ts";
 import { escapeText } from "../output/escape.ts";
 import { suggest } from "../arguments/suggest.ts";
 
-/** What a line asks for. */
+/** A command with its arguments. */
 export type MenuCommand =
   /** `target` is null when the address is to be asked for. */
   | { command: "ping"; target: string | null }
@@ -42,7 +42,7 @@ export const MENU_WORDS = ["ping", "broadcast", "sendfile", "peers", "history", 
  * @throws {P2PError} `usage`, saying what would do
  */
 export function parseMenuLine(line: string): MenuCommand | null {
-  const match = /^\s*(\S+)\s*(.*?)\s*$/s.exec(line);
+  const match = /^(\S+)\s*(.*)$/s.exec(line.trim());
   if (match === null) return null;
   const [, word = "", rest = ""] = match;
   const command = word.toLowerCase();

@@ -3,15 +3,15 @@ import type { Sink } from "../output/sink.ts";
 
 /** How text is set off. */
 export interface Palette {
-  /** What matters in a line. */
+  /** The part of a line that matters. */
   bold(text: string): string;
-  /** What may be passed over. */
+  /** The part of a line that may be passed over. */
   dim(text: string): string;
-  /** It worked. */
+  /** A success. */
   good(text: string): string;
-  /** It failed. */
+  /** A failure. */
   bad(text: string): string;
-  /** It needs attention. */
+  /** A warning. */
   warn(text: string): string;
   /** Light on dark whatever the theme: a QR code. */
   code(text: string): string;

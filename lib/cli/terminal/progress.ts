@@ -1,17 +1,10 @@
 import cliProgress, { type MultiBar, type SingleBar } from "cli-progress";
 import { SinkBarTerminal } from "./bar_terminal.ts";
-import {
-  count,
-  displayWidth,
-  fit,
-  formatLeft,
-  formatRate,
-  formatSize,
-  percentOf,
-} from "../output/format.ts";
+import { displayWidth, fit } from "../output/columns.ts";
+import { count, formatLeft, formatRate, formatSize, percentOf } from "../output/format.ts";
 import type { Sink } from "../output/sink.ts";
 
-/** What one bar shows. */
+/** State that one bar shows. */
 export interface BarState {
   /** Safe to print. */
   label: string;

@@ -13,7 +13,7 @@ const ROWS_BESIDE = 6;
 /** Columns left of the code. */
 const INDENT = "  ";
 
-/** Where a code is to be shown. */
+/** Terminal that a code is to be shown on. */
 export interface QrSurface {
   columns: number;
   rows: number;
@@ -29,7 +29,7 @@ export async function qrCode(text: string, surface: QrSurface): Promise<string |
 }
 
 /** Draws rows of modules, true being dark, or null where they do not fit. */
-export function drawModules(
+function drawModules(
   modules: readonly (readonly boolean[])[],
   { columns, rows, palette }: QrSurface,
 ): string | null {

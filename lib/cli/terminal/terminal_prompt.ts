@@ -1,8 +1,7 @@
-import { createInterface, type Interface } from "node:readline";
 import type { Completion } from "./completion.ts";
+import { LineEditor } from "./line_editor.ts";
 import type { LinesEnd, LineSource } from "./line_source.ts";
 import type { Sink } from "../output/sink.ts";
-import { TerminalStream } from "./terminal_stream.ts";
 
 /** Options of {@linkcode TerminalPrompt}. */
 export interface TerminalPromptOptions {
@@ -11,7 +10,7 @@ export interface TerminalPromptOptions {
   /** The terminal. */
   sink: Sink;
   prompt: string;
-  /** What Tab offers for the line typed so far. */
+  /** Words that Tab offers for the line typed so far. */
   complete(line: string): Promise<Completion>;
 }
 
@@ -19,11 +18,6 @@ export interface TerminalPromptOptions {
 interface Question {
   text: string;
   answer(line: string | null): void;
-}
-
-/** What readline keeps and its types do not show: the row of the cursor at its last redraw. */
-interface ReadlineState {
-  prevRows: number;
 }
 
 /**
@@ -34,15 +28,12 @@ export class TerminalPrompt implements LineSource {
   readonly interactive = true;
   readonly #prompt: string;
   readonly #sink: Sink;
-  readonly #output: TerminalStream;
-  readonly #readline: Interface;
+  readonly #editor: LineEditor;
   readonly #lines: string[] = [];
   readonly #questions: Question[] = [];
   #waiting: ((line: string | null) => void) | null = null;
-  /** What was being typed when a question came. */
+  /** Text that was being typed when a question came. */
   #parked = "";
-  /** Whether prompt and typed text are on the screen. */
-  #visible = false;
   readonly #closed = Promise.withResolvers<void>();
   #end: LinesEnd | null = null;
 
@@ -50,28 +41,16 @@ export class TerminalPrompt implements LineSource {
     const { input, sink, prompt, complete } = options;
     this.#prompt = prompt;
     this.#sink = sink;
-    this.#output = new TerminalStream(sink);
-    this.#readline = createInterface({
+    this.#editor = new LineEditor({
       input,
-      output: this.#output,
-      terminal: true,
-      completer: (line: string, callback: (error: null, result: Completion) => void) => {
-        const none = (): Completion => [[], line];
-        const found = this.#questions.length > 0 ? Promise.resolve(none()) : complete(line);
-        found.catch(none).then((result) => {
-          if (this.#end === null) callback(null, result);
-        });
-      },
+      sink,
+      complete: (line) => this.#questions.length > 0 ? Promise.resolve([[], line]) : complete(line),
+      onLine: (line) => this.#onLine(line),
+      onInterrupt: () => this.close("interrupted"),
+      onClose: () => this.#onClose(),
+      // Answers are no commands. Readline reports the history before the line.
+      onHistory: (history) => void (this.#questions.length > 0 && history.shift()),
     });
-    this.#readline.on("history", (history) => {
-      // Answers are no commands. This comes before their line event.
-      if (this.#questions.length > 0) history.shift();
-    });
-    this.#readline.on("line", (line) => this.#onLine(line));
-    this.#readline.on("SIGINT", () => this.close("interrupted"));
-    // Back in the foreground after Ctrl-Z: readline pauses and leaves it to us to go on.
-    this.#readline.on("SIGCONT", () => this.#readline.resume());
-    this.#readline.on("close", () => this.#onClose());
   }
 
   get end(): LinesEnd | null {
@@ -88,7 +67,7 @@ export class TerminalPrompt implements LineSource {
     if (this.#end !== null) return Promise.resolve(null);
     const { promise, resolve } = Promise.withResolvers<string | null>();
     this.#waiting = resolve;
-    if (!this.#visible) this.#show();
+    if (!this.#editor.isShown) this.#show();
     return promise;
   }
 
@@ -106,28 +85,27 @@ export class TerminalPrompt implements LineSource {
     signal?.addEventListener("abort", withdraw);
     this.#questions.push(asked);
     if (this.#questions.length === 1) {
-      this.#parked = this.#readline.line;
-      this.#erase();
+      this.#parked = this.#editor.line;
+      this.#editor.erase();
       this.#show();
     }
     return promise;
   }
 
   above(write: () => void): void {
-    if (!this.#visible) return write();
-    this.#clear();
+    if (!this.#editor.isShown) return write();
+    this.#editor.clear();
     write();
-    this.#readline.prompt(true);
+    this.#editor.showAgain();
   }
 
   close(end: LinesEnd): void {
     if (this.#end !== null) return;
     this.#end = end;
-    this.#readline.close();
+    this.#editor.close();
   }
 
   #onLine(line: string): void {
-    this.#visible = false;
     const question = this.#questions.shift();
     if (question === undefined) {
       if (this.#waiting === null) this.#lines.push(line);
@@ -139,11 +117,11 @@ export class TerminalPrompt implements LineSource {
     if (this.#questions.length === 0) this.#restore();
   }
 
-  /** Nobody wants the answer any more: the question goes, and what was typed as its answer. */
+  /** Takes a question back, with the text typed as its answer, once nobody wants it any more. */
   #withdraw(question: Question): void {
     const index = this.#questions.indexOf(question);
     if (index < 0) return;
-    if (index === 0) this.#erase();
+    if (index === 0) this.#editor.erase();
     this.#questions.splice(index, 1);
     question.answer(null);
     if (index > 0) return;
@@ -153,9 +131,7 @@ export class TerminalPrompt implements LineSource {
 
   #onClose(): void {
     this.#end ??= "end-of-input";
-    if (this.#visible) this.#sink.write("\n");
-    this.#visible = false;
-    this.#output.destroy();
+    if (this.#editor.isShown) this.#sink.write("\n");
     for (const question of this.#questions.splice(0)) question.answer(null);
     this.#answerWaiting(null);
     this.#closed.resolve();
@@ -169,32 +145,13 @@ export class TerminalPrompt implements LineSource {
 
   /** Shows the question that is open, or the prompt. */
   #show(): void {
-    this.#readline.setPrompt(this.#questions[0]?.text ?? this.#prompt);
-    this.#readline.prompt();
-    this.#visible = true;
+    this.#editor.show(this.#questions[0]?.text ?? this.#prompt);
   }
 
-  /** Takes prompt and typed text, which may fill several rows, off the screen. */
-  #clear(): void {
-    const { rows } = this.#readline.getCursorPos();
-    this.#sink.write(rows > 0 ? `\x1b[${rows}A\r\x1b[J` : "\r\x1b[J");
-    // Or the next redraw would go up by as many rows, over what is printed in between.
-    (this.#readline as unknown as ReadlineState).prevRows = 0;
-  }
-
-  /** Empties the typed text, on the screen too. */
-  #erase(): void {
-    if (this.#visible) this.#clear();
-    if (this.#readline.line === "") return;
-    this.#readline.write(null, { ctrl: true, name: "e" });
-    this.#readline.write(null, { ctrl: true, name: "u" });
-    if (this.#visible) this.#clear();
-  }
-
-  /** Brings back what was being typed before the question. */
+  /** Types again the text that a question interrupted. */
   #restore(): void {
     const text = this.#parked;
     this.#parked = "";
-    if (text !== "") this.#readline.write(text);
+    if (text !== "") this.#editor.insert(text);
   }
 }

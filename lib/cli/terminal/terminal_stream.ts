@@ -2,18 +2,20 @@ import { Writable } from "node:stream";
 import type { Sink } from "../output/sink.ts";
 
 /**
- * A {@linkcode Sink} as the Node stream that readline writes to: what readline draws and what the
- * outputs print go the same way, synchronously, so their order is certain.
+ * A terminal as the Node stream that readline writes to. Each write is handed on synchronously, so that
+ * the order of what readline and the outputs print is certain.
  */
 export class TerminalStream extends Writable {
   readonly isTTY = true;
   readonly #sink: Sink;
+  readonly #write: (text: string) => void;
   readonly #onResize = () => void this.emit("resize");
   #listening = false;
 
-  constructor(sink: Sink) {
+  constructor(sink: Sink, write: (text: string) => void) {
     super({ decodeStrings: false });
     this.#sink = sink;
+    this.#write = write;
     try {
       Deno.addSignalListener("SIGWINCH", this.#onResize);
       this.#listening = true;
@@ -33,7 +35,7 @@ export class TerminalStream extends Writable {
   }
 
   override _write(chunk: string | Uint8Array, _encoding: string, done: () => void): void {
-    this.#sink.write(typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk));
+    this.#write(typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk));
     done();
   }
 

@@ -34,3 +34,30 @@ Deno.test("what waits for one key delays no other, and nothing is kept of a key"
   assertEquals(await Promise.all([first, second]), ["first", "second"]);
   assertEquals(gates.size, 0);
 });
+
+Deno.test("a gate that is free lets in within the call, also what has no promise", async () => {
+  const gate = new Gate(1);
+  const order: string[] = [];
+  const first = gate.run(() => void order.push("first"));
+  order.push("called");
+  await first;
+  const thrown = gate.run(() => {
+    throw new Error("no");
+  });
+  const last = gate.run(() => "last");
+  await assertRejects(() => thrown, Error, "no");
+  assertEquals([await last, order], ["last", ["first", "called"]]);
+});
+
+Deno.test("nobody overtakes those who wait when a place becomes free", async () => {
+  const gate = new Gate(1);
+  const order: number[] = [];
+  const hold = Promise.withResolvers<void>();
+  const first = gate.run(() => hold.promise);
+  const second = gate.run(() => void order.push(2));
+  hold.resolve();
+  // The first one has just left when this one comes.
+  const third = first.then(() => gate.run(() => void order.push(3)));
+  await Promise.all([second, third]);
+  assertEquals(order, [2, 3]);
+});

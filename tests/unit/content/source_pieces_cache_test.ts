@@ -9,6 +9,7 @@ import { openContent } from "../../../lib/content/open_content.ts";
 import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { eventually } from "../../helpers/deadline.ts";
+import { later, secondBegins } from "../../helpers/file_age.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
@@ -32,7 +33,7 @@ async function scene(): Promise<TempDir & { cache: ManifestCache; file: string }
 }
 
 async function sourceOf(path: string, cache: ManifestCache): Promise<SourcePieces> {
-  return await SourcePieces.open(await openContent(path), cache);
+  return await SourcePieces.open(await openContent(path, { now: later }), cache);
 }
 
 /** Reads it to its end. */
@@ -54,7 +55,7 @@ function keyOf({ key, size }: Content): CacheKey {
 
 /** What the cache has of what is at a path now. */
 async function known(path: string, cache: ManifestCache) {
-  await using content = await openContent(path);
+  await using content = await openContent(path, { now: later });
   await using cached = await cache.open(keyOf(content));
   return { count: cached.hashes.length, isComplete: cached.isComplete, sha256: cached.sha256 };
 }
@@ -65,7 +66,7 @@ async function prepare(
   cache: ManifestCache,
   { count, wrong }: { count: number; wrong?: number },
 ): Promise<void> {
-  await using content = await openContent(path);
+  await using content = await openContent(path, { now: later });
   await using cached = await cache.open(keyOf(content));
   for (let index = 0; index < count; index++) {
     cached.note(index, index === wrong ? WRONG : hashes.slice(index * 32, (index + 1) * 32));
@@ -258,6 +259,86 @@ permitted(
     assertEquals([source.manifest.count, source.manifest.id], [0, undefined]);
   },
 );
+
+/** Other bytes of the same length, at once and with the time of the old ones: not even the file system knows. */
+async function writeWithinTick(path: string): Promise<void> {
+  const { mtime } = await Deno.stat(path);
+  using file = await Deno.open(path, { write: true });
+  await file.write(Uint8Array.of(0xff, 0xfe));
+  await Deno.utime(path, new Date(), mtime ?? new Date());
+}
+
+/** What the file system tells of a file. */
+async function lookOf(path: string) {
+  const { size, mtime, ctime, ino } = await Deno.stat(path);
+  return { size, mtime, ctime, ino };
+}
+
+permitted("a file that is written twice within a tick is hashed twice", NEEDS, async () => {
+  await using dir = await scene();
+  const file = dir.at("fresh");
+  await secondBegins();
+  await Deno.writeFile(file, content);
+  const looked = await lookOf(file);
+  {
+    await using source = await SourcePieces.open(await openContent(file), dir.cache);
+    assertEquals(await read(source), last);
+  }
+  await writeWithinTick(file);
+  assertEquals({ ...await lookOf(file), ctime: null }, { ...looked, ctime: null });
+  await using source = await SourcePieces.open(await openContent(file), dir.cache);
+  assertEquals(source.manifest.count, 0);
+  await read(source);
+  assertEquals(source.manifest.id, manifestOf(await Deno.readFile(file), PIECE).id);
+  assertNotEquals(source.manifest.id, id);
+});
+
+permitted(
+  "a file of a tree that is written twice within a tick is hashed twice",
+  NEEDS,
+  async () => {
+    await using dir = await scene();
+    const [tree, file] = [dir.at("tree"), dir.at("tree", "a", "run.sh")];
+    await plant(tree, sampleTree());
+    await secondBegins();
+    await Deno.writeTextFile(file, "before");
+    const idOf = async () => {
+      await using source = await SourcePieces.open(await openContent(tree), dir.cache);
+      assertEquals(source.manifest.count, 0);
+      await read(source);
+      return source.manifest.id;
+    };
+    const before = await idOf();
+    await writeWithinTick(file);
+    assertNotEquals(await idOf(), before);
+  },
+);
+
+permitted("a file is known from two seconds after its last change on", NEEDS, async () => {
+  await using dir = await scene();
+  const keyAt = async (path: string, now: number) => {
+    await using content = await openContent(path, { now: () => now });
+    return content.key;
+  };
+  await Deno.mkdir(dir.at("tree"));
+  const file = dir.at("tree", "a");
+  await Deno.writeTextFile(file, "a");
+  const changed = (await Deno.stat(file)).ctime?.getTime() ?? 0;
+  await Deno.utime(file, 0, 0);
+  for (const path of [file, dir.at("tree")]) {
+    const key = await keyAt(path, changed + 4_000);
+    assertNotEquals(key, null);
+    assertEquals(await keyAt(path, changed + 60_000), key);
+    // Before the change, as when the clock was put back; at it; and too soon after it.
+    for (const ms of [-60_000, 0, 1_999]) assertEquals(await keyAt(path, changed + ms), null);
+  }
+  // A time that is still to come says nothing until it is over.
+  await Deno.utime(file, new Date(), new Date(later() + 3600_000));
+  for (const path of [file, dir.at("tree")]) {
+    assertEquals(await keyAt(path, later()), null);
+    assertNotEquals(await keyAt(path, later() + 3602_000), null);
+  }
+});
 
 const TREE_CHANGES: Record<string, (path: string) => Promise<void>> = {
   "became shorter": (path) => Deno.truncate(path, 5),

@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { NameBook } from "../../../lib/directory/name_book.ts";
 import { entryOf, idOf } from "../../helpers/entries.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -6,6 +7,9 @@ import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
+const NAMES_NEED: Deno.PermissionName[] = [...NEEDS, "run"];
+/** Names that each of two processes adds. */
+const EACH = 100;
 
 permitted("a name is trusted on first use and held to it", NEEDS, async () => {
   await using dir = await tempDir();
@@ -50,3 +54,39 @@ permitted("a name book that is broken is said so, and not thrown away", NEEDS, a
   assertStringIncludes(error.message, dir.at("names.json"));
   assertEquals(await Deno.readTextFile(dir.at("names.json")), "{");
 });
+
+permitted("names of two processes at the same time are all remembered", NAMES_NEED, async () => {
+  await using dir = await tempDir();
+  const modules = ["lib/directory/name_book.ts", "tests/helpers/entries.ts"].map((path) =>
+    JSON.stringify(new URL(`../../../${path}`, import.meta.url).href)
+  );
+  const start = (first: number) => {
+    const code = `import { fromFileUrl } from "@std/path";
+import { NameBook } from ${modules[0]}; import { entryOf } from ${modules[1]};
+      const book = new NameBook(${JSON.stringify(dir.path)});
+      for (let n = ${first}; n < ${first + EACH}; n++) await book.check(entryOf(n));`;
+    const config = fromFileUrl(new URL("../../../deno.json", import.meta.url));
+    const args = ["eval", "--quiet", "--config", config, code];
+    return new Deno.Command(Deno.execPath(), { args }).output();
+  };
+  for (const { code, stderr } of await Promise.all([start(0), start(EACH)])) {
+    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+  }
+  const book = new NameBook(dir.path);
+  for (let n = 0; n < 2 * EACH; n++) assertEquals(await book.idOf(`p${n}`), idOf(n));
+});
+
+permitted(
+  "of two books one that is not asked sees what the other one has learnt",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const [one, other] = [new NameBook(dir.path), new NameBook(dir.path)];
+    await Promise.all(
+      Array.from({ length: 40 }, (_, n) => (n % 2 ? one : other).check(entryOf(n))),
+    );
+    for (let n = 0; n < 40; n++) {
+      assertEquals([await one.idOf(`p${n}`), await other.idOf(`p${n}`)], [idOf(n), idOf(n)]);
+    }
+  },
+);

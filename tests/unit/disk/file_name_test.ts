@@ -87,6 +87,8 @@ const CASES: [untrusted: string, safe: string][] = [
   ["a\u2028b\u2029c", "a_b_c"],
   ["tag\u{e0061}\u{e007f}", "tag"],
   ["\u3164a\u115f", "a"],
+  ["a\u1160b\u034fc\uffa0d\u17b4e\u17b5f\u3164g", "abcdefg"],
+  ["a\ufff9b\ufffac\ufffbd", "abcd"],
   ["half\ud83d.png", "half\ufffd.png"],
   ["e\u0301.txt", "\u00e9.txt"],
   ["e\u200b\u0301", "\u00e9"],

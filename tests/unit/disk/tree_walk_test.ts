@@ -3,13 +3,12 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { listTree } from "../../../lib/pieces/tree_list.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { permitted } from "../../helpers/permissions.ts";
+import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 import { entriesOf, plant, sampleTree } from "../../helpers/tree.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
-const linux = Deno.build.os === "linux";
 
 /** Where the entries are and what they are. */
 async function listed(root: string, options?: { follow: boolean }) {
@@ -51,15 +50,13 @@ async function linked(dir: TempDir): Promise<string> {
 }
 
 permitted("links are left out and told", NEEDS, async () => {
-  if (!linux) return;
   await using dir = await tempDir();
   const root = await linked(dir);
   const all = ["a/root", "a/to-file", "a/up", "dangling", "here", "itself", "parent", "to-folder"];
   assertEquals(await listed(root), { entries: ["a/", "a/file"], skipped: all });
-});
+}, { ignore: NO_LINUX });
 
 permitted("links are followed when asked for, but never back up", NEEDS, async () => {
-  if (!linux) return;
   await using dir = await tempDir();
   const root = await linked(dir);
   assertEquals(await listed(root, { follow: true }), {
@@ -75,18 +72,16 @@ permitted("links are followed when asked for, but never back up", NEEDS, async (
   });
   const { entries } = await listTree(root, { follow: true });
   assertEquals(entries.find(({ path }) => path === "a/to-file")?.size, 4);
-});
+}, { ignore: NO_LINUX });
 
 permitted("the folder itself may be a link", NEEDS, async () => {
-  if (!linux) return;
   await using dir = await tempDir();
   await linked(dir);
   await Deno.symlink(dir.at("outside"), dir.at("link"));
   assertEquals((await listed(dir.at("link"))).entries, ["deep/", "deep/secret"]);
-});
+}, { ignore: NO_LINUX });
 
 permitted("two links that lead to each other end", NEEDS, async () => {
-  if (!linux) return;
   await using dir = await tempDir();
   await plant(dir.at("tree"), { a: {}, b: {} });
   await Deno.symlink(dir.at("tree", "b"), dir.at("tree", "a", "to-b"));
@@ -94,10 +89,9 @@ permitted("two links that lead to each other end", NEEDS, async () => {
   const { entries, skipped } = await listed(dir.at("tree"), { follow: true });
   assertEquals(entries, ["a/", "a/to-b/", "b/", "b/to-a/"]);
   assertEquals(skipped, ["a/to-b/to-a", "b/to-a/to-b"]);
-});
+}, { ignore: NO_LINUX });
 
 permitted("what is no file and no folder is left out", [...NEEDS, "run"], async () => {
-  if (!linux) return;
   await using dir = await tempDir();
   await plant(dir.at("tree"), { file: { content: bytesOf(1) } });
   await new Deno.Command("mkfifo", { args: [dir.at("tree", "pipe")] }).output();
@@ -108,10 +102,9 @@ permitted("what is no file and no folder is left out", [...NEEDS, "run"], async 
       skipped: ["pipe", "zero"],
     });
   }
-});
+}, { ignore: NO_LINUX });
 
 permitted("a name that is not UTF-8 is said", [...NEEDS, "run"], async () => {
-  if (!linux) return;
   await using dir = await tempDir();
   await Deno.mkdir(dir.at("tree"));
   const make = `cd "$1" && : > "$(printf 'bad\\377name')"`;
@@ -119,7 +112,7 @@ permitted("a name that is not UTF-8 is said", [...NEEDS, "run"], async () => {
   assertEquals([...Deno.readDirSync(dir.at("tree"))].length, 1);
   const error = await rejectsWith("disk", () => listTree(dir.at("tree")));
   assert(error.message.includes("not UTF-8"), error.message);
-});
+}, { ignore: NO_LINUX });
 
 permitted("a folder that is gone, or no folder, is said", NEEDS, async () => {
   await using dir = await tempDir();

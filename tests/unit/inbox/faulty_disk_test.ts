@@ -109,7 +109,7 @@ for (const count of [3, 12]) {
         using _ = withoutDurableNames(inbox);
         await rejectsWith("disk", () => partial.publish("a.bin"));
       }
-      await inbox.suspend(partial, subject);
+      await inbox.release(partial, true);
       assertEquals([...Deno.readDirSync(inbox.path)].map(({ name }) => name), [".partial"]);
       const again = await inbox.begin(subject);
       assertEquals([...again.known.keys()], [...pieces.keys()]);
@@ -132,7 +132,7 @@ permitted("a tree whose name cannot be made durable is taken back", NEEDS, async
     await rejectsWith("disk", () => partial.publish("tree"));
   }
   assertEquals([...Deno.readDirSync(inbox.path)].map(({ name }) => name), [".partial"]);
-  await inbox.suspend(partial, subject);
+  await inbox.release(partial, true);
   const { path } = await (await inbox.begin(subject)).publish("tree");
   assertEquals(await pictureOf(path), pictureOfTree(sampleTree()));
 });

@@ -66,7 +66,7 @@ permitted("an inbox has room again when somebody makes some", NEEDS, async () =>
   await rejectsWith("quota", () => inbox.begin(offer));
   await Deno.remove(dir.at("in", "a"));
   const partial = await inbox.begin(offer);
-  await rejectsWith("quota", () => inbox.begin(offerOf(4 * KIB, 16 * KIB), 4 * KIB));
+  await rejectsWith("quota", () => inbox.begin(offer));
   await partial.write(0, bytesOf(4 * KIB), HASH);
   await partial.publish("new");
   await rejectsWith("quota", () => inbox.begin(offer));
@@ -80,7 +80,7 @@ permitted("what is there of an unfinished file is not counted twice", NEEDS, asy
   const partial = await inbox.begin(offer);
   await partial.write(0, bytesOf(16 * KIB), HASH);
   await partial.write(1, bytesOf(16 * KIB), HASH);
-  await inbox.suspend(partial, offer);
+  await inbox.release(partial, true);
   await Deno.writeFile(dir.at("in", "other"), bytesOf(2 * KIB));
   await rejectsWith("quota", () => inbox.begin(offer));
   // It still waits.

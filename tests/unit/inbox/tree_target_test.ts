@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { TreeTarget, type TreeTargetOptions } from "../../../lib/inbox/tree_target.ts";
 import { encodeTable } from "../../../lib/pieces/tree_table.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { permitted } from "../../helpers/permissions.ts";
+import { NO_MODES, permitted } from "../../helpers/permissions.ts";
 import { bytesOf, newSeed, randomFrom } from "../../helpers/random.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 import {
@@ -22,7 +22,6 @@ const seed = newSeed("tests/unit/store/tree_storage_test.ts", SEED);
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
 const MODE = 0o640;
-const unix = Deno.build.os !== "windows";
 
 function optionsOf(dir: TempDir, head: number, size: number): TreeTargetOptions {
   return { path: dir.at("x.part"), head, size, mode: MODE, foldsCase: false };
@@ -93,7 +92,6 @@ permitted(
   "modes are those of any new file, and what the owner may execute stays so",
   NEEDS,
   async () => {
-    if (!unix) return;
     await using dir = await tempDir();
     const { table, bytes } = await transferOf(sampleTree());
     const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
@@ -111,6 +109,7 @@ permitted(
       MODE,
     ]);
   },
+  { ignore: NO_MODES },
 );
 
 const EMPTY: Record<string, TestTree> = {

@@ -13,7 +13,7 @@ import { tempDir } from "../../helpers/temp_dir.ts";
 import { pictureOf, pictureOfTree, sampleTree, transferOf } from "../../helpers/tree.ts";
 
 const PIECE = 1024 * 1024;
-const SUBJECT = offerOf(20 * PIECE, PIECE);
+const OFFER = offerOf(20 * PIECE, PIECE);
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const OWN_ID = "own";
 const JOURNAL_HEADER = 4096;
@@ -21,12 +21,12 @@ const JOURNAL_HEADER = 4096;
 /** Receives pieces 0 to 11 of 20 and leaves the partial as `leave` says. */
 async function leaveHalf(folder: string, leave: "suspended" | "crashed"): Promise<void> {
   using inbox = await Inbox.open(folder, OWN_ID);
-  const partial = await inbox.begin(SUBJECT);
+  const partial = await inbox.begin(OFFER);
   for (let index = 0; index < 12; index++) {
     const piece = bytesOf(PIECE, index);
     await partial.write(index, piece, sha256(piece));
   }
-  await inbox.suspend(partial, SUBJECT);
+  await inbox.release(partial, true);
   if (leave === "suspended") return;
   // What a crash loses of the journal: its end, in the middle of a hash.
   for await (const { name } of Deno.readDir(`${folder}/.partial/${OWN_ID}`)) {
@@ -44,7 +44,7 @@ for (const leave of ["suspended", "crashed"] as const) {
       await using dir = await tempDir();
       await leaveHalf(dir.at("in"), leave);
       using inbox = await Inbox.open(dir.at("in"), OWN_ID);
-      const partial = await inbox.begin(SUBJECT);
+      const partial = await inbox.begin(OFFER);
       const known = [...partial.known.keys()];
       assertEquals(known, known.map((_, i) => i));
       assertEquals(known.length, leave === "suspended" ? 12 : 7);
@@ -52,7 +52,7 @@ for (const leave of ["suspended", "crashed"] as const) {
         const piece = bytesOf(PIECE, index);
         await partial.write(index, piece, sha256(piece));
       }
-      const { path } = await partial.publish(SUBJECT.name);
+      const { path } = await partial.publish(OFFER.name);
       const content = await Deno.readFile(path);
       for (let index = 0; index < 20; index++) {
         const piece = content.subarray(index * PIECE, (index + 1) * PIECE);
@@ -77,11 +77,11 @@ permitted("another sender, name, size, piece size or table begins anew", NEEDS, 
     },
   ];
   for (const other of others) {
-    const partial = await inbox.begin({ ...SUBJECT, ...other });
+    const partial = await inbox.begin({ ...OFFER, ...other });
     assertEquals(partial.known.size, 0);
     await partial.discard();
   }
-  const partial = await inbox.begin(SUBJECT);
+  const partial = await inbox.begin(OFFER);
   assertEquals(partial.known.size, 12);
   await partial.discard();
 });
@@ -96,7 +96,7 @@ permitted("a partial that has waited too long is swept", NEEDS, async () => {
 permitted("the journal is written while the transfer goes on", NEEDS, async () => {
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("in"), OWN_ID);
-  const partial = await inbox.begin(SUBJECT);
+  const partial = await inbox.begin(OFFER);
   for (let index = 0; index < 10; index++) {
     const piece = bytesOf(PIECE, index);
     await partial.write(index, piece, sha256(piece));
@@ -115,29 +115,31 @@ permitted("nothing of a stream waits: nobody can send it again", NEEDS, async ()
   const subject = offerOf(null, PIECE);
   const partial = await inbox.begin(subject);
   for (let i = 0; i < 6; i++) await partial.write(i, new Uint8Array(PIECE), sha256(bytesOf(i)));
-  await inbox.suspend(partial, subject);
+  await inbox.release(partial, true);
   assertEquals(await partialsIn(dir.at("in")), []);
 });
 
-const NO_SUBJECTS: object[] = [
+const NO_KEYS: object[] = [
   {},
-  { ...SUBJECT, from: 1 },
-  { ...SUBJECT, name: null },
-  { ...SUBJECT, size: null },
-  { ...SUBJECT, size: 1.5 },
-  { ...SUBJECT, pieceSize: "1" },
-  { ...SUBJECT, table: "1" },
+  { ...OFFER, from: 1 },
+  { ...OFFER, name: null },
+  { ...OFFER, size: null },
+  { ...OFFER, size: 1.5 },
+  { ...OFFER, pieceSize: "1" },
+  { ...OFFER, table: "1" },
+  { ...OFFER, scheme: undefined },
+  { ...OFFER, scheme: 1 },
 ];
 
 permitted("a partial whose journal does not say what it is is swept", NEEDS, async () => {
   await using dir = await tempDir();
   (await Inbox.open(dir.at("in"), OWN_ID))[Symbol.dispose]();
   const at = (name: string) => dir.at("in", ".partial", OWN_ID, name);
-  for (const [i, header] of NO_SUBJECTS.entries()) {
+  for (const [i, header] of NO_KEYS.entries()) {
     (await PieceJournal.create(at(`${i}.journal`), header, 20))[Symbol.dispose]();
     await Deno.writeTextFile(at(`${i}.part`), "left");
   }
-  (await PieceJournal.create(at("alone.journal"), SUBJECT, 20))[Symbol.dispose]();
+  (await PieceJournal.create(at("alone.journal"), OFFER, 20))[Symbol.dispose]();
   await Deno.writeTextFile(at("text.journal"), "no log");
   await Deno.writeTextFile(at("text.part"), "left");
   await Deno.mkdir(at("folder.journal"));
@@ -163,7 +165,7 @@ for (const lost of ["nothing", ".table", ".part"] as const) {
       for (const [i, piece] of pieces.slice(0, 5).entries()) {
         await partial.write(i, piece, sha256(piece));
       }
-      await inbox.suspend(partial, subject);
+      await inbox.release(partial, true);
       if (lost !== "nothing") await Deno.remove(`${partial.base}${lost}`, { recursive: true });
     }
     using inbox = await Inbox.open(dir.at("in"), OWN_ID);

@@ -329,10 +329,10 @@ permitted("a body before the proofs is refused before it comes", ["net"], async 
 class Watched extends Connection {
   readonly allocated: number[] = [];
 
-  override read(allocate: Allocate = (_verb, length) => new Uint8Array(length)) {
-    return super.read((verb, length) => {
-      const buffer = allocate(verb, length);
-      this.allocated.push(buffer.length);
+  override read(allocate: Allocate = (_message, length) => new Uint8Array(length)) {
+    return super.read((message, length) => {
+      const buffer = allocate(message, length);
+      if (buffer !== null) this.allocated.push(buffer.length);
       return buffer;
     });
   }

@@ -29,12 +29,51 @@ Deno.test("addresses are written with brackets where they need them", () => {
 });
 
 Deno.test("loopback is recognised in every notation", () => {
-  for (const host of ["localhost", "127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"]) {
-    assert(isLoopback(host), host);
-  }
-  for (const host of ["0.0.0.0", "10.0.0.1", "::", "128.0.0.1", "example.org"]) {
-    assert(!isLoopback(host), host);
-  }
+  const loopback = [
+    "localhost",
+    "LocalHost",
+    "localhost.",
+    "127.0.0.1",
+    "127.8.9.1",
+    "127.255.255.255",
+    "::1",
+    "0:0:0:0:0:0:0:1",
+    "::0001",
+    "::ffff:127.0.0.1",
+    "::FFFF:127.8.9.1",
+    "::ffff:7f00:1",
+    "::ffff:7FFF:ffff",
+    "0:0:0:0:0:ffff:7f00:1",
+  ];
+  for (const host of loopback) assert(isLoopback(host), host);
+  const others = [
+    "",
+    "0.0.0.0",
+    "10.0.0.1",
+    "128.0.0.1",
+    "127.",
+    "127.0.0",
+    "127.0.0.256",
+    "127.0.0.1.1",
+    "127.example.com",
+    "127.0.0.1.example.com",
+    "localhost..",
+    "localhost.example.com",
+    "notlocalhost",
+    "example.org",
+    "::",
+    "::2",
+    "1::1",
+    "::1]:80/[",
+    "::ffff:10.0.0.1",
+    "::ffff:127.example.com",
+    "::ffff:7e00:1",
+    "::ffff:807f:1",
+    "::127.0.0.1",
+    "fe80::1",
+    "::ffff:7f00:1:1",
+  ];
+  for (const host of others) assert(!isLoopback(host), host);
 });
 
 permitted("a port in use and a foreign address are told apart", ["net"], () => {

@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Identity } from "../../../lib/identity/keys.ts";
 import { firstIdentity, takeSlot } from "../../../lib/peer/slots.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 
@@ -25,3 +26,10 @@ permitted(
     assertEquals(new Set([...ids, Identity.generate().id]).size, 3);
   },
 );
+
+permitted("a lock that is no file keeps a peer from starting, and is named", NEEDS, async () => {
+  await using dir = await tempDir();
+  await Deno.mkdir(dir.at("1", "lock"), { recursive: true });
+  const { message } = await rejectsWith("disk", () => takeSlot(dir.path));
+  assertStringIncludes(message, dir.at("1", "lock"));
+});

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { Identity } from "../../../lib/identity/keys.ts";
 import { composeMessage, SeenMessages, type SignedText } from "../../../lib/peer/text_message.ts";
-import { signMessage } from "../../../lib/identity/proof.ts";
+import { signMessage } from "../../../lib/identity/signed_text.ts";
 import type { MessageOf } from "../../../lib/wire/message.ts";
 import { throwsWith } from "../../helpers/errors.ts";
 

@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
+import { decodeHex } from "@std/encoding/hex";
 import { Manifest, pieceCountOf, pieceSizeFor } from "../../../lib/pieces/manifest.ts";
 import { MAX_PIECE, MAX_PIECES, MIN_PIECE } from "../../../lib/wire/limits.ts";
+import { Sha256 } from "../../../lib/pieces/hash.ts";
 import { throwsWith } from "../../helpers/errors.ts";
 
 const KIB = 1024;
@@ -72,6 +74,47 @@ Deno.test("a manifest ends with a size that fits, once", () => {
   throwsWith("malformed", () => manifest.add(3, hashes(3, 1)));
   manifest.add(0, hashes(0, 3));
   assertEquals(manifest.digest, { size: 21, sha256: "a" });
+});
+
+/** The manifest of three pieces of 10 bytes and less, 21 bytes together. */
+function complete(options: ConstructorParameters<typeof Manifest>[1] = {}): Manifest {
+  const manifest = new Manifest(10, options);
+  manifest.add(0, hashes(0, 3));
+  manifest.finish({ size: 21, sha256: null });
+  return manifest;
+}
+
+/** The id that the page gives it, with the line before its hashes. */
+function idOf(line: string): string {
+  const hash = new Sha256();
+  hash.update(new TextEncoder().encode(line));
+  hash.update(hashes(0, 3));
+  return hash.digest();
+}
+
+Deno.test("a manifest has an id when it is complete, of its scheme, sizes, table and hashes", () => {
+  const manifest = new Manifest(10);
+  manifest.add(0, hashes(0, 3));
+  assertEquals(manifest.id, undefined);
+  manifest.finish({ size: 21, sha256: "a" });
+  assertEquals(manifest.scheme, "independent");
+  assertEquals(manifest.id, idOf("p2p-manifest independent 21 10 -\n"));
+  // Not of the hash of the whole, which not every sender knows.
+  assertEquals(complete().id, manifest.id);
+  assertEquals(complete({ scheme: "independent" }).id, manifest.id);
+  assertEquals(complete({ table: 7 }).id, idOf("p2p-manifest independent 21 10 7\n"));
+  assertEquals(complete({ table: 0 }).id, idOf("p2p-manifest independent 21 10 0\n"));
+});
+
+Deno.test("the manifest ids of the worked examples are those of the page", () => {
+  const example = new Manifest(262144);
+  example.add(0, decodeHex("a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447"));
+  example.finish({ size: 12, sha256: null });
+  assertEquals(example.id, "N3Tjr2lKcigMzX6lojPdMeUbUToZWiwEMNhM5pQf7sw");
+  const tree = new Manifest(262144, { table: 149 });
+  tree.add(0, decodeHex("ed09c66a6f0f8157f54f86d3aee9c564029d2b60b0de92d16627c372e0cfb7bf"));
+  tree.finish({ size: 171, sha256: null });
+  assertEquals(tree.id, "-dRrxMdhx4KRhAKR1KHg8Y2lBfYInObk-5EXAq0jCKE");
 });
 
 Deno.test("an empty file's manifest is the digest alone", () => {

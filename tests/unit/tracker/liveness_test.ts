@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ASKING_ONLY } from "../../../lib/net/open_session.ts";
-import { Liveness } from "../../../lib/tracker/liveness.ts";
-import type { Member } from "../../../lib/tracker/members.ts";
+import { Liveness, type Watched } from "../../../lib/tracker/liveness.ts";
 import { eventually } from "../../helpers/deadline.ts";
 import { entryOf } from "../../helpers/entries.ts";
 import { EventLog } from "../../helpers/event_log.ts";
@@ -11,13 +10,13 @@ import { sessionPair } from "../../helpers/pipes.ts";
 /** A tracker's view of some peers, whose life is in the hands of the test. */
 class Scene implements AsyncDisposable {
   readonly clock = new FakeClock();
-  readonly members = new Set<Member>();
+  readonly members = new Set<Watched>();
   readonly dialled = new EventLog<string>();
   readonly dropped = new EventLog<string>();
   /** Whether the listeners answer a dial-back. */
   reachable = false;
   onDial: () => void = () => {};
-  readonly liveness: Liveness;
+  readonly liveness: Liveness<Watched>;
   readonly #ends: (() => Promise<unknown>)[] = [];
 
   constructor() {
@@ -33,14 +32,14 @@ class Scene implements AsyncDisposable {
       },
       drop: (member, reason) => {
         this.members.delete(member);
-        this.dropped.add(`${member.entry.name}: ${reason}`);
+        this.dropped.add(`${member.entry.name}: ${reason.code}, ${reason.text}`);
         return Promise.resolve();
       },
     });
   }
 
   /** A member whose peer answers PINGs, or never reads. */
-  join(name: string, { answers = true } = {}): Member & { leave: () => Promise<void> } {
+  join(name: string, { answers = true } = {}): Watched & { leave: () => Promise<void> } {
     const [near, far] = sessionPair({ clock: this.clock });
     const ends = [near.run(ASKING_ONLY)];
     if (answers) ends.push(far.run(ASKING_ONLY));
@@ -49,7 +48,6 @@ class Scene implements AsyncDisposable {
       session: near,
       checkedAt: this.clock.now(),
       checking: false,
-      told: { epoch: "", revision: 0 },
       leave: async () => {
         far.connection.close();
         await near.ended;
@@ -108,7 +106,7 @@ Deno.test("no PONG within 5 s and a listener that is silent: dropped", async () 
   scene.clock.advance(4_999);
   assertEquals(scene.dialled.all, []);
   scene.clock.advance(1);
-  await scene.dropped.until((text) => text === "a: refused");
+  await scene.dropped.until((text) => text === "a: silent, refused");
   assertEquals(scene.dialled.all, ["a"]);
 });
 
@@ -139,7 +137,7 @@ Deno.test("a lost session is followed by one dial-back", async () => {
   assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
   scene.reachable = false;
   await scene.liveness.sessionLost(member);
-  assertEquals([scene.dialled.all, scene.dropped.all], [["a", "a"], ["a: refused"]]);
+  assertEquals([scene.dialled.all, scene.dropped.all], [["a", "a"], ["a: lost, refused"]]);
 });
 
 Deno.test("a peer that comes back during its dial-back is not dropped", async () => {

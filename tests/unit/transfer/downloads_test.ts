@@ -1,11 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
-import type { P2PError } from "../../../lib/errors.ts";
+import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
-import { Downloads } from "../../../lib/transfer/downloads.ts";
-import type { Frame } from "../../../lib/wire/frame.ts";
-import { turn } from "../../helpers/deadline.ts";
+import { Downloads, type OfferPolicy } from "../../../lib/transfer/downloads.ts";
+import { PeerLink } from "../../../lib/transfer/peer_link.ts";
+import { transferSettings } from "../../../lib/transfer/settings.ts";
+import type { MessageOf } from "../../../lib/wire/message.ts";
+import { deadline, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
@@ -17,51 +19,49 @@ import { tempDir } from "../../helpers/temp_dir.ts";
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
 
-function offer(transfer: string): Frame {
+function offer(transfer: string): MessageOf<"SEND_FILE"> {
   return {
-    message: {
-      verb: "SEND_FILE",
-      seq: 1,
-      transfer,
-      name: "file",
-      size: 5,
-      pieceSize: 16 * 1024,
-    },
-    body: new Uint8Array(),
+    verb: "SEND_FILE",
+    seq: 1,
+    transfer,
+    name: "file",
+    size: 5,
+    pieceSize: 16 * 1024,
+    scheme: "independent",
   };
 }
 
-/** A receiver, and sessions of one sender whose other ends nobody reads. */
+/** A receiver, and links of one sender whose other ends nobody reads. */
 class Scene implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly failed: P2PError[] = [];
   readonly inbox: Inbox;
-  readonly receiver: Downloads;
+  readonly downloads: Downloads;
   readonly #sessions: Session[] = [];
 
-  constructor(inbox: Inbox) {
+  constructor(inbox: Inbox, policy?: OfferPolicy) {
     this.inbox = inbox;
-    this.receiver = new Downloads({
-      inbox,
-      clock: this.clock,
+    this.downloads = new Downloads({
+      destination: inbox,
+      policy,
+      settings: transferSettings({ clock: this.clock }),
       observer: {
-        onStarted: () => {},
-        onProgress: () => {},
+        onStarted: () => ({ onProgress: () => {} }),
         onReceived: () => {},
         onFailed: (_offer, error) => void this.failed.push(error),
       },
     });
   }
 
-  session(): Session {
-    return this.sessions()[0];
+  link(): PeerLink {
+    return this.linkAndFarEnd()[0];
   }
 
-  /** The receiver's end and the sender's. */
-  sessions(): [Session, Session] {
-    const ends = sessionPair({ clock: this.clock });
-    this.#sessions.push(...ends);
-    return ends;
+  /** The receiver's end of a link, and the sender's session. */
+  linkAndFarEnd(): [PeerLink, Session] {
+    const [near, far] = sessionPair({ clock: this.clock });
+    this.#sessions.push(near, far);
+    return [new PeerLink(near, { services: { downloads: this.downloads } }), far];
   }
 
   partials(): Promise<string[]> {
@@ -69,7 +69,7 @@ class Scene implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.receiver[Symbol.asyncDispose]();
+    await this.downloads[Symbol.asyncDispose]();
     assertEquals(await this.partials(), []);
     for (const { connection } of this.#sessions) connection.close();
     this.inbox[Symbol.dispose]();
@@ -80,58 +80,59 @@ class Scene implements AsyncDisposable {
 permitted("an offer that comes twice at once is accepted once", NEEDS, async () => {
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
-  const { receiver } = scene;
+  const { downloads } = scene;
   const transfer = encodeBase64Url(bytesOf(16));
-  const [first, second] = [scene.session(), scene.session()];
-  const accepting = receiver.onMessage(offer(transfer), first);
-  await rejectsWith("busy", () => receiver.onMessage(offer(transfer), second));
+  const [first, second] = [scene.link(), scene.link()];
+  const accepting = downloads.onOffer(offer(transfer), first);
+  await rejectsWith("busy", () => downloads.onOffer(offer(transfer), second));
   await accepting;
-  assertEquals([receiver.activeCount, (await scene.partials()).length], [1, 1]);
+  assertEquals([downloads.activeCount, (await scene.partials()).length], [1, 1]);
   // The sender tries again, and goes on with what there is.
-  await receiver.onMessage(offer(transfer), second);
-  assertEquals([receiver.activeCount, (await scene.partials()).length], [1, 1]);
+  await downloads.onOffer(offer(transfer), second);
+  assertEquals([downloads.activeCount, (await scene.partials()).length], [1, 1]);
 });
 
 permitted("a receiver that ends while it accepts an offer keeps nothing of it", NEEDS, async () => {
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
-  const accepting = scene.receiver.onMessage(offer(encodeBase64Url(bytesOf(16))), scene.session());
+  const accepting = scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), scene.link());
   const refused = rejectsWith("shutting-down", () => accepting);
-  await scene.receiver[Symbol.asyncDispose]();
+  await scene.downloads[Symbol.asyncDispose]();
   await refused;
   await rejectsWith(
     "shutting-down",
-    () => scene.receiver.onMessage(offer(encodeBase64Url(bytesOf(16, 2))), scene.session()),
+    () => scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16, 2))), scene.link()),
   );
 });
 
 permitted("a transfer whose sender is gone is given up after a minute", NEEDS, async () => {
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
-  const { receiver, clock } = scene;
-  const session = scene.session();
-  await receiver.onMessage(offer(encodeBase64Url(bytesOf(16))), session);
-  receiver.onSessionClosed(session);
+  const { downloads, clock } = scene;
+  const link = scene.link();
+  await downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link);
+  link.session.abort(new P2PError("connection-lost", "the sender is gone"));
+  await link.ended;
   clock.advance(59_999);
-  assertEquals([receiver.activeCount, scene.failed.length], [1, 0]);
+  assertEquals([downloads.activeCount, scene.failed.length], [1, 0]);
   clock.advance(1);
-  await receiver.drained();
+  await downloads.drained();
   assertEquals(scene.failed.map(({ code }) => code), ["connection-lost"]);
 });
 
 permitted("a sender that says nothing for two minutes loses its session", NEEDS, async () => {
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
-  const session = scene.session();
-  await scene.receiver.onMessage(offer(encodeBase64Url(bytesOf(16))), session);
+  const link = scene.link();
+  await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link);
   for (let second = 0; second < 119; second++) {
     await turn();
     scene.clock.advance(1_000);
   }
-  assertEquals(session.connection.closed, undefined);
+  assertEquals(link.session.connection.closed, undefined);
   await turn();
   scene.clock.advance(2_000);
-  assertEquals(session.connection.closed?.code, "timeout");
+  assertEquals(link.session.connection.closed?.code, "timeout");
 });
 
 permitted(
@@ -140,22 +141,51 @@ permitted(
   async () => {
     await using dir = await tempDir();
     await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
-    const [session, far] = scene.sessions();
-    const running = session.run({
-      onMessage: (frame) => void scene.receiver.onMessage(frame, session),
-      onClosed: () => scene.receiver.onSessionClosed(session),
-    });
-    await scene.receiver.onMessage(offer(encodeBase64Url(bytesOf(16))), session);
+    const [link, far] = scene.linkAndFarEnd();
+    await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link);
     for (let minute = 0; minute < 20; minute++) {
       await far.send({ verb: "PING" });
       await turn();
       scene.clock.advance(60_000);
-      assertEquals(session.connection.closed, undefined, `closed after ${minute + 1} minutes`);
+      assertEquals(link.session.connection.closed, undefined, `closed after ${minute + 1} minutes`);
     }
     await far.send({ verb: "PING" });
     await turn();
     scene.clock.advance(1_000);
-    assertEquals(session.connection.closed?.code, "timeout");
-    await running;
+    assertEquals(link.session.connection.closed?.code, "timeout");
+    await link.ended;
+  },
+);
+
+permitted(
+  "offers that nobody has answered are bounded, and the session goes on",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const decision = Promise.withResolvers<() => void>();
+    const policy = { asksPerson: false, decide: () => decision.promise };
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID), policy);
+    const [link, far] = scene.linkAndFarEnd();
+    const codes: string[] = [];
+    const hearing = (async () => {
+      for (let answers = 0; answers < 130;) {
+        const frame = await far.connection.read();
+        if (!frame || !("message" in frame)) break;
+        const { message } = frame;
+        if (message.verb !== "ERROR" && message.verb !== "ACK") continue;
+        answers++;
+        codes.push("code" in message ? message.code : message.state);
+        // All others have been heard by then.
+        if (answers === 2) decision.reject(new P2PError("refused", "no"));
+      }
+    })();
+    for (let n = 0; n < 130; n++) {
+      const transfer = encodeBase64Url(bytesOf(16, n));
+      await far.send({ ...offer(transfer), seq: n + 1 });
+    }
+    await deadline(hearing, "130 answers");
+    assertEquals(codes.slice(0, 3), ["busy", "busy", "refused"]);
+    assertEquals(codes.filter((code) => code === "refused").length, 128);
+    assertEquals(link.isOpen, true);
   },
 );

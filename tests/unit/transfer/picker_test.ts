@@ -50,3 +50,43 @@ Deno.test("verified pieces are told as ranges", () => {
   assertEquals(picker.ranges(), [[0, 6], [7, 8]]);
   assertEquals(picker.verifiedCount, 7);
 });
+
+Deno.test("a verified piece that is lost is asked for again, wherever it stands", () => {
+  const picker = new PiecePicker();
+  picker.grow(6);
+  takeAll(picker);
+  for (const index of [0, 1, 2, 4]) picker.verified(index);
+  picker.stored(1);
+  // Inside of what is there without a gap, beyond it, and of one that was never there.
+  for (const index of [1, 4, 5]) picker.lost(index);
+  assertEquals(picker.ranges(), [[0, 1], [2, 3]]);
+  assertEquals([picker.isStored(1), picker.isVerified(4), picker.unwrittenCount], [
+    false,
+    false,
+    2,
+  ]);
+  assertEquals([picker.hasAllBelow(1), picker.hasAllBelow(2)], [true, false]);
+  assertEquals(takeAll(picker), [1, 4]);
+  assertEquals([picker.isAsked(3), picker.isAsked(5)], [true, true]);
+});
+
+Deno.test("what an earlier run left is stored, and lost before it was passed it comes in its turn", () => {
+  const picker = new PiecePicker();
+  for (const index of [0, 1, 3]) picker.adopt(index);
+  picker.grow(4);
+  assertEquals([picker.isStored(3), picker.unwrittenCount], [true, 0]);
+  picker.lost(3);
+  assertEquals(takeAll(picker), [2, 3]);
+});
+
+Deno.test("pieces are asked of several sources, each once, and one that leaves gives back its own", () => {
+  const picker = new PiecePicker();
+  const [anna, bob] = [{}, {}];
+  picker.grow(4);
+  assertEquals([picker.take(anna), picker.take(bob), picker.take(anna)], [0, 1, 2]);
+  assertEquals([picker.askedOf(anna), picker.askedOf(bob)], [2, 1]);
+  assertEquals([picker.isAsked(1, anna), picker.isAsked(1, bob)], [false, true]);
+  picker.forgetAsked(anna);
+  assertEquals([picker.askedOf(anna), picker.askedCount], [0, 1]);
+  assertEquals([picker.take(bob), picker.take(bob), picker.take(bob)], [0, 2, 3]);
+});

@@ -5,7 +5,11 @@ import { Session } from "../../../lib/net/session.ts";
 import { FileContent } from "../../../lib/content/file_content.ts";
 import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
-import { type SendOptions, uploadWithRetries } from "../../../lib/transfer/upload_retries.ts";
+import {
+  type RetriedUploadOptions,
+  uploadWithRetries,
+} from "../../../lib/transfer/upload_retries.ts";
+import { type TransferChoices, transferSettings } from "../../../lib/transfer/settings.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
@@ -23,26 +27,28 @@ async function sourceIn(dir: TempDir, size = 10): Promise<SourcePieces> {
   return await SourcePieces.open(await FileContent.open(dir.at("file")));
 }
 
-/** Settings with a hand-turned clock and nobody listening. */
+/** An upload with a hand-turned clock, and what it says. */
 function settings(
   source: SourcePieces,
   clock: FakeClock,
   connect: () => Promise<Session>,
-): SendOptions & { retries: string[] } {
+  choices: TransferChoices = {},
+): RetriedUploadOptions & { retries: string[]; waits: () => number } {
   const retries: string[] = [];
+  let waits = 0;
   return {
     transfer: TRANSFER,
     source,
     place: source.enter(),
     connect: async () => new PeerLink(await connect()),
-    ackTimeout: 30_000,
-    onProgress: () => {},
-    onStale: () => {},
-    onSent: () => {},
-    onRetry: (attempt, { code }) => retries.push(`${attempt} ${code}`),
-    clock,
-    random: () => 0.5,
+    settings: transferSettings({ clock, random: () => 0.5, ...choices }),
+    observer: {
+      onProgress: () => {},
+      onWaiting: () => void waits++,
+      onRetry: (attempt, { code }) => void retries.push(`${attempt} ${code}`),
+    },
     retries,
+    waits: () => waits,
   };
 }
 
@@ -96,13 +102,12 @@ permitted("with give-up-after it goes on, from the first failure, for so long", 
   await using source = await sourceIn(dir);
   const clock = new FakeClock();
   const start = clock.now();
-  const options = settings(source, clock, () => {
-    return Promise.reject(new P2PError("peer-unreachable", "away"));
-  });
+  const away = () => Promise.reject(new P2PError("peer-unreachable", "away"));
+  const options = settings(source, clock, away, { giveUpAfter: 120_000 });
   let over = false;
   const failing = rejectsWith(
     "peer-unreachable",
-    () => uploadWithRetries({ ...options, giveUpAfter: 120_000 }),
+    () => uploadWithRetries(options),
   ).then(() => over = true);
   const pauses: number[] = [];
   while (clock.now() - start < 120_000) {
@@ -120,8 +125,8 @@ permitted("with give-up-after an answer is an answer all the same", NEEDS, async
   await using dir = await tempDir();
   await using source = await sourceIn(dir);
   const refuse = () => Promise.reject(new P2PError("refused", "no"));
-  const options = settings(source, new FakeClock(), refuse);
-  await rejectsWith("refused", () => uploadWithRetries({ ...options, giveUpAfter: 120_000 }));
+  const options = settings(source, new FakeClock(), refuse, { giveUpAfter: 120_000 });
+  await rejectsWith("refused", () => uploadWithRetries(options));
   assertEquals(options.retries, []);
 });
 
@@ -239,15 +244,14 @@ permitted("a receiver that asks a person first is waited for", NEEDS, async () =
   const clock = new FakeClock();
   const { raw, session } = byHand(clock, 64 * 1024);
   const options = settings(source, clock, () => Promise.resolve(session));
-  let waits = 0;
-  const sending = uploadWithRetries({ ...options, onWaiting: () => waits++ });
+  const sending = uploadWithRetries(options);
   await hear(raw, "SEND_FILE");
   for (let sign = 0; sign < 6; sign++) {
     await say(raw, [`ACK {"transfer":"${TRANSFER}","state":"waiting"}`]);
     await turn();
     clock.advance(29_000);
   }
-  assertEquals([session.connection.closed, waits], [undefined, 1]);
+  assertEquals([session.connection.closed, options.waits()], [undefined, 1]);
   const refused = rejectsWith("refused", () => sending);
   await say(raw, [`ERROR {"re":1,"code":"refused","message":"no"}`]);
   await refused;
@@ -279,8 +283,8 @@ permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, a
   await using source = await sourceIn(dir, PIECE);
   const clock = new FakeClock();
   const { raw, session } = byHand(clock, 8 * 1024);
-  const options = settings(source, clock, () => Promise.resolve(session));
-  const sending = uploadWithRetries({ ...options, ackTimeout: 25_000 });
+  const connect = () => Promise.resolve(session);
+  const sending = uploadWithRetries(settings(source, clock, connect, { ackTimeout: 25_000 }));
   await hear(raw, "SEND_FILE");
   await say(raw, [READY]);
   await hear(raw, "HASHES");
@@ -325,7 +329,7 @@ permitted(
     await using source = await sourceIn(dir);
     const clock = new FakeClock();
     const { raw, session } = byHand(clock, 64 * 1024);
-    const link = new PeerLink(session, () => Promise.resolve());
+    const link = new PeerLink(session);
     const options = settings(source, clock, () => Promise.reject(new Error("no second session")));
     for (const [i, transfer] of [TRANSFER, "B".repeat(21) + "A"].entries()) {
       const sending = uploadWithRetries({
@@ -355,7 +359,7 @@ permitted(
     await using source = await sourceIn(dir);
     const clock = new FakeClock();
     const [old, fresh] = [byHand(clock, 64 * 1024), byHand(clock, 64 * 1024)];
-    const waiting = new PeerLink(old.session, () => Promise.resolve());
+    const waiting = new PeerLink(old.session);
     const links = [waiting, waiting, new PeerLink(fresh.session)];
     const connect = () => Promise.resolve(links.shift() as PeerLink);
     const options = { ...settings(source, clock, () => Promise.reject()), connect };

@@ -4,6 +4,8 @@ import { P2PError } from "../../../lib/errors.ts";
 import { ByteReader } from "../../../lib/wire/byte_reader.ts";
 import {
   type Allocate,
+  encodedReply,
+  encodeFrame,
   encodeHeader,
   type Frame,
   parseHeader,
@@ -11,7 +13,7 @@ import {
   type UnknownFrame,
 } from "../../../lib/wire/frame.ts";
 import { MAX_HEADER, MAX_PIECE, MAX_TEXT, MAX_UNKNOWN_BODY } from "../../../lib/wire/limits.ts";
-import { bodyCap, isVerb } from "../../../lib/wire/message.ts";
+import { bodyCap, isVerb, type Message } from "../../../lib/wire/message.ts";
 import {
   bytesOf,
   frameBytes,
@@ -38,7 +40,7 @@ function assertGolden(frame: Frame | UnknownFrame | null, golden: GoldenFrame): 
 }
 
 /** Fails the test when a body is given memory. */
-const refuse: Allocate = (verb, length) => {
+const refuse: Allocate = ({ verb }, length) => {
   throw new Error(`${length} bytes were allocated for ${verb}`);
 };
 
@@ -104,7 +106,8 @@ Deno.test("a header of exactly the cap is read, one byte more is not", async () 
 Deno.test("a header over the cap is not written either", () => {
   const name = "x".repeat(MAX_HEADER);
   const send = { verb: "SEND_FILE", seq: 1, transfer: TRANSFER, name, size: 1 } as const;
-  const error = assertThrows(() => encodeHeader({ ...send, pieceSize: 262144 }), P2PError);
+  const how = { pieceSize: 262144, scheme: "independent" };
+  const error = assertThrows(() => encodeHeader({ ...send, ...how }), P2PError);
   assertEquals(error.code, "too-long");
   const ping = assertThrows(() => encodeHeader({ verb: "PING" }, 1), P2PError);
   assertEquals(ping.code, "too-long");
@@ -120,7 +123,7 @@ Deno.test("a body of exactly the cap is read in the memory it is given", async (
     encoder.encodeInto(header, bytes);
     const asked: number[] = [];
     const memory = new Uint8Array(length + 2);
-    const frame = await readFrame(new ByteReader(play(bytes)), (_verb, size) => {
+    const frame = await readFrame(new ByteReader(play(bytes)), (_message, size) => {
       asked.push(size);
       return memory.subarray(1, 1 + size);
     });
@@ -129,6 +132,51 @@ Deno.test("a body of exactly the cap is read in the memory it is given", async (
     assertEquals(frame.body.buffer, memory.buffer);
     assertEquals([memory[0], memory[1], memory[length], memory[length + 1]], [0, 10, 10, 0]);
   }
+});
+
+Deno.test("who gives the memory for a body knows the message that it comes with", async () => {
+  for (const golden of GOLDEN_FRAMES) {
+    const asked: unknown[] = [];
+    const bytes = frameBytes(golden);
+    const frame = await readFrame(new ByteReader(play(bytes)), (message, length) => {
+      asked.push([message, length]);
+      return new Uint8Array(length);
+    });
+    assertGolden(frame, golden);
+    const length = golden.body.length / 2;
+    assertEquals(asked, length === 0 ? [] : [[golden.message, length]]);
+  }
+});
+
+Deno.test("a body without memory is dropped and the next frame is read", async () => {
+  const piece = (index: number, body: string) =>
+    `PIECE {"transfer":"${TRANSFER}","index":${index},"body":${body.length}}\n${body}`;
+  const long = "PING\n".repeat(100_000);
+  const stream = encoder.encode(`${piece(0, long)}${piece(1, "kept")}${piece(2, "x")}PING\n`);
+  for (const sizes of [[65536], [7, 4096], [stream.length]]) {
+    const source = play(stream, sizes);
+    const reader = new ByteReader(source);
+    const allocate: Allocate = (message, length) =>
+      message.verb === "PIECE" && message.index === 1 ? new Uint8Array(length) : null;
+    for (const [index, body] of ["", "kept", ""].entries()) {
+      assertEquals(await readFrame(reader, allocate), {
+        message: { verb: "PIECE", transfer: TRANSFER, index },
+        body: encoder.encode(body),
+      });
+    }
+    assertEquals(await readFrame(reader, allocate), {
+      message: { verb: "PING" },
+      body: new Uint8Array(0),
+    });
+    assertEquals(await readFrame(reader, allocate), null);
+    // No buffer of the size of what was dropped.
+    assertEquals(source.largest <= 2 * MAX_HEADER, true);
+  }
+});
+
+Deno.test("a body without memory has to come all the same", async () => {
+  const piece = `PIECE {"transfer":"${TRANSFER}","index":0,"body":5}\n1234`;
+  assertEquals(await codeOf(readText(piece, () => null)), "connection-lost");
 });
 
 Deno.test("a body over the cap of its verb is refused before memory is taken", async () => {
@@ -244,6 +292,29 @@ Deno.test("parseHeader leaves the fields alone and keeps __proto__ an ordinary o
   );
   assertEquals([verb, fields["a"], bodyLength], ["X_Y", [1], 0]);
   assertEquals(Object.keys(fields), ["a", "__proto__"]);
+});
+
+Deno.test("a frame that is encoded for many is the same bytes, and reads the same", async () => {
+  for (const { message, body: hex } of GOLDEN_FRAMES) {
+    const body = bytesOf(hex);
+    const header = encodeHeader(message, body.length);
+    const { bytes } = encodeFrame(message, body);
+    assertEquals(bytes, new Uint8Array([...header, ...body]));
+    assertEquals(await readFrame(new ByteReader(play(bytes))), { message, body });
+  }
+});
+
+Deno.test("an encoded frame becomes the answer to a request, and stays what it was", async () => {
+  const list = { epoch: "wMHCw8TFxsfIycrLzM3Ozw", revision: 3, full: true, more: false };
+  const message: Message = { verb: "PEER_LIST", ...list, peers: [], gone: [], barred: [] };
+  const frame = encodeFrame(message);
+  const before = frame.bytes.slice();
+  for (const re of [1, 4711]) {
+    const { bytes } = encodedReply(frame, re);
+    const read = await readFrame(new ByteReader(play(bytes)));
+    assertEquals(read, { message: { ...message, re } as Message, body: new Uint8Array(0) });
+  }
+  assertEquals(frame.bytes, before);
 });
 
 Deno.test("every verb has a golden frame", () => {

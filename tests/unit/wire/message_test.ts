@@ -12,6 +12,7 @@ import {
   MAX_RANGES,
   MAX_TABLE,
   MIN_PIECE,
+  PEERS_PER_FRAME,
 } from "../../../lib/wire/limits.ts";
 import {
   bodyCap,
@@ -31,7 +32,14 @@ const SIGNATURE = "A".repeat(86);
 
 const PEER: PeerEntry = { id: ID, name: "anna", host: "192.0.2.7", port: 6001, reachable: true };
 const LIST = { epoch: TOKEN, revision: 1, full: true, more: false, gone: [], barred: [] };
-const SEND = { seq: 1, transfer: TOKEN, name: "a", size: 1, pieceSize: MIN_PIECE };
+const SEND = {
+  seq: 1,
+  transfer: TOKEN,
+  name: "a",
+  size: 1,
+  pieceSize: MIN_PIECE,
+  scheme: "independent",
+};
 const TREE = { ...SEND, table: 0 };
 const HELLO = { protocol: 1, role: "peer", id: ID, nonce: ID };
 const MESSAGE = { id: TOKEN, from: ID, name: "a", time: "t", signature: SIGNATURE };
@@ -92,6 +100,13 @@ const MALFORMED: [verb: Verb, fields: Record<string, unknown>, field: string][] 
   ["SEND_FILE", { ...SEND, size: "1" }, "size"],
   ["SEND_FILE", { ...SEND, pieceSize: MIN_PIECE - 1 }, "pieceSize"],
   ["SEND_FILE", { ...SEND, pieceSize: MAX_PIECE + 1 }, "pieceSize"],
+  ["SEND_FILE", { ...SEND, scheme: undefined }, "scheme"],
+  ["SEND_FILE", { ...SEND, scheme: null }, "scheme"],
+  ["SEND_FILE", { ...SEND, scheme: "" }, "scheme"],
+  ["SEND_FILE", { ...SEND, scheme: "s".repeat(33) }, "scheme"],
+  ["SEND_FILE", { ...SEND, scheme: "\u{20ac}".repeat(11) }, "scheme"],
+  ["SEND_FILE", { ...SEND, scheme: "lone \ud800" }, "scheme"],
+  ["SEND_FILE", { ...SEND, scheme: ["independent"] }, "scheme"],
   ["SEND_FILE", { ...SEND, recipients: ID }, "recipients"],
   ["SEND_FILE", { ...SEND, recipients: Array(1025).fill(ID) }, "recipients"],
   ["SEND_FILE", { ...SEND, manifest: TOKEN }, "manifest"],
@@ -102,6 +117,10 @@ const MALFORMED: [verb: Verb, fields: Record<string, unknown>, field: string][] 
   ["SEND_TREE", { ...TREE, table: -1 }, "table"],
   ["SEND_TREE", { ...TREE, table: MAX_TABLE + 1 }, "table"],
   ["SEND_TREE", { ...TREE, pieceSize: MAX_PIECE + 1 }, "pieceSize"],
+  ["SEND_TREE", { ...TREE, scheme: undefined }, "scheme"],
+  ["SEND_TREE", { ...TREE, scheme: "" }, "scheme"],
+  ["SEND_TREE", { ...TREE, scheme: "s".repeat(33) }, "scheme"],
+  ["SEND_TREE", { ...TREE, scheme: 1 }, "scheme"],
   ["SEND_TREE", { ...TREE, name: "" }, "name"],
   ["SEND_TREE", { ...TREE, manifest: 0 }, "manifest"],
   ["SEND_TREE", { ...TREE, recipients: Array(1025).fill(ID) }, "recipients"],
@@ -168,6 +187,19 @@ Deno.test("unknown fields are ignored, and absent ones stay absent", () => {
   });
 });
 
+Deno.test("a scheme that nobody knows yet is read like any other", () => {
+  for (const scheme of ["s", "chained", "\u{20ac}".repeat(10), "x".repeat(32)]) {
+    for (
+      const message of [
+        { verb: "SEND_FILE", ...SEND, scheme },
+        { verb: "SEND_TREE", ...TREE, scheme },
+      ] as Message[]
+    ) {
+      assertEquals(decodeMessage(message.verb, messageFields(message)), message);
+    }
+  }
+});
+
 Deno.test("inherited properties are not fields", () => {
   const inherited = Object.create({ seq: 1 });
   assertThrows(() => decodeMessage("ROTATE", inherited), P2PError);
@@ -208,8 +240,8 @@ Deno.test("the longest lists that are taken fit a header", () => {
       revision,
       full: false,
       more: false,
-      peers: Array(MAX_PEERS_PER_FRAME).fill(longest),
-      gone: Array(MAX_PEERS_PER_FRAME).fill(ID),
+      peers: Array(PEERS_PER_FRAME).fill(longest),
+      gone: Array(PEERS_PER_FRAME).fill(ID),
       barred: Array(MAX_BARRED).fill(ID),
     },
     {
@@ -225,6 +257,7 @@ Deno.test("the longest lists that are taken fit a header", () => {
     {
       verb: "SEND_FILE",
       ...SEND,
+      scheme: "s".repeat(32),
       name: "n".repeat(MAX_NAME),
       size: revision,
       manifest: ID,
@@ -233,6 +266,7 @@ Deno.test("the longest lists that are taken fit a header", () => {
     {
       verb: "SEND_TREE",
       ...TREE,
+      scheme: "s".repeat(32),
       name: "n".repeat(MAX_NAME),
       size: revision,
       table: MAX_TABLE,

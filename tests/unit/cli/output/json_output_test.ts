@@ -31,6 +31,8 @@ Deno.test("Strings are raw when parsed and harmless when shown", () => {
   const line = stdout.text.trimEnd();
   assertEquals(JSON.parse(line).text, text);
   assert(!/[\p{Cc}\p{Cf}\u2028]/u.test(line), line);
+  assertEquals(stringify("\u3164\u034f\uffa0\u17b4"), '"\\u3164\\u034f\\uffa0\\u17b4"');
+  assertEquals(JSON.parse(stringify("\u3164\u{1d173}\ud800")), "\u3164\u{1d173}\ud800");
   assertEquals(stringify("\u202e\u{e0041}\u00e9"), '"\\u202e\\udb40\\udc41\u00e9"');
 });
 

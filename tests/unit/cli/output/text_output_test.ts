@@ -3,6 +3,7 @@ import { setColorEnabled } from "@std/fmt/colors";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../../../../lib/events.ts";
 import { formatDuration, formatSize } from "../../../../lib/cli/output/format.ts";
 import { TextOutput, type TextOutputOptions } from "../../../../lib/cli/output/text_output.ts";
+import { permitted } from "../../../helpers/permissions.ts";
 import { FakeClock, FakeSink, idOf } from "../fakes.ts";
 
 const SHA = "ab".repeat(32);
@@ -151,7 +152,7 @@ Deno.test("Each event has its text", () => {
         direction: "receive",
         peers: ["tv"],
       },
-      "PieceTarget log from tv\n",
+      "Receiving log from tv\n",
     ],
     [
       { event: "transfer-retry", transfer: "t", peer: "tv", attempt: 2, reason: "lost" },
@@ -392,13 +393,12 @@ Deno.test("Plain progress comes every 5 s or 25 %, and never after the end", () 
   assertEquals(stdout.take(), "", "the end has a line of its own");
 });
 
-Deno.test("Colours appear on a terminal only", () => {
-  if (Deno.noColor) return;
+permitted("Colours appear on a terminal only", [], () => {
   setColorEnabled(true);
   const { stderr, output } = setup({}, true);
   output.emit({ event: "error", code: "usage", message: "no" });
   assertEquals(stderr.text, "\x1b[31merror:\x1b[39m no\n");
-});
+}, { ignore: Deno.noColor && "NO_COLOR is set" });
 
 Deno.test("Sizes and times", () => {
   assertEquals([0, 999, 1024, 12.9e6, 1e12].map(formatSize), [

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { displayWidth, fit } from "../../../../lib/cli/output/format.ts";
+import { displayWidth, fit } from "../../../../lib/cli/output/columns.ts";
 import { formatRow, ProgressBars } from "../../../../lib/cli/terminal/progress.ts";
 import { TextOutput } from "../../../../lib/cli/output/text_output.ts";
 import { FakeSink } from "../fakes.ts";

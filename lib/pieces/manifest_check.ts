@@ -5,7 +5,7 @@
  */
 
 import { P2PError } from "../errors.ts";
-import type { Manifest } from "../pieces/manifest.ts";
+import type { Manifest } from "./manifest.ts";
 import { MAX_PIECES } from "../wire/limits.ts";
 
 /**

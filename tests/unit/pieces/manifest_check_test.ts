@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
 import { Manifest } from "../../../lib/pieces/manifest.ts";
-import { checkOffered, checkSize } from "../../../lib/transfer/manifest_check.ts";
+import { checkOffered, checkSize } from "../../../lib/pieces/manifest_check.ts";
 
 const PIECE = 16 * 1024;
 

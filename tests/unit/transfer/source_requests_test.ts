@@ -1,11 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { PiecePicker } from "../../../lib/transfer/picker.ts";
-import { PieceRequests } from "../../../lib/transfer/piece_requests.ts";
+import { SourceRequests, windowPieces } from "../../../lib/transfer/source_requests.ts";
 import type { BandwidthLane } from "../../../lib/transfer/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
 const MIB = 1024 * 1024;
+const SOURCE = {};
 
 /** A rate limit that lets a request pass when it is told to. */
 class LaneByHand implements BandwidthLane {
@@ -30,12 +31,12 @@ function scene(lane?: BandwidthLane) {
   const clock = new FakeClock();
   const picker = new PiecePicker();
   const asked: number[] = [];
-  const share = { bytes: 4 * MIB, [Symbol.dispose]: () => {} };
-  const requests = new PieceRequests({
+  const share = { bytes: 4 * MIB };
+  const requests = new SourceRequests({
     picker,
-    pieceSize: MIB,
+    source: SOURCE,
     lengthOf: () => MIB,
-    share,
+    window: () => windowPieces(share.bytes, MIB, picker.unwrittenCount),
     lane,
     clock,
     get: (index) => void asked.push(index),
@@ -67,6 +68,7 @@ Deno.test("after a lost session the same pieces are asked for again", () => {
   const { picker, requests, asked } = scene();
   requests.fill();
   picker.verified(2);
+  picker.stored(2);
   requests.forget();
   assertEquals(picker.askedCount, 0);
   requests.fill();
@@ -140,4 +142,18 @@ Deno.test("what was held back when the session was lost is held back anew", asyn
   requests.stop();
   await lane.passOne();
   assertEquals(asked, [0]);
+});
+
+Deno.test("while the disk is more than two pieces behind fewer are asked for, and none in the end", () => {
+  const { picker, requests, asked } = scene();
+  requests.fill();
+  for (const index of [0, 1, 2, 3, 4, 5]) {
+    picker.verified(index);
+    requests.fill();
+  }
+  // Four of memory: two may wait to be written beside them, and those that wait for longer count.
+  assertEquals([picker.unwrittenCount, picker.askedCount, asked.length], [6, 0, 6]);
+  picker.stored(0);
+  requests.fill();
+  assertEquals(asked, [0, 1, 2, 3, 4, 5, 6]);
 });

@@ -1,0 +1,9 @@
+import { ExitCode } from "../errors.ts";
+import { oneShot } from "./peer_setup.ts";
+import type { Command } from "./program.ts";
+
+/** `peer broadcast`: a message to every peer. */
+export const broadcast: Command = oneShot(async (peer, { command }) => {
+  await peer.sendBroadcastMessage(command.positionals.join(" "));
+  return ExitCode.done;
+});

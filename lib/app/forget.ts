@@ -1,0 +1,28 @@
+import { textOf } from "../cli/arguments/arguments.ts";
+import { ExitCode } from "../errors.ts";
+import { forgetUnreceived, listUnreceived } from "../inbox/unfinished.ts";
+import { chooseById, Outbox } from "../peer/outbox.ts";
+import { inboxOf } from "./peer_setup.ts";
+import type { CommandContext } from "./program.ts";
+import { stateFolders } from "./state_folder.ts";
+
+/** `peer forget`: gives unfinished transfers up, and what has come of them. */
+export async function forget({ command, env, emit }: CommandContext): Promise<ExitCode> {
+  const { peers } = stateFolders(textOf(command.values, "state"), env);
+  const outbox = new Outbox(peers);
+  const unsent = (await outbox.list()).map((entry) => ({
+    ...entry,
+    forget: () => outbox.remove(entry.id),
+  }));
+  const unreceived = (await listUnreceived(inboxOf(command))).map((entry) => ({
+    ...entry,
+    forget: () => forgetUnreceived(entry),
+  }));
+  for (
+    const { name, forget } of chooseById([...unsent, ...unreceived], command.positionals[0] ?? "")
+  ) {
+    await forget();
+    emit({ event: "notice", message: `Forgot ${name}` });
+  }
+  return ExitCode.done;
+}

@@ -1,0 +1,24 @@
+import { ExitCode, P2PError } from "../errors.ts";
+import { formatAddress } from "../net/transport.ts";
+import type { Peer } from "../peer/peer.ts";
+import { oneShot } from "./peer_setup.ts";
+import type { Command, CommandContext } from "./program.ts";
+
+/** `peer peers`: who is there. */
+export const peers: Command = oneShot(async (peer, context) => {
+  if (!peer.isConnected) {
+    throw new P2PError("tracker-unreachable", "Cannot list the peers: the tracker does not answer");
+  }
+  await listPeers(peer, context);
+  return ExitCode.done;
+});
+
+/** Shows the other peers: those that the tracker lists, or that it listed before it went away. */
+export async function listPeers(peer: Peer, { emit }: CommandContext): Promise<void> {
+  const entries = peer.isConnected ? await peer.updatePeersList() : peer.knownPeers;
+  for (const entry of entries) {
+    const { id, name, reachable } = entry;
+    emit({ event: "peer", id, name, address: formatAddress(entry), reachable });
+  }
+  if (entries.length === 0) emit({ event: "notice", message: "No other peer is there" });
+}

@@ -1,0 +1,16 @@
+import { resolveTarget } from "../directory/target.ts";
+import { ExitCode } from "../errors.ts";
+import { isBase64Url } from "../wire/fields.ts";
+import type { CommandContext } from "./program.ts";
+import { operate } from "./tracker_setup.ts";
+
+/** `tracker remove`: ends the session of a peer and bars its key from the network. */
+export async function remove(context: CommandContext): Promise<ExitCode> {
+  await using client = await operate(context);
+  const [target = ""] = context.command.positionals;
+  const plain = target.replace(/^id:/, "");
+  const id = isBase64Url(plain, 32) ? plain : resolveTarget(target, await client.refresh()).id;
+  await client.remove(id);
+  context.emit({ event: "removed", id });
+  return ExitCode.done;
+}

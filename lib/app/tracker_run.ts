@@ -1,0 +1,93 @@
+import { join } from "node:path";
+import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
+import { readPrivate, replacePrivate } from "../disk/private_file.ts";
+import { ExitCode, P2PError } from "../errors.ts";
+import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
+import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
+import { formatAddress } from "../net/transport.ts";
+import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
+import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
+import { listenAsTracker } from "../tracker/tracker_network.ts";
+import { isBase64Url } from "../wire/fields.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import { announceTracker } from "./local_tracker.ts";
+import { type CommandContext } from "./program.ts";
+import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
+
+/** `tracker run`: lists peers and tells them of each other, until a signal comes. */
+export async function run({ command, emit, env, signal }: CommandContext): Promise<ExitCode> {
+  const { values } = command;
+  const folder = folderOf(command, env);
+  const { host, port } = listenOn(command);
+  const insecure = isOn(values, "insecure");
+  const trust = insecure ? null : {
+    network: await loadOrCreateNetwork(folder),
+    rotate: async () => {
+      const network = await rotateSecret(folder);
+      await announce(network);
+      return network;
+    },
+  };
+  const registry = new MemoryRegistry(() => randomToken(16), {
+    barred: insecure ? [] : await loadBarred(folder),
+    saveBarred: (ids) => replacePrivate(join(folder, "barred.json"), JSON.stringify(ids)),
+  });
+  const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
+  const listener = listenAsTracker({ host, port }, { identity, trust });
+  await using tracker = serveTracker(listener, {
+    identity,
+    trust,
+    registry,
+    signal,
+    advertise: advertised(command),
+    allowAdvertise: isOn(values, "allow-advertise"),
+    pingAfter: millisecondsOf(values, "ping-after"),
+    pongTimeout: millisecondsOf(values, "pong-timeout"),
+    observer: observer(emit),
+  });
+  const announce = (network: NetworkKey | null) => {
+    const at = reachableAt(command, tracker.address);
+    return announceTracker(folder, { ...at, invite: network ? inviteAt(at, network) : null });
+  };
+  await announce(trust?.network ?? null);
+  emit({
+    event: "listening",
+    ...tracker.address,
+    id: tracker.id,
+    secure: !insecure,
+    ...(tracker.invite ? { invite: tracker.invite } : {}),
+  });
+  await tracker.closed;
+  return ExitCode.done;
+}
+
+async function loadBarred(folder: string): Promise<string[]> {
+  const text = await readPrivate(join(folder, "barred.json"));
+  if (text === null) return [];
+  try {
+    const ids: unknown = JSON.parse(text);
+    if (Array.isArray(ids) && ids.every((id) => isBase64Url(id, 32))) return ids;
+  } catch {
+    // Broken JSON is reported like JSON of something else, below.
+  }
+  throw new P2PError(
+    "disk",
+    `Cannot read ${join(folder, "barred.json")}: it is not a list of ids; mend it or move it away`,
+  );
+}
+
+function observer(emit: CommandContext["emit"]): TrackerObserver {
+  const brief = (entry: PeerEntry) => ({
+    id: entry.id,
+    name: entry.name,
+    address: formatAddress(entry),
+  });
+  return {
+    onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
+    onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),
+    onRefused: ({ message, code }, from) => {
+      if (code === "connection-lost" || code === "timeout") return;
+      emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${message}` });
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * From the flags of a tracker to its state, its addresses and a session with it.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import {
+  addressOf,
+  isOn,
+  numberOf,
+  type ParsedCommand,
+  textOf,
+} from "../cli/arguments/arguments.ts";
+import { TrackerClient } from "../directory/tracker_client.ts";
+import type { Invite } from "../identity/invite.ts";
+import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
+import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
+import type { Address } from "../net/transport.ts";
+import { isWildcard, machineAddresses } from "./addresses.ts";
+import { findTracker } from "./local_tracker.ts";
+import type { CommandContext } from "./program.ts";
+import { stateFolders } from "./state_folder.ts";
+
+/** Connects to the running tracker as its operator, with its own key. */
+export async function operate({ command, env }: CommandContext): Promise<TrackerClient> {
+  const folder = folderOf(command, env);
+  const insecure = isOn(command.values, "insecure");
+  const explicit = command.explicit.has("port") || command.explicit.has("host");
+  const known = explicit ? null : await findTracker(folder);
+  const network = insecure ? null : await loadOrCreateNetwork(folder);
+  const client = new TrackerClient({
+    address: known ?? listenOn(command),
+    credentials: {
+      identity: insecure
+        ? Identity.generate()
+        : await loadOrCreateIdentity(join(folder, "identity.key")),
+      role: insecure ? "client" : "operator",
+      membership: network ? { id: network.key.id, secret: network.secret } : null,
+    },
+  });
+  await client.connect();
+  return client;
+}
+
+/** Folder of the keys, the network and the last address of a tracker. */
+export function folderOf(command: ParsedCommand, env: CommandContext["env"]): string {
+  return stateFolders(textOf(command.values, "state"), env).tracker;
+}
+
+/** The address that the flags say to listen on. */
+export function listenOn({ values }: ParsedCommand): Address {
+  return { host: textOf(values, "host") ?? "localhost", port: numberOf(values, "port") ?? 5000 };
+}
+
+/** The address that others reach a tracker at: as advertised, or this machine's own. */
+export function reachableAt(command: ParsedCommand, { host, port }: Address): Address {
+  const [own = "127.0.0.1"] = isWildcard(host) ? machineAddresses() : [host];
+  return { host: own, port, ...advertised(command) };
+}
+
+/** The address to name to others: that of `--advertise`, or this machine's when a wildcard is listened on. */
+export function advertised(command: ParsedCommand): Partial<Address> | undefined {
+  const given = addressOf(command.values, "advertise");
+  if (given) return { host: given.host, ...(given.port === null ? {} : { port: given.port }) };
+  const { host } = listenOn(command);
+  const [own] = isWildcard(host) ? machineAddresses() : [];
+  return own === undefined ? undefined : { host: own };
+}
+
+/** The invite of a network whose tracker is reached at an address. */
+export function inviteAt({ host, port }: Address, { key, secret }: NetworkKey): Invite {
+  return { host, port, network: key.id, secret };
+}

@@ -1,0 +1,50 @@
+/**
+ * Advisory locks that hold between processes: each is a file that nothing is written to, which stays when the lock is
+ * given back. The operating system gives back what a killed process held.
+ *
+ * @module
+ */
+
+import { P2PError } from "../errors.ts";
+
+/** A lock that this process holds until it is disposed of. */
+export type Lock = Disposable;
+
+/**
+ * Takes the lock at `path`, whose folder has to be there; null while another holder has it, in this process or
+ * another.
+ *
+ * @throws {P2PError} `disk` when something else than a regular file is there: to open a FIFO would wait for ever, and
+ * a link leads out of the folder.
+ */
+export async function tryLock(path: string): Promise<Lock | null> {
+  const file = await openLock(path);
+  try {
+    if (await file.tryLock(true)) return { [Symbol.dispose]: () => file.close() };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+  file.close();
+  return null;
+}
+
+/**
+ * Takes the lock at `path`, and waits for it: for what is held for some milliseconds. On a file system that has no
+ * locks, as some network mounts, there is nothing to wait for.
+ *
+ * @throws {P2PError} `disk`, as {@linkcode tryLock}.
+ */
+export async function lock(path: string): Promise<Lock> {
+  const file = await openLock(path);
+  await file.lock(true).catch(() => {});
+  return { [Symbol.dispose]: () => file.close() };
+}
+
+async function openLock(path: string): Promise<Deno.FsFile> {
+  const info = await Deno.lstat(path).catch(() => null);
+  if (info && !info.isFile) {
+    throw new P2PError("disk", `Cannot use ${path}: it is not a regular file; remove it`);
+  }
+  return await Deno.open(path, { write: true, create: true, mode: 0o600 });
+}

@@ -1,0 +1,61 @@
+import type { PartialKey } from "./partial_key.ts";
+import type { PieceTarget } from "./piece_target.ts";
+import type { Published } from "./target.ts";
+
+/** Something that is offered. */
+export interface OfferedItem extends PartialKey {
+  transfer: string;
+  /** The manifest's id, base64url, when the sender knew it. */
+  manifest?: string | undefined;
+}
+
+/** What has come of a content when all of it is there and verified. */
+export interface ArrivedContent {
+  /** The manifest's id, base64url. */
+  manifest: string;
+  /** Bytes. */
+  size: number;
+  /** SHA-256 of the file, base64url; null when this side has not computed it. */
+  sha256: string | null;
+}
+
+/** Something that is kept under its name. */
+export interface KeptItem extends ArrivedContent, Published {
+  /** Files of a tree. */
+  files?: number | undefined;
+}
+
+/** What has become of an offer before it was made: `saved` by this very transfer, or `already` by another. */
+export interface Found {
+  state: "saved" | "already";
+  item: KeptItem;
+}
+
+/**
+ * Where offers are received, and what has become of them. A target that was begun is ended by `publish` or by
+ * `release`.
+ */
+export interface Destination {
+  /** What is there of the offer in full, if it is; from then on the transfer counts as received. */
+  alreadyHas(offer: OfferedItem): Promise<Found | null>;
+  /**
+   * Begins to receive, or goes on with what an earlier run left.
+   *
+   * @throws {P2PError} `no-space`, `quota`, `disk` or `refused`.
+   */
+  begin(offer: OfferedItem): Promise<PieceTarget>;
+  /** Bytes that a stream, which does not say how many it has, may bring; undefined for as many as come. */
+  roomForStream(): Promise<number | undefined>;
+  /**
+   * Makes what has arrived durable and gives it its name, unless the sender has sent the very same before: then
+   * `already` is true and there is no second copy.
+   *
+   * @throws {P2PError} `disk` or `no-space`; nothing is published then.
+   */
+  publish(
+    target: PieceTarget,
+    content: ArrivedContent,
+  ): Promise<Published & { already: boolean }>;
+  /** Ends a target whose transfer failed: deletes it, or with `keep` lets a later offer go on with it. */
+  release(target: PieceTarget, keep: boolean): Promise<void>;
+}

@@ -1,0 +1,244 @@
+import { join } from "node:path";
+import { diskError } from "../disk/disk_error.ts";
+import { ignoreMissing } from "../disk/folder.ts";
+import { type Lock, tryLock } from "../disk/lock.ts";
+import { P2PError, reasonOf } from "../errors.ts";
+import { pieceCountOf } from "../pieces/manifest.ts";
+import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
+import { FileTarget } from "./file_target.ts";
+import { PartialItem, removeJournal } from "./partial_item.ts";
+import { headerOf, parsePartialKey, type PartialKey, textOfKey } from "./partial_key.ts";
+import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
+import type { Target } from "./target.ts";
+import { TreeTarget } from "./tree_target.ts";
+
+/** Folder of partials and journals below the inbox. */
+export const PARTIAL_FOLDER = ".partial";
+/** The lock in a folder of partials: whoever holds it receives there, or forgets what is there. */
+export const LOCK_FILE = "lock";
+/** How long a partial waits for its sender, milliseconds: a week. */
+export const KEEP_PARTIALS = 7 * 24 * 3600_000;
+/**
+ * The private folder of one identity below an inbox, which a lock keeps for one process: what is being received,
+ * and what waits for its sender to go on with it.
+ */
+export class Partials implements Disposable {
+  /** What was received lately; its file is in this folder. */
+  readonly receipts: Receipts;
+  readonly #inbox: string;
+  readonly #folder: string;
+  readonly #lock: Lock;
+  /** The mode of new files, and whether names that differ in case only are one file here. */
+  readonly #files: { mode: number; foldsCase: boolean };
+  /** Partials that wait to be gone on with: their paths without `.part`, by the text of their key. */
+  readonly #unfinished: Map<string, string>;
+
+  private constructor(options: {
+    inbox: string;
+    folder: string;
+    lock: Lock;
+    files: { mode: number; foldsCase: boolean };
+    receipts: Receipts;
+    unfinished: Map<string, string>;
+  }) {
+    this.#inbox = options.inbox;
+    this.#folder = options.folder;
+    this.#lock = options.lock;
+    this.#files = options.files;
+    this.receipts = options.receipts;
+    this.#unfinished = options.unfinished;
+  }
+
+  /**
+   * Opens the folder of `ownId` below an inbox, which has to be there. Partials that a process left behind wait
+   * when their journal says what they are and is younger than `keep` milliseconds; the others are swept.
+   *
+   * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it.
+   */
+  static async open(inbox: string, ownId: string, { keep }: { keep: number }): Promise<Partials> {
+    const parent = join(inbox, PARTIAL_FOLDER);
+    const folder = join(parent, ownId);
+    await makePrivateFolder(parent);
+    await makePrivateFolder(folder);
+    await using stack = new AsyncDisposableStack();
+    const lock = stack.use(await takeLock(folder));
+    const files = { mode: await publicMode(folder), foldsCase: await foldsCaseIn(folder) };
+    const receipts = stack.use(await Receipts.open(folder, inbox));
+    const unfinished = await sweep(folder, { keep, receipts });
+    stack.move();
+    return new Partials({ inbox, folder, lock, files, receipts, unfinished });
+  }
+
+  /**
+   * Makes a partial.
+   *
+   * @throws {P2PError} `no-space` or `disk`.
+   */
+  async create(key: PartialKey): Promise<PartialItem> {
+    const path = join(this.#folder, `${crypto.randomUUID()}.part`);
+    try {
+      return this.#partial(key, await this.#target(key, path, "create"));
+    } catch (error) {
+      throw diskError("create", path, error);
+    }
+  }
+
+  /**
+   * Goes on with a partial that an earlier offer left; null when there is none, or it is of no use.
+   *
+   * @throws {P2PError} `disk`
+   */
+  async reopen(key: PartialKey): Promise<PartialItem | null> {
+    const text = textOfKey(key);
+    const base = this.#unfinished.get(text);
+    if (base === undefined) return null;
+    this.#unfinished.delete(text);
+    try {
+      const reopened = await PieceJournal.reopen(`${base}.journal`);
+      if (reopened) {
+        const { log, content: { pieces: known } } = reopened;
+        try {
+          const target = await this.#target(key, `${base}.part`, "reopen");
+          return this.#partial(key, target, { log, known });
+        } catch (error) {
+          log[Symbol.dispose]();
+          throw error;
+        }
+      }
+    } catch (error) {
+      const { cause } = error as P2PError;
+      const isGone = [error, cause].some((it) => it instanceof Deno.errors.NotFound);
+      if (!isGone) throw diskError("go on with", `${base}.part`, error);
+    }
+    await removePartial(base);
+    return null;
+  }
+
+  #target(key: PartialKey, path: string, how: "create" | "reopen"): Promise<Target> {
+    if (key.table === null) return FileTarget[how](path, this.#files.mode);
+    const { size, table: head } = key;
+    return TreeTarget[how]({ path, head, size: size ?? 0, ...this.#files });
+  }
+
+  #partial(
+    key: PartialKey,
+    target: Target,
+    reopened?: { log: PieceJournal; known: ReadonlyMap<number, Uint8Array> },
+  ): PartialItem {
+    const { size, pieceSize } = key;
+    return new PartialItem({
+      target,
+      inbox: this.#inbox,
+      size,
+      pieceSize,
+      about: size === null
+        ? null
+        : { header: headerOf(key), pieces: pieceCountOf(size, pieceSize) },
+      ...(reopened ? { reopened } : {}),
+    });
+  }
+
+  /** Keeps a partial to be gone on with when the same sender offers the same again. */
+  async suspend(item: PartialItem, key: PartialKey): Promise<void> {
+    // Without a journal nobody can go on with it.
+    if (key.size === null || !await item.suspend()) return await item.discard();
+    const text = textOfKey(key);
+    const older = this.#unfinished.get(text);
+    this.#unfinished.set(text, item.base);
+    if (older !== undefined) await removePartial(older);
+  }
+
+  /** Gives the lock back. */
+  [Symbol.dispose](): void {
+    this.receipts[Symbol.dispose]();
+    this.#lock[Symbol.dispose]();
+  }
+}
+
+/** Deletes the partial whose path without `.part` is `base`. */
+export async function removePartial(base: string): Promise<void> {
+  await removeJournal(base);
+  for (const ending of [".part", ".table"]) {
+    await Deno.remove(`${base}${ending}`, { recursive: true }).catch(ignoreMissing);
+  }
+}
+
+/** Makes a folder of mode 0700, or makes one that is there and is no link private; it has to be ours. */
+async function makePrivateFolder(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    const { isDirectory } = await Deno.lstat(path);
+    if (!isDirectory) {
+      throw new P2PError("disk", `Cannot use ${path}: it is not a folder; move it away`);
+    }
+    if (Deno.build.os !== "windows") await Deno.chmod(path, 0o700);
+  }
+}
+
+async function takeLock(folder: string): Promise<Lock> {
+  const lock = await tryLock(join(folder, LOCK_FILE));
+  if (lock) return lock;
+  throw new P2PError(
+    "disk",
+    `Cannot use ${folder}: another peer with the same identity is receiving there; stop it first`,
+  );
+}
+
+/** Deletes what nobody can go on with, and returns the paths without `.part` of the rest. */
+async function sweep(
+  folder: string,
+  { keep, receipts }: { keep: number; receipts: Receipts },
+): Promise<Map<string, string>> {
+  const unfinished = new Map<string, string>();
+  const names = new Set<string>();
+  for await (const { name } of Deno.readDir(folder)) names.add(name);
+  const wanted = new Set([LOCK_FILE, RECEIPTS_FILE]);
+  for (const name of names) {
+    const base = /^(.*)\.journal$/.exec(name)?.[1];
+    if (base === undefined || !names.has(`${base}.part`)) continue;
+    const key = await readPartialKey(join(folder, name), keep);
+    if (!key || unfinished.has(textOfKey(key))) continue;
+    // The end came between the name and the removal.
+    const { ino } = await Deno.lstat(join(folder, `${base}.part`));
+    if (await receipts.hasInode(ino)) continue;
+    unfinished.set(textOfKey(key), join(folder, base));
+    wanted.add(name).add(`${base}.part`);
+    if (key.table !== null) wanted.add(`${base}.table`);
+  }
+  for (const name of names) {
+    if (!wanted.has(name)) await Deno.remove(join(folder, name), { recursive: true });
+  }
+  return unfinished;
+}
+
+/** What the journal is about; null when it is too old or says nothing. */
+async function readPartialKey(path: string, keep: number): Promise<PartialKey | null> {
+  const { isFile, mtime } = await Deno.lstat(path);
+  if (!isFile || Date.now() - (mtime?.getTime() ?? 0) > keep) return null;
+  return parsePartialKey(await readJournalHeader(path));
+}
+
+/** Whether names that differ in case only are one file in the folder. */
+async function foldsCaseIn(folder: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(join(folder, "LOCK"))).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** The mode that this process gives new files: 0666 & ~umask, learnt without asking for the umask. */
+async function publicMode(folder: string): Promise<number> {
+  const path = join(folder, "mode");
+  try {
+    (await Deno.open(path, { write: true, createNew: true })).close();
+    const { mode } = await Deno.stat(path);
+    return (mode ?? 0o644) & 0o666;
+  } finally {
+    await Deno.remove(path).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw new Error(reasonOf(error));
+    });
+  }
+}

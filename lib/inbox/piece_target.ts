@@ -1,0 +1,27 @@
+import type { FileCount } from "../pieces/tree_table.ts";
+
+/** Where a download writes its verified pieces. */
+export interface PieceTarget {
+  /** Hashes of the pieces that an earlier run left. */
+  readonly known: ReadonlyMap<number, Uint8Array>;
+  /** Pieces that have to be written before any other: those of a tree's table. */
+  readonly headPieces: number;
+  /** The files of a tree, once its table is there; null for anything else. */
+  readonly files: FileCount | null;
+  /** Whether `read` works. */
+  readonly isReadable: boolean;
+  /**
+   * Writes a verified piece; `bytes` must stay as they are until it resolves.
+   *
+   * @throws {P2PError} `no-space` or `disk`; of a tree also `malformed` or `refused`, naming the path.
+   */
+  write(index: number, bytes: Uint8Array, hash: Uint8Array): Promise<void>;
+  /**
+   * Fills `into` with a piece that was written.
+   *
+   * @throws {P2PError} `disk`
+   */
+  read(index: number, into: Uint8Array): Promise<void>;
+  /** Throws away what an earlier run left: the writes that follow are the first. */
+  restart(): Promise<void>;
+}

@@ -1,0 +1,31 @@
+import { P2PError } from "../../errors.ts";
+import { type DialBacks, sourceHost } from "../dial_backs.ts";
+import type { Roster } from "../roster.ts";
+import type { Handlers } from "./handlers.ts";
+
+/** What the verbs of dialling need. */
+export interface DiallingOptions {
+  roster: Roster;
+  dialBacks: DialBacks;
+  /** The tracker's own id, which may dial as often as it likes: a share serves everybody. */
+  trackerId: string;
+}
+
+/** CONNECT, which asks a peer that cannot be dialled to dial the asking one. */
+export function diallingHandlers(
+  { roster, dialBacks, trackerId }: DiallingOptions,
+): Handlers<"CONNECT"> {
+  return {
+    CONNECT({ session, message: { seq, peer, port, token } }) {
+      const asked = roster.get(peer)?.session;
+      if (!asked) {
+        throw new P2PError("peer-unknown", `Cannot connect to ${peer.slice(0, 8)}: it is not here`);
+      }
+      const { id } = session.remote;
+      if (id === "") throw new P2PError("unauthorised", "Cannot connect: say HELLO first");
+      if (id !== trackerId) dialBacks.count(id);
+      asked.post({ verb: "DIAL", peer: id, host: sourceHost(session), port, token });
+      session.post({ verb: "OK", re: seq });
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import { P2PError, reasonOf } from "../../errors.ts";
+import type { Session } from "../../net/session.ts";
+import type { MessageOf } from "../../wire/message.ts";
+import { type DialBacks, sourceHost } from "../dial_backs.ts";
+import { LEFT } from "../left_reason.ts";
+import type { Roster } from "../roster.ts";
+import type { Handlers, Request } from "./handlers.ts";
+
+/** What the verbs of membership need. */
+export interface MembershipOptions {
+  roster: Roster;
+  dialBacks: DialBacks;
+  /** False lists every peer as unreachable. */
+  dialBack: boolean;
+  /** Whether peers may be listed under another address than they come from. */
+  allowAdvertise: boolean;
+}
+
+/** REGISTER and UNREGISTER. */
+export function membershipHandlers(
+  options: MembershipOptions,
+): Handlers<"REGISTER" | "UNREGISTER"> {
+  const { roster } = options;
+  return {
+    REGISTER: (request) => register(options, request),
+    async UNREGISTER({ session, message }) {
+      const member = roster.of(session);
+      if (member) await roster.drop(member, LEFT.unregistered);
+      session.post({ verb: "OK", re: message.seq });
+    },
+  };
+}
+
+/**
+ * Lists the peer of a session under the address it comes from, after dialling back there: a peer that
+ * cannot be dialled is listed as unreachable and told why.
+ */
+async function register(
+  { roster, dialBacks, dialBack, allowAdvertise }: MembershipOptions,
+  { session, message }: Request<"REGISTER">,
+): Promise<void> {
+  const { id, role } = session.remote;
+  if (id === "" || role !== "peer") {
+    throw new P2PError("unauthorised", "Cannot register: only a peer that said HELLO may");
+  }
+  dialBacks.count(id);
+  const source = sourceHost(session);
+  const wanted = {
+    id,
+    name: message.name,
+    host: allowAdvertise ? message.host ?? source : notAdvertised(message, session),
+    port: message.port,
+    reachable: dialBack,
+  };
+  const reason = dialBack
+    ? await dialBacks.ofNew(wanted, source).then(() => undefined, reasonOf)
+    : undefined;
+  if (session.connection.closed) return;
+  const reachable = dialBack && reason === undefined;
+  const { name, host, port } = await roster.register({ ...wanted, reachable }, session);
+  session.post({
+    verb: "OK",
+    re: message.seq,
+    name,
+    host,
+    port,
+    reachable,
+    ...(reason === undefined
+      ? {}
+      : { reason: `${reason}; open port ${port} of this machine to the others` }),
+  });
+}
+
+function notAdvertised({ host }: MessageOf<"REGISTER">, session: Session): string {
+  if (host === undefined) return sourceHost(session);
+  throw new P2PError(
+    "invalid",
+    `Cannot list the address ${host}: start the tracker with --allow-advertise, ` +
+      "or the peer without --advertise",
+  );
+}

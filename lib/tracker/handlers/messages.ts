@@ -1,0 +1,83 @@
+import type { Clock } from "../../async/clock.ts";
+import { P2PError } from "../../errors.ts";
+import { verifyMessage } from "../../identity/signed_text.ts";
+import { RequestBuckets } from "../../net/request_buckets.ts";
+import { encodeFrame } from "../../wire/frame.ts";
+import type { Roster } from "../roster.ts";
+import type { TrackerNetwork } from "../tracker_network.ts";
+import type { Handlers, Request } from "./handlers.ts";
+
+/** What the verbs of messages need. */
+export interface MessageOptions {
+  roster: Roster;
+  network: TrackerNetwork;
+  clock: Clock;
+  onBroadcast?: ((author: string, text: Uint8Array, delivered: number) => void) | undefined;
+}
+
+/** Broadcasts of one member: on average two a second, twenty at once. */
+const RATE = { rate: 2, burst: 20 };
+
+/** BROADCAST. */
+export function messageHandlers(options: MessageOptions): Handlers<"BROADCAST"> {
+  const buckets = new RequestBuckets({ ...RATE, clock: options.clock });
+  return {
+    BROADCAST(request) {
+      check(request, buckets, options.network.id);
+      const { session, message } = request;
+      session.post({ verb: "OK", re: message.seq, delivered: broadcastToPeers(request, options) });
+    },
+  };
+}
+
+/**
+ * Relays a signed message to every registered peer but the session it came on.
+ *
+ * @returns to how many it went.
+ */
+function broadcastToPeers(
+  { session: author, message, body: text }: Request<"BROADCAST">,
+  { roster, onBroadcast }: MessageOptions,
+): number {
+  const { id, name, time, signature } = message;
+  const from = author.remote.id;
+  const frame = encodeFrame({ verb: "MESSAGE", id, from, name, time, signature }, text);
+  let delivered = 0;
+  for (const { session } of roster) {
+    if (!session || session === author) continue;
+    session.postEncoded(frame);
+    delivered++;
+  }
+  onBroadcast?.(from, text, delivered);
+  return delivered;
+}
+
+function check(
+  { session, message, body: text }: Request<"BROADCAST">,
+  buckets: RequestBuckets,
+  network: string | undefined,
+): void {
+  const { id: from } = session.remote;
+  const { id, time, name, signature } = message;
+  if (from === "") throw new P2PError("unauthorised", "Cannot broadcast: say HELLO first");
+  if (!buckets.take(from)) {
+    throw new P2PError(
+      "rate-limited",
+      `Cannot broadcast: more than ${RATE.rate} a second; wait a moment`,
+    );
+  }
+  if (!isText(text)) {
+    throw new P2PError("invalid", "Cannot broadcast: the text is empty or not UTF-8");
+  }
+  if (network && !verifyMessage(from, { network, id, time, name }, text, signature)) {
+    throw new P2PError("unauthorised", "Cannot broadcast: the signature is not the sender's");
+  }
+}
+
+function isText(bytes: Uint8Array): boolean {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes) !== "";
+  } catch {
+    return false;
+  }
+}

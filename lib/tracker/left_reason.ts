@@ -1,0 +1,18 @@
+/** Why a peer is no longer listed: a code for programs and a text for people. */
+export interface LeftReason {
+  /**
+   * `unregistered`: it asked to be. `goodbye`: it said BYE. `dismissed`: the application sent it away.
+   * `removed`: the operator barred it. `lost`: its session broke and it was not to be reached. `silent`: no
+   * answer to PING, nor to a dial-back.
+   */
+  readonly code: "unregistered" | "goodbye" | "dismissed" | "removed" | "lost" | "silent";
+  readonly text: string;
+}
+
+/** Reasons that are the same each time; those of `lost` and `silent` say what went wrong. */
+export const LEFT = {
+  unregistered: { code: "unregistered", text: "unregistered" },
+  goodbye: { code: "goodbye", text: "said goodbye" },
+  dismissed: { code: "dismissed", text: "dismissed" },
+  removed: { code: "removed", text: "removed from the network" },
+} as const satisfies Partial<Record<LeftReason["code"], LeftReason>>;

@@ -1,0 +1,187 @@
+import { type Clock, systemClock } from "../../async/clock.ts";
+import { P2PError } from "../../errors.ts";
+import { PEERS_PER_FRAME } from "../../wire/limits.ts";
+import type { PeerEntry } from "../../wire/message.ts";
+import { ChangeLog } from "./change_log.ts";
+import { Names } from "./names.ts";
+import type { Changes, Registration, Registry, RegistryEvent } from "./registry.ts";
+
+/** What differs from an empty {@linkcode MemoryRegistry} that is kept nowhere. */
+export interface MemoryRegistryOptions {
+  /** Times the leases. */
+  clock?: Clock;
+  /** Ids that are barred from the start. */
+  barred?: Iterable<string>;
+  /** Keeps the list of barred ids. */
+  saveBarred?: (ids: string[]) => Promise<void>;
+}
+
+interface Slot {
+  /** Null after the peer has left. */
+  entry: PeerEntry | null;
+  token: string;
+  /** Length in milliseconds; Infinity for a registration without a lease. */
+  lease: number;
+  /** When the lease is over, milliseconds of the clock. */
+  until: number;
+}
+
+/** Departures that are remembered beyond the peers that are there. */
+const MAX_REMEMBERED = 10_000;
+
+/**
+ * A registry in memory, without timers. Invariants: each id has one slot; each slot has a change in the
+ * log; names belong to ids with a slot only.
+ */
+export class MemoryRegistry implements Registry {
+  readonly #newEpoch: () => string;
+  readonly #clock: Clock;
+  readonly #saveBarred: (ids: string[]) => Promise<void>;
+  readonly #slots = new Map<string, Slot>();
+  readonly #log = new ChangeLog();
+  readonly #names = new Names();
+  readonly #listeners = new Set<(event: RegistryEvent) => void>();
+  readonly #barred: Set<string>;
+  /** The barred ids as {@linkcode MemoryRegistry.barred} hands them out; replaced and never changed. */
+  #barredIds: readonly string[];
+  #epoch: string;
+  #lastToken = 0;
+  /** Slots with an entry. */
+  #present = 0;
+
+  /** @param newEpoch gives 16 random bytes in base64url. */
+  constructor(newEpoch: () => string, options: MemoryRegistryOptions = {}) {
+    this.#newEpoch = newEpoch;
+    this.#epoch = newEpoch();
+    this.#clock = options.clock ?? systemClock;
+    this.#saveBarred = options.saveBarred ?? (() => Promise.resolve());
+    this.#barred = new Set(options.barred);
+    this.#barredIds = [...this.#barred];
+  }
+
+  register(entry: PeerEntry, { lease = Infinity }: { lease?: number } = {}): Registration {
+    const { id, name } = entry;
+    if (this.#barred.has(id)) {
+      throw new P2PError("barred", "Cannot join: this peer has been removed from the network");
+    }
+    const wanted = { ...entry, name: this.#names.claim(id, name) };
+    const known = this.#slots.get(id)?.entry;
+    const listed = known && isSameEntry(known, wanted) ? known : wanted;
+    if (!known) this.#present++;
+    const token = `${++this.#lastToken}`;
+    this.#slots.set(id, { entry: listed, token, lease, until: this.#clock.now() + lease });
+    if (listed !== known) {
+      this.#log.note(id);
+      this.#tell({ kind: known ? "changed" : "joined", entry: listed });
+    }
+    return { entry: listed, token };
+  }
+
+  unregister(id: string, token?: string): boolean {
+    const slot = this.#slots.get(id);
+    if (!slot || (token !== undefined && slot.token !== token)) return false;
+    return this.#remove(id, "unregistered") !== null;
+  }
+
+  touch(id: string, token: string): boolean {
+    const slot = this.#slots.get(id);
+    if (!slot?.entry || slot.token !== token) return false;
+    slot.until = this.#clock.now() + slot.lease;
+    return true;
+  }
+
+  expire(): PeerEntry[] {
+    const now = this.#clock.now();
+    const late = [...this.#slots].filter(([, { entry, until }]) => entry && until <= now);
+    return late.flatMap(([id]) => this.#remove(id, "expired") ?? []);
+  }
+
+  async bar(id: string): Promise<void> {
+    if (!this.#barred.has(id)) {
+      this.#barred.add(id);
+      this.#barredIds = [...this.#barred];
+      this.#log.count();
+      this.#remove(id, "barred");
+      this.#tell({ kind: "barred", id });
+    }
+    await this.#saveBarred([...this.#barred]);
+  }
+
+  get(id: string): PeerEntry | undefined {
+    return this.#slots.get(id)?.entry ?? undefined;
+  }
+
+  list(): PeerEntry[] {
+    return [...this.#log.since(0)].flatMap(({ id }) => this.get(id) ?? []);
+  }
+
+  /** See {@linkcode Registry.changes}. */
+  changes(since: number, epoch?: string, limit = PEERS_PER_FRAME): Changes {
+    const { revision } = this.#log;
+    const full = epoch !== this.#epoch || since > revision;
+    const peers: PeerEntry[] = [];
+    const gone: string[] = [];
+    const upTo = (revision: number, more: boolean): Changes => (
+      { epoch: this.#epoch, revision, full, more, peers, gone }
+    );
+    let last = full ? 0 : since;
+    for (const change of this.#log.since(last)) {
+      if (peers.length + gone.length === limit) {
+        return upTo(last, true);
+      }
+      const entry = this.get(change.id);
+      if (entry) peers.push(entry);
+      else if (!full) gone.push(change.id);
+      last = change.revision;
+    }
+    return upTo(revision, false);
+  }
+
+  isBarred(id: string): boolean {
+    return this.#barred.has(id);
+  }
+
+  barred(): readonly string[] {
+    return this.#barredIds;
+  }
+
+  subscribe(listener: (event: RegistryEvent) => void): () => void {
+    // A wrapper, so that a listener that subscribes twice unsubscribes one by one.
+    const told = (event: RegistryEvent) => listener(event);
+    this.#listeners.add(told);
+    return () => void this.#listeners.delete(told);
+  }
+
+  /** Takes an entry off the list; null when there is none. */
+  #remove(id: string, cause: "unregistered" | "expired" | "barred"): PeerEntry | null {
+    const slot = this.#slots.get(id);
+    if (!slot?.entry) return null;
+    const { entry } = slot;
+    slot.entry = null;
+    this.#present--;
+    this.#log.note(id);
+    if (this.#slots.size > this.#present + MAX_REMEMBERED) this.#forgetDeparted();
+    this.#tell({ kind: "gone", entry, cause });
+    return entry;
+  }
+
+  /** Keeps the memory of those who left bounded; a new epoch makes everybody ask for the whole list. */
+  #forgetDeparted(): void {
+    for (const [id, { entry }] of this.#slots) {
+      if (entry) continue;
+      this.#slots.delete(id);
+      this.#log.forget(id);
+      this.#names.release(id);
+    }
+    this.#epoch = this.#newEpoch();
+  }
+
+  #tell(event: RegistryEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+}
+
+function isSameEntry(a: PeerEntry, b: PeerEntry): boolean {
+  return a.id === b.id && a.name === b.name && a.host === b.host && a.port === b.port &&
+    a.reachable === b.reachable;
+}

@@ -1,0 +1,139 @@
+import { KeyedGate } from "../async/gate.ts";
+import type { Clock } from "../async/clock.ts";
+import { P2PError } from "../errors.ts";
+import type { Session } from "../net/session.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import type { LeftReason } from "./left_reason.ts";
+import type { Watched } from "./liveness.ts";
+import { type Told, TOLD_NOTHING } from "./peer_lists.ts";
+import type { Registry } from "./registry/registry.ts";
+
+/** A registered peer and its session to this tracker. */
+export interface Member extends Watched {
+  /** Of its registration: a later one of the same id has another. */
+  readonly token: string;
+  /** What the session has been told of the list. */
+  told: Told;
+}
+
+/** What a {@linkcode Roster} needs. */
+export interface RosterOptions {
+  registry: Registry;
+  clock: Clock;
+  onJoined?: ((entry: PeerEntry) => void) | undefined;
+  onLeft?: ((entry: PeerEntry, reason: LeftReason) => void) | undefined;
+}
+
+/** Time in milliseconds after which the registration of a tracker that has died is over. */
+export const LEASE = 60_000;
+
+/**
+ * The members and their sessions. Invariant: what happens to one id happens one after the other, in the
+ * registry, here and for the observer, however long the registry takes.
+ */
+export class Roster implements Iterable<Member> {
+  readonly #options: RosterOptions;
+  readonly #members = new Map<string, Member>();
+  /** By id. */
+  readonly #turns = new KeyedGate(1);
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+  }
+
+  /** How many members there are. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  [Symbol.iterator](): Iterator<Member> {
+    return this.#members.values();
+  }
+
+  /** The member with the id. */
+  get(id: string): Member | undefined {
+    return this.#members.get(id);
+  }
+
+  /** The member that has registered on this session, and on no other since. */
+  of(session: Session): Member | undefined {
+    const member = this.#members.get(session.remote.id);
+    return member?.session === session ? member : undefined;
+  }
+
+  /**
+   * Registers the peer of `session`; resolves with its entry as listed. An older session of the same key is
+   * told that it has been replaced, and closed.
+   *
+   * @throws {P2PError} as {@linkcode Registry.register} does.
+   */
+  register(entry: PeerEntry, session: Session): Promise<PeerEntry> {
+    const { id } = entry;
+    return this.#turns.run(id, async () => {
+      const { registry, clock, onJoined } = this.#options;
+      const { entry: listed, token } = await registry.register(entry, { lease: LEASE });
+      const known = this.#members.get(id);
+      const isSame = known?.session === session;
+      if (known?.session && !isSame) void known.session.refuse(replaced());
+      this.#members.set(id, {
+        entry: listed,
+        session,
+        token,
+        checkedAt: clock.now(),
+        checking: false,
+        told: isSame ? known.told : TOLD_NOTHING,
+      });
+      if (!known) onJoined?.(listed);
+      return listed;
+    });
+  }
+
+  /** Takes a member off the list, unless it has registered anew. A session that is lost or silent ends. */
+  drop(member: Member, reason: LeftReason): Promise<void> {
+    const { id } = member.entry;
+    return this.#turns.run(id, async () => {
+      if (this.#members.get(id) === member) await this.#remove(member, reason);
+    });
+  }
+
+  /** Takes whoever has the id off the list; resolves with its session, which goes on. */
+  release(id: string, reason: LeftReason): Promise<Session | null> {
+    return this.#turns.run(id, async () => {
+      const member = this.#members.get(id);
+      if (!member) return null;
+      await this.#remove(member, reason);
+      return member.session;
+    });
+  }
+
+  /** Renews the leases of all members; one that the registry has given away or forgotten is dropped. */
+  async renew(): Promise<void> {
+    const { registry } = this.#options;
+    const gone: LeftReason = { code: "lost", text: "its registration has ended" };
+    await Promise.all([...this].map(async (member) => {
+      if (!await registry.touch(member.entry.id, member.token)) await this.drop(member, gone);
+    }));
+  }
+
+  async #remove({ entry, token, session }: Member, reason: LeftReason): Promise<void> {
+    const { registry, onLeft } = this.#options;
+    this.#members.delete(entry.id);
+    try {
+      await registry.unregister(entry.id, token);
+    } catch {
+      // A registry that cannot be reached forgets the entry when its lease is over.
+    }
+    if (reason.code === "lost" || reason.code === "silent") {
+      session?.abort(new P2PError("timeout", `Dropped ${entry.name}: ${reason.text}`));
+    }
+    onLeft?.(entry, reason);
+  }
+}
+
+/** For the old session of a peer that came back, which is dead; one that is alive is of a copy of the state folder. */
+function replaced(): P2PError {
+  return new P2PError(
+    "replaced",
+    "Another peer with the same key has registered; each needs its own --state folder",
+  );
+}

@@ -1,0 +1,244 @@
+import { onAbort } from "../async/abort.ts";
+import { type Clock, systemClock } from "../async/clock.ts";
+import { P2PError } from "../errors.ts";
+import { randomToken } from "../identity/keys.ts";
+import type { Remote } from "../net/handshake.ts";
+import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
+import { Server } from "../net/server.ts";
+import type { Session } from "../net/session.ts";
+import type { Address, Listener } from "../net/transport.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import { DialBacks } from "./dial_backs.ts";
+import { diallingHandlers } from "./handlers/dialling.ts";
+import { dispatch, type Handlers, isTaken } from "./handlers/handlers.ts";
+import { listHandlers } from "./handlers/list.ts";
+import { membershipHandlers } from "./handlers/membership.ts";
+import { messageHandlers } from "./handlers/messages.ts";
+import { operatingHandlers } from "./handlers/operating.ts";
+import { Leases } from "./leases.ts";
+import { LEFT, type LeftReason } from "./left_reason.ts";
+import { Liveness } from "./liveness.ts";
+import { PeerLists } from "./peer_lists.ts";
+import { MemoryRegistry } from "./registry/memory_registry.ts";
+import type { Registry } from "./registry/registry.ts";
+import { type Member, Roster } from "./roster.ts";
+import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
+
+/** What the application hears of a tracker. */
+export interface TrackerObserver {
+  onJoined?(entry: PeerEntry): void;
+  onLeft?(entry: PeerEntry, reason: LeftReason): void;
+  onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
+  onRefused?(error: P2PError, address: Address): void;
+}
+
+/** Settings of {@linkcode serveTracker}. Times are milliseconds. */
+export interface TrackerOptions extends TrackerStanding {
+  /** Ends the tracker, as {@linkcode Tracker.close} does. */
+  signal?: AbortSignal | undefined;
+  /** Under which address the invite names the tracker; by default where it listens. */
+  advertise?: Partial<Address> | undefined;
+  /** False lists every peer as unreachable, so that it is asked to dial. */
+  dialBack?: boolean | undefined;
+  /** Takes a session that another part of this process waits for, and runs it; false leaves it to the tracker. */
+  acceptDialBack?: ((session: Session) => boolean) | undefined;
+  /** Whether peers may be listed under another address than they come from, once dialled back there. */
+  allowAdvertise?: boolean | undefined;
+  pingAfter?: number | undefined;
+  pongTimeout?: number | undefined;
+  dialTimeout?: number | undefined;
+  handshakeTimeout?: number | undefined;
+  registry?: Registry | undefined;
+  observer?: TrackerObserver | undefined;
+  clock?: Clock | undefined;
+}
+
+/** A tracker that runs. */
+export interface Tracker extends AsyncDisposable {
+  /** Own id. */
+  readonly id: string;
+  /** Where it listens. */
+  readonly address: Address;
+  /** What a peer pastes to join; undefined with `--insecure`. */
+  readonly invite: string | undefined;
+  /** Resolves when it has ended, and all its handlers have. */
+  readonly closed: Promise<void>;
+  /** All registered peers. */
+  peers(): Promise<PeerEntry[]>;
+  /** Takes a registered peer off the list and ends its session: with BYE, or with what went wrong. */
+  dismiss(id: string, error?: P2PError): Promise<void>;
+  /** Checks every member that has been silent for too long and drops those that do not answer. */
+  cleanupPeers(): Promise<void>;
+  /** Says goodbye to all and stops. */
+  close(): Promise<void>;
+}
+
+/**
+ * Knows who is there, tells everybody, and relays broadcasts, until the signal aborts. `listener` is one of
+ * {@linkcode listenAsTracker}, and the tracker closes it.
+ */
+export function serveTracker(listener: Listener, options: TrackerOptions): Tracker {
+  return new RunningTracker(listener, options);
+}
+
+/** The composition root: each part does its work with what it is given here. */
+class RunningTracker implements Tracker {
+  readonly address: Address;
+  readonly closed: Promise<void>;
+  readonly #options: TrackerOptions;
+  readonly #registry: Registry;
+  readonly #network: TrackerNetwork;
+  readonly #roster: Roster;
+  readonly #lists: PeerLists;
+  readonly #liveness: Liveness<Member>;
+  readonly #leases: Leases;
+  readonly #handlers: Handlers;
+  readonly #refusals: RequestBuckets;
+  readonly #server: Server;
+  readonly #unsubscribe: () => void;
+  readonly #stopListening: (() => void) | undefined;
+  readonly #ended = Promise.withResolvers<void>();
+  #closing: Promise<void> | undefined;
+
+  constructor(listener: Listener, options: TrackerOptions) {
+    const { clock = systemClock, observer, signal } = options;
+    this.#options = options;
+    const registry = options.registry ?? new MemoryRegistry(() => randomToken(16), { clock });
+    this.#registry = registry;
+    this.#network = new TrackerNetwork(options);
+    const network = this.#network;
+    const roster = new Roster({
+      registry,
+      clock,
+      onJoined: (entry) => observer?.onJoined?.(entry),
+      onLeft: (entry, reason) => observer?.onLeft?.(entry, reason),
+    });
+    this.#roster = roster;
+    const lists = new PeerLists({ registry, members: roster, clock });
+    this.#lists = lists;
+    const dialBacks = new DialBacks({
+      credentials: () => network.credentials(),
+      timeout: options.dialTimeout ?? 5_000,
+      clock,
+    });
+    this.#handlers = {
+      ...membershipHandlers({
+        roster,
+        dialBacks,
+        dialBack: options.dialBack ?? true,
+        allowAdvertise: (options.allowAdvertise ?? false) && options.trust !== null,
+      }),
+      ...listHandlers({ lists, roster }),
+      ...messageHandlers({
+        roster,
+        network,
+        clock,
+        onBroadcast: (author, text, delivered) => observer?.onBroadcast?.(author, text, delivered),
+      }),
+      ...diallingHandlers({ roster, dialBacks, trackerId: network.trackerId }),
+      ...operatingHandlers({
+        roster,
+        registry,
+        network,
+        sessions: () => this.#server.sessions,
+        invite: () => this.invite,
+      }),
+    };
+    this.#refusals = new RequestBuckets({ ...REFUSALS_TOLD, clock });
+    this.#unsubscribe = registry.subscribe((event) => lists.onChange(event));
+    this.#liveness = new Liveness({
+      clock,
+      pingAfter: options.pingAfter ?? 20_000,
+      pongTimeout: options.pongTimeout ?? 5_000,
+      members: () => roster,
+      dialBack: ({ entry }) => dialBacks.ofSilent(entry),
+      drop: (member, reason) => roster.drop(member, reason),
+    });
+    this.#leases = new Leases({ registry, roster, clock });
+    this.#server = this.#serve(listener, clock);
+    this.address = this.#server.address;
+    this.closed = this.#ended.promise;
+    this.#stopListening = onAbort(signal, () => void this.close());
+  }
+
+  get id(): string {
+    return this.#network.trackerId;
+  }
+
+  get invite(): string | undefined {
+    return this.#network.invite({ ...this.address, ...this.#options.advertise });
+  }
+
+  async peers(): Promise<PeerEntry[]> {
+    return await this.#registry.list();
+  }
+
+  async dismiss(id: string, error?: P2PError): Promise<void> {
+    const session = await this.#roster.release(id, LEFT.dismissed);
+    await (error ? session?.refuse(error) : session?.close());
+  }
+
+  async cleanupPeers(): Promise<void> {
+    await this.#liveness.cleanupPeers();
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #end(): Promise<void> {
+    this.#stopListening?.();
+    this.#liveness.stop();
+    this.#leases.stop();
+    this.#unsubscribe();
+    this.#lists.stop();
+    await this.#server.close();
+    this.#ended.resolve();
+  }
+
+  #serve(listener: Listener, clock: Clock): Server {
+    const { handshakeTimeout, observer } = this.#options;
+    return new Server(listener, {
+      credentials: () => this.#network.credentials(),
+      admit: (remote) => this.#admit(remote),
+      onSession: (session) => this.#run(session),
+      onRefused: (error, address) => {
+        if (this.#refusals.take(address.host)) observer?.onRefused?.(error, address);
+      },
+      clock,
+      ...(handshakeTimeout === undefined ? {} : { handshakeTimeout }),
+    });
+  }
+
+  async #admit(remote: Remote): Promise<void> {
+    if (await this.#registry.isBarred(remote.id)) {
+      throw new P2PError("barred", "Cannot join: this peer has been removed from the network");
+    }
+    this.#network.checkRole(remote);
+  }
+
+  async #run(session: Session): Promise<void> {
+    if (this.#options.acceptDialBack?.(session)) return await session.ended;
+    let dropped: Promise<void> | undefined;
+    await session.run({
+      allocate: ({ verb }, length) => isTaken(this.#handlers, verb) ? new Uint8Array(length) : null,
+      onMessage: (frame) => dispatch(this.#handlers, frame, session),
+      onClosed: (error) => dropped = this.#onClosed(session, error),
+    });
+    await dropped;
+  }
+
+  /** Drops the member of a session that has ended, unless its listener may answer yet. */
+  async #onClosed(session: Session, error: P2PError | null): Promise<void> {
+    const member = this.#roster.of(session);
+    if (!member) return;
+    member.session = null;
+    if (error === null) await this.#roster.drop(member, LEFT.goodbye);
+    else if (member.entry.reachable) void this.#liveness.sessionLost(member);
+    else await this.#roster.drop(member, { code: "lost", text: error.message });
+  }
+}

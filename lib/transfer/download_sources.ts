@@ -1,0 +1,88 @@
+import type { Clock } from "../async/clock.ts";
+import type { MemoryShare } from "../async/memory_budget.ts";
+import { P2PError } from "../errors.ts";
+import type { Offer } from "./offer.ts";
+import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { PeerLink } from "./peer_link.ts";
+import type { PiecePicker } from "./picker.ts";
+import { SourceRequests, windowPieces } from "./source_requests.ts";
+
+/** What {@linkcode DownloadSources} need. */
+export interface DownloadSourcesOptions {
+  offer: Offer;
+  picker: PiecePicker;
+  /** Bytes of a piece that is asked for. */
+  lengthOf(index: number): number;
+  /** Memory for what is on its way. */
+  share: MemoryShare;
+  /** Holds requests back under a rate limit. */
+  lane?: BandwidthLane | undefined;
+  clock: Clock;
+}
+
+/** The links that a download asks for pieces: each has an even part of what fits in memory. */
+export class DownloadSources {
+  readonly #options: DownloadSourcesOptions;
+  readonly #requests = new Map<PeerLink, SourceRequests>();
+
+  constructor(options: DownloadSourcesOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a source; one that is there already starts anew. */
+  add(source: PeerLink): void {
+    const { offer: { transfer }, picker, lengthOf, lane, clock } = this.#options;
+    this.#requests.get(source)?.forget();
+    this.#requests.set(
+      source,
+      new SourceRequests({
+        picker,
+        source,
+        lengthOf,
+        window: () => this.#window,
+        lane,
+        clock,
+        get: (index) => source.session.post({ verb: "GET", transfer, index }),
+      }),
+    );
+  }
+
+  /** Forgets a source: what it owes is wanted again. */
+  drop(source: PeerLink): void {
+    this.#requests.get(source)?.forget();
+    this.#requests.delete(source);
+  }
+
+  /** Forgets all of them, and returns who they were; what they owe is not wanted any more. */
+  stop(): PeerLink[] {
+    const sources = [...this.#requests.keys()];
+    for (const requests of this.#requests.values()) requests.stop();
+    this.#requests.clear();
+    return sources;
+  }
+
+  /** Asks each for as many pieces as may be on their way. */
+  fill(): void {
+    for (const requests of this.#requests.values()) requests.fill();
+  }
+
+  /** A new piece came from the source. */
+  progressed(source: PeerLink): void {
+    this.#requests.get(source)?.progressed();
+  }
+
+  /** Ends the sessions of those that owe a piece for too long. */
+  abortOverdue(): void {
+    for (const [{ session }, requests] of this.#requests) {
+      if (!requests.isOverdue(session.lastHeard)) continue;
+      session.abort(new P2PError("timeout", "Cannot go on: the sender sends no more pieces"));
+    }
+  }
+
+  /** Pieces that one source may be asked for now. */
+  get #window(): number {
+    const { share, offer, picker } = this.#options;
+    const pieces = windowPieces(share.bytes, offer.pieceSize, picker.unwrittenCount);
+    return Math.ceil(pieces / Math.max(1, this.#requests.size));
+  }
+}

@@ -1,0 +1,52 @@
+import { P2PError } from "../errors.ts";
+import { safeName } from "../disk/file_name.ts";
+import type { KeptItem, OfferedItem } from "../inbox/destination.ts";
+import { pieceCountOf } from "../pieces/manifest.ts";
+import type { Scheme } from "../pieces/scheme.ts";
+import { schemeOf } from "../pieces/verification.ts";
+import { MAX_PIECES } from "../wire/limits.ts";
+import type { MessageOf } from "../wire/message.ts";
+
+/** What a sender offers. */
+export interface Offer extends OfferedItem {
+  scheme: Scheme;
+}
+
+/** A file or tree that has arrived, is verified and durable. */
+export interface Received extends KeptItem {
+  /** The sender sent it before; nothing new was made. */
+  already: boolean;
+  /** Seconds from offer to publication. */
+  seconds: number;
+}
+
+/**
+ * The offer of a message, with a name that is safe to create.
+ *
+ * @param from the sender's id.
+ * @throws {P2PError} `invalid` when nobody could receive it.
+ */
+export function offerOf(
+  message: MessageOf<"SEND_FILE" | "SEND_TREE">,
+  from: string,
+): Offer {
+  const { transfer, name, size, pieceSize, manifest } = message;
+  const table = message.verb === "SEND_TREE" ? message.table : null;
+  if ((table ?? 0) > (size ?? Infinity)) {
+    throw new P2PError("invalid", "Cannot receive a tree: its table is larger than all of it");
+  }
+  if (size !== null && pieceCountOf(size, pieceSize) > MAX_PIECES) {
+    throw new P2PError(
+      "invalid",
+      `Cannot receive ${size} bytes in pieces of ${pieceSize}: too many`,
+    );
+  }
+  const scheme = schemeOf(message.scheme);
+  return { transfer, from, name: safeName(name), size, pieceSize, scheme, table, manifest };
+}
+
+/** Whether what one transfer has is of use to the other offer. */
+export function isSameContent(a: OfferedItem, b: OfferedItem): boolean {
+  return a.from === b.from && a.name === b.name && a.size === b.size &&
+    a.pieceSize === b.pieceSize && a.scheme === b.scheme && a.table === b.table;
+}

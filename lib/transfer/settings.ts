@@ -1,0 +1,52 @@
+import { type Clock, systemClock } from "../async/clock.ts";
+import type { P2PError } from "../errors.ts";
+
+/** Time in milliseconds between signs of life to the other side while it waits for something here. */
+export const SIGN_INTERVAL = 5_000;
+
+/** Settings that all transfers of a peer share. Times are milliseconds. */
+export interface TransferSettings {
+  /** Longest silence of a recipient. */
+  ackTimeout: number;
+  /** How long to go on trying to reach a recipient after the usual tries. */
+  giveUpAfter: number;
+  /** How long a link waits for the next transfer; 0: not at all. */
+  keepSessions: number;
+  /** Recipients of one content that are served at a time. */
+  parallel: number;
+  /** Largest file in bytes that is accepted. */
+  maxSize: number | undefined;
+  clock: Clock;
+  /** From 0 to 1, for jitter. */
+  random: () => number;
+}
+
+/** What may be left open of {@linkcode TransferSettings}. */
+export type TransferChoices = { [K in keyof TransferSettings]?: TransferSettings[K] | undefined };
+
+/** The settings with a default for what was left open. */
+export function transferSettings(choices: TransferChoices = {}): TransferSettings {
+  return {
+    ackTimeout: choices.ackTimeout ?? 30_000,
+    giveUpAfter: choices.giveUpAfter ?? 0,
+    keepSessions: choices.keepSessions ?? 250,
+    parallel: choices.parallel ?? 4,
+    maxSize: choices.maxSize,
+    clock: choices.clock ?? systemClock,
+    random: choices.random ?? Math.random,
+  };
+}
+
+/** What one transfer says of itself while it is under way, at either end. */
+export interface TransferObserver {
+  /** `bytes` are verified at the receiver, and where that is known `files` of a tree complete. */
+  onProgress(bytes: number, files?: number): void;
+  /** Sender: `bytes` of pieces went out. */
+  onSent?(bytes: number): void;
+  /** Sender: the receiver has to ask a person first; said once for each try. */
+  onWaiting?(): void;
+  /** Sender: the receiver had a part of something older; said once for each try. */
+  onStale?(): void;
+  /** Sender: try `attempt` has failed, and another follows. */
+  onRetry?(attempt: number, error: P2PError): void;
+}

@@ -1,0 +1,399 @@
+/** One download against sources that are played by hand, into a real inbox. */
+
+import { assert, assertEquals } from "@std/assert";
+import { encodeBase64Url } from "@std/encoding/base64url";
+import { P2PError } from "../../../lib/errors.ts";
+import { Inbox } from "../../../lib/inbox/inbox.ts";
+import type { Session } from "../../../lib/net/session.ts";
+import { sha256 } from "../../../lib/pieces/hash.ts";
+import { Download } from "../../../lib/transfer/download.ts";
+import type { Offer, Received } from "../../../lib/transfer/offer.ts";
+import { PeerLink } from "../../../lib/transfer/peer_link.ts";
+import type { Message, MessageOf, Verb } from "../../../lib/wire/message.ts";
+import { assertSameBytes } from "../../helpers/bytes.ts";
+import { eventually } from "../../helpers/deadline.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
+import { partialsIn } from "../../helpers/invariants.ts";
+import { permitted } from "../../helpers/permissions.ts";
+import { sessionPair } from "../../helpers/pipes.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { tempDir } from "../../helpers/temp_dir.ts";
+import { pictureOf, pictureOfTree, sampleTree, transferOf } from "../../helpers/tree.ts";
+
+const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
+const PIECE = 16 * 1024;
+const TRANSFER = encodeBase64Url(bytesOf(16));
+
+/** The far end of a link: what it heard, and what it says. */
+class Source {
+  readonly link: PeerLink;
+  readonly heard: Message[] = [];
+  readonly #session: Session;
+  readonly #content: Uint8Array<ArrayBuffer>;
+
+  constructor(content: Uint8Array<ArrayBuffer>, clock: FakeClock) {
+    const [near, far] = sessionPair({ clock });
+    this.#content = content;
+    this.#session = far;
+    this.link = new PeerLink(near);
+    void this.#hear();
+  }
+
+  /** Also the answers, which a session would keep for whoever asked. */
+  async #hear(): Promise<void> {
+    try {
+      for (let frame = await this.#read(); frame; frame = await this.#read()) {
+        if ("message" in frame) this.heard.push(frame.message);
+      }
+    } catch {
+      // It was closed.
+    }
+  }
+
+  #read() {
+    return this.#session.connection.read();
+  }
+
+  all<V extends Verb>(verb: V): MessageOf<V>[] {
+    return this.heard.filter((message): message is MessageOf<V> => message.verb === verb);
+  }
+
+  /** Pieces that it was asked for so far, once there are `count`. */
+  async asked(count: number): Promise<number[]> {
+    const indices = () => this.all("GET").map(({ index }) => index);
+    await eventually(() => (indices().length >= count), `${count} GETs`);
+    return indices();
+  }
+
+  piece(index: number): Uint8Array<ArrayBuffer> {
+    return this.#content.slice(index * PIECE, (index + 1) * PIECE);
+  }
+
+  async sendHashes(isLast = true): Promise<void> {
+    const count = Math.ceil(this.#content.length / PIECE);
+    const hashes = new Uint8Array(count * 32);
+    for (let i = 0; i < count; i++) hashes.set(sha256(this.piece(i)), i * 32);
+    const last = isLast ? { last: { size: this.#content.length, sha256: null } } : {};
+    await this.#session.send({ verb: "HASHES", transfer: TRANSFER, start: 0, ...last }, hashes);
+  }
+
+  async sendPiece(index: number, bytes = this.piece(index)): Promise<void> {
+    await this.#session.send({ verb: "PIECE", transfer: TRANSFER, index }, bytes);
+  }
+
+  close(): void {
+    this.#session.connection.close();
+  }
+}
+
+/** A download of `content` that has been accepted from its sender. */
+class Scene implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  /** Bytes of pieces that may be under way. */
+  memory = 64 * PIECE;
+  readonly outcomes: (Received | P2PError)[] = [];
+  readonly offer: Offer;
+  readonly sender: Source;
+  readonly inbox: Inbox;
+  readonly #sources: Source[] = [];
+  #download: Download | undefined;
+
+  constructor(inbox: Inbox, readonly content: Uint8Array<ArrayBuffer>, table: number | null) {
+    this.inbox = inbox;
+    this.offer = {
+      transfer: TRANSFER,
+      from: "anna",
+      name: "thing",
+      size: content.length,
+      pieceSize: PIECE,
+      scheme: "independent",
+      table,
+    };
+    this.sender = this.source();
+  }
+
+  source(content = this.content): Source {
+    const source = new Source(content, this.clock);
+    this.#sources.push(source);
+    return source;
+  }
+
+  get download(): Download {
+    assert(this.#download);
+    return this.#download;
+  }
+
+  async begin(): Promise<Download> {
+    const download = this.#download = new Download({
+      offer: this.offer,
+      target: await this.inbox.begin(this.offer),
+      destination: this.inbox,
+      share: { bytes: this.memory, [Symbol.dispose]: () => {} },
+      clock: this.clock,
+      maxSize: undefined,
+      orphanTime: 60_000,
+      observer: { onProgress: () => {} },
+      onEnd: (outcome) => void this.outcomes.push(outcome),
+    });
+    download.begin(this.sender.link, 1);
+    return download;
+  }
+
+  async received(): Promise<Received> {
+    await this.download.ended;
+    const [outcome] = this.outcomes;
+    if (!outcome || outcome instanceof P2PError) throw outcome ?? new Error("nothing came");
+    return outcome;
+  }
+
+  async failure(): Promise<P2PError> {
+    await this.download.ended;
+    const [outcome] = this.outcomes;
+    assert(outcome instanceof P2PError);
+    return outcome;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#download?.fail(new P2PError("cancelled", "the test is over"));
+    for (const source of this.#sources) {
+      source.close();
+      await source.link.ended;
+    }
+    assertEquals(this.clock.pending, []);
+    assertEquals(await partialsIn(this.inbox.path), []);
+    this.inbox[Symbol.dispose]();
+  }
+}
+
+function scene(
+  name: string,
+  play: (scene: Scene) => Promise<void>,
+  make: () => Promise<{ bytes: Uint8Array<ArrayBuffer>; table: number | null }> = () =>
+    Promise.resolve({ bytes: bytesOf(5 * PIECE + 5), table: null }),
+): void {
+  permitted(name, NEEDS, async () => {
+    await using dir = await tempDir();
+    const { bytes, table } = await make();
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), "own"), bytes, table);
+    await play(scene);
+  });
+}
+
+scene("pieces may come in any order, and are written as they come", async (scene) => {
+  const { sender, content } = scene;
+  await scene.begin();
+  await sender.sendHashes();
+  assertEquals(await sender.asked(6), [0, 1, 2, 3, 4, 5]);
+  for (const index of [5, 0, 3, 1, 4, 2]) await sender.sendPiece(index);
+  const { path, sha256 } = await scene.received();
+  assertSameBytes(await Deno.readFile(path), content);
+  assertEquals(sha256, null, "out of order nobody has hashed the whole");
+  await eventually(() => sender.all("ACK").some(({ state }) => state === "saved"), "the last ACK");
+  assertEquals(sender.all("ACK").at(-1)?.name, "thing");
+});
+
+scene(
+  "a bad piece is not written and asked for again, the fourth ends the transfer",
+  async (scene) => {
+    const { sender, inbox } = scene;
+    const download = await scene.begin();
+    await sender.sendHashes();
+    await sender.asked(6);
+    const wrong = sender.piece(1).fill(7);
+    for (let time = 1; time <= 3; time++) {
+      await sender.sendPiece(1, wrong);
+      assertEquals((await sender.asked(6 + time)).at(-1), 1);
+      assertEquals(download.has(1), false);
+    }
+    await sender.sendPiece(1, wrong);
+    assertEquals((await scene.failure()).code, "integrity");
+    await eventually(() => (sender.all("CANCEL").length > 0), "a CANCEL");
+    assertEquals(await partialsIn(inbox.path), []);
+  },
+);
+
+scene("a piece that was not asked for ends the transfer", async (scene) => {
+  const { sender } = scene;
+  await scene.begin();
+  await sender.sendPiece(0);
+  assertEquals((await scene.failure()).code, "malformed");
+});
+
+scene("a second source shares the work, and only what it was asked for counts", async (scene) => {
+  const { sender, content } = scene;
+  scene.memory = 6 * PIECE;
+  const download = await scene.begin();
+  const other = scene.source();
+  download.join(other.link);
+  await sender.sendHashes();
+  const all = [...await sender.asked(1), ...await other.asked(1)];
+  await eventually(
+    () => (sender.all("GET").length + other.all("GET").length === 6),
+    "six GETs in all",
+  );
+  const [theirs, others] = [await sender.asked(1), await other.asked(1)];
+  assertEquals([...theirs, ...others].sort(), [0, 1, 2, 3, 4, 5], `first ${all}`);
+  for (const index of theirs) await sender.sendPiece(index);
+  for (const index of others) await other.sendPiece(index);
+  const { path } = await scene.received();
+  assertSameBytes(await Deno.readFile(path), content);
+});
+
+scene(
+  "a source that breaks the rules is left, and the transfer goes on without it",
+  async (scene) => {
+    const { sender, content } = scene;
+    scene.memory = 6 * PIECE;
+    const download = await scene.begin();
+    const other = scene.source();
+    download.join(other.link);
+    await sender.sendHashes();
+    const owed = await other.asked(1);
+    const [first = 0] = owed;
+    await other.sendPiece(first, new Uint8Array(3));
+    // All that it owed is asked of the sender.
+    const asked = await sender.asked(6);
+    assertEquals([...asked].sort(), [0, 1, 2, 3, 4, 5]);
+    for (const index of asked) await sender.sendPiece(index);
+    assertSameBytes(await Deno.readFile((await scene.received()).path), content);
+  },
+);
+
+scene("what a source owed when it left is asked of the others", async (scene) => {
+  const { sender, content } = scene;
+  scene.memory = 6 * PIECE;
+  const download = await scene.begin();
+  const other = scene.source();
+  download.join(other.link);
+  await sender.sendHashes();
+  await other.asked(1);
+  other.close();
+  const asked = await sender.asked(6);
+  assertEquals([...asked].sort(), [0, 1, 2, 3, 4, 5]);
+  for (const index of asked) await sender.sendPiece(index);
+  assertSameBytes(await Deno.readFile((await scene.received()).path), content);
+});
+
+scene(
+  "a sender that left has a minute to come back, and the rest is asked of it",
+  async (scene) => {
+    const { sender, offer, clock, content } = scene;
+    const download = await scene.begin();
+    await sender.sendHashes();
+    for (const index of (await sender.asked(6)).slice(0, 4)) await sender.sendPiece(index);
+    await eventually(() => (download.has(3)), "four pieces on the disk");
+    sender.close();
+    await sender.link.ended;
+    assertEquals(download.sender, undefined);
+    clock.advance(59_000);
+    const again = scene.source();
+    download.resume(again.link, offer, 7);
+    assertEquals(await again.asked(2), [4, 5]);
+    const [ack] = again.all("ACK");
+    assertEquals([ack?.re, ack?.state, ack?.have], [7, "ready", [[0, 4]]]);
+    // The answer comes before anything is asked for.
+    assertEquals(again.heard[0]?.verb, "ACK");
+    for (const index of [4, 5]) await again.sendPiece(index);
+    await again.sendHashes();
+    assertSameBytes(await Deno.readFile((await scene.received()).path), content);
+  },
+);
+
+scene("a sender that does not come back ends the transfer after a minute", async (scene) => {
+  const { sender, clock } = scene;
+  await scene.begin();
+  sender.close();
+  await sender.link.ended;
+  clock.advance(60_000);
+  assertEquals((await scene.failure()).code, "connection-lost");
+});
+
+scene("another offer under the same transfer is refused, and the first goes on", async (scene) => {
+  const { sender, offer } = scene;
+  const download = await scene.begin();
+  const other = scene.source();
+  let code = "";
+  try {
+    download.resume(other.link, { ...offer, size: 1 }, 2);
+  } catch (error) {
+    code = (error as P2PError).code;
+  }
+  assertEquals([code, download.sender], ["invalid", sender.link]);
+});
+
+scene("what is verified and written can be lent, and nothing else", async (scene) => {
+  const { sender, content } = scene;
+  const download = await scene.begin();
+  await sender.sendHashes();
+  await sender.asked(6);
+  assertEquals(download.has(0), false);
+  for (const index of [0, 5]) await sender.sendPiece(index);
+  await eventually(() => (download.has(0) && download.has(5)), "two pieces");
+  for (const index of [0, 5]) {
+    const { bytes, release } = await download.lend(index);
+    assertSameBytes(bytes, content.slice(index * PIECE, (index + 1) * PIECE));
+    release();
+  }
+  assertEquals(download.has(1), false);
+  for (const index of [1, 2, 3, 4]) await sender.sendPiece(index);
+  await scene.received();
+  assertEquals(download.has(0), false);
+});
+
+const tree = sampleTree();
+const makeTree = async () => {
+  const { table, bytes } = await transferOf(tree);
+  return { bytes: new Uint8Array(bytes), table: table.length };
+};
+
+scene(
+  "the table of a tree is asked for before its files, and can be lent as they can",
+  async (scene) => {
+    const { sender, content } = scene;
+    const download = await scene.begin();
+    await sender.sendHashes();
+    assertEquals(await sender.asked(1), [0]);
+    await sender.sendPiece(0);
+    const count = Math.ceil(content.length / PIECE);
+    const asked = await sender.asked(Math.min(count, 64));
+    for (const index of asked.slice(1, -1)) await sender.sendPiece(index);
+    await eventually(() => (download.has(asked.at(-2) ?? 0)), "pieces on the disk");
+    for (const index of asked.slice(0, -1)) {
+      const { bytes, release } = await download.lend(index);
+      assertSameBytes(bytes, sender.piece(index));
+      release();
+    }
+    await sender.sendPiece(asked.at(-1) ?? 0);
+    const { path } = await scene.received();
+    assertEquals(await pictureOf(path), pictureOfTree(tree));
+  },
+  makeTree,
+);
+
+scene("a tree whose table has changed begins anew", async (scene) => {
+  const { sender, inbox, offer, content } = scene;
+  // An earlier run left the first pieces of another version.
+  const before = await inbox.begin(offer);
+  for (let index = 0; index < 3; index++) {
+    const piece = sender.piece(index);
+    // Another table would not fit; its hash says that it was another one.
+    await before.write(index, piece, sha256(bytesOf(index + 1)));
+  }
+  await inbox.release(before, true);
+  await scene.begin();
+  const [ack] = await eventuallyAcks(sender);
+  assertEquals(ack?.have, [[0, 3]]);
+  await sender.sendHashes();
+  const count = Math.ceil(content.length / PIECE);
+  assertEquals((await sender.asked(1))[0], 0);
+  await sender.sendPiece(0);
+  const asked = await sender.asked(count);
+  assertEquals([...asked].sort((a, b) => a - b), Array.from({ length: count }, (_, i) => i));
+  for (const index of asked.slice(1)) await sender.sendPiece(index);
+  assertEquals(await pictureOf((await scene.received()).path), pictureOfTree(tree));
+}, makeTree);
+
+async function eventuallyAcks(source: Source): Promise<MessageOf<"ACK">[]> {
+  await eventually(() => (source.all("ACK").length > 0), "an ACK");
+  return source.all("ACK");
+}
