@@ -20,6 +20,7 @@ export class FileTarget implements Target {
   /** A handle for reading, whose position the writes do not move; one reading at a time. */
   #reader: Deno.FsFile | undefined;
   readonly #reading = new Gate(1);
+  #closed = false;
   readonly #syncer = new AdaptiveSync("data");
 
   private constructor(path: string, file: Deno.FsFile, mode: number) {
@@ -48,6 +49,7 @@ export class FileTarget implements Target {
 
   async read(offset: number, into: Uint8Array): Promise<void> {
     await this.#reading.run(async () => {
+      if (this.#closed) throw new Deno.errors.BadResource("the file is closed");
       const file = this.#reader ??= await Deno.open(this.path, { read: true });
       await readExactly(file, offset, into);
     });
@@ -89,6 +91,7 @@ export class FileTarget implements Target {
   }
 
   close(): void {
+    this.#closed = true;
     this.#file.close();
     this.#again?.close();
     this.#reader?.close();

@@ -80,10 +80,8 @@ export class Inbox implements Destination, Disposable {
   async begin(offer: OfferedItem): Promise<PartialItem> {
     const reopened = await this.#partials.reopen(offer);
     const needed = { bytes: missingOf(offer, reopened) };
-    const promised = this.#promisedBytes();
-    this.#starting.add(needed);
     try {
-      await this.#expectRoom(needed.bytes, promised);
+      await this.#takeRoom(needed);
       const item = reopened ?? await this.#partials.create(offer);
       this.#begun.set(item, { item, offer });
       return item;
@@ -97,7 +95,7 @@ export class Inbox implements Destination, Disposable {
 
   /** Bytes that a stream may bring beside what others under way still need; undefined without a quota. */
   async roomForStream(): Promise<number | undefined> {
-    return await this.#quota?.room(this.#promisedBytes());
+    return await this.#quota?.room(() => this.#promisedBytes());
   }
 
   async publish(
@@ -152,19 +150,22 @@ export class Inbox implements Destination, Disposable {
     return bytes;
   }
 
-  async #expectRoom(missing: number, promised: number): Promise<void> {
+  /** Checks that there is room, on the disk and under the quota, and takes it for what is about to begin. */
+  async #takeRoom(needed: { bytes: number }): Promise<void> {
     // Loading it takes 8 ms, and who only sends does not need it.
     const { statfs } = await import("node:fs/promises");
     const { bavail, bsize } = await statfs(this.path);
-    const free = bavail * bsize - RESERVE - promised;
-    if (missing > free) {
+    const free = bavail * bsize - RESERVE - this.#promisedBytes();
+    if (needed.bytes > free) {
       throw new P2PError(
         "no-space",
-        `Cannot receive ${missing} bytes: ${Math.max(0, free)} are free at the receiver; ` +
+        `Cannot receive ${needed.bytes} bytes: ${Math.max(0, free)} are free at the receiver; ` +
           "make room there and send again",
       );
     }
-    await this.#quota?.grant(missing, promised);
+    const take = () => void this.#starting.add(needed);
+    if (!this.#quota) return take();
+    await this.#quota.grant(needed.bytes, () => this.#promisedBytes(), take);
   }
 
   /** Gives the lock back. */

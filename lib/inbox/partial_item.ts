@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { syncFolder, takeFreeName } from "../disk/folder.ts";
@@ -10,6 +11,9 @@ import type { FileStamp, Published, Target } from "./target.ts";
 const CHECKPOINT = 2 * 1024 * 1024;
 /** Milliseconds between two entries of the journal at most, for those who receive slowly. */
 const CHECKPOINT_TIME = 2_000;
+
+/** Hash in the journal of a piece that is not there. */
+const NOTHING = new Uint8Array(32);
 
 /** What a {@linkcode PartialItem} needs. */
 export interface PartialOptions {
@@ -46,6 +50,8 @@ export class PartialItem implements PieceTarget {
   readonly #turn = new Gate(1);
   /** Bytes that are there, those of an earlier run included. */
   #bytes: number;
+  /** Pieces of an earlier run that are among them. */
+  readonly #counted: Set<number>;
   #closed = false;
 
   constructor(options: PartialOptions) {
@@ -53,7 +59,8 @@ export class PartialItem implements PieceTarget {
     this.#target = options.target;
     this.known = options.reopened?.known ?? new Map();
     this.#log = options.reopened?.log;
-    this.#bytes = this.known.size * options.pieceSize;
+    this.#counted = new Set(this.known.keys());
+    this.#bytes = this.#counted.size * options.pieceSize;
   }
 
   /** Path of the partial without `.part`. */
@@ -99,6 +106,26 @@ export class PartialItem implements PieceTarget {
     }
   }
 
+  forget(indices: readonly number[]): Promise<void> {
+    return this.#turn.run(async () => {
+      await this.#checkpointing;
+      const pieces = indices.map((index) => ({ index, hash: NOTHING }));
+      for (const index of indices) {
+        if (this.#counted.delete(index)) this.#bytes -= this.#options.pieceSize;
+      }
+      try {
+        // A power cut must find either the old piece and its hash, or no hash.
+        this.#log?.note(pieces);
+        await this.#log?.sync();
+      } catch (error) {
+        throw diskError("write to", this.#options.inbox, error);
+      }
+    });
+  }
+
+  /** Writes are never held back here. */
+  stop(): void {}
+
   /** Throws away what an earlier run left: the writes that follow are the first. */
   restart(): Promise<void> {
     return this.#turn.run(async () => {
@@ -108,7 +135,9 @@ export class PartialItem implements PieceTarget {
       this.#unsynced = [];
       this.#unsyncedBytes = 0;
       this.#bytes = 0;
+      this.#counted.clear();
       await removeJournal(this.base);
+      await syncFolder(dirname(this.base));
       await this.#target.restart();
     });
   }

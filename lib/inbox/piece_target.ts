@@ -22,6 +22,13 @@ export interface PieceTarget {
    * @throws {P2PError} `disk`
    */
   read(index: number, into: Uint8Array): Promise<void>;
+  /**
+   * Takes back that pieces of an earlier run are there: others are about to be written over them. Durable when it
+   * resolves, and before any write that follows.
+   */
+  forget(indices: readonly number[]): Promise<void>;
+  /** Says that no more pieces come: writes that wait for pieces before theirs are given up. */
+  stop(): void;
   /** Throws away what an earlier run left: the writes that follow are the first. */
   restart(): Promise<void>;
 }

@@ -34,26 +34,29 @@ export class Quota {
   /**
    * Grants `bytes` more, beside the `promised` ones that were granted earlier and are still to come.
    *
+   * @param promised is asked when the folder is counted, which is later than the call.
+   * @param onGranted takes note that they are promised from now on, before anybody else is granted something.
    * @throws {P2PError} `quota` when they do not fit.
    */
-  grant(bytes: number, promised: number): Promise<void> {
+  grant(bytes: number, promised: () => number, onGranted: () => void = () => {}): Promise<void> {
     return this.#requests.run(async () => {
       if (this.#used + bytes > this.#limit) await this.#count(promised);
       if (this.#used + bytes > this.#limit) throw this.#exceeded(bytes);
       this.#used += bytes;
+      onGranted();
     });
   }
 
   /** Bytes that may come beside the `promised` ones: the most that a stream, whose size nobody knows, may bring. */
-  room(promised: number): Promise<number> {
+  room(promised: () => number): Promise<number> {
     return this.#requests.run(async () => {
       await this.#count(promised);
       return Math.max(0, this.#limit - this.#used);
     });
   }
 
-  async #count(promised: number): Promise<void> {
-    this.#used = await bytesIn(this.#folder) + promised;
+  async #count(promised: () => number): Promise<void> {
+    this.#used = await bytesIn(this.#folder) + promised();
   }
 
   #exceeded(bytes: number): P2PError {

@@ -40,8 +40,9 @@ export class StreamInbox implements Destination {
     return { name: this.#begun?.name ?? "", path: "-", already: false };
   }
 
-  /** What went out stays out. */
+  /** What went out stays out: another file is taken only where nothing did. */
   async release(): Promise<void> {
     await this.#begun?.target.flushed();
+    if (!this.#begun?.target.hasBegun) this.#begun = undefined;
   }
 }

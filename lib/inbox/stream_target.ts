@@ -1,13 +1,18 @@
-import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 import type { PieceTarget } from "./piece_target.ts";
 
 /** Takes the next bytes, and resolves when it can take more. */
 export type Sink = (bytes: Uint8Array) => Promise<void>;
 
+interface Waiting {
+  bytes: Uint8Array;
+  done: PromiseWithResolvers<void>;
+}
+
 /**
- * A target that keeps nothing: verified pieces go out in their order, for example to standard output. Pieces that come
- * before their turn wait in memory; there are never more of them than a transfer asks for at a time.
+ * Verified pieces that go out as they come, for example to standard output, and nowhere else. A piece that comes
+ * before its turn waits, and its write with it: it counts as unwritten, so that no more of them come than there is
+ * memory for.
  */
 export class StreamTarget implements PieceTarget {
   readonly known: ReadonlyMap<number, Uint8Array> = new Map();
@@ -15,21 +20,36 @@ export class StreamTarget implements PieceTarget {
   readonly files = null;
   readonly isReadable = false;
   readonly #sink: Sink;
-  readonly #early = new Map<number, Uint8Array>();
+  readonly #waiting = new Map<number, Waiting>();
+  /** Piece that goes out next: those below are out. */
   #next = 0;
-  /** One write after another: the sink takes one at a time. */
-  readonly #writes = new Gate(1);
+  #draining: Promise<void> | undefined;
+  #failure: P2PError | undefined;
 
   constructor(sink: Sink) {
     this.#sink = sink;
   }
 
-  /** Writes a verified piece when its turn has come; `bytes` must stay as they are until it resolves. */
-  write(index: number, bytes: Uint8Array): Promise<void> {
-    return this.#writes.run(() => this.#writeNow(index, bytes));
+  /** Whether something has gone out. */
+  get hasBegun(): boolean {
+    return this.#next > 0;
   }
 
-  /** Does nothing: there is never anything of an earlier run. */
+  /** Writes a verified piece when its turn has come; `bytes` must stay as they are until it resolves. */
+  write(index: number, bytes: Uint8Array): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const done = Promise.withResolvers<void>();
+    this.#waiting.set(index, { bytes, done });
+    this.#draining ??= this.#drain().finally(() => this.#draining = undefined);
+    return done.promise;
+  }
+
+  /** Nothing of an earlier run is there. */
+  forget(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Nothing of an earlier run is there. */
   restart(): Promise<void> {
     return Promise.resolve();
   }
@@ -39,23 +59,40 @@ export class StreamTarget implements PieceTarget {
     return Promise.reject(new TypeError("a stream cannot be read again"));
   }
 
-  /** Resolves when the writes that were begun have come to their end. */
-  flushed(): Promise<void> {
-    return this.#writes.run(() => {});
+  stop(): void {
+    this.#fail(new P2PError("cancelled", "Cannot write to standard output: no more pieces come"));
   }
 
-  async #writeNow(index: number, bytes: Uint8Array): Promise<void> {
-    if (index !== this.#next) {
-      this.#early.set(index, bytes.slice());
-      return;
-    }
-    try {
-      for (let ready: Uint8Array | undefined = bytes; ready; ready = this.#early.get(this.#next)) {
-        await this.#sink(ready);
-        this.#early.delete(this.#next++);
+  /** Resolves when nothing is going out. */
+  async flushed(): Promise<void> {
+    await this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    for (let ready = this.#takeNext(); ready; ready = this.#takeNext()) {
+      try {
+        await this.#sink(ready.bytes);
+        this.#next++;
+        ready.done.resolve();
+      } catch (cause) {
+        const message = "Cannot write to standard output: nobody reads it";
+        const error = new P2PError("disk", message, { cause });
+        ready.done.reject(error);
+        this.#fail(error);
       }
-    } catch (cause) {
-      throw new P2PError("disk", "Cannot write to standard output: nobody reads it", { cause });
     }
+  }
+
+  #takeNext(): Waiting | undefined {
+    const ready = this.#waiting.get(this.#next);
+    this.#waiting.delete(this.#next);
+    return ready;
+  }
+
+  /** Gives up all writes that wait, and those to come. */
+  #fail(error: P2PError): void {
+    this.#failure ??= error;
+    for (const { done } of this.#waiting.values()) done.reject(this.#failure);
+    this.#waiting.clear();
   }
 }

@@ -62,22 +62,6 @@ export class Dialler {
   }
 
   /**
-   * Opens a session to a listed peer for what `action` asks it, and ends it.
-   *
-   * @throws {P2PError} as {@linkcode open} does; what `action` throws.
-   */
-  async ask<T>(entry: PeerEntry, action: (session: Session) => Promise<T>): Promise<T> {
-    const session = await this.open(entry);
-    const running = session.run(ASKING_ONLY);
-    try {
-      return await action(session);
-    } finally {
-      await session.close();
-      await running;
-    }
-  }
-
-  /**
    * Dials a peer that asked for it through the tracker, and has `serve` run the session. Members can make
    * this peer dial, so that only a few of these are under way at a time; others are left out.
    */

@@ -3,10 +3,10 @@ import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
+import type { LinkPool } from "../transfer/link_pool.ts";
 import type { IncomingText } from "../transfer/peer_link.ts";
 import type { MessageOf } from "../wire/message.ts";
 import { isPeerName } from "../wire/peer_name.ts";
-import type { Dialler } from "./dialler.ts";
 import type { Directory } from "../directory/directory.ts";
 import { composeMessage, SeenMessages, type SignedText } from "./text_message.ts";
 
@@ -17,7 +17,7 @@ export interface MessengerOptions {
   ownName: () => string;
   tracker: TrackerClient;
   directory: Directory;
-  dialler: Dialler;
+  links: LinkPool;
   emit: (event: AppEvent) => void;
 }
 
@@ -95,7 +95,7 @@ export class Messenger {
 
   /** Sends a message straight to every known peer. */
   async #sendToEach({ header, text }: SignedText): Promise<number> {
-    const { credentials: { identity }, directory, dialler } = this.#options;
+    const { credentials: { identity }, directory, links } = this.#options;
     const known = directory.knownOthers;
     if (known.length === 0) {
       throw new P2PError(
@@ -105,9 +105,7 @@ export class Messenger {
     }
     const message = { verb: "MESSAGE", from: identity.id, ...header } as const;
     const results = await Promise.allSettled(
-      known.map((entry) =>
-        dialler.ask(entry, (session) => session.request(message, { body: text }))
-      ),
+      known.map((entry) => links.ask(entry, (session) => session.request(message, { body: text }))),
     );
     return results.filter(({ status }) => status === "fulfilled").length;
   }

@@ -102,7 +102,6 @@ export class Peer implements AsyncDisposable {
       ownName,
       askPerson: options.askPerson,
     });
-    this.#messenger = new Messenger({ credentials, ownName, tracker, directory, dialler, emit });
     this.#links = new LinkPool({
       open: (entry) => dialler.open(entry),
       services: () => this.#services(),
@@ -110,9 +109,11 @@ export class Peer implements AsyncDisposable {
       idleTime: settings.keepSessions,
       clock,
     });
+    const links = this.#links;
+    this.#messenger = new Messenger({ credentials, ownName, tracker, directory, links, emit });
     this.#sender = new SendService({
       directory,
-      links: this.#links,
+      links,
       settings,
       outbox: transient ? null : this.outbox,
       manifests: new ManifestCache(join(folder, "manifests")),
@@ -263,7 +264,7 @@ export class Peer implements AsyncDisposable {
    */
   async ping(target: string): Promise<number> {
     const entry = await this.#directory.resolve(target);
-    return await this.#dialler.ask(entry, async (session) => {
+    return await this.#links.ask(entry, async (session) => {
       const asked = this.#clock.now();
       await session.request({ verb: "PING" }, { timeout: 10_000 });
       const ms = this.#clock.now() - asked;

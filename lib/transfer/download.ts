@@ -9,7 +9,7 @@ import { checkOffered, checkSize } from "../pieces/manifest_check.ts";
 import { PieceBuffers } from "../pieces/piece_buffers.ts";
 import type { LentPiece, Pieces } from "../pieces/pieces.ts";
 import { type Verification, verificationOf } from "../pieces/verification.ts";
-import { MAX_RANGES } from "../wire/limits.ts";
+import { HASH_BYTES, MAX_RANGES } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
 import { DownloadSources } from "./download_sources.ts";
@@ -89,6 +89,8 @@ export class Download implements Pieces {
   readonly #known: Map<number, Uint8Array>;
   #verifiedBytes = 0;
   readonly #writes = new Set<Promise<void>>();
+  /** Why the first write failed that did. */
+  #writeFailure: P2PError | undefined;
   #state: State = { at: "orphaned" };
   readonly #over = Promise.withResolvers<void>();
   #cancelTimer: () => void = () => {};
@@ -203,9 +205,10 @@ export class Download implements Pieces {
     return isWanted && length <= this.offer.pieceSize ? this.#buffers.take(length) : null;
   }
 
-  /** Takes the hashes of more pieces, which may be asked for from now on. */
-  onHashes({ start, last }: MessageOf<"HASHES">, body: Uint8Array): void {
-    if (this.#state.at === "ended") return;
+  /** Takes the hashes of more pieces from the sender, which may be asked for from now on. */
+  onHashes(source: PeerLink, { start, last }: MessageOf<"HASHES">, body: Uint8Array): void {
+    // Only the sender says what it offers.
+    if (this.#state.at === "ended" || source !== this.sender) return;
     const { size } = this.offer;
     const { maxSize } = this.#options;
     try {
@@ -220,7 +223,7 @@ export class Download implements Pieces {
       void this.fail(asP2PError(error));
       return;
     }
-    this.#dropChanged(start, this.#manifest.count);
+    this.#dropChanged(start, start + body.length / HASH_BYTES);
     this.#goOn();
   }
 
@@ -241,7 +244,7 @@ export class Download implements Pieces {
     const hash = this.#manifest.hashOf(index);
     if (!hash || !this.#verification.check(index, body, hash)) {
       this.#buffers.give(body);
-      return this.#onBadPiece(index);
+      return this.#onBadPiece(source, index);
     }
     this.#accept(source, index, { body, hash });
     this.#goOn();
@@ -272,22 +275,31 @@ export class Download implements Pieces {
     }
   }
 
+  /** A source gives up: without the sender the transfer is over, without another source it goes on. */
+  onCancel(source: PeerLink, error: P2PError): void {
+    if (source === this.sender) void this.fail(error);
+    else this.leave(source);
+  }
+
   /** Ends the transfer: keeps what may be gone on with, deletes the rest, and tells the sender why. */
   async fail(error: P2PError): Promise<void> {
-    // Once every byte is verified only the disk can fail it, and what it says of a piece comes first.
+    // Once every byte is verified only the disk can fail it.
     if (this.#state.at === "finishing") await this.#state.done;
-    await Promise.allSettled(this.#writes);
     await this.#failNow(error);
   }
 
-  async #failNow(error: P2PError): Promise<void> {
+  async #failNow(reason: P2PError): Promise<void> {
     if (this.#state.at === "ended") return;
     const { sender } = this;
+    const { target } = this.#options;
     this.#end();
+    target.stop();
     await Promise.allSettled(this.#writes);
+    // What the disk says of an earlier piece tells more than what came of a later one.
+    const error = this.#writeFailure ?? reason;
     const keep = KEPT.has(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
     // What cannot be deleted now goes with the next sweep.
-    await this.#options.destination.release(this.#options.target, keep).catch(() => {});
+    await this.#options.destination.release(target, keep).catch(() => {});
     // Only now: a sender that comes back at once finds what is kept.
     if (!error.remote) {
       const { transfer } = this.offer;
@@ -344,13 +356,17 @@ export class Download implements Pieces {
   /** Pieces of an earlier try that are not what the sender has now have to come again. */
   #dropChanged(start: number, end: number): void {
     if (this.#known.size === 0 || this.#state.at === "finishing") return;
-    const { headPieces } = this.#options.target;
+    const { target } = this.#options;
+    const changed: number[] = [];
     for (let index = start; index < end; index++) {
       const [before, now] = [this.#known.get(index), this.#manifest.hashOf(index)];
       if (!before || !now || equals(before, now)) continue;
-      if (index < headPieces) return this.#beginAnew();
-      this.#lose(index);
+      if (index < target.headPieces) return this.#beginAnew();
+      changed.push(index);
     }
+    if (changed.length === 0) return;
+    for (const index of changed) this.#lose(index);
+    target.forget(changed).catch((error) => this.#onWriteFailed(asP2PError(error, "disk")));
   }
 
   /** Throws away what an earlier try left: with another table every file begins elsewhere. */
@@ -390,10 +406,13 @@ export class Download implements Pieces {
   }
 
   #onWriteFailed(error: P2PError): void {
+    if (error.code !== "cancelled") this.#writeFailure ??= error;
     void this.#failNow(error);
   }
 
-  #onBadPiece(index: number): void {
+  #onBadPiece(source: PeerLink, index: number): void {
+    // What another source says is wrong costs nothing but that source: the sender has the piece.
+    if (source !== this.sender) return this.leave(source);
     const bad = (this.#bad.get(index) ?? 0) + 1;
     this.#bad.set(index, bad);
     if (bad < MAX_BAD) {

@@ -1,3 +1,4 @@
+import { aborted } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { MemoryBudget } from "../async/memory_budget.ts";
 import { asP2PError, P2PError } from "../errors.ts";
@@ -6,7 +7,7 @@ import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLimiter } from "./bandwidth_limiter.ts";
 import { Download } from "./download.ts";
-import { isSameContent, type Offer, offerOf, type Received } from "./offer.ts";
+import { expectReceivable, isSameContent, type Offer, offerOf, type Received } from "./offer.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { TransferObserver, TransferSettings } from "./settings.ts";
 import { WaitingOffers } from "./waiting_offers.ts";
@@ -71,10 +72,12 @@ const PROBE_TIMEOUT = 1_000;
 /** Silence in milliseconds after which it has to. */
 const PROBE_AFTER = 500;
 
-/** Where an offer came from, and the number of the request. */
+/** The request that an offer came with. */
 interface Asked {
   link: PeerLink;
   seq: number;
+  /** Aborts when the offer is taken back. */
+  signal: AbortSignal;
 }
 
 /**
@@ -85,7 +88,7 @@ export class Downloads implements AsyncDisposable {
   readonly #options: DownloadsOptions;
   readonly #clock: Clock;
   readonly #active = new Map<string, Download>();
-  /** Transfers under way by their sender's id. */
+  /** Transfers under way, or about to be, by their sender's id. */
   readonly #ofSender = new Map<string, number>();
   /** Offers that are being accepted: their downloads are about to be. */
   readonly #starting = new Set<string>();
@@ -112,16 +115,21 @@ export class Downloads implements AsyncDisposable {
   /**
    * Answers an offer: goes on with a transfer that is under way, says that it is there already, or begins one.
    *
+   * @param signal aborts when the offer is taken back before it is answered.
    * @throws {P2PError} why it is not taken, for the sender to hear.
    */
-  async onOffer(message: MessageOf<"SEND_FILE" | "SEND_TREE">, link: PeerLink): Promise<void> {
+  async onOffer(
+    message: MessageOf<"SEND_FILE" | "SEND_TREE">,
+    link: PeerLink,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { id: from } = link.session.remote;
-    const asked = { link, seq: message.seq };
+    const asked = { link, seq: message.seq, signal };
     const offer = offerOf(message, from);
     const active = this.find(offer.transfer, from);
     if (active?.isEnding) {
       await active.ended;
-      return await this.onOffer(message, link);
+      return await this.onOffer(message, link, signal);
     }
     if (active) return active.resume(link, offer, message.seq);
     const found = await this.#options.destination.alreadyHas(offer);
@@ -157,8 +165,9 @@ export class Downloads implements AsyncDisposable {
 
   /** Takes an offer that the policy agrees to. */
   async #take(offer: Offer, asked: Asked, found: Found | null): Promise<void> {
+    expectReceivable(offer);
     if (!found) {
-      await this.#suspendAbandoned(offer);
+      await this.#suspendAbandoned(offer, asked.link);
       this.#check(offer);
     }
     const undo = await this.#decide(offer, asked, found !== null);
@@ -177,16 +186,19 @@ export class Downloads implements AsyncDisposable {
     }
   }
 
-  async #decide(offer: Offer, { link }: Asked, isKept: boolean): Promise<() => void> {
+  async #decide(offer: Offer, { link, signal }: Asked, isKept: boolean): Promise<() => void> {
     const { policy } = this.#options;
     if (!policy) return () => {};
-    const decide = (signal: AbortSignal) => policy.decide({ offer, isKept, signal });
-    if (!policy.asksPerson || isKept) return await decide(new AbortController().signal);
-    const { transfer, from } = offer;
-    const waiting = { key: keyOf(transfer, from), transfer, from, session: link.session };
     let deciding: Promise<() => void> | undefined;
+    const decide = (signal: AbortSignal) => deciding = policy.decide({ offer, isKept, signal });
     try {
-      return await this.#waiting.wait(waiting, (signal) => deciding = decide(signal));
+      if (!policy.asksPerson || isKept) {
+        return await Promise.race([decide(signal), aborted(signal)]);
+      }
+      const { transfer, from } = offer;
+      const { session } = link;
+      const waiting = { key: keyOf(transfer, from), transfer, from, session, signal };
+      return await this.#waiting.wait(waiting, decide);
     } catch (error) {
       // A consent that comes too late.
       deciding?.then((undo) => undo(), () => {});
@@ -194,7 +206,7 @@ export class Downloads implements AsyncDisposable {
     }
   }
 
-  async #begin(offer: Offer, { link, seq }: Asked): Promise<void> {
+  async #begin(offer: Offer, { link, seq, signal }: Asked): Promise<void> {
     const { destination, observer, rate, settings, orphanTime = 60_000 } = this.#options;
     const key = keyOf(offer.transfer, offer.from);
     // An offer may have come on another link meanwhile, too.
@@ -204,12 +216,15 @@ export class Downloads implements AsyncDisposable {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
     this.#starting.add(key);
+    this.#count(offer.from, 1);
+    let hasBegun = false;
     try {
       const maxSize = await this.#maxSizeOf(offer);
       const target = await destination.begin(offer);
-      if (this.#closed || !link.isOpen) {
-        await destination.release(target, false);
-        throw shuttingDown();
+      if (this.#closed || !link.isOpen || signal.aborted) {
+        // What an earlier try left of it waits for the next one.
+        await destination.release(target, true);
+        throw this.#closed ? shuttingDown() : signal.aborted ? signal.reason : lost();
       }
       const download = new Download({
         offer,
@@ -224,10 +239,11 @@ export class Downloads implements AsyncDisposable {
         onEnd: (outcome) => this.#onEnd(offer, outcome),
       });
       this.#active.set(key, download);
-      this.#count(offer.from, 1);
+      hasBegun = true;
       download.begin(link, seq);
     } finally {
       this.#starting.delete(key);
+      if (!hasBegun) this.#count(offer.from, -1);
     }
   }
 
@@ -249,12 +265,12 @@ export class Downloads implements AsyncDisposable {
    * Ends what the sender's last run left half done, which is the offer's to go on with, unless that run is
    * alive and sends the same content a second time.
    */
-  async #suspendAbandoned(offer: Offer): Promise<void> {
+  async #suspendAbandoned(offer: Offer, link: PeerLink): Promise<void> {
     const reason = new P2PError("connection-lost", "The sender came back with a new transfer");
     for (const download of this.#active.values()) {
       if (!isSameContent(download.offer, offer)) continue;
       const { sender } = download;
-      if (sender && await this.#isAlive(sender.session)) continue;
+      if (sender === link || sender && await this.#isAlive(sender.session)) continue;
       sender?.session.abort(reason);
       await download.fail(reason);
     }
@@ -308,6 +324,10 @@ export class Downloads implements AsyncDisposable {
 /** What a transfer is known by: another peer that knows its id gets nowhere. */
 function keyOf(transfer: string, from: string): string {
   return `${transfer} ${from}`;
+}
+
+function lost(): P2PError {
+  return new P2PError("connection-lost", "Cannot receive: the sender is gone");
 }
 
 function shuttingDown(): P2PError {

@@ -1,4 +1,5 @@
 import type { Clock } from "../async/clock.ts";
+import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { type LinkServices, PeerLink } from "./peer_link.ts";
@@ -39,7 +40,7 @@ export class LinkPool implements AsyncDisposable {
    */
   async take(entry: PeerEntry): Promise<PeerLink> {
     const link = this.#links.get(entry.id);
-    if (link?.isOpen && this.#isOf(link, entry)) {
+    if (link?.isOpen && !link.refusesOffers && this.#isOf(link, entry)) {
       if (link.isIdle && this.#own.has(link)) this.#waitForNext(link);
       return link;
     }
@@ -47,6 +48,24 @@ export class LinkPool implements AsyncDisposable {
       this.#dial(entry).finally(() => this.#dialling.delete(entry.id));
     this.#dialling.set(entry.id, dialling);
     return await dialling;
+  }
+
+  /**
+   * Has `action` ask a peer something.
+   *
+   * @throws {P2PError} as {@linkcode take} does; what `action` throws.
+   */
+  async ask<T>(entry: PeerEntry, action: (session: Session) => Promise<T>): Promise<T> {
+    const link = await this.take(entry);
+    const { isFresh } = link;
+    try {
+      return await link.ask(action);
+    } catch (error) {
+      // One that waited may have ended under the request: that is no answer.
+      const isLost = error instanceof P2PError && error.code === "connection-lost";
+      if (isFresh || link.isOpen || !isLost) throw error;
+      return await (await this.take(entry)).ask(action);
+    }
   }
 
   /** Runs a session that another peer opened; resolves when it has ended. */

@@ -24,7 +24,7 @@ export interface Received extends KeptItem {
  * The offer of a message, with a name that is safe to create.
  *
  * @param from the sender's id.
- * @throws {P2PError} `invalid` when nobody could receive it.
+ * @throws {P2PError} `invalid` when this version does not know its scheme.
  */
 export function offerOf(
   message: MessageOf<"SEND_FILE" | "SEND_TREE">,
@@ -32,6 +32,16 @@ export function offerOf(
 ): Offer {
   const { transfer, name, size, pieceSize, manifest } = message;
   const table = message.verb === "SEND_TREE" ? message.table : null;
+  const scheme = schemeOf(message.scheme);
+  return { transfer, from, name: safeName(name), size, pieceSize, scheme, table, manifest };
+}
+
+/**
+ * Checks that an offer fits together.
+ *
+ * @throws {P2PError} `invalid` when nobody could receive it.
+ */
+export function expectReceivable({ size, pieceSize, table }: OfferedItem): void {
   if ((table ?? 0) > (size ?? Infinity)) {
     throw new P2PError("invalid", "Cannot receive a tree: its table is larger than all of it");
   }
@@ -41,8 +51,6 @@ export function offerOf(
       `Cannot receive ${size} bytes in pieces of ${pieceSize}: too many`,
     );
   }
-  const scheme = schemeOf(message.scheme);
-  return { transfer, from, name: safeName(name), size, pieceSize, scheme, table, manifest };
 }
 
 /** Whether what one transfer has is of use to the other offer. */

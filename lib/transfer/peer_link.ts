@@ -49,7 +49,8 @@ export class PeerLink implements SessionHandler {
   static readonly #HANDLERS: Handlers = {
     SEND_FILE: (link, message) => link.#onOffer(message),
     SEND_TREE: (link, message) => link.#onOffer(message),
-    HASHES: (link, message, body) => link.#downloads.get(message.transfer)?.onHashes(message, body),
+    HASHES: (link, message, body) =>
+      link.#downloads.get(message.transfer)?.onHashes(link, message, body),
     PIECE: (link, { transfer, index }, body) =>
       link.#downloads.get(transfer)?.onPiece(link, index, body),
     GET: (link, message) => link.#onGet(message),
@@ -67,14 +68,19 @@ export class PeerLink implements SessionHandler {
   readonly #uploads = new Map<string, Upload>();
   readonly #downloads = new Map<string, Download>();
   readonly #servers = new Map<string, PieceServer>();
-  /** Offers of the other side that are being decided on. */
-  readonly #deciding = new Map<string, Promise<void>>();
+  /** Offers of the other side that are being decided on, and what takes them back. */
+  readonly #deciding = new Map<string, AbortController>();
   /** Uploads and servers that have ended. */
   readonly #past = new Set<string>();
+  /** Requests beside the transfers that are under way. */
+  #asking = 0;
+  /** Offers that are being decided on, those that were made anew included. */
+  #offers = 0;
   /** Gate of the pieces: one goes out at a time, of the transfers in turn; control frames pass in between. */
   readonly #pieces = new Gate(1);
   #isFresh = true;
   #isClosing = false;
+  #refusesOffers = false;
 
   constructor(session: Session, options: PeerLinkOptions = {}) {
     this.session = session;
@@ -95,7 +101,8 @@ export class PeerLink implements SessionHandler {
   /** Whether nothing is under way on it. */
   get isIdle(): boolean {
     const { size: uploads } = this.#uploads;
-    return uploads + this.#downloads.size + this.#servers.size + this.#deciding.size === 0;
+    const transfers = uploads + this.#downloads.size + this.#servers.size;
+    return transfers + this.#offers + this.#asking === 0;
   }
 
   /**
@@ -107,6 +114,10 @@ export class PeerLink implements SessionHandler {
     this.#uploads.set(upload.transfer, upload);
     try {
       return await upload.deliver();
+    } catch (error) {
+      const isRefused = error instanceof P2PError && error.code === "unexpected-verb";
+      this.#refusesOffers ||= isRefused && error.remote && !upload.wasAccepted;
+      throw error;
     } finally {
       this.#uploads.delete(upload.transfer);
       this.#remember(upload.transfer);
@@ -115,11 +126,28 @@ export class PeerLink implements SessionHandler {
     }
   }
 
+  /** Whether the other side has said that it takes no offers on this session. */
+  get refusesOffers(): boolean {
+    return this.#refusesOffers;
+  }
+
+  /** Has `action` ask the other side something beside the transfers. */
+  async ask<T>(action: (session: Session) => Promise<T>): Promise<T> {
+    this.#asking++;
+    this.#isFresh = false;
+    try {
+      return await action(this.session);
+    } finally {
+      this.#asking--;
+      this.#settle();
+    }
+  }
+
   /** Whether the upload is all that is under way on it. */
   isCarryingOnly({ transfer }: Upload): boolean {
     const isAlone = this.#uploads.size === 1 && this.#uploads.has(transfer);
     const others = [...this.#servers.keys()].some((other) => other !== transfer);
-    return isAlone && !others && this.#downloads.size + this.#deciding.size === 0;
+    return isAlone && !others && this.#downloads.size + this.#offers + this.#asking === 0;
   }
 
   /** Answers the GETs of a transfer on this link, until {@linkcode endServing}. */
@@ -203,6 +231,7 @@ export class PeerLink implements SessionHandler {
       new P2PError("connection-lost", "The receiver ended the connection before its ACK");
     for (const upload of this.#uploads.values()) upload.onFailed(reason);
     for (const server of this.#servers.values()) server.stop();
+    for (const over of this.#deciding.values()) over.abort(takenBack());
     for (const download of [...this.#downloads.values()]) download.leave(this);
   }
 
@@ -211,25 +240,32 @@ export class PeerLink implements SessionHandler {
     const { downloads } = this.#options.services ?? {};
     if (!downloads) throw unexpected(message.verb);
     const { transfer, seq } = message;
-    if (this.#deciding.size >= MAX_DECIDING) {
+    if (this.#offers >= MAX_DECIDING) {
       throw new P2PError(
         "busy",
         `Cannot receive: ${MAX_DECIDING} offers of this session wait for an answer; try again later`,
       );
     }
-    const deciding: Promise<void> = downloads.onOffer(message, this)
+    // An offer that is made anew takes the place of the one that is being decided on.
+    this.#deciding.get(transfer)?.abort(takenBack());
+    const over = new AbortController();
+    this.#deciding.set(transfer, over);
+    this.#offers++;
+    downloads.onOffer(message, this, over.signal)
       .catch((error) => {
         this.session.post({ verb: "ERROR", re: seq, ...tellable(asP2PError(error)) });
       })
       .finally(() => {
-        if (this.#deciding.get(transfer) === deciding) this.#deciding.delete(transfer);
+        this.#offers--;
+        if (this.#deciding.get(transfer) === over) this.#deciding.delete(transfer);
         this.#settle();
       });
-    this.#deciding.set(transfer, deciding);
   }
 
   #onGet({ transfer, index, verb }: MessageOf<"GET">): void {
     const upload = this.#uploads.get(transfer);
+    // Of an earlier try on this link GETs may still be on their way.
+    if (upload && !upload.wasAccepted && this.#past.has(transfer)) return;
     if (upload) return upload.onGet(index);
     const server = this.#servers.get(transfer);
     if (server) return server.request(index);
@@ -249,11 +285,8 @@ export class PeerLink implements SessionHandler {
     const { transfer } = message;
     const upload = this.#uploads.get(transfer);
     if (upload) return upload.onFailed(remoteError(message));
-    const cancel = () => void this.#downloads.get(transfer)?.fail(remoteError(message));
-    // A download that is about to begin is cancelled as soon as it has.
-    const deciding = this.#deciding.get(transfer);
-    if (deciding) void deciding.then(cancel);
-    else cancel();
+    this.#deciding.get(transfer)?.abort(remoteError(message));
+    this.#downloads.get(transfer)?.onCancel(this, remoteError(message));
   }
 
   #onText(incoming: IncomingText): void {
@@ -274,6 +307,10 @@ export class PeerLink implements SessionHandler {
   #settle(): void {
     if (this.isIdle) this.#options.onIdle?.(this);
   }
+}
+
+function takenBack(): P2PError {
+  return new P2PError("connection-lost", "Cannot go on: the sender took the offer back");
 }
 
 function unexpected(verb: Verb): P2PError {

@@ -157,6 +157,7 @@ export class Upload {
   async cancel(error: P2PError): Promise<void> {
     if (this.#isOver) return;
     this.#stopServing();
+    this.#cancelWatch();
     this.#state = { at: "cancelling" };
     const { session } = this.#link;
     if (!session.connection.closed) {
@@ -248,6 +249,7 @@ export class Upload {
     const { source, transfer } = this.#options;
     for (let next = 0; this.#state.at === "sending";) {
       const { start, hashes, digest } = await source.hashesFrom(next, MAX_HASHES);
+      if (this.#isOver) return;
       await this.#link.session.send(
         { verb: "HASHES", transfer, start, ...(digest ? { last: digest } : {}) },
         hashes,

@@ -62,18 +62,24 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
   }
 }
 
+/**
+ * Sends over the link that is there, or over a new one when that came to nothing through no fault of the
+ * recipient's: it ended while it waited, or was opened by somebody who takes no offers on it.
+ */
 async function tryOnce(options: RetriedUploadOptions): Promise<Delivery> {
-  while (true) {
-    options.signal?.throwIfAborted();
-    const link = await options.connect();
+  const { connect, signal } = options;
+  for (let isFirst = true;; isFirst = false) {
+    signal?.throwIfAborted();
+    const link = await connect();
     const { isFresh } = link;
     const upload = new Upload(link, options);
     try {
-      return await carry(link, upload, options.signal);
+      return await carry(link, upload, signal);
     } catch (error) {
-      // A link that waited may end under the offer: that is no answer to it.
-      const isLost = error instanceof P2PError && error.code === "connection-lost";
-      if (isFresh || upload.wasAccepted || !isLost || options.signal?.aborted) throw error;
+      const isLost = error instanceof P2PError && error.code === "connection-lost" &&
+        !error.remote && !link.isOpen;
+      const isNoAnswer = isLost || link.refusesOffers;
+      if (!isFirst || isFresh || upload.wasAccepted || !isNoAnswer || signal?.aborted) throw error;
     }
   }
 }

@@ -1,4 +1,4 @@
-import { aborted } from "../async/abort.ts";
+import { aborted, onAbort } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Session } from "../net/session.ts";
@@ -17,6 +17,8 @@ export interface WaitingOffer {
   /** The sender's id. */
   from: string;
   session: Session;
+  /** Aborts when the sender takes the offer back, or is gone. */
+  signal: AbortSignal;
 }
 
 interface Waiting extends WaitingOffer {
@@ -49,7 +51,7 @@ export class WaitingOffers {
     const waiting: Waiting = { ...offer, over: new AbortController() };
     this.#waiting.set(key, waiting);
     const { signal } = waiting.over;
-    void offer.session.ended.then(() => waiting.over.abort(lost()));
+    using _ = onAbort(offer.signal, () => waiting.over.abort(offer.signal.reason));
     const cancelLimit = this.#clock.after(MAX_WAIT, () => waiting.over.abort(late()));
     const cancelSigns = this.#signs(waiting);
     try {

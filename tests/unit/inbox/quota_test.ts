@@ -26,34 +26,34 @@ permitted("what is there counts, wherever it lies, and each file once", NEEDS, a
   await Deno.writeFile(dir.at("large"), bytesOf(100 * KIB));
   await Deno.symlink(dir.at("large"), dir.at("in", "link"));
   const quota = await Quota.open(folder, 8 * KIB);
-  const error = await rejectsWith("quota", () => quota.grant(3 * KIB + 1, 0));
+  const error = await rejectsWith("quota", () => quota.grant(3 * KIB + 1, () => 0));
   assertEquals(
     error.message,
     "Cannot receive 3073 bytes: the receiver's quota of 8192 leaves 3072; " +
       "make room in its inbox and send again",
   );
-  await quota.grant(3 * KIB, 0);
+  await quota.grant(3 * KIB, () => 0);
 });
 
 permitted("what was granted counts until it is there or will not come", NEEDS, async () => {
   await using dir = await tempDir();
   const quota = await Quota.open(await folderIn(dir), 8 * KIB);
-  await quota.grant(2 * KIB, 0);
-  await rejectsWith("quota", () => quota.grant(2 * KIB, 2 * KIB));
-  await quota.grant(KIB, 2 * KIB);
-  assertEquals(await quota.room(3 * KIB), 0);
+  await quota.grant(2 * KIB, () => 0);
+  await rejectsWith("quota", () => quota.grant(2 * KIB, () => 2 * KIB));
+  await quota.grant(KIB, () => 2 * KIB);
+  assertEquals(await quota.room(() => 3 * KIB), 0);
   // Nothing of it has come, and nothing will.
-  assertEquals(await quota.room(0), 3 * KIB);
-  await quota.grant(3 * KIB, 0);
+  assertEquals(await quota.room(() => 0), 3 * KIB);
+  await quota.grant(3 * KIB, () => 0);
 });
 
 permitted("requests at once do not get the same room", NEEDS, async () => {
   await using dir = await tempDir();
   const quota = await Quota.open(await folderIn(dir), 8 * KIB);
   const results = await Promise.allSettled([
-    quota.grant(2 * KIB, 0),
-    quota.grant(2 * KIB, 2 * KIB),
-    quota.grant(KIB, 2 * KIB),
+    quota.grant(2 * KIB, () => 0),
+    quota.grant(2 * KIB, () => 2 * KIB),
+    quota.grant(KIB, () => 2 * KIB),
   ]);
   assertEquals(results.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
 });
@@ -88,4 +88,19 @@ permitted("what is there of an unfinished file is not counted twice", NEEDS, asy
   const again = await inbox.begin(offer);
   assertEquals([...again.known.keys()], [0, 1]);
   await again.discard();
+});
+
+permitted("offers at once do not get the same room of an inbox", NEEDS, async () => {
+  for (let round = 0; round < 10; round++) {
+    await using dir = await tempDir();
+    using inbox = await Inbox.open(dir.at("in"), ID, { quota: 100 * KIB });
+    const begun = await Promise.allSettled(
+      Array.from({ length: 8 }, (_, i) => {
+        return inbox.begin({ ...offerOf(60 * KIB, 16 * KIB), name: `file ${i}` });
+      }),
+    );
+    const targets = begun.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+    assertEquals(targets.length, 1, `in round ${round}`);
+    for (const target of targets) await inbox.release(target, false);
+  }
 });

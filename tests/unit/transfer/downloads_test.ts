@@ -18,6 +18,8 @@ import { tempDir } from "../../helpers/temp_dir.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
+/** The signal of an offer that is not taken back. */
+const NEVER = new AbortController().signal;
 
 function offer(transfer: string): MessageOf<"SEND_FILE"> {
   return {
@@ -83,25 +85,29 @@ permitted("an offer that comes twice at once is accepted once", NEEDS, async () 
   const { downloads } = scene;
   const transfer = encodeBase64Url(bytesOf(16));
   const [first, second] = [scene.link(), scene.link()];
-  const accepting = downloads.onOffer(offer(transfer), first);
-  await rejectsWith("busy", () => downloads.onOffer(offer(transfer), second));
+  const accepting = downloads.onOffer(offer(transfer), first, NEVER);
+  await rejectsWith("busy", () => downloads.onOffer(offer(transfer), second, NEVER));
   await accepting;
   assertEquals([downloads.activeCount, (await scene.partials()).length], [1, 1]);
   // The sender tries again, and goes on with what there is.
-  await downloads.onOffer(offer(transfer), second);
+  await downloads.onOffer(offer(transfer), second, NEVER);
   assertEquals([downloads.activeCount, (await scene.partials()).length], [1, 1]);
 });
 
 permitted("a receiver that ends while it accepts an offer keeps nothing of it", NEEDS, async () => {
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
-  const accepting = scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), scene.link());
+  const accepting = scene.downloads.onOffer(
+    offer(encodeBase64Url(bytesOf(16))),
+    scene.link(),
+    NEVER,
+  );
   const refused = rejectsWith("shutting-down", () => accepting);
   await scene.downloads[Symbol.asyncDispose]();
   await refused;
   await rejectsWith(
     "shutting-down",
-    () => scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16, 2))), scene.link()),
+    () => scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16, 2))), scene.link(), NEVER),
   );
 });
 
@@ -110,7 +116,7 @@ permitted("a transfer whose sender is gone is given up after a minute", NEEDS, a
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
   const { downloads, clock } = scene;
   const link = scene.link();
-  await downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link);
+  await downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link, NEVER);
   link.session.abort(new P2PError("connection-lost", "the sender is gone"));
   await link.ended;
   clock.advance(59_999);
@@ -124,7 +130,7 @@ permitted("a sender that says nothing for two minutes loses its session", NEEDS,
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
   const link = scene.link();
-  await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link);
+  await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link, NEVER);
   for (let second = 0; second < 119; second++) {
     await turn();
     scene.clock.advance(1_000);
@@ -142,7 +148,7 @@ permitted(
     await using dir = await tempDir();
     await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
     const [link, far] = scene.linkAndFarEnd();
-    await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link);
+    await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link, NEVER);
     for (let minute = 0; minute < 20; minute++) {
       await far.send({ verb: "PING" });
       await turn();

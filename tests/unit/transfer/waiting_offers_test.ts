@@ -18,14 +18,22 @@ function scene() {
     void heard.push(message.verb === "ACK" ? message.state : message.verb);
   const running = [session, far].map((end) => end.run({ onMessage, onClosed: () => {} }));
   const offers = new WaitingOffers(clock);
-  const offer = (key: string, from = "anna") => ({ key, transfer: TRANSFER, from, session });
+  const gone = new AbortController();
+  const { signal } = gone;
+  const offer = (key: string, from = "anna") => ({
+    key,
+    transfer: TRANSFER,
+    from,
+    session,
+    signal,
+  });
   const end = async () => {
     session.connection.close();
     far.connection.close();
     await Promise.all(running);
     assertEquals(clock.pending, []);
   };
-  return { clock, session, offers, offer, heard, end };
+  return { clock, gone, offers, offer, heard, end };
 }
 
 /** A question that nobody answers; tells when it is withdrawn. */
@@ -77,18 +85,19 @@ Deno.test("An offer that nobody decides on is refused after 3 minutes, its quest
 });
 
 Deno.test("The question goes with the sender, with a new try of it, and with this side", async () => {
-  const { clock, session, offers, offer, end } = scene();
+  const { clock, gone: sender, offers, offer, end } = scene();
   const [first, second, third] = [unanswered(), unanswered(), unanswered()];
   const replaced = rejectsWith("connection-lost", () => offers.wait(offer("a"), first.decide));
   const gone = rejectsWith("connection-lost", () => offers.wait(offer("a"), second.decide));
   await Promise.all([replaced, first.withdrawn]);
-  session.connection.close();
+  sender.abort(new P2PError("connection-lost", "gone"));
   await Promise.all([gone, second.withdrawn]);
   const [other] = sessionPair({ clock });
   const running = other.run({ onMessage: () => {}, onClosed: () => {} });
+  const { signal } = new AbortController();
   const stopped = rejectsWith(
     "shutting-down",
-    () => offers.wait({ ...offer("b"), session: other }, third.decide),
+    () => offers.wait({ ...offer("b"), session: other, signal }, third.decide),
   );
   offers.abort(new P2PError("shutting-down", "bye"));
   await Promise.all([stopped, third.withdrawn]);
