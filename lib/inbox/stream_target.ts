@@ -23,7 +23,9 @@ export class StreamTarget implements PieceTarget {
   readonly #waiting = new Map<number, Waiting>();
   /** Piece that goes out next: those below are out. */
   #next = 0;
-  #draining: Promise<void> | undefined;
+  #isDraining = false;
+  /** Resolves when what goes out now is out. */
+  #drained: Promise<void> = Promise.resolve();
   #failure: P2PError | undefined;
 
   constructor(sink: Sink) {
@@ -40,7 +42,7 @@ export class StreamTarget implements PieceTarget {
     if (this.#failure) return Promise.reject(this.#failure);
     const done = Promise.withResolvers<void>();
     this.#waiting.set(index, { bytes, done });
-    this.#draining ??= this.#drain().finally(() => this.#draining = undefined);
+    if (!this.#isDraining) this.#drained = this.#drain();
     return done.promise;
   }
 
@@ -65,10 +67,11 @@ export class StreamTarget implements PieceTarget {
 
   /** Resolves when nothing is going out. */
   async flushed(): Promise<void> {
-    await this.#draining;
+    await this.#drained;
   }
 
   async #drain(): Promise<void> {
+    this.#isDraining = true;
     for (let ready = this.#takeNext(); ready; ready = this.#takeNext()) {
       try {
         await this.#sink(ready.bytes);
@@ -81,6 +84,7 @@ export class StreamTarget implements PieceTarget {
         this.#fail(error);
       }
     }
+    this.#isDraining = false;
   }
 
   #takeNext(): Waiting | undefined {

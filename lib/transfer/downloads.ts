@@ -72,9 +72,13 @@ const PROBE_TIMEOUT = 1_000;
 /** Silence in milliseconds after which it has to. */
 const PROBE_AFTER = 500;
 
+/** An offer. */
+export type OfferMessage = MessageOf<"SEND_FILE" | "SEND_TREE">;
+
 /** The request that an offer came with. */
-interface Asked {
+export interface OfferRequest {
   link: PeerLink;
+  /** Number to answer to; another one when the offer is made anew before it is answered. */
   seq: number;
   /** Aborts when the offer is taken back. */
   signal: AbortSignal;
@@ -115,23 +119,18 @@ export class Downloads implements AsyncDisposable {
   /**
    * Answers an offer: goes on with a transfer that is under way, says that it is there already, or begins one.
    *
-   * @param signal aborts when the offer is taken back before it is answered.
    * @throws {P2PError} why it is not taken, for the sender to hear.
    */
-  async onOffer(
-    message: MessageOf<"SEND_FILE" | "SEND_TREE">,
-    link: PeerLink,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async onOffer(message: OfferMessage, asked: OfferRequest): Promise<void> {
+    const { link } = asked;
     const { id: from } = link.session.remote;
-    const asked = { link, seq: message.seq, signal };
     const offer = offerOf(message, from);
     const active = this.find(offer.transfer, from);
     if (active?.isEnding) {
       await active.ended;
-      return await this.onOffer(message, link, signal);
+      return await this.onOffer(message, asked);
     }
-    if (active) return active.resume(link, offer, message.seq);
+    if (active) return active.resume(link, offer, asked.seq);
     const found = await this.#options.destination.alreadyHas(offer);
     if (found?.state === "saved") return answerFound(asked, offer, found);
     try {
@@ -164,7 +163,7 @@ export class Downloads implements AsyncDisposable {
   }
 
   /** Takes an offer that the policy agrees to. */
-  async #take(offer: Offer, asked: Asked, found: Found | null): Promise<void> {
+  async #take(offer: Offer, asked: OfferRequest, found: Found | null): Promise<void> {
     expectReceivable(offer);
     if (!found) {
       await this.#suspendAbandoned(offer, asked.link);
@@ -186,7 +185,11 @@ export class Downloads implements AsyncDisposable {
     }
   }
 
-  async #decide(offer: Offer, { link, signal }: Asked, isKept: boolean): Promise<() => void> {
+  async #decide(
+    offer: Offer,
+    { link, signal }: OfferRequest,
+    isKept: boolean,
+  ): Promise<() => void> {
     const { policy } = this.#options;
     if (!policy) return () => {};
     let deciding: Promise<() => void> | undefined;
@@ -206,12 +209,13 @@ export class Downloads implements AsyncDisposable {
     }
   }
 
-  async #begin(offer: Offer, { link, seq, signal }: Asked): Promise<void> {
+  async #begin(offer: Offer, asked: OfferRequest): Promise<void> {
     const { destination, observer, rate, settings, orphanTime = 60_000 } = this.#options;
+    const { link, signal } = asked;
     const key = keyOf(offer.transfer, offer.from);
     // An offer may have come on another link meanwhile, too.
     const active = this.#active.get(key);
-    if (active) return active.resume(link, offer, seq);
+    if (active) return active.resume(link, offer, asked.seq);
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
@@ -240,7 +244,7 @@ export class Downloads implements AsyncDisposable {
       });
       this.#active.set(key, download);
       hasBegun = true;
-      download.begin(link, seq);
+      download.begin(link, asked.seq);
     } finally {
       this.#starting.delete(key);
       if (!hasBegun) this.#count(offer.from, -1);
@@ -335,7 +339,11 @@ function shuttingDown(): P2PError {
 }
 
 /** Answers the offer of something that is here. */
-function answerFound({ link, seq }: Asked, { transfer }: Offer, { state, item }: Found): void {
+function answerFound(
+  { link, seq }: OfferRequest,
+  { transfer }: Offer,
+  { state, item }: Found,
+): void {
   const { name, manifest } = item;
   link.session.post({ verb: "ACK", re: seq, transfer, state, name, manifest });
 }

@@ -71,7 +71,7 @@ export class LinkPool implements AsyncDisposable {
   /** Runs a session that another peer opened; resolves when it has ended. */
   async accept(session: Session): Promise<void> {
     const { id, role } = session.remote;
-    const link = new PeerLink(session, { services: this.#options.services() });
+    const link = new PeerLink(session, { services: this.#options.services(), isAccepted: true });
     // A one-shot command has the id of a peer, and does not receive.
     if (role === "peer" && id !== "" && !this.#links.get(id)?.isOpen) this.#keep(id, link);
     await link.ended;

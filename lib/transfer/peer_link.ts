@@ -4,7 +4,7 @@ import type { Session, SessionHandler } from "../net/session.ts";
 import type { Frame } from "../wire/frame.ts";
 import { type Message, type MessageOf, remoteError, type Verb } from "../wire/message.ts";
 import type { Download } from "./download.ts";
-import type { Downloads } from "./downloads.ts";
+import type { Downloads, OfferMessage, OfferRequest } from "./downloads.ts";
 import { PieceServer, type PieceServerOptions } from "./piece_server.ts";
 import type { Delivery, Upload } from "./upload.ts";
 
@@ -28,9 +28,19 @@ export interface LinkServices {
   onText?: ((incoming: IncomingText, session: Session) => void) | undefined;
 }
 
+/** An offer of the other side that is being decided on. */
+interface DecidedOffer {
+  message: OfferMessage;
+  request: OfferRequest;
+  /** Takes the offer back. */
+  over: AbortController;
+}
+
 /** How a {@linkcode PeerLink} is made. */
 export interface PeerLinkOptions {
   services?: LinkServices;
+  /** Whether the other side has opened the session: it may have been there for long. */
+  isAccepted?: boolean;
   /** Hears that nothing is under way on it any more, in either direction. */
   onIdle?: ((link: PeerLink) => void) | undefined;
 }
@@ -68,27 +78,26 @@ export class PeerLink implements SessionHandler {
   readonly #uploads = new Map<string, Upload>();
   readonly #downloads = new Map<string, Download>();
   readonly #servers = new Map<string, PieceServer>();
-  /** Offers of the other side that are being decided on, and what takes them back. */
-  readonly #deciding = new Map<string, AbortController>();
+  /** Offers of the other side that are being decided on. */
+  readonly #deciding = new Map<string, DecidedOffer>();
   /** Uploads and servers that have ended. */
   readonly #past = new Set<string>();
   /** Requests beside the transfers that are under way. */
   #asking = 0;
-  /** Offers that are being decided on, those that were made anew included. */
-  #offers = 0;
   /** Gate of the pieces: one goes out at a time, of the transfers in turn; control frames pass in between. */
   readonly #pieces = new Gate(1);
-  #isFresh = true;
+  #isFresh: boolean;
   #isClosing = false;
   #refusesOffers = false;
 
   constructor(session: Session, options: PeerLinkOptions = {}) {
     this.session = session;
     this.#options = options;
+    this.#isFresh = !options.isAccepted;
     this.ended = session.run(this);
   }
 
-  /** Whether nothing was carried on it yet. */
+  /** Whether this side has just opened it, and nothing was carried on it yet. */
   get isFresh(): boolean {
     return this.#isFresh;
   }
@@ -102,7 +111,7 @@ export class PeerLink implements SessionHandler {
   get isIdle(): boolean {
     const { size: uploads } = this.#uploads;
     const transfers = uploads + this.#downloads.size + this.#servers.size;
-    return transfers + this.#offers + this.#asking === 0;
+    return transfers + this.#deciding.size + this.#asking === 0;
   }
 
   /**
@@ -147,7 +156,7 @@ export class PeerLink implements SessionHandler {
   isCarryingOnly({ transfer }: Upload): boolean {
     const isAlone = this.#uploads.size === 1 && this.#uploads.has(transfer);
     const others = [...this.#servers.keys()].some((other) => other !== transfer);
-    return isAlone && !others && this.#downloads.size + this.#offers + this.#asking === 0;
+    return isAlone && !others && this.#downloads.size + this.#deciding.size + this.#asking === 0;
   }
 
   /** Answers the GETs of a transfer on this link, until {@linkcode endServing}. */
@@ -231,35 +240,42 @@ export class PeerLink implements SessionHandler {
       new P2PError("connection-lost", "The receiver ended the connection before its ACK");
     for (const upload of this.#uploads.values()) upload.onFailed(reason);
     for (const server of this.#servers.values()) server.stop();
-    for (const over of this.#deciding.values()) over.abort(takenBack());
+    for (const { over } of this.#deciding.values()) over.abort(takenBack());
     for (const download of [...this.#downloads.values()]) download.leave(this);
   }
 
   /** Decides on an offer beside the read loop: the other direction goes on meanwhile. */
-  #onOffer(message: MessageOf<"SEND_FILE" | "SEND_TREE">): void {
+  #onOffer(message: OfferMessage): void {
     const { downloads } = this.#options.services ?? {};
     if (!downloads) throw unexpected(message.verb);
     const { transfer, seq } = message;
-    if (this.#offers >= MAX_DECIDING) {
+    const before = this.#deciding.get(transfer);
+    if (before) return this.#onOfferAgain(before, message);
+    if (this.#deciding.size >= MAX_DECIDING) {
       throw new P2PError(
         "busy",
         `Cannot receive: ${MAX_DECIDING} offers of this session wait for an answer; try again later`,
       );
     }
-    // An offer that is made anew takes the place of the one that is being decided on.
-    this.#deciding.get(transfer)?.abort(takenBack());
     const over = new AbortController();
-    this.#deciding.set(transfer, over);
-    this.#offers++;
-    downloads.onOffer(message, this, over.signal)
+    const request = { link: this, seq, signal: over.signal };
+    this.#deciding.set(transfer, { message, request, over });
+    downloads.onOffer(message, request)
       .catch((error) => {
-        this.session.post({ verb: "ERROR", re: seq, ...tellable(asP2PError(error)) });
+        this.session.post({ verb: "ERROR", re: request.seq, ...tellable(asP2PError(error)) });
       })
       .finally(() => {
-        this.#offers--;
-        if (this.#deciding.get(transfer) === over) this.#deciding.delete(transfer);
+        this.#deciding.delete(transfer);
         this.#settle();
       });
+  }
+
+  /** Has an offer that is made anew wait for the answer to the one before: nobody is asked twice. */
+  #onOfferAgain({ message: before, request }: DecidedOffer, message: OfferMessage): void {
+    const isSame = JSON.stringify({ ...before, seq: 0 }) === JSON.stringify({ ...message, seq: 0 });
+    if (!isSame) throw new P2PError("invalid", "Cannot receive: another offer has that transfer");
+    this.session.post({ verb: "ERROR", re: request.seq, ...tellable(takenBack()) });
+    request.seq = message.seq;
   }
 
   #onGet({ transfer, index, verb }: MessageOf<"GET">): void {
@@ -285,7 +301,7 @@ export class PeerLink implements SessionHandler {
     const { transfer } = message;
     const upload = this.#uploads.get(transfer);
     if (upload) return upload.onFailed(remoteError(message));
-    this.#deciding.get(transfer)?.abort(remoteError(message));
+    this.#deciding.get(transfer)?.over.abort(remoteError(message));
     this.#downloads.get(transfer)?.onCancel(this, remoteError(message));
   }
 

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
+import { ASKING_ONLY, openSession } from "../../lib/net/open_session.ts";
 import { FaultyProxy, NO_PROXY } from "../helpers/faulty_proxy.ts";
 import { hashesIn, hexHash, Invariants } from "../helpers/invariants.ts";
 import { startPeer } from "../helpers/peer.ts";
@@ -135,3 +136,27 @@ permitted(
     await invariants.assertAll([await steady]);
   },
 );
+
+permitted("a session of a peer that takes no offers on it is not all there is", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  await using anna = await startPeer(tracker, dir, { name: "anna" });
+  await using bob = await startPeer(tracker, dir, { name: "bob" });
+  const invariants = await Invariants.of(dir, [anna, bob]);
+  const { identity } = bob;
+  const session = await openSession({
+    address: anna.address,
+    id: anna.identity.id,
+    credentials: { identity, membership: tracker.membership, role: "peer" },
+  });
+  const running = session.run(ASKING_ONLY);
+  await session.request({ verb: "PING" });
+  for (const name of ["first", "second"]) {
+    const path = await invariants.file(name, bytesOf(100, name.length));
+    const report = await anna.peer.sendFile(path, ["bob"]);
+    assertEquals(report.failures.map(({ message }) => message), []);
+  }
+  assertEquals(anna.all("transfer-retry"), []);
+  await session.close();
+  await running;
+});

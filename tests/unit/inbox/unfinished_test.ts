@@ -1,6 +1,7 @@
 /** Partials that wait in the private folder of an inbox, and who may go on with them. */
 
 import { assertEquals } from "@std/assert";
+import { join } from "@std/path";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { sha256 } from "../../../lib/pieces/hash.ts";
 import { PieceJournal, readJournal } from "../../../lib/pieces/piece_journal.ts";
@@ -179,3 +180,25 @@ for (const lost of ["nothing", ".table", ".part"] as const) {
     assertEquals(await partialsIn(dir.at("in")), []);
   });
 }
+
+permitted("a piece that is about to be written over is not promised any more", NEEDS, async () => {
+  await using dir = await tempDir();
+  await leaveHalf(dir.at("in"), "suspended");
+  const copy = dir.at("killed", ".partial", OWN_ID);
+  await Deno.mkdir(copy, { recursive: true });
+  using inbox = await Inbox.open(dir.at("in"), OWN_ID);
+  const partial = await inbox.begin(OFFER);
+  // The file has changed: another piece 0 comes, and the end of the process before the journal is written.
+  const other = bytesOf(PIECE, 99);
+  await partial.forget([0, 5]);
+  await partial.write(0, other, sha256(other));
+  const folder = dir.at("in", ".partial", OWN_ID);
+  for await (const { name } of Deno.readDir(folder)) {
+    if (/part$|journal$/.test(name)) await Deno.copyFile(join(folder, name), join(copy, name));
+  }
+  await inbox.release(partial, false);
+  using killed = await Inbox.open(dir.at("killed"), OWN_ID);
+  const again = await killed.begin(OFFER);
+  assertEquals([...again.known.keys()], [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]);
+  await killed.release(again, false);
+});

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
+import type { PartialItem } from "../../../lib/inbox/partial_item.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { sha256 } from "../../../lib/pieces/hash.ts";
 import { Download } from "../../../lib/transfer/download.ts";
@@ -81,6 +82,11 @@ class Source {
     await this.#session.send({ verb: "PIECE", transfer: TRANSFER, index }, bytes);
   }
 
+  async cancel(): Promise<void> {
+    const message = { code: "integrity", message: "no" };
+    await this.#session.send({ verb: "CANCEL", transfer: TRANSFER, ...message });
+  }
+
   close(): void {
     this.#session.connection.close();
   }
@@ -97,6 +103,7 @@ class Scene implements AsyncDisposable {
   readonly inbox: Inbox;
   readonly #sources: Source[] = [];
   #download: Download | undefined;
+  target: PartialItem | undefined;
 
   constructor(inbox: Inbox, readonly content: Uint8Array<ArrayBuffer>, table: number | null) {
     this.inbox = inbox;
@@ -124,9 +131,10 @@ class Scene implements AsyncDisposable {
   }
 
   async begin(): Promise<Download> {
+    const target = this.target = await this.inbox.begin(this.offer);
     const download = this.#download = new Download({
       offer: this.offer,
-      target: await this.inbox.begin(this.offer),
+      target,
       destination: this.inbox,
       share: { bytes: this.memory, [Symbol.dispose]: () => {} },
       clock: this.clock,
@@ -397,3 +405,47 @@ async function eventuallyAcks(source: Source): Promise<MessageOf<"ACK">[]> {
   await eventually(() => (source.all("ACK").length > 0), "an ACK");
   return source.all("ACK");
 }
+
+scene("only the sender says what it offers, or ends it", async (scene) => {
+  const { sender, content } = scene;
+  scene.memory = 6 * PIECE;
+  const download = await scene.begin();
+  const evil = scene.source(bytesOf(content.length, 666));
+  download.join(evil.link);
+  // Its hashes would make its pieces right.
+  await evil.sendHashes();
+  await sender.sendHashes();
+  const [owed = 0] = await evil.asked(1);
+  await evil.sendPiece(owed);
+  // It is left at the first wrong piece, and everything comes from the sender.
+  const asked = await sender.asked(6);
+  const other = scene.source();
+  download.join(other.link);
+  await other.cancel();
+  await eventually(() => other.link.isIdle, "a source that has left");
+  for (const index of asked) await sender.sendPiece(index);
+  assertSameBytes(await Deno.readFile((await scene.received()).path), content);
+});
+
+scene(
+  "the disk's word on an earlier piece counts before what came of a later one",
+  async (scene) => {
+    const { sender } = scene;
+    const download = await scene.begin();
+    await sender.sendHashes();
+    await sender.asked(6);
+    const failing = new P2PError("no-space", "full");
+    const { target } = scene;
+    assert(target);
+    const written = Promise.withResolvers<void>();
+    target.write = async () => {
+      await written.promise;
+      throw failing;
+    };
+    await sender.sendPiece(0);
+    await sender.sendPiece(1, new Uint8Array(3));
+    await eventually(() => download.isEnding, "the end");
+    written.resolve();
+    assertEquals((await scene.failure()).code, "no-space");
+  },
+);

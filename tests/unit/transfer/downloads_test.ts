@@ -3,7 +3,8 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
-import { Downloads, type OfferPolicy } from "../../../lib/transfer/downloads.ts";
+import { sha256 } from "../../../lib/pieces/hash.ts";
+import { Downloads, type OfferPolicy, type OfferRequest } from "../../../lib/transfer/downloads.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import { transferSettings } from "../../../lib/transfer/settings.ts";
 import type { MessageOf } from "../../../lib/wire/message.ts";
@@ -18,8 +19,6 @@ import { tempDir } from "../../helpers/temp_dir.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
-/** The signal of an offer that is not taken back. */
-const NEVER = new AbortController().signal;
 
 function offer(transfer: string): MessageOf<"SEND_FILE"> {
   return {
@@ -33,10 +32,16 @@ function offer(transfer: string): MessageOf<"SEND_FILE"> {
   };
 }
 
+/** The request of an offer that is not taken back. */
+function from(link: PeerLink): OfferRequest {
+  return { link, seq: 1, signal: new AbortController().signal };
+}
+
 /** A receiver, and links of one sender whose other ends nobody reads. */
 class Scene implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly failed: P2PError[] = [];
+  readonly refused: P2PError[] = [];
   readonly inbox: Inbox;
   readonly downloads: Downloads;
   readonly #sessions: Session[] = [];
@@ -51,6 +56,7 @@ class Scene implements AsyncDisposable {
         onStarted: () => ({ onProgress: () => {} }),
         onReceived: () => {},
         onFailed: (_offer, error) => void this.failed.push(error),
+        onRefused: (_offer, error) => void this.refused.push(error),
       },
     });
   }
@@ -85,12 +91,12 @@ permitted("an offer that comes twice at once is accepted once", NEEDS, async () 
   const { downloads } = scene;
   const transfer = encodeBase64Url(bytesOf(16));
   const [first, second] = [scene.link(), scene.link()];
-  const accepting = downloads.onOffer(offer(transfer), first, NEVER);
-  await rejectsWith("busy", () => downloads.onOffer(offer(transfer), second, NEVER));
+  const accepting = downloads.onOffer(offer(transfer), from(first));
+  await rejectsWith("busy", () => downloads.onOffer(offer(transfer), from(second)));
   await accepting;
   assertEquals([downloads.activeCount, (await scene.partials()).length], [1, 1]);
   // The sender tries again, and goes on with what there is.
-  await downloads.onOffer(offer(transfer), second, NEVER);
+  await downloads.onOffer(offer(transfer), from(second));
   assertEquals([downloads.activeCount, (await scene.partials()).length], [1, 1]);
 });
 
@@ -99,15 +105,14 @@ permitted("a receiver that ends while it accepts an offer keeps nothing of it", 
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
   const accepting = scene.downloads.onOffer(
     offer(encodeBase64Url(bytesOf(16))),
-    scene.link(),
-    NEVER,
+    from(scene.link()),
   );
   const refused = rejectsWith("shutting-down", () => accepting);
   await scene.downloads[Symbol.asyncDispose]();
   await refused;
   await rejectsWith(
     "shutting-down",
-    () => scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16, 2))), scene.link(), NEVER),
+    () => scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16, 2))), from(scene.link())),
   );
 });
 
@@ -116,7 +121,7 @@ permitted("a transfer whose sender is gone is given up after a minute", NEEDS, a
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
   const { downloads, clock } = scene;
   const link = scene.link();
-  await downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link, NEVER);
+  await downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), from(link));
   link.session.abort(new P2PError("connection-lost", "the sender is gone"));
   await link.ended;
   clock.advance(59_999);
@@ -130,7 +135,7 @@ permitted("a sender that says nothing for two minutes loses its session", NEEDS,
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
   const link = scene.link();
-  await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link, NEVER);
+  await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), from(link));
   for (let second = 0; second < 119; second++) {
     await turn();
     scene.clock.advance(1_000);
@@ -148,7 +153,7 @@ permitted(
     await using dir = await tempDir();
     await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
     const [link, far] = scene.linkAndFarEnd();
-    await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), link, NEVER);
+    await scene.downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), from(link));
     for (let minute = 0; minute < 20; minute++) {
       await far.send({ verb: "PING" });
       await turn();
@@ -193,5 +198,134 @@ permitted(
     assertEquals(codes.slice(0, 3), ["busy", "busy", "refused"]);
     assertEquals(codes.filter((code) => code === "refused").length, 128);
     assertEquals(link.isOpen, true);
+  },
+);
+
+permitted("nobody has more transfers than allowed, however many sessions", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+  const links = [scene.link(), scene.link(), scene.link()];
+  const offers = Array.from({ length: 3 * 64 }, (_, n) => {
+    const message = { ...offer(encodeBase64Url(bytesOf(16, n))), name: `file ${n}` };
+    return scene.downloads.onOffer(message, from(links[n % 3] ?? scene.link()));
+  });
+  const results = await Promise.allSettled(offers);
+  assertEquals(results.filter(({ status }) => status === "fulfilled").length, 128);
+  assertEquals(scene.downloads.activeCount, 128);
+});
+
+permitted(
+  "what an earlier try left stays when the sender goes while its offer begins",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const inbox = await Inbox.open(dir.at("inbox"), ID);
+    const piece = 1024 * 1024;
+    const scene = new Scene(inbox);
+    const link = scene.link();
+    const sender = link.session.remote.id;
+    const key = {
+      transfer: encodeBase64Url(bytesOf(16, 1)),
+      from: sender,
+      name: "big",
+      size: 4 * piece,
+      pieceSize: piece,
+      scheme: "independent",
+      table: null,
+    };
+    const before = await inbox.begin(key);
+    for (let i = 0; i < 3; i++) await before.write(i, bytesOf(piece, i), sha256(bytesOf(piece, i)));
+    await inbox.release(before, true);
+    const { size, pieceSize, name } = key;
+    const message = { ...offer(encodeBase64Url(bytesOf(16, 2))), name, size, pieceSize };
+    const beginning = rejectsWith(
+      "connection-lost",
+      () => scene.downloads.onOffer(message, from(link)),
+    );
+    link.session.abort(new P2PError("connection-lost", "gone"));
+    await beginning;
+    const again = await inbox.begin(key);
+    assertEquals([...again.known.keys()], [0, 1, 2]);
+    await inbox.release(again, false);
+    await scene[Symbol.asyncDispose]();
+  },
+);
+
+permitted("a person is not asked any longer about what was taken back", NEEDS, async () => {
+  await using dir = await tempDir();
+  const withdrawn = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const policy: OfferPolicy = {
+    asksPerson: true,
+    decide: ({ signal }) => {
+      asked.resolve();
+      signal.addEventListener("abort", () => withdrawn.resolve());
+      return new Promise(() => {});
+    },
+  };
+  await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID), policy);
+  const [link, far] = scene.linkAndFarEnd();
+  const transfer = encodeBase64Url(bytesOf(16));
+  await far.send(offer(transfer));
+  await asked.promise;
+  await far.send({ verb: "CANCEL", transfer, code: "interrupted", message: "enough" });
+  await deadline(withdrawn.promise, "the end of the question");
+  assertEquals([link.isOpen, scene.downloads.activeCount], [true, 0]);
+});
+
+permitted(
+  "an offer that does not fit together is told, and the session goes on",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+    const link = scene.link();
+    const tooMany = { ...offer(encodeBase64Url(bytesOf(16))), size: 2 ** 50 };
+    await rejectsWith("invalid", () => scene.downloads.onOffer(tooMany, from(link)));
+    assertEquals(scene.refused.map(({ code }) => code), ["invalid"]);
+    const unknown = { ...offer(encodeBase64Url(bytesOf(16))), scheme: "astrology" };
+    const error = await rejectsWith("invalid", () => scene.downloads.onOffer(unknown, from(link)));
+    assertEquals(error.message.includes("independent"), true);
+    assertEquals(link.isOpen, true);
+  },
+);
+
+permitted(
+  "an offer that is made anew waits for the one answer, and nobody is asked twice",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const decision = Promise.withResolvers<() => void>();
+    let asked = 0;
+    const policy: OfferPolicy = {
+      asksPerson: true,
+      decide: () => {
+        asked++;
+        return decision.promise;
+      },
+    };
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID), policy);
+    const [link, far] = scene.linkAndFarEnd();
+    const transfer = encodeBase64Url(bytesOf(16));
+    const answers = new Map<number, string>();
+    const hearing = (async () => {
+      while (answers.size < 1001) {
+        const frame = await far.connection.read();
+        if (!frame || !("message" in frame)) break;
+        const { message } = frame;
+        if (!("re" in message) || message.re === undefined) continue;
+        answers.set(message.re, "code" in message ? message.code : "ready");
+        if (answers.size === 1000) decision.resolve(() => {});
+      }
+    })();
+    for (let n = 1; n <= 1000; n++) await far.send({ ...offer(transfer), seq: n });
+    await far.send({ ...offer(transfer), name: "another", seq: 1001 });
+    await deadline(hearing, "1001 answers");
+    assertEquals([asked, link.isOpen, scene.downloads.activeCount], [1, true, 1]);
+    assertEquals([answers.get(1001), answers.get(1000), answers.get(999)], [
+      "invalid",
+      "ready",
+      "connection-lost",
+    ]);
   },
 );

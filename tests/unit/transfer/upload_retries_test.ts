@@ -376,3 +376,105 @@ permitted(
     fresh.raw.close();
   },
 );
+
+permitted(
+  "a recipient that says connection-lost has answered: it counts as a try",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 64 * 1024);
+    const link = new PeerLink(session);
+    // It has waited: another transfer went over it before.
+    const options = {
+      ...settings(source, clock, () => Promise.reject()),
+      connect: () => Promise.resolve(link),
+    };
+    const first = uploadWithRetries(options);
+    await take(raw, source, { transfer: TRANSFER, re: 1 });
+    await first;
+    const transfer = "B".repeat(21) + "A";
+    const failing = rejectsWith(
+      "connection-lost",
+      () => uploadWithRetries({ ...options, transfer }),
+    );
+    for (let attempt = 1; attempt <= 6; attempt++) {
+      await hear(raw, "SEND_FILE");
+      await say(raw, [`ERROR {"re":${attempt + 1},"code":"connection-lost","message":"no"}`]);
+      if (attempt < 6) clock.advance(await clock.timer((ms) => ms < 30_000 && ms >= 500));
+    }
+    await failing;
+    assertEquals(options.retries.length, 5);
+    raw.close();
+  },
+);
+
+permitted(
+  "what still comes of an earlier try harms neither the next one nor the link",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 64 * 1024);
+    const link = new PeerLink(session);
+    const options = {
+      ...settings(source, clock, () => Promise.reject()),
+      connect: () => Promise.resolve(link),
+    };
+    const sending = uploadWithRetries(options);
+    await hear(raw, "SEND_FILE");
+    await say(raw, [READY]);
+    await hear(raw, "HASHES");
+    await say(raw, [`CANCEL {"transfer":"${TRANSFER}","code":"timeout","message":"slow"}`]);
+    clock.advance(await clock.timer((ms) => ms === 500));
+    await hear(raw, "SEND_FILE");
+    // A GET of the first try, before the second one is answered.
+    await say(raw, [GET]);
+    await turn();
+    assertEquals(session.connection.closed, undefined);
+    await say(raw, [READY.replace('"re":1', '"re":2'), GET]);
+    await hear(raw, "PIECE");
+    const saved = {
+      transfer: TRANSFER,
+      state: "saved",
+      name: "file",
+      manifest: source.manifest.id,
+    };
+    await say(raw, [`ACK ${JSON.stringify(saved)}`]);
+    assertEquals((await sending).savedAs, "file");
+    assertEquals(options.retries, ["1 timeout"]);
+    raw.close();
+  },
+);
+
+permitted(
+  "a sender that gives up says why, however silent the receiver is then",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const path = dir.at("large");
+    await Deno.writeFile(path, bytesOf(9 * 1024 * 1024));
+    await using source = await SourcePieces.open(await FileContent.open(path));
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 1024 * 1024);
+    const options = settings(source, clock, () => Promise.resolve(session));
+    const sending = rejectsWith("source-changed", () => uploadWithRetries(options));
+    await hear(raw, "SEND_FILE");
+    await say(raw, [READY]);
+    await hear(raw, "HASHES");
+    clock.advance(27_000);
+    // What is read on when the first piece is asked for is not what it was.
+    await Deno.truncate(path, 10);
+    await say(raw, [GET]);
+    await hear(raw, "CANCEL");
+    await turn();
+    clock.advance(4_000);
+    await turn();
+    clock.advance(5_000);
+    await sending;
+    assertEquals(options.retries, []);
+    raw.close();
+  },
+);
