@@ -40,7 +40,10 @@ export interface PeerSetup {
   role: "peer" | "client";
 }
 
-/** A command of a peer that is listed and receives while it runs; `more` is what it decides itself. */
+/**
+ * Makes a command of a peer that is listed and receives while it runs: takes a slot for its identity, joins, runs
+ * `body`, leaves. `more` overrides what the flags say.
+ */
 export function listed(
   body: (peer: Peer, context: CommandContext) => Promise<ExitCode>,
   more: Partial<PeerOptions> = {},
@@ -55,7 +58,8 @@ export function listed(
         .then(() => remember(folder, network))
         .then(() => peer.start());
       const stopped = interrupted(context.signal).catch((error) => {
-        // Once registered it is up, though the list may still be on its way: it leaves as it should.
+        // A registered peer is up, though its list may still be on its way: the body runs, sees the signal, and leaves
+        // as it should.
         if (!peer.isRegistered) throw error;
         return starting;
       });
@@ -84,13 +88,16 @@ export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<E
   };
 }
 
-/** Rejects at the first signal: while it starts there is nothing to let end. */
+/** Rejects when a signal asks to end: a command that is still starting has nothing under way that is to be let end. */
 export async function interrupted(signal: AbortSignal): Promise<never> {
   await untilAborted(signal);
   throw signal.reason;
 }
 
-/** The network that flags and state lead to, and where the state of this user's peers is. */
+/**
+ * Chooses the network of a command, by its flags, the invite that is remembered and the tracker of this machine; and the
+ * folder of the state of this user's peers.
+ */
 export async function choose(
   context: CommandContext,
 ): Promise<{ folder: string; network: NetworkChoice }> {

@@ -111,7 +111,7 @@ export class AcceptPolicy implements OfferPolicy {
   /** A peer is listed: a name that `--accept` mentions stands for its key from now on. */
   async onListed(entry: PeerEntry): Promise<void> {
     const { rule, names } = this.#options;
-    if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.check(entry);
+    if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.pin(entry);
   }
 
   async #expectAccepted({ from, name, size }: Offer, signal: AbortSignal): Promise<void> {
@@ -158,7 +158,7 @@ export class AcceptPolicy implements OfferPolicy {
     const entries = await this.#options.entries({ fresh }).catch(() => []);
     const entry = entries.find(({ id }) => id === from);
     if (!entry || !peers.some((peer) => isMeant(peer, entry))) return false;
-    return await Promise.resolve(this.#options.names?.check(entry)).then(() => true, () => false);
+    return await Promise.resolve(this.#options.names?.pin(entry)).then(() => true, () => false);
   }
 
   #refused(why: string): P2PError {

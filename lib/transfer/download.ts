@@ -58,6 +58,8 @@ export interface DownloadOptions {
 }
 
 type State =
+  /** No sender has had its offer accepted yet. */
+  | { at: "new" }
   /** Pieces are asked for; `sender` is the link on which it was offered. */
   | { at: "receiving"; sender: PeerLink }
   /** The sender is lost, and may come back. */
@@ -91,7 +93,7 @@ export class Download implements Pieces {
   readonly #writes = new Set<Promise<void>>();
   /** Why the first write failed that did. */
   #writeFailure: P2PError | undefined;
-  #state: State = { at: "orphaned" };
+  #state: State = { at: "new" };
   readonly #over = Promise.withResolvers<void>();
   #cancelTimer: () => void = () => {};
 
@@ -174,7 +176,7 @@ export class Download implements Pieces {
     this.begin(sender, seq);
   }
 
-  /** Has another link serve pieces as well; those of the sender go on. */
+  /** Has another link serve pieces as well; those of the sender go on. A hook for the swarm: used by tests today. */
   join(source: PeerLink): void {
     if (this.#state.at === "ended") return;
     this.#add(source);
@@ -252,7 +254,7 @@ export class Download implements Pieces {
 
   /** Whether the piece is verified and can be read. */
   has(index: number): boolean {
-    const isUnderWay = this.#state.at === "receiving" || this.#state.at === "orphaned";
+    const isUnderWay = this.#state.at !== "finishing" && this.#state.at !== "ended";
     return isUnderWay && this.#options.target.isReadable && this.#picker.isStored(index);
   }
 
@@ -262,6 +264,7 @@ export class Download implements Pieces {
     return Math.min(pieceSize, known - index * pieceSize);
   }
 
+  /** Lends a verified piece, for others to have. A hook for the swarm: used by tests today. */
   async lend(index: number): Promise<LentPiece> {
     const bytes = this.#buffers.take(this.lengthOf(index));
     const release = () => this.#buffers.give(bytes);
