@@ -1,6 +1,6 @@
 import { pooledMap } from "@std/async/pool";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events.ts";
-import { asP2PError, type ErrorCode, ExitCode, isRetriable, P2PError } from "../errors.ts";
+import { asP2PError, ExitCode, mayPass, P2PError } from "../errors.ts";
 import { hexOf } from "../pieces/hash.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
@@ -125,19 +125,14 @@ async function resultOf(
   }
 }
 
-/** Failures after which the same may be sent again with better luck. */
-const PASSING: ReadonlySet<string> = new Set<ErrorCode>(["interrupted", "no-space", "disk"]);
-
 /** Recipients that do not have the content, and may get it when it is sent again. */
 export function stillToGet(
   { recipients: results, failures }: SendReport,
   recipients: readonly PeerEntry[],
 ): PeerEntry[] {
-  const passing = new Set(
-    failures.filter((error) => isRetriable(error) || PASSING.has(error.code)).map(({ code }) =>
-      code
-    ),
-  ) as Set<string>;
+  const passing = new Set<string>(
+    failures.map(({ code }) => code).filter(mayPass),
+  );
   const left = results.filter(({ error }) => error !== undefined && passing.has(error.code));
   return recipients.filter(({ id }) => left.some((result) => result.id === id));
 }

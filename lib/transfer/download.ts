@@ -1,7 +1,7 @@
 import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
-import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
+import { asP2PError, keepsPartial, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
 import { type FileDigest, Manifest } from "../pieces/manifest.ts";
@@ -22,17 +22,6 @@ import type { TransferObserver } from "./settings.ts";
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
 
-/** Failures after which the sender may come back and go on. */
-const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "connection-lost",
-  "timeout",
-  "busy",
-  "shutting-down",
-  "interrupted",
-  "no-space",
-  "quota",
-  "disk",
-]);
 /** Verified bytes below which a partial is not worth keeping. */
 const WORTH_KEEPING = 1024 * 1024;
 
@@ -300,7 +289,7 @@ export class Download implements Pieces {
     await Promise.allSettled(this.#writes);
     // What the disk says of an earlier piece tells more than what came of a later one.
     const error = this.#writeFailure ?? reason;
-    const keep = KEPT.has(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
+    const keep = keepsPartial(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
     // What cannot be deleted now goes with the next sweep.
     await this.#options.destination.release(target, keep).catch(() => {});
     // Only now: a sender that comes back at once finds what is kept.
