@@ -50,8 +50,7 @@ type State =
 
 /**
  * One try at sending one content over one link: the dialogue of an offer, from SEND_FILE or SEND_TREE to the last ACK,
- * beside a
- * {@linkcode PieceServer} that answers the GETs.
+ * beside a {@linkcode PieceServer} that answers the GETs.
  */
 export class Upload {
   readonly #options: UploadOptions;
