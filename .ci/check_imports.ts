@@ -37,7 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "all">> = {
 /** Modules directly in lib: what anything in lib may import, as it may the folder `async`. */
 const GROUND = ["lib/errors.ts", "lib/events.ts", "lib/unicode.ts"];
 
-/** The stations of a file on its way out and in, and what everybody looks for: moving one is a decision. */
+/** The stations of a file on its way out and in (docs/code.md), and what everybody looks for: moving one is a decision. */
 const STATIONS = [
   "app/send.ts",
   "peer/send_service.ts",

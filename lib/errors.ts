@@ -22,53 +22,65 @@ export const ExitCode = {
 /** One of the numbers of {@linkcode ExitCode}. */
 export type ExitCode = typeof ExitCode[keyof typeof ExitCode];
 
-/** Wire code to exit code and whether the same call may succeed later. */
+/** What a code means for the process and for what was under way. */
+interface CodeMeaning {
+  exit: ExitCode;
+  /**
+   * Whether the same may succeed when it is tried again: `now`, which this program does by itself after a pause;
+   * `later`, when somebody has it resumed; or `never`, as long as nobody changes something.
+   */
+  again: "now" | "later" | "never";
+  /** Whether what a receiver has of a transfer that failed with it waits for its sender to go on. */
+  keepsPartial?: true;
+}
+
+/** The one table of wire codes. Who may come back to a tracker is `isFinal` in directory/tracker_client.ts. */
 const CODES = {
   // This side
-  "unexpected": { exit: ExitCode.unexpected, retriable: false },
-  "usage": { exit: ExitCode.usage, retriable: false },
-  "interrupted": { exit: ExitCode.interrupted, retriable: false },
-  "partial-delivery": { exit: ExitCode.partialDelivery, retriable: false },
+  "unexpected": { exit: ExitCode.unexpected, again: "never" },
+  "usage": { exit: ExitCode.usage, again: "never" },
+  "interrupted": { exit: ExitCode.interrupted, again: "later", keepsPartial: true },
+  "partial-delivery": { exit: ExitCode.partialDelivery, again: "never" },
   // Frames
-  "malformed": { exit: ExitCode.unexpected, retriable: false },
-  "too-long": { exit: ExitCode.unexpected, retriable: false },
-  "unknown-verb": { exit: ExitCode.unexpected, retriable: false },
-  "unexpected-verb": { exit: ExitCode.unexpected, retriable: false },
-  "version": { exit: ExitCode.unexpected, retriable: false },
+  "malformed": { exit: ExitCode.unexpected, again: "never" },
+  "too-long": { exit: ExitCode.unexpected, again: "never" },
+  "unknown-verb": { exit: ExitCode.unexpected, again: "never" },
+  "unexpected-verb": { exit: ExitCode.unexpected, again: "never" },
+  "version": { exit: ExitCode.unexpected, again: "never" },
   // Connections
-  "tracker-unreachable": { exit: ExitCode.trackerUnreachable, retriable: true },
-  "peer-unreachable": { exit: ExitCode.peerUnreachable, retriable: true },
-  "connection-lost": { exit: ExitCode.peerUnreachable, retriable: true },
-  "timeout": { exit: ExitCode.peerUnreachable, retriable: true },
-  "busy": { exit: ExitCode.peerUnreachable, retriable: true },
-  "shutting-down": { exit: ExitCode.peerUnreachable, retriable: true },
-  "address-in-use": { exit: ExitCode.unexpected, retriable: false },
+  "tracker-unreachable": { exit: ExitCode.trackerUnreachable, again: "now" },
+  "peer-unreachable": { exit: ExitCode.peerUnreachable, again: "now" },
+  "connection-lost": { exit: ExitCode.peerUnreachable, again: "now", keepsPartial: true },
+  "timeout": { exit: ExitCode.peerUnreachable, again: "now", keepsPartial: true },
+  "busy": { exit: ExitCode.peerUnreachable, again: "now", keepsPartial: true },
+  "shutting-down": { exit: ExitCode.peerUnreachable, again: "now", keepsPartial: true },
+  "address-in-use": { exit: ExitCode.unexpected, again: "never" },
   // Names
-  "peer-unknown": { exit: ExitCode.peerUnreachable, retriable: false },
-  "peer-ambiguous": { exit: ExitCode.peerUnreachable, retriable: false },
+  "peer-unknown": { exit: ExitCode.peerUnreachable, again: "never" },
+  "peer-ambiguous": { exit: ExitCode.peerUnreachable, again: "never" },
   // Trust
-  "unauthorised": { exit: ExitCode.unauthorised, retriable: false },
-  "wrong-key": { exit: ExitCode.unauthorised, retriable: false },
-  "wrong-network": { exit: ExitCode.unauthorised, retriable: false },
-  "wrong-secret": { exit: ExitCode.unauthorised, retriable: false },
-  "barred": { exit: ExitCode.unauthorised, retriable: false },
-  "replaced": { exit: ExitCode.unauthorised, retriable: false },
-  "name-changed-key": { exit: ExitCode.unauthorised, retriable: false },
-  "insecure-mismatch": { exit: ExitCode.unauthorised, retriable: false },
-  "no-invite": { exit: ExitCode.unauthorised, retriable: false },
+  "unauthorised": { exit: ExitCode.unauthorised, again: "never" },
+  "wrong-key": { exit: ExitCode.unauthorised, again: "never" },
+  "wrong-network": { exit: ExitCode.unauthorised, again: "never" },
+  "wrong-secret": { exit: ExitCode.unauthorised, again: "never" },
+  "barred": { exit: ExitCode.unauthorised, again: "never" },
+  "replaced": { exit: ExitCode.unauthorised, again: "never" },
+  "name-changed-key": { exit: ExitCode.unauthorised, again: "never" },
+  "insecure-mismatch": { exit: ExitCode.unauthorised, again: "never" },
+  "no-invite": { exit: ExitCode.unauthorised, again: "never" },
   // Requests
-  "invalid": { exit: ExitCode.usage, retriable: false },
-  "rate-limited": { exit: ExitCode.unexpected, retriable: true },
+  "invalid": { exit: ExitCode.usage, again: "never" },
+  "rate-limited": { exit: ExitCode.unexpected, again: "now" },
   // Transfers
-  "integrity": { exit: ExitCode.integrity, retriable: false },
-  "cancelled": { exit: ExitCode.peerUnreachable, retriable: false },
-  "refused": { exit: ExitCode.peerUnreachable, retriable: false },
-  "source-changed": { exit: ExitCode.local, retriable: false },
-  "no-space": { exit: ExitCode.local, retriable: false },
-  "quota": { exit: ExitCode.local, retriable: false },
-  "file-not-found": { exit: ExitCode.local, retriable: false },
-  "disk": { exit: ExitCode.local, retriable: false },
-} as const satisfies Record<string, { exit: ExitCode; retriable: boolean }>;
+  "integrity": { exit: ExitCode.integrity, again: "never" },
+  "cancelled": { exit: ExitCode.peerUnreachable, again: "never" },
+  "refused": { exit: ExitCode.peerUnreachable, again: "never" },
+  "source-changed": { exit: ExitCode.local, again: "never" },
+  "no-space": { exit: ExitCode.local, again: "later", keepsPartial: true },
+  "quota": { exit: ExitCode.local, again: "never", keepsPartial: true },
+  "file-not-found": { exit: ExitCode.local, again: "never" },
+  "disk": { exit: ExitCode.local, again: "later", keepsPartial: true },
+} as const satisfies Record<string, CodeMeaning>;
 
 /** A wire code that this version knows. */
 export type ErrorCode = keyof typeof CODES;
@@ -111,9 +123,20 @@ export class P2PError extends Error {
   }
 }
 
-/** Whether the same call may succeed when tried again (a connection that broke; not a refusal). */
+/** Whether the same call may succeed when tried again at once (a connection that broke; not a refusal). */
 export function isRetriable(error: unknown): boolean {
-  return error instanceof P2PError && CODES[error.code].retriable;
+  return error instanceof P2PError && CODES[error.code].again === "now";
+}
+
+/** Whether the same may be sent again with better luck, by this program or when somebody resumes it. */
+export function mayPass(code: ErrorCode): boolean {
+  return CODES[code].again !== "never";
+}
+
+/** Whether a transfer that failed with the code can be gone on with: its partial is kept if it is worth it. */
+export function keepsPartial(code: ErrorCode): boolean {
+  const meaning: CodeMeaning = CODES[code];
+  return meaning.keepsPartial ?? false;
 }
 
 /** Any thrown value as a {@linkcode P2PError}; what is not one already becomes `code`. */

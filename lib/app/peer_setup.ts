@@ -22,7 +22,8 @@ import { ExitCode, P2PError } from "../errors.ts";
 import { type Invite, parseInvite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
-import { type AcceptRule, type AskPerson, parseAcceptRule } from "../peer/offer_policy.ts";
+import { type AcceptRule, parseAcceptRule } from "../peer/accept_rule.ts";
+import type { AskPerson } from "../peer/offer_policy.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
 import { firstIdentity, takeSlot } from "../peer/slots.ts";
 import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
@@ -40,7 +41,10 @@ export interface PeerSetup {
   role: "peer" | "client";
 }
 
-/** A command of a peer that is listed and receives while it runs; `more` is what it decides itself. */
+/**
+ * Makes a command of a peer that is listed and receives while it runs: takes a slot for its identity, joins, runs
+ * `body`, leaves. `more` overrides what the flags say.
+ */
 export function listed(
   body: (peer: Peer, context: CommandContext) => Promise<ExitCode>,
   more: Partial<PeerOptions> = {},
@@ -55,7 +59,8 @@ export function listed(
         .then(() => remember(folder, network))
         .then(() => peer.start());
       const stopped = interrupted(context.signal).catch((error) => {
-        // Once registered it is up, though the list may still be on its way: it leaves as it should.
+        // A registered peer is up, though its list may still be on its way: the body runs, sees the signal, and leaves
+        // as it should.
         if (!peer.isRegistered) throw error;
         return starting;
       });
@@ -84,13 +89,16 @@ export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<E
   };
 }
 
-/** Rejects at the first signal: while it starts there is nothing to let end. */
+/** Rejects when a signal asks to end: a command that is still starting has nothing under way that is to be let end. */
 export async function interrupted(signal: AbortSignal): Promise<never> {
   await untilAborted(signal);
   throw signal.reason;
 }
 
-/** The network that flags and state lead to, and where the state of this user's peers is. */
+/**
+ * Chooses the network of a command, by its flags, the invite that is remembered and the tracker of this machine; and the
+ * folder of the state of this user's peers.
+ */
 export async function choose(
   context: CommandContext,
 ): Promise<{ folder: string; network: NetworkChoice }> {

@@ -8,9 +8,9 @@ import type { Command, CommandContext } from "./program.ts";
 /** `peer send`: files, folders and standard input, one after the other, to peers that are there. */
 export const send: Command = oneShot(async (peer, context) => {
   const { command, signal } = context;
-  const to = textOf(command.values, "to");
   const reports: SendReport[] = [];
-  const recipients = to === undefined ? [] : [to];
+  const flag = textOf(command.values, "to");
+  const to = flag === undefined ? [] : [flag];
   if (command.positionals.filter((path) => path === "-").length > 1) {
     throw new P2PError("usage", "Cannot send standard input twice: `-` may stand once");
   }
@@ -19,8 +19,8 @@ export const send: Command = oneShot(async (peer, context) => {
   for (const path of command.positionals) {
     reports.push(
       path === "-" && input
-        ? await peer.sendStream(input, recipients, { signal })
-        : await peer.sendFile(path, recipients, { signal, follow }),
+        ? await peer.sendStream(input, to, { signal })
+        : await peer.sendFile(path, to, { signal, follow }),
     );
   }
   return exitCodeOfReports(reports);

@@ -6,7 +6,8 @@ export interface MemoryShare extends Disposable {
 
 /**
  * Memory that is split evenly among its members, so that many at work take no more together than one alone. A number
- * to keep to: nothing is allocated here, and nothing enforced.
+ * to keep to, and not a cap on a single allocation: nothing is allocated here, and nothing enforced. What one frame may
+ * make this process allocate is bounded in readFrame (wire/frame.ts).
  */
 export class MemoryBudget {
   readonly #total: number;

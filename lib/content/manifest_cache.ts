@@ -46,9 +46,9 @@ export class ManifestCache {
       header.pieceSize === key.pieceSize;
     const hashed = { ...key, key: name };
     if (found && isSame) {
-      return new CachedManifest(path, hashed, { log: found.log, header, pieces });
+      return new CachedManifest(path, hashed, { journal: found.journal, header, pieces });
     }
-    found?.log[Symbol.dispose]();
+    found?.journal[Symbol.dispose]();
     // A file that is no journal at all would stay in the way for ever.
     await Deno.remove(path).catch(() => {});
     if (!found) await this.#makeRoom();
@@ -76,7 +76,7 @@ export class CachedManifest implements AsyncDisposable {
   readonly sha256: string | null;
   readonly #path: string;
   readonly #key: CacheKey;
-  #log: PieceJournal | undefined;
+  #journal: PieceJournal | undefined;
   #unwritten: JournalPiece[] = [];
   /** One change of the file after another. */
   readonly #changes = new Gate(1);
@@ -85,14 +85,14 @@ export class CachedManifest implements AsyncDisposable {
     path: string,
     key: CacheKey,
     found?: {
-      log: PieceJournal;
+      journal: PieceJournal;
       header: Record<string, unknown>;
       pieces: ReadonlyMap<number, Uint8Array>;
     },
   ) {
     this.#path = path;
     this.#key = key;
-    this.#log = found?.log;
+    this.#journal = found?.journal;
     const hashes: Uint8Array[] = [];
     for (let index = 0; index < key.pieces; index++) {
       const hash = found?.pieces.get(index);
@@ -138,16 +138,16 @@ export class CachedManifest implements AsyncDisposable {
     const pieces = this.#unwritten.splice(0);
     const written = this.#changes.run(async () => {
       const { pieces: count, ...header } = this.#key;
-      this.#log ??= await PieceJournal.create(this.#path, { ...header, sha256 }, count);
-      if (pieces.length > 0) this.#log.note(pieces);
-      if (sha256 !== null) this.#log.describe({ ...header, sha256 });
+      this.#journal ??= await PieceJournal.create(this.#path, { ...header, sha256 }, count);
+      if (pieces.length > 0) this.#journal.note(pieces);
+      if (sha256 !== null) this.#journal.describe({ ...header, sha256 });
     });
     // A manifest that cannot be written costs a hashing the next time.
     written.catch(() => {});
   }
 
   #close(): void {
-    this.#log?.[Symbol.dispose]();
-    this.#log = undefined;
+    this.#journal?.[Symbol.dispose]();
+    this.#journal = undefined;
   }
 }

@@ -32,7 +32,10 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   readonly #cache: PieceCache;
   readonly #cached: CachedManifest | null;
   readonly #verification: Verification;
-  /** Pieces that were served without being hashed: whoever asks again got something wrong. */
+  /**
+   * Pieces that were read again and lent once unhashed, on the word of a complete cached manifest. A second request for
+   * one means that a recipient found it wrong: it is hashed then.
+   */
   readonly #trusted = new Set<number>();
   /** Readings of pieces that are not in memory: one at a time. */
   readonly #again = new Gate(1);
@@ -278,7 +281,7 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     }
   }
 
-  /** An unchanged file is not hashed again, unless a recipient says that a piece was wrong. */
+  /** Whether a piece is what it was. Under a complete cached manifest that is believed once, without hashing. */
   #isRight(index: number, piece: Uint8Array): boolean {
     if (this.#cached?.isComplete && !this.#trusted.has(index)) {
       this.#trusted.add(index);

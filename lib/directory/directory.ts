@@ -79,12 +79,13 @@ export class Directory {
    */
   async resolve(target: string): Promise<PeerEntry> {
     const entry = resolveTarget(target, await this.entries());
-    await this.names?.check(entry);
+    await this.names?.pin(entry);
     return entry;
   }
 
   /**
-   * Whom `--to` means; none means the only other peer. Their keys are not checked.
+   * Whom `--to` means; none means the only other peer. Their names are not pinned here: `SendService` pins each when it
+   * takes a link to it, so that one changed key fails one recipient.
    *
    * @throws {P2PError} `peer-unknown` or `peer-ambiguous`; `usage` when none is named among several.
    */

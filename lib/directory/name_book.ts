@@ -4,12 +4,13 @@ import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
-/** Ids by the names that they stood for. */
+/** Ids by the names that are pinned to them. */
 type Names = Map<string, string>;
 
 /**
- * The ids that names stood for when they were first used, shared by all peers of a user, whichever processes they
- * are. Trust on first use: a name that turns up with another key is refused until somebody says that it is right.
+ * The keys that names are pinned to, shared by all peers of a user, whichever processes they are. Trust on first use:
+ * a name is pinned to the key that it first stands for (its id, which is the public key), and refused with another
+ * until somebody says that it is right (`peer trust`).
  */
 export class NameBook {
   readonly #file: StateFile<Names>;
@@ -23,24 +24,25 @@ export class NameBook {
   }
 
   /**
-   * Remembers a new name, and checks a known one.
+   * Pins a name to the key of its entry (trust on first use): a new name's key is remembered, and another key of a
+   * pinned name is refused.
    *
    * @throws {P2PError} `name-changed-key`, with both ids.
    */
-  async check(entry: PeerEntry): Promise<void> {
-    // Most names are known, and nobody has to be waited for.
-    if (isKnown(await this.#file.read(), entry)) return;
+  async pin(entry: PeerEntry): Promise<void> {
+    // Most names are pinned already: reading takes no lock, so that no other process has to be waited for.
+    if (expectSameKey(await this.#file.read(), entry)) return;
     await this.#file.update((names) =>
-      isKnown(names, entry) ? undefined : names.set(entry.name, entry.id)
+      expectSameKey(names, entry) ? undefined : names.set(entry.name, entry.id)
     );
   }
 
-  /** The id that the name stands for, if it has stood for one. */
+  /** The id that the name is pinned to, if it is. */
   async idOf(name: string): Promise<string | undefined> {
     return (await this.#file.read()).get(name);
   }
 
-  /** Forgets what the name stood for and remembers `id` instead. */
+  /** Pins the name to `id`, whatever it was pinned to before. */
   trust({ name, id }: PeerEntry): Promise<void> {
     return this.#file.update((names) => names.set(name, id));
   }
@@ -51,8 +53,12 @@ function parse(value: object | null): Names {
   return new Map(entries.filter((entry): entry is [string, string] => isBase64Url(entry[1], 32)));
 }
 
-/** Whether the name stands for the id of the entry; false when it has stood for none. */
-function isKnown(names: Names, { name, id }: PeerEntry): boolean {
+/**
+ * Whether the name is pinned to the key of the entry; false when it is pinned to none.
+ *
+ * @throws {P2PError} `name-changed-key` when it is pinned to another.
+ */
+function expectSameKey(names: Names, { name, id }: PeerEntry): boolean {
   const known = names.get(name);
   if (known === undefined || known === id) return known === id;
   throw new P2PError(

@@ -25,7 +25,10 @@ export interface KeptItem extends ArrivedContent, Published {
   files?: number | undefined;
 }
 
-/** What has become of an offer before it was made: `saved` by this very transfer, or `already` by another. */
+/**
+ * The item that an offer would bring, when it is here before a piece was asked for: `saved` by this very transfer,
+ * whose last ACK the sender did not get, or `already` by an earlier transfer of the same sender.
+ */
 export interface Found {
   state: "saved" | "already";
   item: KeptItem;
@@ -36,7 +39,7 @@ export interface Found {
  * `release`.
  */
 export interface Destination {
-  /** What is there of the offer in full, if it is; from then on the transfer counts as received. */
+  /** The item of the offer, if all of it is here. Notes its transfer as received, so that it is `saved` the next time. */
   alreadyHas(offer: OfferedItem): Promise<Found | null>;
   /**
    * Begins to receive, or goes on with what an earlier run left.

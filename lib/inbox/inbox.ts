@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import { diskError } from "../disk/disk_error.ts";
 import { P2PError } from "../errors.ts";
 import type { ArrivedContent, Destination, Found, KeptItem, OfferedItem } from "./destination.ts";
-import type { PartialItem } from "./partial_item.ts";
+import { PartialItem } from "./partial_item.ts";
 import type { PartialKey } from "./partial_key.ts";
 import { KEEP_PARTIALS, Partials } from "./partials.ts";
 import type { PieceTarget } from "./piece_target.ts";
@@ -22,8 +22,8 @@ export class Inbox implements Destination, Disposable {
   readonly path: string;
   readonly #partials: Partials;
   readonly #quota: Quota | undefined;
-  /** Partials that are being written, and what was offered. */
-  readonly #begun = new Map<PieceTarget, { item: PartialItem; offer: OfferedItem }>();
+  /** Offers whose partials are being written, by the partial. */
+  readonly #begun = new Map<PartialItem, OfferedItem>();
   /** Bytes of the partials that are about to be. */
   readonly #starting = new Set<{ bytes: number }>();
 
@@ -83,7 +83,7 @@ export class Inbox implements Destination, Disposable {
     try {
       await this.#takeRoom(needed);
       const item = reopened ?? await this.#partials.create(offer);
-      this.#begun.set(item, { item, offer });
+      this.#begun.set(item, offer);
       return item;
     } catch (error) {
       if (reopened) await this.#partials.suspend(reopened, offer);
@@ -121,21 +121,23 @@ export class Inbox implements Destination, Disposable {
       await this.#partials.receipts.intend(receipt);
     });
     if (receipt) this.#partials.receipts.add(receipt);
-    this.#begun.delete(target);
+    this.#begun.delete(item);
     return { ...published, already: false };
   }
 
   async release(target: PieceTarget, keep: boolean): Promise<void> {
     const { item, offer } = this.#begunOrThrow(target);
-    this.#begun.delete(target);
+    this.#begun.delete(item);
     if (keep) await this.#partials.suspend(item, offer);
     else await item.discard();
   }
 
+  /** The partial that `target` is, and what was offered for it. */
   #begunOrThrow(target: PieceTarget): { item: PartialItem; offer: OfferedItem } {
-    const begun = this.#begun.get(target);
-    if (!begun) throw new TypeError("the target was not begun here, or is over");
-    return begun;
+    const item = target instanceof PartialItem ? target : undefined;
+    const offer = item && this.#begun.get(item);
+    if (offer) return { item, offer };
+    throw new TypeError("the target was not begun here, or is over");
   }
 
   #kept({ name, size, files, sha256, manifest }: Receipt): KeptItem {
@@ -146,7 +148,7 @@ export class Inbox implements Destination, Disposable {
   #promisedBytes(): number {
     let bytes = 0;
     for (const needed of this.#starting) bytes += needed.bytes;
-    for (const { item } of this.#begun.values()) bytes += item.missingBytes;
+    for (const item of this.#begun.keys()) bytes += item.missingBytes;
     return bytes;
   }
 

@@ -27,7 +27,7 @@ export interface PartialOptions {
   /** What the journal says that it is a part of, and its number of pieces; null: it is never gone on with. */
   about: { header: object; pieces: number } | null;
   /** The journal of an earlier run. */
-  reopened?: { log: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
+  reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
 }
 
 /**
@@ -41,7 +41,7 @@ export class PartialItem implements PieceTarget {
   readonly isReadable = true;
   readonly #options: PartialOptions;
   readonly #target: Target;
-  #log: PieceJournal | undefined;
+  #journal: PieceJournal | undefined;
   #unsynced: JournalPiece[] = [];
   #unsyncedBytes = 0;
   #checkpointed = performance.now();
@@ -58,7 +58,7 @@ export class PartialItem implements PieceTarget {
     this.#options = options;
     this.#target = options.target;
     this.known = options.reopened?.known ?? new Map();
-    this.#log = options.reopened?.log;
+    this.#journal = options.reopened?.journal;
     this.#counted = new Set(this.known.keys());
     this.#bytes = this.#counted.size * options.pieceSize;
   }
@@ -115,8 +115,8 @@ export class PartialItem implements PieceTarget {
       }
       try {
         // A power cut must find either the old piece and its hash, or no hash.
-        this.#log?.note(pieces);
-        await this.#log?.sync();
+        this.#journal?.note(pieces);
+        await this.#journal?.sync();
       } catch (error) {
         throw diskError("write to", this.#options.inbox, error);
       }
@@ -130,8 +130,8 @@ export class PartialItem implements PieceTarget {
   restart(): Promise<void> {
     return this.#turn.run(async () => {
       await this.#checkpointing;
-      this.#log?.[Symbol.dispose]();
-      this.#log = undefined;
+      this.#journal?.[Symbol.dispose]();
+      this.#journal = undefined;
       this.#unsynced = [];
       this.#unsyncedBytes = 0;
       this.#bytes = 0;
@@ -151,15 +151,15 @@ export class PartialItem implements PieceTarget {
    */
   async publish(
     name: string,
-    intend: (name: string, identity: FileStamp) => Promise<void> = () => Promise.resolve(),
+    intend: (name: string, stamp: FileStamp) => Promise<void> = () => Promise.resolve(),
   ): Promise<Published> {
     const { inbox } = this.#options;
     await this.#written();
     try {
       await this.#target.settle();
-      const identity = await this.#target.stamp();
+      const stamp = await this.#target.stamp();
       const published = await takeFreeName(inbox, name, async (candidate, path) => {
-        await intend(candidate, identity);
+        await intend(candidate, stamp);
         return await this.#target.moveTo(path);
       });
       try {
@@ -194,7 +194,7 @@ export class PartialItem implements PieceTarget {
   async suspend(): Promise<boolean> {
     await this.#written();
     await this.#noteRest();
-    const isJournalled = this.#log !== undefined;
+    const isJournalled = this.#journal !== undefined;
     this.#close();
     return isJournalled;
   }
@@ -209,7 +209,7 @@ export class PartialItem implements PieceTarget {
   async #noteRest(): Promise<void> {
     if (this.#closed) return;
     if (this.#unsynced.length > 0) await this.#checkpoint().catch(() => {});
-    await this.#log?.sync().catch(() => {});
+    await this.#journal?.sync().catch(() => {});
   }
 
   async #writeNow(piece: JournalPiece, bytes: Uint8Array): Promise<void> {
@@ -240,10 +240,10 @@ export class PartialItem implements PieceTarget {
     const pieces = this.#unsynced.splice(0);
     this.#unsyncedBytes = 0;
     this.#checkpointed = performance.now();
-    this.#log ??= await PieceJournal.create(`${this.base}.journal`, about.header, about.pieces);
+    this.#journal ??= await PieceJournal.create(`${this.base}.journal`, about.header, about.pieces);
     // What the journal says itself may be one checkpoint behind.
-    await Promise.all([this.#target.sync(), this.#log.sync()]);
-    this.#log.note(pieces);
+    await Promise.all([this.#target.sync(), this.#journal.sync()]);
+    this.#journal.note(pieces);
   }
 
   async #remove(): Promise<void> {
@@ -256,7 +256,7 @@ export class PartialItem implements PieceTarget {
     if (this.#closed) return;
     this.#closed = true;
     this.#target.close();
-    this.#log?.[Symbol.dispose]();
+    this.#journal?.[Symbol.dispose]();
   }
 }
 

@@ -18,6 +18,7 @@ export const PARTIAL_FOLDER = ".partial";
 export const LOCK_FILE = "lock";
 /** How long a partial waits for its sender, milliseconds: a week. */
 export const KEEP_PARTIALS = 7 * 24 * 3600_000;
+
 /**
  * The private folder of one identity below an inbox, which a lock keeps for one process: what is being received,
  * and what waits for its sender to go on with it.
@@ -96,12 +97,12 @@ export class Partials implements Disposable {
     try {
       const reopened = await PieceJournal.reopen(`${base}.journal`);
       if (reopened) {
-        const { log, content: { pieces: known } } = reopened;
+        const { journal, content: { pieces: known } } = reopened;
         try {
           const target = await this.#target(key, `${base}.part`, "reopen");
-          return this.#partial(key, target, { log, known });
+          return this.#partial(key, target, { journal, known });
         } catch (error) {
-          log[Symbol.dispose]();
+          journal[Symbol.dispose]();
           throw error;
         }
       }
@@ -123,7 +124,7 @@ export class Partials implements Disposable {
   #partial(
     key: PartialKey,
     target: Target,
-    reopened?: { log: PieceJournal; known: ReadonlyMap<number, Uint8Array> },
+    reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> },
   ): PartialItem {
     const { size, pieceSize } = key;
     return new PartialItem({
@@ -186,7 +187,10 @@ async function takeLock(folder: string): Promise<Lock> {
   );
 }
 
-/** Deletes what nobody can go on with, and returns the paths without `.part` of the rest. */
+/**
+ * Deletes from the folder all but the lock, the receipts and the partials that a later offer can go on with; resolves
+ * with the paths of those, without `.part`, by the text of their key.
+ */
 async function sweep(
   folder: string,
   { keep, receipts }: { keep: number; receipts: Receipts },
@@ -200,7 +204,7 @@ async function sweep(
     if (base === undefined || !names.has(`${base}.part`)) continue;
     const key = await readPartialKey(join(folder, name), keep);
     if (!key || unfinished.has(textOfKey(key))) continue;
-    // The end came between the name and the removal.
+    // A partial with the inode of a receipt is published: its process ended before it removed the second name.
     const { ino } = await Deno.lstat(join(folder, `${base}.part`));
     if (await receipts.hasInode(ino)) continue;
     unfinished.set(textOfKey(key), join(folder, base));

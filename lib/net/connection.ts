@@ -22,7 +22,7 @@ const JOIN_BELOW = 32 * 1024;
 const STREAM_BUFFER = 16 * 1024;
 /** Longest time in milliseconds in which the other side takes not one byte. */
 const WRITE_STALL = 30_000;
-/** Time in milliseconds after which a write under way is not merely on its way. */
+/** Time in milliseconds without a byte taken after which a write under way counts as stuck: see `isCutShort`. */
 const STUCK_AFTER = 1_000;
 /** How long in milliseconds the end of a connection waits for what is queued. */
 const END_TIMEOUT = 5_000;
@@ -66,8 +66,8 @@ export class Connection {
     this.#clock = options.clock ?? systemClock;
     this.local = addressOf(conn.localAddr);
     this.remote = addressOf(conn.remoteAddr);
-    // Not its byte stream: a TLS read gives one record of 16 KiB however much is asked for, and there each
-    // of these costs about twice as much.
+    // `conn.read` and not `conn.readable`: a TLS read gives one record, 16 KiB at most, however much is asked for,
+    // and through the stream each of these reads costs about twice as much.
     this.#reader = new ByteReader(conn);
   }
 
@@ -258,7 +258,10 @@ export class Connection {
       const left = (this.#writingSince ?? 0) + WRITE_STALL - this.#clock.now();
       if (left > 0) return this.#watchStall(left);
       this.close(
-        new P2PError("timeout", `Cannot send to ${this.remote.host}: it took no byte for 30 s`),
+        new P2PError(
+          "timeout",
+          `Cannot send to ${this.remote.host}: it took no byte for ${WRITE_STALL / 1000} s`,
+        ),
       );
     });
   }

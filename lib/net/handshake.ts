@@ -166,7 +166,10 @@ async function expect<V extends "HELLO" | "AUTH">(
   return frame.message as MessageOf<V>;
 }
 
-/** Nothing that comes before the proofs has a body, and nobody has memory to spend on one yet. */
+/**
+ * Refuses bodies where a HELLO or AUTH is due: neither has one, and a stranger gets no memory. Only the first frame that
+ * a listener with `--insecure` reads may have a body: it may be a request of a client that says no HELLO.
+ */
 function refuseBody({ verb }: Message): never {
   throw new P2PError("unexpected-verb", `Cannot greet: ${verb} came with a body`);
 }

@@ -1,12 +1,15 @@
 import type { Clock } from "../async/clock.ts";
 
-/** Keys that are remembered before those that need not be are forgotten. */
-const MAX_KEYS = 1024;
+/**
+ * Number of keys from which on each request has those forgotten whose bucket is full again: they are as good as new. No
+ * cap: keys with tokens missing stay, however many they are.
+ */
+const SWEEP_ABOVE = 1024;
 
-/** Refusals that are told of one address: others must not fill the log of a service. */
+/** Refusals of one address that are reported, per second and at once: strangers must not fill the log of a service. */
 export const REFUSALS_TOLD = { rate: 0.1, burst: 5 };
 
-/** A token bucket per key: `rate` per second on average, `burst` at once. */
+/** A token bucket per key, for example an id or an address: `rate` requests per second on average, `burst` at once. */
 export class RequestBuckets {
   readonly #rate: number;
   readonly #burst: number;
@@ -21,7 +24,7 @@ export class RequestBuckets {
 
   /** Takes one token of `key`; false when there is none. */
   take(key: string): boolean {
-    if (this.#buckets.size >= MAX_KEYS) this.#sweep();
+    if (this.#buckets.size >= SWEEP_ABOVE) this.#sweep();
     const now = this.#clock.now();
     const bucket = this.#buckets.get(key) ?? { tokens: this.#burst, at: now };
     const tokens = Math.min(this.#burst, bucket.tokens + (now - bucket.at) * this.#rate / 1000);

@@ -165,7 +165,7 @@ export class Session {
       this.#lastHeard = this.#clock.now();
       if ("unknown" in frame) {
         this.#refuseUnknown(frame);
-      } else if (this.#isOwn(frame)) {
+      } else if (this.#handleOwn(frame)) {
         if (this.#goodbye) return;
       } else {
         await this.#handle(frame, handler);
@@ -173,8 +173,8 @@ export class Session {
     }
   }
 
-  /** Deals with what concerns the session itself; false leaves the frame to the handler. */
-  #isOwn({ message, body }: Frame): boolean {
+  /** Deals with a frame that concerns the session itself; false, and nothing done, for one that is the handler's. */
+  #handleOwn({ message, body }: Frame): boolean {
     if (message.verb === "BYE") {
       this.#goodbye = true;
       return true;

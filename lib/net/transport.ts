@@ -1,5 +1,7 @@
 /**
- * Dialling and listening. TLS 1.3 and the pinning of keys live here and nowhere else.
+ * Dialling and listening: the one place that opens sockets, speaks TLS 1.3 and holds a listener to the key that is
+ * expected of it (its certificate must be, or be signed by, that key). The certificates are made in
+ * identity/certificate.ts, members prove themselves in handshake.ts, and names are pinned in directory/name_book.ts.
  *
  * @module
  */

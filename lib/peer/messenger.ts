@@ -24,11 +24,11 @@ export interface MessengerOptions {
 /** Sends messages to everybody, and shows those that come: through the tracker or straight from a peer. */
 export class Messenger {
   readonly #options: MessengerOptions;
-  readonly #inbox: SeenMessages;
+  readonly #incoming: SeenMessages;
 
   constructor(options: MessengerOptions) {
     this.#options = options;
-    this.#inbox = new SeenMessages(options.credentials.membership?.id);
+    this.#incoming = new SeenMessages(options.credentials.membership?.id);
   }
 
   /**
@@ -76,7 +76,7 @@ export class Messenger {
   }
 
   #show({ message, body }: IncomingText): void {
-    const text = this.#inbox.open(message, body);
+    const text = this.#incoming.read(message, body);
     if (text === null) return;
     const { id, from, time: sent } = message;
     const name = this.#authorName(message);

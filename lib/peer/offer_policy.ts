@@ -4,9 +4,7 @@ import type { NameBook } from "../directory/name_book.ts";
 import { isMeant } from "../directory/target.ts";
 import type { OfferPolicy, OfferQuestion } from "../transfer/downloads.ts";
 import type { Offer } from "../transfer/offer.ts";
-
-/** Who may put files into an inbox: every member, the peers that are named, or whoever a person lets. */
-export type AcceptRule = { who: "members" | "ask" } | { who: "peers"; peers: string[] };
+import type { AcceptRule } from "./accept_rule.ts";
 
 /** What a person is asked about. */
 export interface AcceptQuestion {
@@ -35,37 +33,6 @@ export interface OfferedFile {
  * nothing all the same.
  */
 export type TakeOffer = (offer: OfferedFile) => Promise<() => void>;
-
-/** Words of the flag that are no peers. */
-const WORDS = ["ask", "members", "all"];
-/** Characters of an id that have to be given: a key with a shorter start is found by trying. */
-const MIN_ID = 8;
-
-/**
- * Reads the value of `--accept`.
- *
- * @throws {P2PError} `usage`
- */
-export function parseAcceptRule(text: string): AcceptRule {
-  if (text === "ask" || text === "members") return { who: text };
-  const peers = text.split(",").map((part) => part.trim()).filter(Boolean);
-  const word = peers.find((peer) => WORDS.includes(peer));
-  if (word !== undefined || peers.length === 0) {
-    throw new P2PError(
-      "usage",
-      `Cannot use --accept ${text}: ${word ?? "it"} names no peer; write ask, members, or peers ` +
-        "separated by commas",
-    );
-  }
-  const short = peers.find((peer) => peer.startsWith("id:") && peer.length < 3 + MIN_ID);
-  if (short !== undefined) {
-    throw new P2PError(
-      "usage",
-      `Cannot use --accept ${text}: ${short} is too short; write at least ${MIN_ID} characters of the id`,
-    );
-  }
-  return { who: "peers", peers };
-}
 
 /** What an {@linkcode AcceptPolicy} needs. */
 export interface AcceptPolicyOptions {
@@ -111,7 +78,7 @@ export class AcceptPolicy implements OfferPolicy {
   /** A peer is listed: a name that `--accept` mentions stands for its key from now on. */
   async onListed(entry: PeerEntry): Promise<void> {
     const { rule, names } = this.#options;
-    if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.check(entry);
+    if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.pin(entry);
   }
 
   async #expectAccepted({ from, name, size }: Offer, signal: AbortSignal): Promise<void> {
@@ -158,7 +125,7 @@ export class AcceptPolicy implements OfferPolicy {
     const entries = await this.#options.entries({ fresh }).catch(() => []);
     const entry = entries.find(({ id }) => id === from);
     if (!entry || !peers.some((peer) => isMeant(peer, entry))) return false;
-    return await Promise.resolve(this.#options.names?.check(entry)).then(() => true, () => false);
+    return await Promise.resolve(this.#options.names?.pin(entry)).then(() => true, () => false);
   }
 
   #refused(why: string): P2PError {

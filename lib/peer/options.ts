@@ -4,7 +4,8 @@ import type { Identity } from "../identity/keys.ts";
 import type { Membership } from "../identity/network.ts";
 import type { Address } from "../net/transport.ts";
 import type { TransferChoices } from "../transfer/settings.ts";
-import type { AcceptRule, AskPerson, TakeOffer } from "./offer_policy.ts";
+import type { AcceptRule } from "./accept_rule.ts";
+import type { AskPerson, TakeOffer } from "./offer_policy.ts";
 
 /** Settings of a `Peer`, beside those of its transfers. Times are milliseconds. */
 export interface PeerOptions extends TransferChoices {
@@ -37,7 +38,7 @@ export interface PeerOptions extends TransferChoices {
   keepPartials?: number | undefined;
   /** Where the one file goes that is received, in place of the inbox. */
   streamTo?: ((bytes: Uint8Array) => Promise<void>) | undefined;
-  /** A network for once: its names and its list are not kept. */
+  /** Whether the network ends with the command (`peer share`, `peer receive`): its names and its list are not kept. */
   transient?: boolean | undefined;
   /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
   dialBackPort?: number | undefined;

@@ -5,9 +5,9 @@ import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 
 /** Something that was to be sent and has not got to everybody. */
 export interface Unsent {
-  /** The transfer's id. */
+  /** Id of this entry, for `peer resume` and `peer forget`; each try on the wire has an id of its own. */
   id: string;
-  /** Absolute. */
+  /** Path of the file or folder; absolute in what is kept. */
   path: string;
   name: string;
   /** Bytes. */

@@ -53,9 +53,11 @@ export class Peer implements AsyncDisposable {
   readonly #links: LinkPool;
   readonly #sender: SendService;
   readonly #historyWriter: HistoryWriter;
+  /** Buckets of the refused connections and offers that are told of, by address. */
   readonly #refusals: RequestBuckets;
   readonly #stopping = new AbortController();
-  readonly #refused = Promise.withResolvers<never>();
+  /** Promise that rejects when the tracker refuses this peer for good. */
+  readonly #refusedByTracker = Promise.withResolvers<never>();
   #inbox: Inbox | undefined;
   #downloads: Downloads | undefined;
   #name: string;
@@ -118,11 +120,11 @@ export class Peer implements AsyncDisposable {
       outbox: transient ? null : this.outbox,
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
-      rate: this.#makeRate(),
+      limiter: this.#makeLimiter(),
       signal: this.#stopping.signal,
       emit,
     });
-    this.#refused.promise.catch(() => {});
+    this.#refusedByTracker.promise.catch(() => {});
   }
 
   /** Own id. */
@@ -173,7 +175,7 @@ export class Peer implements AsyncDisposable {
 
   /** Rejects when the tracker refuses this peer for good; else never settles. */
   get refused(): Promise<never> {
-    return this.#refused.promise;
+    return this.#refusedByTracker.promise;
   }
 
   /** Connects to the tracker; {@linkcode start} does the rest. */
@@ -354,7 +356,7 @@ export class Peer implements AsyncDisposable {
     };
   }
 
-  /** Another peer cannot be dialled by this one's caller: dial it, then serve it as if it had dialled. */
+  /** A peer that cannot dial this one asks, through the tracker, to be dialled: served then as if it had dialled. */
   #onDial({ peer: id, host, port, token }: MessageOf<"DIAL">): void {
     // A tracker that asks for itself is where this peer has found it; it may not know that address.
     const address = id === this.#tracker.trackerId ? this.#tracker.address : { host, port };
@@ -399,7 +401,7 @@ export class Peer implements AsyncDisposable {
         onDial: (message) => this.#onDial(message),
         onLost: ({ message: reason }) => this.#emit({ event: "tracker-lost", reason }),
         onRegistered: (reply) => this.#onRegistered(reply),
-        onRefused: (error) => this.#refused.reject(error),
+        onRefused: (error) => this.#refusedByTracker.reject(error),
         onEnded: (error) => this.#options.onTrackerEnded?.(error) ?? false,
       },
       clock: this.#clock,
@@ -413,7 +415,7 @@ export class Peer implements AsyncDisposable {
       destination: streamTo ? new StreamInbox(streamTo) : inbox,
       settings: this.#settings,
       policy: this.#policy,
-      rate: this.#makeRate(),
+      limiter: this.#makeLimiter(),
       observer: new ReceiveReporter({
         directory: this.#directory,
         history: this.#historyWriter,
@@ -424,8 +426,8 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  /** The bandwidth of one direction. */
-  #makeRate(): BandwidthLimiter | undefined {
+  /** Limiter of one direction, for all its transfers together. */
+  #makeLimiter(): BandwidthLimiter | undefined {
     const { limitRate: rate } = this.#options;
     return rate === undefined ? undefined : new BandwidthLimiter({ rate, clock: this.#clock });
   }

@@ -1,6 +1,6 @@
 import { pooledMap } from "@std/async/pool";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events.ts";
-import { asP2PError, type ErrorCode, ExitCode, isRetriable, P2PError } from "../errors.ts";
+import { asP2PError, ExitCode, mayPass, P2PError } from "../errors.ts";
 import { hexOf } from "../pieces/hash.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
@@ -21,8 +21,8 @@ export interface SendJob {
   connect: (entry: PeerEntry) => Promise<PeerLink>;
   settings: TransferSettings;
   emit: (event: AppEvent) => void;
-  /** Shared with the other transfers that go out. */
-  rate?: BandwidthLimiter | undefined;
+  /** Bandwidth that is shared with the other transfers that go out. */
+  limiter?: BandwidthLimiter | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -32,8 +32,9 @@ export interface SendReport extends TransferFinishedEvent {
 }
 
 /**
- * Sends one file to every recipient, several at a time from one reading of the file. A failure of one
- * does not stop the others; each is reported, as an event and in the result.
+ * Sends one content, a file, a tree or a stream, to every recipient, several at a time. Those that are close to each
+ * other are served from one reading; for one that lags behind, or has its turn later, pieces are read again. A failure
+ * of one does not stop the others; each is reported, as an event and in the result.
  */
 export async function sendToAll(job: SendJob): Promise<SendReport> {
   const { transfer, source, recipients, settings, emit } = job;
@@ -83,12 +84,12 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       source,
       place,
       settings,
-      lane: job.rate?.lane(),
+      lane: job.limiter?.lane(),
       observer: observerOf(entry),
       connect: () => job.connect(entry),
       signal: job.signal,
     });
-    return await recvAck(entry, sending, failures);
+    return await resultOf(entry, sending, failures);
   };
   for await (const result of pooledMap(parallel, recipients, sendTo)) results.push(result);
   const digest = source.manifest.digest;
@@ -107,11 +108,11 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   return { ...finished, failures };
 }
 
-/** Waits for a recipient's ACK, and makes of it, or of what came instead, a line of the report. */
-export async function recvAck(
+/** A recipient's line of the report, once it has answered with its last ACK or has failed. */
+async function resultOf(
   { name: peer, id }: PeerEntry,
   sending: Promise<Delivery>,
-  failures: P2PError[] = [],
+  failures: P2PError[],
 ): Promise<RecipientResult> {
   try {
     const { state, savedAs } = await sending;
@@ -124,19 +125,14 @@ export async function recvAck(
   }
 }
 
-/** Failures after which the same may be sent again with better luck. */
-const PASSING: ReadonlySet<string> = new Set<ErrorCode>(["interrupted", "no-space", "disk"]);
-
 /** Recipients that do not have the content, and may get it when it is sent again. */
 export function stillToGet(
   { recipients: results, failures }: SendReport,
   recipients: readonly PeerEntry[],
 ): PeerEntry[] {
-  const passing = new Set(
-    failures.filter((error) => isRetriable(error) || PASSING.has(error.code)).map(({ code }) =>
-      code
-    ),
-  ) as Set<string>;
+  const passing = new Set<string>(
+    failures.map(({ code }) => code).filter(mayPass),
+  );
   const left = results.filter(({ error }) => error !== undefined && passing.has(error.code));
   return recipients.filter(({ id }) => left.some((result) => result.id === id));
 }

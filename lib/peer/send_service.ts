@@ -21,12 +21,12 @@ export interface SendServiceOptions {
   directory: Directory;
   links: LinkPool;
   settings: TransferSettings;
-  /** Null in a network for once: nobody can go on in one that is gone. */
+  /** Null in a network that ends with the command (`peer share`): nobody can go on in one that is gone. */
   outbox: Outbox | null;
   manifests: ManifestCache;
   history: HistoryWriter;
-  /** Shared by all that goes out. */
-  rate?: BandwidthLimiter | undefined;
+  /** Bandwidth that all that goes out shares. */
+  limiter?: BandwidthLimiter | undefined;
   /** Ends what is being sent. */
   signal: AbortSignal;
   emit: (event: AppEvent) => void;
@@ -151,7 +151,7 @@ export class SendService {
       connect: this.#connector(),
       settings,
       emit,
-      rate: this.#options.rate,
+      limiter: this.#options.limiter,
       signal: AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]),
     });
     await this.#remember(report, content.path);
@@ -166,7 +166,7 @@ export class SendService {
       // A recipient that was started again listens elsewhere.
       const current = tried.has(entry.id) ? await directory.current(entry) : entry;
       tried.add(entry.id);
-      await directory.names?.check(current);
+      await directory.names?.pin(current);
       return await links.take(current);
     };
   }

@@ -51,7 +51,7 @@ export class SeenMessages {
    *
    * @throws {P2PError} `unauthorised` when its author did not sign it, `malformed` when it is not UTF-8.
    */
-  open(message: MessageOf<"MESSAGE">, body: Uint8Array): string | null {
+  read(message: MessageOf<"MESSAGE">, body: Uint8Array): string | null {
     const { from, id, time, name, signature } = message;
     if (this.#network) {
       const subject = { network: this.#network, id, time, name };

@@ -1,6 +1,6 @@
 import { equals } from "@std/bytes/equals";
 import { P2PError } from "../errors.ts";
-import { HASH_BYTES } from "../wire/limits.ts";
+import { HASH_BYTES, MAX_PIECE } from "../wire/limits.ts";
 import { Sha256 } from "./hash.ts";
 import type { Scheme } from "./scheme.ts";
 
@@ -8,8 +8,6 @@ import type { Scheme } from "./scheme.ts";
 const SMALL_FILE = 64 * 1024 * 1024;
 /** Bytes of a piece of a smaller file: several recipients can serve each other early. */
 const SMALL_PIECE = 256 * 1024;
-/** Bytes of a piece at most: a piece is held in memory by everybody who has to do with it. */
-const LARGE_PIECE = 4 * 1024 * 1024;
 
 /** Bytes of a piece for a file of `size` bytes; `null` stands for a stream, whose size nobody knows. */
 export function pieceSizeFor(size: number | null): number {
@@ -17,7 +15,7 @@ export function pieceSizeFor(size: number | null): number {
   if (size < SMALL_FILE) return SMALL_PIECE;
   const pieces = 4096;
   let pieceSize = 1024 * 1024;
-  while (pieceSize < LARGE_PIECE && size / pieceSize > pieces) pieceSize *= 2;
+  while (pieceSize < MAX_PIECE && size / pieceSize > pieces) pieceSize *= 2;
   return pieceSize;
 }
 

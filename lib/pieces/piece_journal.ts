@@ -46,15 +46,15 @@ export class PieceJournal implements Disposable {
   static async create(path: string, header: object, count: number): Promise<PieceJournal> {
     const bytes = new Uint8Array(HEADER_BYTES + count * HASH_BYTES);
     bytes.set(headerBytes(header));
-    let log: PieceJournal | undefined;
+    let journal: PieceJournal | undefined;
     try {
       const file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-      log = new PieceJournal(path, file);
-      await log.#write(0, bytes);
-      return log;
+      journal = new PieceJournal(path, file);
+      await journal.#write(0, bytes);
+      return journal;
     } catch (error) {
-      log?.[Symbol.dispose]();
-      if (log) await Deno.remove(path).catch(ignoreMissing);
+      journal?.[Symbol.dispose]();
+      if (journal) await Deno.remove(path).catch(ignoreMissing);
       throw diskError("write", path, error);
     }
   }
@@ -66,11 +66,11 @@ export class PieceJournal implements Disposable {
    */
   static async reopen(
     path: string,
-  ): Promise<{ log: PieceJournal; content: JournalContent } | null> {
+  ): Promise<{ journal: PieceJournal; content: JournalContent } | null> {
     try {
       const content = await readJournal(path);
       if (!content) return null;
-      return { log: new PieceJournal(path, await Deno.open(path, { write: true })), content };
+      return { journal: new PieceJournal(path, await Deno.open(path, { write: true })), content };
     } catch (error) {
       throw diskError("read", path, error);
     }
@@ -157,7 +157,7 @@ export function parseJournal(bytes: Uint8Array): JournalContent | null {
 
 function headerBytes(header: object): Uint8Array {
   const text = new TextEncoder().encode(JSON.stringify(header));
-  if (text.length >= HEADER_BYTES) throw new RangeError("The header of a log is too long");
+  if (text.length >= HEADER_BYTES) throw new RangeError("The header of a journal is too long");
   const bytes = new Uint8Array(HEADER_BYTES).fill(0x20);
   bytes.set(text);
   bytes[HEADER_BYTES - 1] = 0x0a;

@@ -36,11 +36,11 @@ export class DialBacks {
   }
 
   /**
-   * Counts a request of `id` that makes somebody dial.
+   * Lets a request of `id` that makes somebody dial pass, and counts it.
    *
    * @throws {P2PError} `rate-limited` when there are too many.
    */
-  count(id: string): void {
+  expectAllowed(id: string): void {
     if (this.#requests.take(id)) return;
     throw new P2PError("rate-limited", "Cannot dial so often: wait a moment");
   }

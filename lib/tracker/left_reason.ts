@@ -2,8 +2,8 @@
 export interface LeftReason {
   /**
    * `unregistered`: it asked to be. `goodbye`: it said BYE. `dismissed`: the application sent it away.
-   * `removed`: the operator barred it. `lost`: its session broke and it was not to be reached. `silent`: no
-   * answer to PING, nor to a dial-back.
+   * `removed`: the operator barred it. `lost`: its session broke and it was not to be reached, or its lease in
+   * the registry ended. `silent`: no answer to PING, nor to a dial-back.
    */
   readonly code: "unregistered" | "goodbye" | "dismissed" | "removed" | "lost" | "silent";
   readonly text: string;

@@ -30,6 +30,21 @@ export const LEASE = 60_000;
 /**
  * The members and their sessions. Invariant: what happens to one id happens one after the other, in the
  * registry, here and for the observer, however long the registry takes.
+ *
+ * How a member leaves the list:
+ *
+ * | what happens                            | called by                 | here      | reason         | session       |
+ * | --------------------------------------- | ------------------------- | --------- | -------------- | ------------- |
+ * | UNREGISTER                              | handlers/membership.ts    | `drop`    | `unregistered` | goes on       |
+ * | BYE                                     | serve.ts `#onClosed`      | `drop`    | `goodbye`      | has ended     |
+ * | session breaks, no answer to a dial     | serve.ts, liveness.ts     | `drop`    | `lost`         | has ended     |
+ * | no answer to PING, none to a dial       | liveness.ts               | `drop`    | `silent`       | aborted here  |
+ * | registry has given its lease away       | leases.ts, `renew`        | `drop`    | `lost`         | aborted here  |
+ * | `Tracker.dismiss` (of a share)          | serve.ts                  | `release` | `dismissed`    | closed by it  |
+ * | REMOVE by the operator                  | handlers/operating.ts     | `release` | `removed`      | refused by it |
+ *
+ * Each of these ends in `#remove`, which has the registry `unregister` it. `Registry.expire` removes what is no member
+ * of any tracker: registrations whose tracker has died and renews no lease.
  */
 export class Roster implements Iterable<Member> {
   readonly #options: RosterOptions;

@@ -1,7 +1,7 @@
 import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
-import { asP2PError, type ErrorCode, P2PError, tellable } from "../errors.ts";
+import { asP2PError, keepsPartial, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
 import { type FileDigest, Manifest } from "../pieces/manifest.ts";
@@ -22,17 +22,6 @@ import type { TransferObserver } from "./settings.ts";
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
 
-/** Failures after which the sender may come back and go on. */
-const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "connection-lost",
-  "timeout",
-  "busy",
-  "shutting-down",
-  "interrupted",
-  "no-space",
-  "quota",
-  "disk",
-]);
 /** Verified bytes below which a partial is not worth keeping. */
 const WORTH_KEEPING = 1024 * 1024;
 
@@ -58,6 +47,8 @@ export interface DownloadOptions {
 }
 
 type State =
+  /** No sender has had its offer accepted yet. */
+  | { at: "new" }
   /** Pieces are asked for; `sender` is the link on which it was offered. */
   | { at: "receiving"; sender: PeerLink }
   /** The sender is lost, and may come back. */
@@ -91,7 +82,7 @@ export class Download implements Pieces {
   readonly #writes = new Set<Promise<void>>();
   /** Why the first write failed that did. */
   #writeFailure: P2PError | undefined;
-  #state: State = { at: "orphaned" };
+  #state: State = { at: "new" };
   readonly #over = Promise.withResolvers<void>();
   #cancelTimer: () => void = () => {};
 
@@ -174,7 +165,7 @@ export class Download implements Pieces {
     this.begin(sender, seq);
   }
 
-  /** Has another link serve pieces as well; those of the sender go on. */
+  /** Has another link serve pieces as well; those of the sender go on. A hook for the swarm: used by tests today. */
   join(source: PeerLink): void {
     if (this.#state.at === "ended") return;
     this.#add(source);
@@ -252,7 +243,7 @@ export class Download implements Pieces {
 
   /** Whether the piece is verified and can be read. */
   has(index: number): boolean {
-    const isUnderWay = this.#state.at === "receiving" || this.#state.at === "orphaned";
+    const isUnderWay = this.#state.at !== "finishing" && this.#state.at !== "ended";
     return isUnderWay && this.#options.target.isReadable && this.#picker.isStored(index);
   }
 
@@ -262,6 +253,7 @@ export class Download implements Pieces {
     return Math.min(pieceSize, known - index * pieceSize);
   }
 
+  /** Lends a verified piece, for others to have. A hook for the swarm: used by tests today. */
   async lend(index: number): Promise<LentPiece> {
     const bytes = this.#buffers.take(this.lengthOf(index));
     const release = () => this.#buffers.give(bytes);
@@ -297,7 +289,7 @@ export class Download implements Pieces {
     await Promise.allSettled(this.#writes);
     // What the disk says of an earlier piece tells more than what came of a later one.
     const error = this.#writeFailure ?? reason;
-    const keep = KEPT.has(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
+    const keep = keepsPartial(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
     // What cannot be deleted now goes with the next sweep.
     await this.#options.destination.release(target, keep).catch(() => {});
     // Only now: a sender that comes back at once finds what is kept.

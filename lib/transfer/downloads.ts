@@ -14,7 +14,7 @@ import { WaitingOffers } from "./waiting_offers.ts";
 
 /** What the application hears of what arrives. */
 export interface DownloadsObserver {
-  /** An offer was accepted; resolves with who hears how the transfer goes. */
+  /** An offer was accepted; returns who hears how the transfer goes. */
   onStarted(offer: Offer): TransferObserver;
   /** A file is on disk under its final name. */
   onReceived(offer: Offer, received: Received): void;
@@ -53,8 +53,8 @@ export interface DownloadsOptions {
   settings: Pick<TransferSettings, "clock" | "maxSize">;
   /** By default every offer is taken. */
   policy?: OfferPolicy | undefined;
-  /** Shared by the transfers that come in. */
-  rate?: BandwidthLimiter | undefined;
+  /** Bandwidth that the transfers which come in share. */
+  limiter?: BandwidthLimiter | undefined;
   /** Transfers at once; over it offers are answered with `busy`. */
   maxTransfers?: number;
   /** How long in milliseconds a transfer waits for its sender to come back. */
@@ -151,7 +151,7 @@ export class Downloads implements AsyncDisposable {
     await Promise.all([...this.#active.values()].map(({ ended }) => ended));
   }
 
-  /** Fails what is under way and deletes its partials. */
+  /** Fails what is under way: partials that are worth it are kept for a later offer, the others deleted. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close();
     await Promise.all([...this.#active.values()].map((download) => download.fail(shuttingDown())));
@@ -210,7 +210,7 @@ export class Downloads implements AsyncDisposable {
   }
 
   async #begin(offer: Offer, asked: OfferRequest): Promise<void> {
-    const { destination, observer, rate, settings, orphanTime = 60_000 } = this.#options;
+    const { destination, observer, limiter, settings, orphanTime = 60_000 } = this.#options;
     const { link, signal } = asked;
     const key = keyOf(offer.transfer, offer.from);
     // An offer may have come on another link meanwhile, too.
@@ -238,7 +238,7 @@ export class Downloads implements AsyncDisposable {
         clock: settings.clock,
         maxSize,
         orphanTime,
-        lane: rate?.lane(),
+        lane: limiter?.lane(),
         observer: observer.onStarted(offer),
         onEnd: (outcome) => this.#onEnd(offer, outcome),
       });

@@ -159,14 +159,17 @@ export class PeerLink implements SessionHandler {
     return isAlone && !others && this.#downloads.size + this.#deciding.size + this.#asking === 0;
   }
 
-  /** Answers the GETs of a transfer on this link, until {@linkcode endServing}. */
+  /**
+   * Answers the GETs of a transfer on this link, until its upload or {@linkcode endServing} ends that. A hook for the
+   * swarm, which will serve the pieces of a download too; today that is done by tests only.
+   */
   serve(options: Omit<PieceServerOptions, "link">): PieceServer {
     const server = new PieceServer({ ...options, link: this });
     this.#servers.set(options.transfer, server);
     return server;
   }
 
-  /** Answers no GETs of the transfer any more. */
+  /** Answers no GETs of the transfer any more. A hook for the swarm: used by tests today, uploads end by themselves. */
   endServing(transfer: string): void {
     this.#servers.get(transfer)?.stop();
     this.#servers.delete(transfer);

@@ -8,13 +8,16 @@ export const SIGN_INTERVAL = 5_000;
 export interface TransferSettings {
   /** Longest silence of a recipient. */
   ackTimeout: number;
-  /** How long to go on trying to reach a recipient after the usual tries. */
+  /**
+   * How long to go on trying to reach a recipient since its last progress (at first, since the sending was begun),
+   * however many tries that takes; 0: only the usual number of tries.
+   */
   giveUpAfter: number;
   /** How long a link waits for the next transfer; 0: not at all. */
   keepSessions: number;
   /** Recipients of one content that are served at a time. */
   parallel: number;
-  /** Largest file in bytes that is accepted. */
+  /** Largest content in bytes that is accepted. */
   maxSize: number | undefined;
   clock: Clock;
   /** From 0 to 1, for jitter. */

@@ -4,7 +4,7 @@ import type { PiecePicker, SourceKey } from "./picker.ts";
 
 /** Silence of a source in milliseconds, with pieces missing, after which it counts as gone. */
 const SOURCE_SILENCE = 120_000;
-/** Times {@linkcode SOURCE_SILENCE} that a source may fill with signs of life, without a new piece. */
+/** Times {@linkcode SOURCE_SILENCE} that a source which owes pieces may go on with signs of life and no new piece. */
 const MAX_KEEPALIVE_EXTENSIONS = 10;
 
 /** Bytes of pieces that may be asked for at a time. */

@@ -3,15 +3,18 @@ import type { Place } from "../content/piece_cache.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
 import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
-import { MAX_HASHES } from "../wire/limits.ts";
+import { HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
 import type { MessageOf, ReplyMessage } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PieceServer } from "./piece_server.ts";
 import type { TransferObserver, TransferSettings } from "./settings.ts";
 
-/** ACK time-outs that a receiver may fill with signs of life, without a piece that comes or goes. */
-const MAX_KEEPALIVE_EXTENSIONS = 40;
+/**
+ * Times the ACK time-out that a receiver may go on with signs of life alone: no piece goes out to it and none is said to
+ * be verified. Long, since a person may be asked, or a slow disk be synced.
+ */
+const MAX_ACK_EXTENSIONS = 40;
 
 /** How long in milliseconds the receiver may take to hear that this side gives up. */
 const GOODBYE_TIMEOUT = 5_000;
@@ -46,8 +49,8 @@ type State =
   | { at: "ended" };
 
 /**
- * One try at sending one content over one link: the dialogue of an offer, from SEND_FILE to the ACK, beside a
- * {@linkcode PieceServer} that answers the GETs.
+ * One try at sending one content over one link: the dialogue of an offer, from SEND_FILE or SEND_TREE to the last ACK,
+ * beside a {@linkcode PieceServer} that answers the GETs.
  */
 export class Upload {
   readonly #options: UploadOptions;
@@ -93,7 +96,7 @@ export class Upload {
     source.start();
     // The answer may take a person's time, while the receiver says that it lives.
     this.#watch();
-    this.#link.session.request(this.#offer(), { timeout: MAX_KEEPALIVE_EXTENSIONS * ackTimeout })
+    this.#link.session.request(this.#offer(), { timeout: MAX_ACK_EXTENSIONS * ackTimeout })
       .then(({ message }) => this.#onAnswer(message))
       .catch((error) => this.#ack.reject(asP2PError(error)));
     try {
@@ -219,7 +222,7 @@ export class Upload {
     if (this.#state.at === "sending") this.#state.server.stop();
   }
 
-  /** Waits for the final ACK, the original's `recv_ack`. */
+  /** Waits for the last ACK: `recv_ack` of the Python system that this one grew from. */
   #recvAck(): Promise<Delivery> {
     return this.#ack.promise;
   }
@@ -244,7 +247,7 @@ export class Upload {
     if (pieces.length > 0) observer.onProgress(this.#verifiedBytes);
   }
 
-  /** Sends every hash as soon as it is known; the last frame carries the SHA-256 of the file. */
+  /** Sends every hash as soon as it is known; the last frame carries the size and, of a file or stream, the SHA-256. */
   async #sendHashes(): Promise<void> {
     const { source, transfer } = this.#options;
     for (let next = 0; this.#state.at === "sending";) {
@@ -255,7 +258,7 @@ export class Upload {
         hashes,
       );
       if (digest) return;
-      next = start + hashes.length / 32;
+      next = start + hashes.length / HASH_BYTES;
     }
   }
 
@@ -264,14 +267,15 @@ export class Upload {
   }
 
   /**
-   * Puts the time-out off, at every frame of the receiver, but not for ever: signs of life alone are no
-   * progress. While a piece goes out there is none: a receiver that takes its bytes slowly is not a silent
-   * one, and the connection notices one that takes none.
+   * Sets the timer of the receiver's silence anew, at every frame that it sends. Signs of life alone are no progress:
+   * after {@linkcode MAX_ACK_EXTENSIONS} time-outs without any, the timer that runs is not put off any more. No timer
+   * runs while a piece goes out: a receiver that takes its bytes slowly is not silent, and one that takes none is the
+   * connection's to notice.
    */
   #watch(): void {
     const { clock, ackTimeout } = this.#options.settings;
     const isServing = this.#state.at === "sending" && this.#state.server.isBusy;
-    if (!isServing && clock.now() - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * ackTimeout) {
+    if (!isServing && clock.now() - this.#lastProgress > MAX_ACK_EXTENSIONS * ackTimeout) {
       return;
     }
     this.#cancelWatch();

@@ -4,7 +4,7 @@ import { isRetriable, P2PError } from "../errors.ts";
 import type { PeerLink } from "./peer_link.ts";
 import { type Delivery, Upload, type UploadOptions } from "./upload.ts";
 
-/** Tries after the first, each on a connection of its own. */
+/** Tries after the first, each on a link that is open then: the old one if it still is, else a new one. */
 const RETRIES = 5;
 /** First pause in milliseconds; it doubles, with jitter. */
 const FIRST_PAUSE = 500;
@@ -19,8 +19,9 @@ export interface RetriedUploadOptions extends UploadOptions {
 }
 
 /**
- * Sends one content to one recipient, and tries again when the connection breaks: the same transfer id on a
- * new connection, so that the receiver goes on where it was and never makes a second copy.
+ * Sends one content to one recipient, and tries again after what may pass: a connection that breaks, a receiver that is
+ * busy or takes no more requests for now. Each try has the same transfer id, so that the receiver goes on where it was
+ * and never makes a second copy.
  *
  * @throws {P2PError} the last failure.
  */
@@ -40,23 +41,27 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
       onStale: () => observer.onStale?.(),
     },
   };
-  for (let attempt = 1;; attempt++) {
+  // Failures of this series of tries: one that got further than all before it begins a new series.
+  let failures = 0;
+  while (true) {
     const before = verified;
     try {
       return await tryOnce(watching);
     } catch (error) {
-      // A try that got further than all before it is the first of a new series.
       if (verified > before) {
-        attempt = 1;
+        failures = 0;
         lastProgress = clock.now();
       }
+      failures++;
       if (signal?.aborted) throw signal.reason;
-      // A first connection that cannot be made is an answer; one that broke is worth another try.
-      const never = attempt === 1 && error instanceof P2PError && error.code === "peer-unreachable";
+      if (!isRetriable(error)) throw error;
       const isPatient = clock.now() - lastProgress < giveUpAfter;
-      if (!isRetriable(error) || !isPatient && (never || attempt > RETRIES)) throw error;
-      observer.onRetry?.(attempt, error as P2PError);
-      const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1));
+      // A first connection that cannot be made is an answer; one that broke is worth another try.
+      const isAnswer = failures === 1 && (error as P2PError).code === "peer-unreachable";
+      const hasTriesLeft = failures <= RETRIES && !isAnswer;
+      if (!isPatient && !hasTriesLeft) throw error;
+      observer.onRetry?.(failures, error as P2PError);
+      const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1));
       await delay(clock, pause * (0.5 + random()), signal);
     }
   }

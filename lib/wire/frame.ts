@@ -23,8 +23,9 @@ export interface Header {
 }
 
 /**
- * Gives the memory that the body of a message, `length` bytes, is read into. Null has the body read and
- * dropped, so that nobody spends memory on what will be refused or is late. A throw ends the connection.
+ * Gives the memory that the body of a message, `length` bytes, is read into: the second bound of a body's memory, after
+ * the cap of its verb (BODY_CAPS). Null has the body read and dropped, so that nobody spends memory on what will be
+ * refused or is late. A throw ends the connection.
  */
 export type Allocate = (message: Message, length: number) => Uint8Array<ArrayBuffer> | null;
 
@@ -37,13 +38,13 @@ function malformed(reason: string): P2PError {
   return new P2PError("malformed", `Cannot read a frame: ${reason}`);
 }
 
-/** The length of the verb at the start of the line: A-Z and _, at most 16, then a space or the end. */
+/** The length of the verb at the start of the line: A-Z and _, at most {@linkcode MAX_VERB}, then a space or the end. */
 function verbLength(line: Uint8Array): number {
   let length = 0;
   while (length < line.length && line[length] !== 0x20) {
     const c = line[length] as number;
     if (length === MAX_VERB || !((c >= 0x41 && c <= 0x5a) || c === 0x5f)) {
-      throw malformed("its verb is not 1 to 16 characters of A-Z and _");
+      throw malformed(`its verb is not 1 to ${MAX_VERB} characters of A-Z and _`);
     }
     length++;
   }
@@ -127,8 +128,9 @@ export function encodedReply({ bytes }: EncodedFrame, re: number): EncodedFrame 
 }
 
 /**
- * Reads one frame, or `null` at a clean end. Every length is checked against its cap before memory is
- * taken for it, and the memory is asked for when it is known what for.
+ * Reads one frame, or `null` at a clean end. The memory for the body of a frame is bounded here, in two steps: the
+ * length that the header states is checked against the cap of the verb before a byte is allocated; then `allocate`,
+ * which sees the whole message, gives the memory or none. A body without memory is read and dropped.
  *
  * @throws {P2PError} `malformed`, `too-long` or `connection-lost`; the connection is of no use afterwards.
  */
@@ -159,6 +161,7 @@ export async function readFrame(
   return { message, body };
 }
 
+/** Holds the stated length of a body to the cap of its verb: the first bound of the memory that a frame can take. */
 function checkBody(verb: string, length: number, cap: number): void {
   if (length > cap) {
     throw new P2PError(

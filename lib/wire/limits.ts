@@ -16,7 +16,7 @@ export const MAX_VERB = 16;
 /** Longest text of a message or broadcast in bytes of UTF-8. */
 export const MAX_TEXT = 16 * 1024;
 
-/** Largest piece in bytes. */
+/** Largest piece in bytes: a piece is held in memory by everybody who has to do with it. */
 export const MAX_PIECE = 4 * 1024 * 1024;
 
 /** Smallest piece in bytes that a receiver accepts; bounds the number of hashes a size implies. */

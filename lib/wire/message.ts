@@ -363,7 +363,10 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
   }),
 };
 
-/** Most bytes a frame of this verb may carry as its body; 0 for most. */
+/**
+ * Most bytes that a frame of the verb may carry as its body; a verb that is not listed carries none. The memory for the
+ * body of a frame is bounded by this cap first, then by `Allocate` (readFrame in frame.ts).
+ */
 const BODY_CAPS: { [V in Verb]?: number } = {
   BROADCAST: MAX_TEXT,
   MESSAGE: MAX_TEXT,

@@ -295,7 +295,7 @@ const SENDING_FLAGS: FlagSpec[] = [
     kind: "seconds",
     env: "P2P_GIVE_UP_AFTER",
     placeholder: "SECONDS",
-    help: "Keep trying to reach a recipient for so long, for example 1h; otherwise five times",
+    help: "Keep trying for so long since the last progress, for example 1h; else five times",
   },
   {
     name: "follow",

@@ -23,7 +23,7 @@ export function diallingHandlers(
       }
       const { id } = session.remote;
       if (id === "") throw new P2PError("unauthorised", "Cannot connect: say HELLO first");
-      if (id !== trackerId) dialBacks.count(id);
+      if (id !== trackerId) dialBacks.expectAllowed(id);
       asked.post({ verb: "DIAL", peer: id, host: sourceHost(session), port, token });
       session.post({ verb: "OK", re: seq });
     },

@@ -43,7 +43,7 @@ async function register(
   if (id === "" || role !== "peer") {
     throw new P2PError("unauthorised", "Cannot register: only a peer that said HELLO may");
   }
-  dialBacks.count(id);
+  dialBacks.expectAllowed(id);
   const source = sourceHost(session);
   const wanted = {
     id,

@@ -14,43 +14,43 @@ const EACH = 100;
 permitted("a name is trusted on first use and held to it", NEEDS, async () => {
   await using dir = await tempDir();
   const book = new NameBook(dir.path);
-  await book.check(entryOf(1, { name: "anna" }));
-  await book.check(entryOf(1, { name: "anna", port: 1 }));
+  await book.pin(entryOf(1, { name: "anna" }));
+  await book.pin(entryOf(1, { name: "anna", port: 1 }));
   const error = await rejectsWith(
     "name-changed-key",
-    () => new NameBook(dir.path).check(entryOf(2, { name: "anna" })),
+    () => new NameBook(dir.path).pin(entryOf(2, { name: "anna" })),
   );
   for (const id of [idOf(1), idOf(2)]) assertStringIncludes(error.message, id.slice(0, 8));
   assertStringIncludes(error.message, "peer trust anna");
   assertEquals(error.candidates, [`before: id:${idOf(1)}`, `now: id:${idOf(2)}`]);
   await book.trust(entryOf(2, { name: "anna" }));
-  await book.check(entryOf(2, { name: "anna" }));
-  await rejectsWith("name-changed-key", () => book.check(entryOf(1, { name: "anna" })));
+  await book.pin(entryOf(2, { name: "anna" }));
+  await rejectsWith("name-changed-key", () => book.pin(entryOf(1, { name: "anna" })));
 });
 
 permitted("names that every object has are names like any other", NEEDS, async () => {
   await using dir = await tempDir();
   const book = new NameBook(dir.path);
   for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
-    await book.check(entryOf(1, { name }));
-    await new NameBook(dir.path).check(entryOf(1, { name }));
-    await rejectsWith("name-changed-key", () => book.check(entryOf(2, { name })));
+    await book.pin(entryOf(1, { name }));
+    await new NameBook(dir.path).pin(entryOf(1, { name }));
+    await rejectsWith("name-changed-key", () => book.pin(entryOf(2, { name })));
   }
 });
 
 permitted("names that are checked at once are all remembered", NEEDS, async () => {
   await using dir = await tempDir();
   const book = new NameBook(dir.path);
-  await Promise.all(Array.from({ length: 20 }, (_, n) => book.check(entryOf(n))));
+  await Promise.all(Array.from({ length: 20 }, (_, n) => book.pin(entryOf(n))));
   for (let n = 0; n < 20; n++) {
-    await rejectsWith("name-changed-key", () => book.check(entryOf(99, { name: `p${n}` })));
+    await rejectsWith("name-changed-key", () => book.pin(entryOf(99, { name: `p${n}` })));
   }
 });
 
 permitted("a name book that is broken is said so, and not thrown away", NEEDS, async () => {
   await using dir = await tempDir();
   await Deno.writeTextFile(dir.at("names.json"), "{");
-  const error = await rejectsWith("disk", () => new NameBook(dir.path).check(entryOf(1)));
+  const error = await rejectsWith("disk", () => new NameBook(dir.path).pin(entryOf(1)));
   assertStringIncludes(error.message, dir.at("names.json"));
   assertEquals(await Deno.readTextFile(dir.at("names.json")), "{");
 });
@@ -64,7 +64,7 @@ permitted("names of two processes at the same time are all remembered", NAMES_NE
     const code = `import { fromFileUrl } from "@std/path";
 import { NameBook } from ${modules[0]}; import { entryOf } from ${modules[1]};
       const book = new NameBook(${JSON.stringify(dir.path)});
-      for (let n = ${first}; n < ${first + EACH}; n++) await book.check(entryOf(n));`;
+      for (let n = ${first}; n < ${first + EACH}; n++) await book.pin(entryOf(n));`;
     const config = fromFileUrl(new URL("../../../deno.json", import.meta.url));
     const args = ["eval", "--quiet", "--config", config, code];
     return new Deno.Command(Deno.execPath(), { args }).output();
@@ -83,7 +83,7 @@ permitted(
     await using dir = await tempDir();
     const [one, other] = [new NameBook(dir.path), new NameBook(dir.path)];
     await Promise.all(
-      Array.from({ length: 40 }, (_, n) => (n % 2 ? one : other).check(entryOf(n))),
+      Array.from({ length: 40 }, (_, n) => (n % 2 ? one : other).pin(entryOf(n))),
     );
     for (let n = 0; n < 40; n++) {
       assertEquals([await one.idOf(`p${n}`), await other.idOf(`p${n}`)], [idOf(n), idOf(n)]);

@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { AcceptPolicy, type AcceptRule, parseAcceptRule } from "../../../lib/peer/offer_policy.ts";
+import { type AcceptRule, parseAcceptRule } from "../../../lib/peer/accept_rule.ts";
+import { AcceptPolicy } from "../../../lib/peer/offer_policy.ts";
 import { NameBook } from "../../../lib/directory/name_book.ts";
 import type { OfferQuestion } from "../../../lib/transfer/downloads.ts";
 import type { Offer } from "../../../lib/transfer/offer.ts";

@@ -20,10 +20,10 @@ function asMessage({ header }: SignedText, from = author.id): MessageOf<"MESSAGE
 Deno.test("a message is shown once, whichever way it comes", () => {
   const inbox = new SeenMessages(network);
   const first = compose("hello \u{1f600}\n\u001b[2J");
-  assertEquals(inbox.open(asMessage(first), first.text), "hello \u{1f600}\n\u001b[2J");
-  assertEquals(inbox.open(asMessage(first), first.text), null);
+  assertEquals(inbox.read(asMessage(first), first.text), "hello \u{1f600}\n\u001b[2J");
+  assertEquals(inbox.read(asMessage(first), first.text), null);
   const again = compose("hello");
-  assertEquals(inbox.open(asMessage(again), again.text), "hello");
+  assertEquals(inbox.read(asMessage(again), again.text), "hello");
 });
 
 Deno.test("forged messages are refused, and do not count as seen", () => {
@@ -39,14 +39,14 @@ Deno.test("forged messages are refused, and do not count as seen", () => {
     [message, new TextEncoder().encode("hullo")],
     [message, new Uint8Array()],
   ];
-  for (const [header, body] of forged) throwsWith("unauthorised", () => inbox.open(header, body));
-  assertEquals(inbox.open(message, signed.text), "hello");
+  for (const [header, body] of forged) throwsWith("unauthorised", () => inbox.read(header, body));
+  assertEquals(inbox.read(message, signed.text), "hello");
 });
 
 Deno.test("a message of another network is refused", () => {
   const signed = compose("hello");
   const other = new SeenMessages(Identity.generate().id);
-  throwsWith("unauthorised", () => other.open(asMessage(signed), signed.text));
+  throwsWith("unauthorised", () => other.read(asMessage(signed), signed.text));
 });
 
 Deno.test("text that is not UTF-8 is refused", () => {
@@ -54,14 +54,14 @@ Deno.test("text that is not UTF-8 is refused", () => {
   const { header } = compose("x");
   const signature = signMessage(author, { ...header, network }, text);
   const inbox = new SeenMessages(network);
-  throwsWith("malformed", () => inbox.open({ ...asMessage({ header, text }), signature }, text));
+  throwsWith("malformed", () => inbox.read({ ...asMessage({ header, text }), signature }, text));
 });
 
 Deno.test("the same id of another author is another message", () => {
   const inbox = new SeenMessages(undefined);
   const signed = compose("hello");
-  assertEquals(inbox.open(asMessage(signed), signed.text), "hello");
-  assertEquals(inbox.open(asMessage(signed, Identity.generate().id), signed.text), "hello");
+  assertEquals(inbox.read(asMessage(signed), signed.text), "hello");
+  assertEquals(inbox.read(asMessage(signed, Identity.generate().id), signed.text), "hello");
 });
 
 Deno.test("a text has 1 to 16384 bytes", () => {

@@ -45,7 +45,7 @@ permitted("a log says what was noted, in any order, also when it is reopened", N
   }
   const reopened = await PieceJournal.reopen(path);
   assertEquals(reopened?.content, contentOf(0, 1, 2, 3, 7));
-  using log = reopened?.log;
+  using log = reopened?.journal;
   log?.note(piecesOf(8, 4));
   assertEquals(await readJournal(path), contentOf(0, 1, 2, 3, 4, 7, 8));
 });
@@ -91,7 +91,7 @@ permitted("a log that was cut short anywhere says what its whole hashes say", NE
   await Deno.truncate(path, HEADER + 40);
   const reopened = await PieceJournal.reopen(path);
   assertEquals(reopened?.content, contentOf(0));
-  using log = reopened?.log;
+  using log = reopened?.journal;
   log?.note(piecesOf(2));
   assertEquals((await readJournal(path))?.pieces.get(2), hashOf(2));
 });
