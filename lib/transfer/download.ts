@@ -1,6 +1,7 @@
 import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
+import { yieldTurn } from "../async/yielder.ts";
 import { asP2PError, keepsPartial, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
@@ -18,6 +19,7 @@ import { isSameContent, type Offer, type Received } from "./offer.ts";
 import type { PeerLink } from "./peer_link.ts";
 import { PiecePicker } from "./picker.ts";
 import type { TransferObserver } from "./settings.ts";
+import { MAX_WRITES } from "./source_requests.ts";
 
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
@@ -218,8 +220,21 @@ export class Download implements Pieces {
     this.#goOn();
   }
 
-  /** Verifies a piece that a source has sent, and has it written. */
-  onPiece(source: PeerLink, index: number, body: Uint8Array<ArrayBuffer>): void {
+  /**
+   * Verifies a piece that a source has sent, and has it written. While the disk is behind there is a promise, to be
+   * awaited before the next piece is read: a turn of the event loop, in which finished writes give their memory back.
+   * A socket that always has more to read would go on without one.
+   */
+  onPiece(
+    source: PeerLink,
+    index: number,
+    body: Uint8Array<ArrayBuffer>,
+  ): Promise<void> | undefined {
+    this.#onPiece(source, index, body);
+    return this.#writes.size > MAX_WRITES ? yieldTurn() : undefined;
+  }
+
+  #onPiece(source: PeerLink, index: number, body: Uint8Array<ArrayBuffer>): void {
     if (this.#state.at === "ended") return;
     if (!this.#picker.isAsked(index, source)) {
       return this.#blame(source, new P2PError("malformed", `Piece ${index} came unasked`));

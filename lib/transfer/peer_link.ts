@@ -47,13 +47,17 @@ export interface PeerLinkOptions {
 
 /** Handlers by verb, of the frames that one peer may send another outside a request's answer. */
 type Handlers = {
-  [V in Verb]?: (link: PeerLink, message: MessageOf<V>, body: Uint8Array<ArrayBuffer>) => void;
+  [V in Verb]?: (
+    link: PeerLink,
+    message: MessageOf<V>,
+    body: Uint8Array<ArrayBuffer>,
+  ) => void | Promise<void>;
 };
 
 /**
  * A session between two peers, whichever side opened it: any number of uploads and downloads side by side. It
- * is run as soon as it is made. No handler waits: what takes time goes on beside the read loop, so that the
- * transfers of one direction never hold up those of the other.
+ * is run as soon as it is made. No handler waits for longer than a turn of the event loop: what takes time goes on
+ * beside the read loop, so that the transfers of one direction never hold up those of the other.
  */
 export class PeerLink implements SessionHandler {
   static readonly #HANDLERS: Handlers = {
@@ -230,12 +234,12 @@ export class PeerLink implements SessionHandler {
     }
   }
 
-  onMessage({ message, body }: Frame): void {
+  onMessage({ message, body }: Frame): void | Promise<void> {
     const handler = PeerLink.#HANDLERS[message.verb] as
-      | ((link: PeerLink, message: Message, body: Uint8Array<ArrayBuffer>) => void)
+      | ((link: PeerLink, message: Message, body: Uint8Array<ArrayBuffer>) => void | Promise<void>)
       | undefined;
     if (!handler) throw unexpected(message.verb);
-    handler(this, message, body);
+    return handler(this, message, body);
   }
 
   onClosed(error: P2PError | null): void {

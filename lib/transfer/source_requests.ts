@@ -10,7 +10,7 @@ const MAX_KEEPALIVE_EXTENSIONS = 10;
 /** Bytes of pieces that may be asked for at a time. */
 const WINDOW = 8 * 1024 * 1024;
 /** Pieces that may wait to be written without fewer being asked for: the disk is now and then behind for a moment. */
-const MAX_WRITES = 2;
+export const MAX_WRITES = 2;
 
 /**
  * Pieces that may be asked for at a time: two at least, and fewer while the disk is behind.

@@ -187,6 +187,21 @@ function scene(
   });
 }
 
+scene(
+  "while the disk is behind, a turn of the event loop comes before the next piece",
+  async (scene) => {
+    const { sender, content } = scene;
+    const download = await scene.begin();
+    await sender.sendHashes();
+    const asked = await sender.asked(6);
+    // All at once, as from a socket that always has more to read: no write can have been heard of.
+    const turns = asked.map((index) => download.onPiece(sender.link, index, sender.piece(index)));
+    assertEquals(turns.map((turn) => turn !== undefined), [false, false, true, true, true, true]);
+    await Promise.all(turns);
+    assertSameBytes(await Deno.readFile((await scene.received()).path), content);
+  },
+);
+
 scene("pieces may come in any order, and are written as they come", async (scene) => {
   const { sender, content } = scene;
   await scene.begin();
