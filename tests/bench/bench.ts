@@ -44,6 +44,10 @@ function parseOptions(args: readonly string[]): Options {
     boolean: ["binaries"],
     negatable: ["binaries"],
     default: { rounds: "5", size: "1024", files: "10000", binaries: true },
+    unknown: (arg) => {
+      say(`Unknown argument ${arg}: the flags stand at the top of tests/bench/bench.ts`);
+      Deno.exit(2);
+    },
   });
   const list = (flag: unknown) => typeof flag === "string" ? flag.split(",") : [];
   return {

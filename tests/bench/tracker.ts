@@ -16,6 +16,7 @@ import { parseInvite } from "../../lib/identity/invite.ts";
 import { Service } from "./service.ts";
 import { align } from "./table.ts";
 import { Member, type MemberOptions } from "./tracker_member.ts";
+import { closedPort } from "../helpers/closed_port.ts";
 
 /** Joins of one line of the table. */
 const STEP = 1000;
@@ -142,10 +143,4 @@ function cpuOf(pid: number): number {
 function memoryOf(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-}
-
-/** A port where nothing listens: the tracker's dial-back is refused at once. */
-function closedPort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import { exitCodeOfReports } from "../../lib/peer/send_job.ts";
+import { closedPort } from "../helpers/closed_port.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { entryOf, epochs } from "../helpers/entries.ts";
 import { rejectsWith } from "../helpers/errors.ts";
@@ -16,12 +17,6 @@ import hostile from "../testdata/hostile_names.json" with { type: "json" };
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys", "run"];
 const PIECE = 256 * 1024;
 const SIZES = [0, 1, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE, 40 * 1024 * 1024 + 1];
-
-/** A port on which nobody listens. */
-function closedPort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 for (const insecure of [false, true]) {
   const how = insecure ? "without TLS" : "with TLS";

@@ -6,6 +6,7 @@ import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { MessageOf } from "../../lib/wire/message.ts";
+import { closedPort } from "../helpers/closed_port.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { epochs } from "../helpers/entries.ts";
 import { deadline } from "../helpers/deadline.ts";
@@ -21,12 +22,6 @@ import { tempDir } from "../helpers/temp_dir.ts";
 import { startTracker, type TestTracker } from "../helpers/tracker.ts";
 
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys"];
-
-/** A port on which nobody listens. */
-function closedPort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 function member(tracker: TestTracker): Promise<RawSession> {
   const { address, membership } = tracker;

@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import { P2PError } from "../../lib/errors.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
+import { closedPort } from "../helpers/closed_port.ts";
 import { deadline, eventually, turn } from "../helpers/deadline.ts";
 import { entryOf, epochs } from "../helpers/entries.ts";
 import { rejectsWith } from "../helpers/errors.ts";
@@ -23,12 +24,6 @@ function raw({ address, membership }: TestTracker, identity = Identity.generate(
 
 function register({ session }: RawSession, name = "bob") {
   return session.request({ verb: "REGISTER", name, port: closedPort() });
-}
-
-/** A port that nobody listens on. */
-function closedPort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** Who joined and left, in the order in which the application heard of it. */
