@@ -1,4 +1,4 @@
-import { type Address, isLoopback } from "../net/transport.ts";
+import { type Address, isLoopback } from "../address.ts";
 
 /** Interfaces that lead to this machine's own containers and virtual machines. */
 const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|flannel|tun|tap|wg|zt|tailscale)/;

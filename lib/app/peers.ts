@@ -1,5 +1,5 @@
 import { ExitCode, P2PError } from "../errors.ts";
-import { formatAddress } from "../net/transport.ts";
+import { formatAddress } from "../address.ts";
 import type { Peer } from "../peer/peer.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";

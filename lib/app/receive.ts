@@ -2,7 +2,7 @@ import { isOn, textOf } from "../cli/arguments/arguments.ts";
 import type { AppEvent } from "../events.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
-import { formatAddress } from "../net/transport.ts";
+import { formatAddress } from "../address.ts";
 import type { Peer, PeerOptions } from "../peer/peer.ts";
 import { takeSlot } from "../peer/slots.ts";
 import { interrupted, listed, makePeer, pastedInvite } from "./peer_setup.ts";

@@ -4,7 +4,7 @@ import { type Identity, randomToken } from "../identity/keys.ts";
 import { SECRET_BYTES } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import { randomBytes } from "../async/random.ts";
-import { type Address, formatAddress } from "../net/transport.ts";
+import { type Address, formatAddress } from "../address.ts";
 import { Peer } from "../peer/peer.ts";
 import type { LeftReason } from "../tracker/left_reason.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";

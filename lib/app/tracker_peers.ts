@@ -1,5 +1,5 @@
 import { ExitCode } from "../errors.ts";
-import { formatAddress } from "../net/transport.ts";
+import { formatAddress } from "../address.ts";
 import type { CommandContext } from "./program.ts";
 import { operate } from "./tracker_setup.ts";
 

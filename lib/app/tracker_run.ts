@@ -4,7 +4,7 @@ import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
-import { formatAddress } from "../net/transport.ts";
+import { formatAddress } from "../address.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";

@@ -16,7 +16,7 @@ import { TrackerClient } from "../directory/tracker_client.ts";
 import type { Invite } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address } from "../address.ts";
 import { isWildcard, machineAddresses } from "./addresses.ts";
 import { findTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";

@@ -1,6 +1,6 @@
 import { P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
-import { formatAddress, isLoopback } from "../net/transport.ts";
+import { formatAddress, isLoopback } from "../address.ts";
 import type { TrackerClient } from "./tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { NameBook } from "./name_book.ts";

@@ -1,5 +1,5 @@
 import { P2PError } from "../errors.ts";
-import { formatAddress } from "../net/transport.ts";
+import { formatAddress } from "../address.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
 /** A peer as people see it: its name, the first characters of its id, its address. */

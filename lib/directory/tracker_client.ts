@@ -4,7 +4,7 @@ import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
 import { openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
-import { type Address, formatAddress } from "../net/transport.ts";
+import { type Address, formatAddress } from "../address.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";

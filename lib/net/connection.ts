@@ -10,7 +10,8 @@ import {
   type UnknownFrame,
 } from "../wire/frame.ts";
 import type { Message } from "../wire/message.ts";
-import { type Address, closeQuietly } from "./transport.ts";
+import { type Address } from "../address.ts";
+import { closeQuietly } from "./transport.ts";
 
 /** What may wait to be written, in bytes, before the other side counts as stuck. */
 const MAX_QUEUED = 16 * 1024 * 1024;

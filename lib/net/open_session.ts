@@ -5,7 +5,8 @@ import { P2PError } from "../errors.ts";
 import { Connection } from "./connection.ts";
 import { type Credentials, greetAsDialler } from "./handshake.ts";
 import { Session, type SessionHandler } from "./session.ts";
-import { type Address, dial, formatAddress } from "./transport.ts";
+import { type Address, formatAddress } from "../address.ts";
+import { dial } from "./transport.ts";
 
 /** Whom to open a session to. */
 export interface OpenOptions {

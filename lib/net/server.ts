@@ -4,7 +4,8 @@ import { Connection } from "./connection.ts";
 import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
 import { keepAlive } from "./keep_alive.ts";
 import { Session } from "./session.ts";
-import { type Address, closeQuietly, type Listener } from "./transport.ts";
+import { type Address } from "../address.ts";
+import { closeQuietly, type Listener } from "./transport.ts";
 
 /** Settings and callbacks of a {@linkcode Server}. */
 export interface ServerOptions {

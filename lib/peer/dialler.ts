@@ -6,7 +6,7 @@ import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
-import { formatAddress } from "../net/transport.ts";
+import { formatAddress } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { describePeer } from "../directory/target.ts";

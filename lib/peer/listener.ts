@@ -6,7 +6,8 @@ import type { Credentials, Remote } from "../net/handshake.ts";
 import type { RequestBuckets } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
-import { type Address, formatAddress, isLoopback, listen } from "../net/transport.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
+import { listen } from "../net/transport.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 
 /** What a {@linkcode PeerListener} needs. */

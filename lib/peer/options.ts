@@ -2,7 +2,7 @@ import type { AppEvent } from "../events.ts";
 import type { P2PError } from "../errors.ts";
 import type { Identity } from "../identity/keys.ts";
 import type { Membership } from "../identity/network.ts";
-import type { Address } from "../net/transport.ts";
+import type { Address } from "../address.ts";
 import type { TransferChoices } from "../transfer/settings.ts";
 import type { AcceptRule } from "./accept_rule.ts";
 import type { AskPerson, TakeOffer } from "./offer_policy.ts";

@@ -12,7 +12,7 @@ import { StreamInbox } from "../inbox/stream_inbox.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
-import { type Address, formatAddress } from "../net/transport.ts";
+import { type Address, formatAddress } from "../address.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { Downloads } from "../transfer/downloads.ts";
 import { LinkPool } from "../transfer/link_pool.ts";

@@ -11,7 +11,8 @@ import type { Membership } from "../../lib/identity/network.ts";
 import { Connection } from "../../lib/net/connection.ts";
 import { greetAsDialler } from "../../lib/net/handshake.ts";
 import { MAX_PEERS_PER_FRAME } from "../../lib/wire/limits.ts";
-import { type Address, dial } from "../../lib/net/transport.ts";
+import { type Address } from "../../lib/address.ts";
+import { dial } from "../../lib/net/transport.ts";
 
 /** Whom members join. */
 export interface MemberOptions {

@@ -1,4 +1,4 @@
-import type { Address } from "../../lib/net/transport.ts";
+import type { Address } from "../../lib/address.ts";
 
 /** What happens to one direction of one connection; offsets count its bytes from 0. */
 export interface Fault {

@@ -2,7 +2,7 @@ import { join } from "@std/path";
 import type { AppEvent } from "../../lib/events.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership } from "../../lib/identity/network.ts";
-import type { Address } from "../../lib/net/transport.ts";
+import type { Address } from "../../lib/address.ts";
 import { Peer, type PeerOptions } from "../../lib/peer/peer.ts";
 import { EventLog } from "./event_log.ts";
 import type { TempDir } from "./temp_dir.ts";

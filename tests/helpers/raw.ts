@@ -9,7 +9,7 @@ import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import type { Membership } from "../../lib/identity/network.ts";
 import { openSession } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
-import type { Address } from "../../lib/net/transport.ts";
+import type { Address } from "../../lib/address.ts";
 import { Sha256, sha256 } from "../../lib/pieces/hash.ts";
 import type { Frame } from "../../lib/wire/frame.ts";
 import type { Message, MessageOf, Role, Verb } from "../../lib/wire/message.ts";

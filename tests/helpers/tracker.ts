@@ -3,7 +3,7 @@ import type { P2PError } from "../../lib/errors.ts";
 import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import type { Membership, NetworkKey } from "../../lib/identity/network.ts";
 import { randomBytes } from "../../lib/async/random.ts";
-import type { Address } from "../../lib/net/transport.ts";
+import type { Address } from "../../lib/address.ts";
 import { TrackerClient } from "../../lib/directory/tracker_client.ts";
 import type { LeftReason } from "../../lib/tracker/left_reason.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";

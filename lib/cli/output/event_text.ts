@@ -1,3 +1,4 @@
+import { formatAddress, isLoopback } from "../../address.ts";
 import { fit } from "./columns.ts";
 import { escapeText } from "./escape.ts";
 import type {
@@ -161,7 +162,7 @@ export class EventText {
   #listening(event: ListeningEvent): string {
     const { bold, warn, dim } = this.#palette;
     const { host, port, id, name, inbox, invite, secure } = event;
-    const address = escapeText(formatAddress(host, port));
+    const address = escapeText(formatAddress({ host, port }));
     const own = name === undefined ? shortId(id) : who({ id, name });
     const lines = [
       `${inbox === undefined ? "Tracker" : "Peer"} ${bold(own)} listening on ${address}`,
@@ -187,7 +188,7 @@ export class EventText {
 
   #registered(event: RegisteredEvent): string {
     const { tracker, name, host, port, reachable, reason } = event;
-    const address = escapeText(formatAddress(host, port));
+    const address = escapeText(formatAddress({ host, port }));
     const line = `Registered at tracker ${escapeText(tracker)} as ${escapeText(name)} (${address})`;
     if (reachable) return line;
     return `${line}\n${this.#palette.warn(`Others cannot reach this peer${because(reason)}`)}`;
@@ -295,14 +296,6 @@ function joinLine(invite: string): string {
 
 function shellWord(invite: string): string {
   return `'${escapeText(invite.replaceAll("'", "%27"))}'`;
-}
-
-function formatAddress(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function formatMilliseconds(ms: number): string {

@@ -61,6 +61,19 @@ Deno.test("Each event has its text", () => {
     ],
     [
       {
+        event: "listening",
+        host: "::ffff:127.0.0.1",
+        port: 5000,
+        id,
+        secure: true,
+        invite: INVITE,
+      },
+      "Tracker 3fA9c2d1 listening on [::ffff:127.0.0.1]:5000\n" +
+      "On this machine `peer` finds it by itself\n" +
+      "Only this machine can reach it; --host 0.0.0.0 opens it to other machines\n",
+    ],
+    [
+      {
         event: "registered",
         tracker: "h:5000",
         name: "desk-2",
