@@ -1,4 +1,7 @@
-import "./lib/net/seed.ts";
-import { runPeer } from "./lib/app/peer_app.ts";
+import { seedRandomNumbers } from "./lib/net/seed.ts";
 
-if (import.meta.main) Deno.exit(await runPeer(Deno.args));
+if (import.meta.main) {
+  seedRandomNumbers();
+  const { runPeer } = await import("./lib/app/peer_app.ts");
+  Deno.exit(await runPeer(Deno.args));
+}

@@ -4,12 +4,11 @@
  * The first TLS connection of a process makes AWS-LC, which Deno uses, gather entropy: 30 ms of computing
  * on the thread that asks, which is the event loop's. WebCrypto makes an ECDSA key with the same generator
  * on a thread of its own (a key for HMAC or AES it makes at once, on the event loop). No imports here: an
- * entry file imports this first, so that it runs before all the rest is evaluated.
- *
- * @module
+ * entry file calls this before it loads the rest.
  */
-
-const algorithm = { name: "ECDSA", namedCurve: "P-256" };
-crypto.subtle.generateKey(algorithm, false, ["sign"]).catch(() => {
-  // Then the first connection does it.
-});
+export function seedRandomNumbers(): void {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
+  crypto.subtle.generateKey(algorithm, false, ["sign"]).catch(() => {
+    // Then the first connection does it.
+  });
+}
