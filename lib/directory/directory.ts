@@ -1,5 +1,6 @@
 import { P2PError } from "../errors.ts";
-import type { Credentials } from "../net/handshake.ts";
+import { type Clock, delay } from "../async/clock.ts";
+import type { Credentials, Remote } from "../net/handshake.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import type { TrackerClient } from "./tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -7,12 +8,16 @@ import { NameBook } from "./name_book.ts";
 import { PeerCache } from "./peer_cache.ts";
 import { resolveRecipients, resolveTarget } from "./target.ts";
 
+/** Longest time in milliseconds that a session waits for the tracker to say who it is with. */
+const MEETING_TIME = 1_000;
+
 /** What a {@linkcode Directory} needs. */
 export interface DirectoryOptions {
   credentials: Credentials;
   tracker: TrackerClient;
   /** Folder of this user's peers; null keeps neither names nor the list. */
   folder: string | null;
+  clock: Clock;
 }
 
 /** The peers of the network as the tracker lists them, or as they were seen last, and whom a target means. */
@@ -22,6 +27,7 @@ export class Directory {
   readonly #options: DirectoryOptions;
   readonly #cache: PeerCache | undefined;
   #cached: PeerEntry[] = [];
+  #asking: Promise<unknown> | undefined;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
@@ -64,6 +70,35 @@ export class Directory {
   /** The name under which the tracker lists the id. */
   nameOf(id: string): string | undefined {
     return this.#options.tracker.list.get(id)?.name;
+  }
+
+  /**
+   * Asks the tracker who a peer is that it has not told of yet: it tells of newcomers a moment later, and some are faster.
+   * One that is not listed, or a tracker that does not answer, holds nobody up for longer than `MEETING_TIME`.
+   */
+  async meet({ id, role }: Remote): Promise<void> {
+    const { tracker, clock } = this.#options;
+    const isStranger = () => role === "peer" && tracker.isConnected && !this.nameOf(id);
+    if (!isStranger()) return;
+    const asking = async () => {
+      // What was asked before this peer was listed does not tell of it.
+      await this.#ask();
+      if (isStranger()) await this.#ask();
+    };
+    const over = new AbortController();
+    try {
+      await Promise.race([asking(), delay(clock, MEETING_TIME, over.signal)]);
+    } catch {
+      // The tracker cannot say: the peer goes by its id.
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** Asks for the list, together with whoever asks now. */
+  #ask(): Promise<unknown> {
+    this.#asking ??= this.#options.tracker.refresh().finally(() => this.#asking = undefined);
+    return this.#asking;
   }
 
   /** The entry as the tracker lists it now; the known one while that cannot be asked or lists none. */

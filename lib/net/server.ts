@@ -5,7 +5,7 @@ import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
 import { keepAlive } from "./keep_alive.ts";
 import { Session } from "./session.ts";
 import { type Address } from "../address.ts";
-import { closeQuietly, type Listener } from "./transport.ts";
+import { accept, closeQuietly, type Listener } from "./transport.ts";
 
 /** Settings and callbacks of a {@linkcode Server}. */
 export interface ServerOptions {
@@ -95,7 +95,7 @@ export class Server {
   async #accept(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       try {
-        const conn = await this.#listener.accept();
+        const conn = await accept(this.#listener);
         const task: Promise<void> = this.#serve(conn).finally(() => this.#tasks.delete(task));
         this.#tasks.add(task);
       } catch (error) {

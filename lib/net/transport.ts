@@ -60,6 +60,13 @@ export function listen({ host, port }: Address, tls: ListenerKey | null): Listen
   }
 }
 
+/** The next connection of a listener: as `listener.accept()`, but that small frames do not wait for an ACK of TCP. */
+export async function accept(listener: Listener): Promise<Deno.Conn> {
+  const conn = await listener.accept();
+  sendAtOnce(conn);
+  return conn;
+}
+
 /**
  * Connects, and when a key is pinned completes TLS with a listener that proves it.
  *
@@ -80,6 +87,7 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
       stop.signal,
       (late) => late.close(),
     );
+    sendAtOnce(tcp);
     return options.pin === null ? tcp : await secure(tcp, options.pin, stop.signal);
   } catch (error) {
     throw dialError(stop.signal.aborted ? stop.signal.reason : error, options);
@@ -98,7 +106,6 @@ async function secure(
   // Only closing ends a stalled handshake.
   using _ = onAbort(signal, () => closeQuietly(conn));
   try {
-    tcp.setNoDelay(true);
     const tls = await Deno.startTls(tcp, {
       hostname: SERVER_NAME,
       caCerts: [trustAnchorPem(pin)],
@@ -110,6 +117,18 @@ async function secure(
   } catch (error) {
     closeQuietly(conn);
     throw error;
+  }
+}
+
+/**
+ * Switches Nagle's algorithm (RFC 896) off: writes are whole frames, so it joins nothing and only makes a request wait
+ * up to 40 ms for a delayed ACK. A `TlsConn` of a listener has no such switch in Deno.
+ */
+function sendAtOnce(conn: Deno.Conn): void {
+  try {
+    if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
+  } catch {
+    // The other side has gone already; the first read says so.
   }
 }
 

@@ -7,14 +7,11 @@ import { Directory } from "../directory/directory.ts";
 import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
-import { Inbox } from "../inbox/inbox.ts";
-import { StreamInbox } from "../inbox/stream_inbox.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
-import { Downloads } from "../transfer/downloads.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
@@ -26,7 +23,7 @@ import { Messenger } from "./messenger.ts";
 import { AcceptPolicy } from "./offer_policy.ts";
 import type { PeerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import { ReceiveReporter } from "./receive_reporter.ts";
+import type { Receiving } from "./receiving.ts";
 import type { SendReport } from "./send_job.ts";
 import { SendService } from "./send_service.ts";
 
@@ -58,8 +55,7 @@ export class Peer implements AsyncDisposable {
   readonly #stopping = new AbortController();
   /** Promise that rejects when the tracker refuses this peer for good. */
   readonly #refusedByTracker = Promise.withResolvers<never>();
-  #inbox: Inbox | undefined;
-  #downloads: Downloads | undefined;
+  #receiving: Receiving | undefined;
   #name: string;
 
   constructor(options: PeerOptions) {
@@ -79,7 +75,12 @@ export class Peer implements AsyncDisposable {
     this.#historyWriter = new HistoryWriter(this.history, emit);
     this.#refusals = new RequestBuckets({ ...REFUSALS_TOLD, clock });
     const tracker = this.#makeTrackerClient(credentials);
-    const directory = new Directory({ credentials, tracker, folder: transient ? null : folder });
+    const directory = new Directory({
+      credentials,
+      tracker,
+      folder: transient ? null : folder,
+      clock,
+    });
     this.#tracker = tracker;
     this.#directory = directory;
     this.#listener = new PeerListener({
@@ -144,7 +145,7 @@ export class Peer implements AsyncDisposable {
 
   /** Absolute path of the inbox; undefined before {@linkcode startListening}. */
   get inboxPath(): string | undefined {
-    return this.#inbox?.path;
+    return this.#receiving?.inbox.path;
   }
 
   /** The others as last heard of, without asking. */
@@ -170,7 +171,7 @@ export class Peer implements AsyncDisposable {
 
   /** Whether something is being sent or received. */
   get isBusy(): boolean {
-    return this.#sender.activeCount > 0 || (this.#downloads?.activeCount ?? 0) > 0;
+    return this.#sender.activeCount > 0 || (this.#receiving?.downloads.activeCount ?? 0) > 0;
   }
 
   /** Rejects when the tracker refuses this peer for good; else never settles. */
@@ -213,10 +214,9 @@ export class Peer implements AsyncDisposable {
 
   /** Opens the inbox and listens for other peers. */
   async startListening(): Promise<void> {
-    const { membership, port = 0, received, keepPartials, quota, role } = this.#options;
+    const { membership, port = 0, role } = this.#options;
     const host = this.#options.host ?? this.#listener.ownHost;
-    this.#inbox = await Inbox.open(received, this.id, { keepPartials, quota });
-    this.#downloads = this.#makeDownloads(this.#inbox);
+    const { inbox } = this.#receiving = await this.#openReceiving();
     this.#listener.listen({ host, port });
     if (role !== "peer") return;
     this.#emit({
@@ -225,7 +225,7 @@ export class Peer implements AsyncDisposable {
       port: this.#listener.port(),
       id: this.id,
       name: this.#options.name,
-      inbox: this.#inbox.path,
+      inbox: inbox.path,
       secure: membership !== null,
     });
   }
@@ -255,6 +255,7 @@ export class Peer implements AsyncDisposable {
   /** Runs a session that another peer opened (or that this one opened because it was asked to). */
   async handlePeer(session: Session): Promise<void> {
     if (this.#dialler.acceptDialBack(session)) return await session.ended;
+    await this.#directory.meet(session.remote);
     await this.#links.accept(session);
   }
 
@@ -322,7 +323,7 @@ export class Peer implements AsyncDisposable {
   /** Unregisters, takes nothing new, and lets transfers under way end; an aborted signal ends them. */
   async stop(signal?: AbortSignal): Promise<void> {
     await this.unregisterFromTracker().catch(() => {});
-    const idle = Promise.allSettled([this.#sender.drained(), this.#downloads?.drained()]);
+    const idle = Promise.allSettled([this.#sender.drained(), this.#receiving?.downloads.drained()]);
     await Promise.race([idle, untilAborted(signal)]);
     await this[Symbol.asyncDispose]();
   }
@@ -331,13 +332,13 @@ export class Peer implements AsyncDisposable {
     this.#stopping.abort(new P2PError("interrupted", "This peer is stopping"));
     await this.#tracker.close();
     this.#listener.stopAccepting();
-    await this.#downloads?.[Symbol.asyncDispose]();
+    await this.#receiving?.downloads[Symbol.asyncDispose]();
     await this.#links[Symbol.asyncDispose]();
     await this.#dialler.close();
     await this.#listener.close();
     await Promise.all([this.#sender.drained(), this.#historyWriter.drained()]);
-    this.#inbox?.[Symbol.dispose]();
-    this.#inbox = undefined;
+    this.#receiving?.inbox[Symbol.dispose]();
+    this.#receiving = undefined;
   }
 
   #registration(): { name: string; port: number; host?: string } {
@@ -351,7 +352,7 @@ export class Peer implements AsyncDisposable {
   #services(): LinkServices {
     if (this.#options.role !== "peer") return {};
     return {
-      downloads: this.#downloads,
+      downloads: this.#receiving?.downloads,
       onText: (incoming, session) => this.#messenger.onDirect(incoming, session),
     };
   }
@@ -409,20 +410,23 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  #makeDownloads(inbox: Inbox): Downloads {
-    const { streamTo } = this.#options;
-    return new Downloads({
-      destination: streamTo ? new StreamInbox(streamTo) : inbox,
+  async #openReceiving(): Promise<Receiving> {
+    const { openReceiving } = await import("./receiving.ts");
+    const { received, keepPartials, quota, streamTo } = this.#options;
+    return await openReceiving({
+      id: this.id,
+      received,
+      keepPartials,
+      quota,
+      streamTo,
       settings: this.#settings,
       policy: this.#policy,
       limiter: this.#makeLimiter(),
-      observer: new ReceiveReporter({
-        directory: this.#directory,
-        history: this.#historyWriter,
-        refusals: this.#refusals,
-        emit: this.#emit,
-        clock: this.#clock,
-      }),
+      directory: this.#directory,
+      history: this.#historyWriter,
+      refusals: this.#refusals,
+      emit: this.#emit,
+      clock: this.#clock,
     });
   }
 

@@ -167,6 +167,7 @@ export class Downloads implements AsyncDisposable {
     expectReceivable(offer);
     if (!found) {
       await this.#suspendAbandoned(offer, asked.link);
+      await this.#placeFor(offer);
       this.#check(offer);
     }
     const undo = await this.#decide(offer, asked, found !== null);
@@ -299,16 +300,35 @@ export class Downloads implements AsyncDisposable {
     return room === undefined ? maxSize : Math.min(room, maxSize ?? Infinity);
   }
 
+  get #isFull(): boolean {
+    return this.#active.size + this.#starting.size >= (this.#options.maxTransfers ?? 1024);
+  }
+
+  #hasAll(from: string): boolean {
+    return (this.#ofSender.get(from) ?? 0) >= MAX_PER_SENDER;
+  }
+
+  /** Where no place is left, waits for those that are about to be: what was cancelled is being deleted. */
+  async #placeFor({ from }: Offer): Promise<void> {
+    while (this.#isFull || this.#hasAll(from)) {
+      const ending = [...this.#active.values()].find(({ isEnding, offer }) =>
+        isEnding && (this.#isFull || offer.from === from)
+      );
+      if (!ending) return;
+      await ending.ended;
+    }
+  }
+
   /** Checks the limits of this peer. */
   #check({ size, from }: Offer): void {
     if (this.#closed) throw shuttingDown();
-    if (this.#active.size + this.#starting.size >= (this.#options.maxTransfers ?? 1024)) {
+    if (this.#isFull) {
       throw new P2PError(
         "busy",
         "Cannot receive: too many transfers are under way; try again later",
       );
     }
-    if ((this.#ofSender.get(from) ?? 0) >= MAX_PER_SENDER) {
+    if (this.#hasAll(from)) {
       throw new P2PError(
         "busy",
         `Cannot receive: ${MAX_PER_SENDER} transfers of this sender are under way; try again later`,

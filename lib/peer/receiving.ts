@@ -1,0 +1,51 @@
+import type { Clock } from "../async/clock.ts";
+import type { Directory } from "../directory/directory.ts";
+import type { AppEvent } from "../events.ts";
+import { Inbox } from "../inbox/inbox.ts";
+import { StreamInbox } from "../inbox/stream_inbox.ts";
+import type { RequestBuckets } from "../net/request_buckets.ts";
+import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import { Downloads, type OfferPolicy } from "../transfer/downloads.ts";
+import type { TransferSettings } from "../transfer/settings.ts";
+import type { HistoryWriter } from "./history.ts";
+import type { PeerOptions } from "./options.ts";
+import { ReceiveReporter } from "./receive_reporter.ts";
+
+/** What {@linkcode openReceiving} needs. */
+export interface ReceivingOptions
+  extends Pick<PeerOptions, "received" | "keepPartials" | "quota" | "streamTo"> {
+  /** Own id. */
+  id: string;
+  settings: TransferSettings;
+  policy: OfferPolicy;
+  limiter: BandwidthLimiter | undefined;
+  directory: Directory;
+  history: HistoryWriter;
+  /** How many refused offers of one sender are told. */
+  refusals: RequestBuckets;
+  emit: (event: AppEvent) => void;
+  clock: Clock;
+}
+
+/** The half of a peer that receives. */
+export interface Receiving {
+  inbox: Inbox;
+  downloads: Downloads;
+}
+
+/**
+ * Opens the inbox and makes what receives into it. A module of its own, because a one-shot command, which receives
+ * nothing, need not load a fifth of the program.
+ */
+export async function openReceiving(options: ReceivingOptions): Promise<Receiving> {
+  const { id, received, keepPartials, quota, streamTo, settings, policy, limiter } = options;
+  const inbox = await Inbox.open(received, id, { keepPartials, quota });
+  const downloads = new Downloads({
+    destination: streamTo ? new StreamInbox(streamTo) : inbox,
+    settings,
+    policy,
+    limiter,
+    observer: new ReceiveReporter(options),
+  });
+  return { inbox, downloads };
+}
