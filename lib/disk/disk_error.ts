@@ -1,17 +1,17 @@
 import { P2PError, reasonOf } from "../errors.ts";
 
-/** A failure of the file system as an error that names the path; ENOSPC and EDQUOT are `no-space`. */
+/** A failure of the file system as an error that names the path; ENOSPC is `no-space`, and EDQUOT is `quota`. */
 export function diskError(action: string, path: string, cause: unknown): P2PError {
   if (cause instanceof P2PError) return cause;
   const code = (cause as { code?: string } | null)?.code;
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    return new P2PError(
-      "no-space",
-      "Cannot save the file: the disk is full; make room and send again",
-      {
-        cause,
-      },
-    );
+  if (code === "ENOSPC") {
+    const text = "Cannot save the file: the disk is full; make room and send again";
+    return new P2PError("no-space", text, { cause });
+  }
+  if (isOverQuota(cause)) {
+    const text = "Cannot save the file: the user's quota on the disk is used up, though the disk " +
+      "may have room; delete some of the user's files or have the quota raised, and send again";
+    return new P2PError("quota", text, { cause });
   }
   if (cause instanceof Deno.errors.NotFound) {
     return new P2PError("file-not-found", `Cannot ${action} ${path}: there is no such file`, {
@@ -22,6 +22,14 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
     return new P2PError("disk", `Cannot ${action} ${path}: permission denied`, { cause });
   }
   return new P2PError("disk", `Cannot ${action} ${path}: ${reasonOf(cause)}`, { cause });
+}
+
+/** EDQUOT, for which Deno has no code: its number on Linux, macOS and the BSDs, and ERROR_DISK_QUOTA_EXCEEDED. */
+const OVER_QUOTA = Deno.build.os === "windows" ? 1295 : Deno.build.os === "linux" ? 122 : 69;
+
+function isOverQuota(cause: unknown): boolean {
+  const { code } = (cause ?? {}) as { code?: string };
+  return code === "EDQUOT" || reasonOf(cause).endsWith(`(os error ${OVER_QUOTA})`);
 }
 
 /** An error for a file that is not what it was when it was offered; `how` says what differs. */

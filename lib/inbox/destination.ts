@@ -47,8 +47,6 @@ export interface Destination {
    * @throws {P2PError} `no-space`, `quota`, `disk` or `refused`.
    */
   begin(offer: OfferedItem): Promise<PieceTarget>;
-  /** Bytes that a stream, which does not say how many it has, may bring; undefined for as many as come. */
-  roomForStream(): Promise<number | undefined>;
   /**
    * Makes what has arrived durable and gives it its name, unless the sender has sent the very same before: then
    * `already` is true and there is no second copy.

@@ -12,6 +12,7 @@ export class FileTarget implements Target {
   readonly path: string;
   readonly head = 0;
   readonly files = null;
+  readonly entries = 1;
   readonly #file: Deno.FsFile;
   readonly #mode: number;
   readonly #writer: FileWriter;

@@ -26,6 +26,8 @@ export interface PartialOptions {
   size: number | null;
   /** What the journal says that it is a part of, and its number of pieces; null: it is never gone on with. */
   about: { header: object; pieces: number } | null;
+  /** Takes room for so many bytes in all, for a stream, which did not say how many it has. */
+  growTo?: ((bytes: number) => Promise<void>) | undefined;
   /** The journal of an earlier run. */
   reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
 }
@@ -73,9 +75,14 @@ export class PartialItem implements PieceTarget {
     return Math.ceil(this.#target.head / this.#options.pieceSize);
   }
 
-  /** Bytes that are still to come; 0 for a stream, and once it is over. */
-  get missingBytes(): number {
-    return this.#closed ? 0 : Math.max(0, (this.#options.size ?? 0) - this.#bytes);
+  /** Bytes that are there, those of an earlier run included. */
+  get presentBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Files and folders that are known of: 1 for a file. */
+  get entries(): number {
+    return this.#target.entries;
   }
 
   /** Whether it is over: published, discarded or suspended. */
@@ -216,6 +223,7 @@ export class PartialItem implements PieceTarget {
     try {
       // A disk that is slower than the network sets the pace: what a crash costs stays bounded.
       if (this.#unsyncedBytes >= CHECKPOINT) await this.#checkpointing;
+      if (this.#options.size === null) await this.#options.growTo?.(this.#bytes + bytes.length);
       await this.#target.write(piece.index * this.#options.pieceSize, bytes);
     } catch (error) {
       throw diskError("write to", this.#options.inbox, error);

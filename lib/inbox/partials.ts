@@ -19,6 +19,16 @@ export const LOCK_FILE = "lock";
 /** How long a partial waits for its sender, milliseconds: a week. */
 export const KEEP_PARTIALS = 7 * 24 * 3600_000;
 
+/** How a partial takes more room than it was begun with. */
+export interface RoomOf {
+  /**
+   * Takes room for so many bytes and so many files and folders in all.
+   *
+   * @throws {P2PError} `no-space` or `quota` when there is none.
+   */
+  grow(to: { bytes?: number; entries?: number }): Promise<void>;
+}
+
 /**
  * The private folder of one identity below an inbox, which a lock keeps for one process: what is being received,
  * and what waits for its sender to go on with it.
@@ -75,10 +85,10 @@ export class Partials implements Disposable {
    *
    * @throws {P2PError} `no-space` or `disk`.
    */
-  async create(key: PartialKey): Promise<PartialItem> {
+  async create(key: PartialKey, room: RoomOf): Promise<PartialItem> {
     const path = join(this.#folder, `${crypto.randomUUID()}.part`);
     try {
-      return this.#partial(key, await this.#target(key, path, "create"));
+      return this.#partial({ key, room, target: await this.#target(key, path, "create", room) });
     } catch (error) {
       throw diskError("create", path, error);
     }
@@ -89,7 +99,7 @@ export class Partials implements Disposable {
    *
    * @throws {P2PError} `disk`
    */
-  async reopen(key: PartialKey): Promise<PartialItem | null> {
+  async reopen(key: PartialKey, room: RoomOf): Promise<PartialItem | null> {
     const text = textOfKey(key);
     const base = this.#unfinished.get(text);
     if (base === undefined) return null;
@@ -99,8 +109,8 @@ export class Partials implements Disposable {
       if (reopened) {
         const { journal, content: { pieces: known } } = reopened;
         try {
-          const target = await this.#target(key, `${base}.part`, "reopen");
-          return this.#partial(key, target, { journal, known });
+          const target = await this.#target(key, `${base}.part`, "reopen", room);
+          return this.#partial({ key, room, target, reopened: { journal, known } });
         } catch (error) {
           journal[Symbol.dispose]();
           throw error;
@@ -115,17 +125,23 @@ export class Partials implements Disposable {
     return null;
   }
 
-  #target(key: PartialKey, path: string, how: "create" | "reopen"): Promise<Target> {
-    if (key.table === null) return FileTarget[how](path, this.#files.mode);
-    const { size, table: head } = key;
-    return TreeTarget[how]({ path, head, size: size ?? 0, ...this.#files });
+  #target(
+    { size, table: head }: PartialKey,
+    path: string,
+    how: "create" | "reopen",
+    room: RoomOf,
+  ): Promise<Target> {
+    if (head === null) return FileTarget[how](path, this.#files.mode);
+    const onPlanned = (entries: number) => room.grow({ entries });
+    return TreeTarget[how]({ path, head, size: size ?? 0, ...this.#files, onPlanned });
   }
 
-  #partial(
-    key: PartialKey,
-    target: Target,
-    reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> },
-  ): PartialItem {
+  #partial({ key, room, target, reopened }: {
+    key: PartialKey;
+    room: RoomOf;
+    target: Target;
+    reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
+  }): PartialItem {
     const { size, pieceSize } = key;
     return new PartialItem({
       target,
@@ -135,6 +151,7 @@ export class Partials implements Disposable {
       about: size === null
         ? null
         : { header: headerOf(key), pieces: pieceCountOf(size, pieceSize) },
+      growTo: (bytes) => room.grow({ bytes }),
       ...(reopened ? { reopened } : {}),
     });
   }

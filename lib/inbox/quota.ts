@@ -1,99 +1,90 @@
 import { join } from "node:path";
-import { Gate } from "../async/gate.ts";
-import { P2PError } from "../errors.ts";
-
-/** Names of what this program keeps beside the files, journals, tables and receipts: they do not count. */
-const NOTES = /^(?:[0-9a-f-]{36}\.(?:journal|table|table\.new)|receipts\.jsonl)$/;
+import { ignoreMissing } from "../disk/folder.ts";
+import { reasonOf } from "../errors.ts";
 
 /** Bytes of a block in `Deno.FileInfo.blocks`, whatever the file system's own are. */
-const BLOCK = 512;
+const STAT_BLOCK = 512;
+/**
+ * Bytes that an entry takes at least, whatever is in it: a block of most file systems, so that neither blocks nor
+ * inodes are to be had for nothing.
+ */
+export const ENTRY = 4096;
+/**
+ * Bytes of overhead (what blocks round up, folders, and this program's own notes) that do not count, so that the quota
+ * is about the bytes of files as people see them; less than a piece.
+ */
+const FREE_OVERHEAD = 64 * 1024;
+
+/** Names of what this program keeps beside the files, journals, tables and receipts: they are overhead. */
+const NOTES = /^(?:[0-9a-f-]{36}\.(?:journal|table|table\.new)|receipts\.jsonl)$/;
+
+/** What is in a folder, or is to come. */
+export interface Usage {
+  /** Bytes of files, holes left out. */
+  bytes: number;
+  /** Bytes that the files and folders take beside those. */
+  overhead: number;
+}
+
+/** The bytes of a quota that a usage takes. */
+export function countedBytes({ bytes, overhead }: Usage): number {
+  return bytes + Math.max(0, overhead - FREE_OVERHEAD);
+}
 
 /**
- * The bytes that a folder may hold in all, hidden files and partials included. The folder is counted at the start, and
- * again before anything is turned down, as somebody may have made room; a count of each request would take too long.
+ * Counts what is below a folder; links are not followed, and a file with two names counts once.
+ *
+ * @param skip paths without their endings (`.part`, `.journal`) of what is not to be counted.
+ * @param onLeftOut hears of what cannot be looked into: it is left out.
  */
-export class Quota {
-  readonly #folder: string;
-  readonly #limit: number;
-  /** Bytes that the folder holds at most: those that were counted last, and those that were granted since. */
-  #used: number;
-  /** One request after another: each counts on what the one before it was granted. */
-  readonly #requests = new Gate(1);
-
-  private constructor(folder: string, limit: number, used: number) {
-    this.#folder = folder;
-    this.#limit = limit;
-    this.#used = used;
+export async function usageOf(
+  folder: string,
+  { skip, onLeftOut }: {
+    skip: ReadonlySet<string>;
+    onLeftOut: (path: string, reason: string) => void;
+  },
+): Promise<Usage> {
+  const usage: Usage = { bytes: 0, overhead: 0 };
+  const seen = new Set<string>();
+  const folders = [folder];
+  for (let path = folders.pop(); path !== undefined; path = folders.pop()) {
+    const within = path;
+    const leftOut = (path: string) => (error: unknown) => {
+      // What was published or removed meanwhile is right with the next count.
+      try {
+        ignoreMissing(error);
+      } catch {
+        onLeftOut(path, reasonOf(error));
+      }
+    };
+    try {
+      for await (const { name, isDirectory, isFile } of Deno.readDir(within)) {
+        const path = join(within, name);
+        if (skip.has(path.replace(/\.(?:part|journal|table|table\.new)$/, ""))) continue;
+        if (isDirectory) folders.push(path);
+        if (isDirectory || !isFile) usage.overhead += ENTRY;
+        else await countFile(path, { usage, seen, isNote: NOTES.test(name) }).catch(leftOut(path));
+      }
+    } catch (error) {
+      leftOut(within)(error);
+    }
   }
-
-  /** Counts what is in the folder, which has to be there. */
-  static async open(folder: string, limit: number): Promise<Quota> {
-    return new Quota(folder, limit, await bytesIn(folder));
-  }
-
-  /**
-   * Grants `bytes` more, beside the `promised` ones that were granted earlier and are still to come.
-   *
-   * @param promised is asked when the folder is counted, which is later than the call.
-   * @param onGranted takes note that they are promised from now on, before anybody else is granted something.
-   * @throws {P2PError} `quota` when they do not fit.
-   */
-  grant(bytes: number, promised: () => number, onGranted: () => void = () => {}): Promise<void> {
-    return this.#requests.run(async () => {
-      if (this.#used + bytes > this.#limit) await this.#count(promised);
-      if (this.#used + bytes > this.#limit) throw this.#exceeded(bytes);
-      this.#used += bytes;
-      onGranted();
-    });
-  }
-
-  /** Bytes that may come beside the `promised` ones: the most that a stream, whose size nobody knows, may bring. */
-  room(promised: () => number): Promise<number> {
-    return this.#requests.run(async () => {
-      await this.#count(promised);
-      return Math.max(0, this.#limit - this.#used);
-    });
-  }
-
-  async #count(promised: () => number): Promise<void> {
-    this.#used = await bytesIn(this.#folder) + promised();
-  }
-
-  #exceeded(bytes: number): P2PError {
-    const room = Math.max(0, this.#limit - this.#used);
-    return new P2PError(
-      "quota",
-      `Cannot receive ${bytes} bytes: the receiver's quota of ${this.#limit} leaves ${room}; ` +
-        "make room in its inbox and send again",
-    );
-  }
+  return usage;
 }
 
-/** Bytes of all files below a folder; links are not followed, and a file with two names counts once. */
-async function bytesIn(folder: string, seen = new Set<string>()): Promise<number> {
-  let bytes = 0;
-  for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
-    if (NOTES.test(name)) continue;
-    const path = join(folder, name);
-    if (isDirectory) bytes += await bytesIn(path, seen).catch(ignoreMissing);
-    else if (isFile) bytes += await bytesOf(path, seen).catch(ignoreMissing);
-  }
-  return bytes;
-}
-
-async function bytesOf(path: string, seen: Set<string>): Promise<number> {
+async function countFile(
+  path: string,
+  { usage, seen, isNote }: { usage: Usage; seen: Set<string>; isNote: boolean },
+): Promise<void> {
   const { size, blocks, nlink, dev, ino } = await Deno.lstat(path);
   if ((nlink ?? 1) > 1) {
     const key = `${dev} ${ino}`;
-    if (seen.has(key)) return 0;
+    if (seen.has(key)) return;
     seen.add(key);
   }
+  const taken = blocks === null ? size : blocks * STAT_BLOCK;
   // A file with holes, as a partial may be, takes less room than its size says.
-  return blocks === null ? size : Math.min(size, blocks * BLOCK);
-}
-
-/** For `catch`: nothing for a file that was published or removed meanwhile; the next count has it right. */
-function ignoreMissing(error: unknown): number {
-  if (error instanceof Deno.errors.NotFound) return 0;
-  throw error;
+  const bytes = isNote ? 0 : Math.min(size, taken);
+  usage.bytes += bytes;
+  usage.overhead += Math.max(ENTRY, taken) - bytes;
 }

@@ -31,10 +31,6 @@ export class StreamInbox implements Destination {
     return Promise.resolve(target);
   }
 
-  roomForStream(): Promise<number | undefined> {
-    return Promise.resolve(undefined);
-  }
-
   async publish(): Promise<Published & { already: boolean }> {
     await this.#begun?.target.flushed();
     return { name: this.#begun?.name ?? "", path: "-", already: false };

@@ -29,6 +29,8 @@ export interface Target {
   readonly head: number;
   /** The files of a tree, once its table is there. */
   readonly files: FileCount | null;
+  /** Files and folders: 1 for a file, and for a tree whose table is not there. */
+  readonly entries: number;
   /** Writes bytes of the transfer; they must stay as they are until it resolves. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /**

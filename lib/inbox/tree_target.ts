@@ -41,6 +41,8 @@ export interface TreeTargetOptions {
   mode: number;
   /** Whether names that differ in case or normalisation only are one file here. */
   foldsCase: boolean;
+  /** Hears how many files and folders are about to be made; what it throws is why they are not. */
+  onPlanned?: ((entries: number) => Promise<void>) | undefined;
 }
 
 /**
@@ -104,6 +106,11 @@ export class TreeTarget implements Target {
   get files(): FileCount | null {
     const files = this.#plan?.files;
     return files ? { count: files.length, within: (bytes) => fileAt(files, bytes) } : null;
+  }
+
+  get entries(): number {
+    const { files, folders } = this.#plan ?? { files: [], folders: [] };
+    return 1 + files.length + folders.length;
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -246,6 +253,13 @@ export class TreeTarget implements Target {
     const { folders, files } = await this.#planned(
       await Deno.readFile(unfinishedTableOf(this.path)),
     );
+    try {
+      await this.#options.onPlanned?.(this.entries);
+    } catch (error) {
+      // Nothing of it is made: neither now nor by the writes that are waiting.
+      this.#plan = undefined;
+      throw error;
+    }
     await table.sync();
     table.close();
     this.#table = undefined;

@@ -39,7 +39,8 @@ export interface Receiving {
  */
 export async function openReceiving(options: ReceivingOptions): Promise<Receiving> {
   const { id, received, keepPartials, quota, streamTo, settings, policy, limiter } = options;
-  const inbox = await Inbox.open(received, id, { keepPartials, quota });
+  const notice = (message: string) => options.emit({ event: "notice", message });
+  const inbox = await Inbox.open(received, id, { keepPartials, quota, notice });
   const downloads = new Downloads({
     destination: streamTo ? new StreamInbox(streamTo) : inbox,
     settings,

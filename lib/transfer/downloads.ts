@@ -224,7 +224,6 @@ export class Downloads implements AsyncDisposable {
     this.#count(offer.from, 1);
     let hasBegun = false;
     try {
-      const maxSize = await this.#maxSizeOf(offer);
       const target = await destination.begin(offer);
       if (this.#closed || !link.isOpen || signal.aborted) {
         // What an earlier try left of it waits for the next one.
@@ -237,7 +236,7 @@ export class Downloads implements AsyncDisposable {
         destination,
         share: this.#windows.join(),
         clock: settings.clock,
-        maxSize,
+        maxSize: settings.maxSize,
         orphanTime,
         lane: limiter?.lane(),
         observer: observer.onStarted(offer),
@@ -290,14 +289,6 @@ export class Downloads implements AsyncDisposable {
     } catch {
       return false;
     }
-  }
-
-  /** Most bytes that the offer may bring: a stream, which does not say how many, ends at the quota too. */
-  async #maxSizeOf({ size }: Offer): Promise<number | undefined> {
-    const { settings: { maxSize }, destination } = this.#options;
-    if (size !== null) return maxSize;
-    const room = await destination.roomForStream();
-    return room === undefined ? maxSize : Math.min(room, maxSize ?? Infinity);
   }
 
   get #isFull(): boolean {

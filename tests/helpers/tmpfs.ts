@@ -10,9 +10,10 @@ export class Tmpfs implements AsyncDisposable {
     this.path = path;
   }
 
-  static async mount(path: string, mib: number): Promise<Tmpfs> {
+  /** @param inodes files and folders that it has room for; by default many. */
+  static async mount(path: string, mib: number, inodes = 0): Promise<Tmpfs> {
     await Deno.mkdir(path, { recursive: true });
-    const args = ["-t", "tmpfs", "-o", `size=${mib}m`, "none", path];
+    const args = ["-t", "tmpfs", "-o", `size=${mib}m,nr_inodes=${inodes}`, "none", path];
     const { success } = await new Deno.Command("mount", { args }).output();
     if (!success) throw new Error(`cannot mount ${path}`);
     return new Tmpfs(path);

@@ -255,7 +255,7 @@ const PEER_FLAGS: FlagSpec[] = [
     env: "P2P_QUOTA",
     placeholder: "SIZE",
     help: "Refuse files with which the inbox would hold more than this in all, " +
-      "unfinished ones included",
+      "unfinished ones, folders and blocks included",
   },
 ];
 

@@ -1,12 +1,14 @@
 /** A disk that is full, on a tmpfs of a few MiB; root alone may mount one. */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
+import { bytesOf } from "../../helpers/random.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 import { Tmpfs, whyNoTmpfs } from "../../helpers/tmpfs.ts";
 import { HASH, offerOf } from "../../helpers/partials.ts";
+import { transferOf } from "../../helpers/tree.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys", "run"];
 const ID = "A".repeat(43);
@@ -17,17 +19,58 @@ permitted(
   NEEDS,
   async () => {
     await using dir = await tempDir();
-    await using _disk = await Tmpfs.mount(dir.at("disk"), 20);
+    await using disk = await Tmpfs.mount(dir.at("disk"), 20);
     using inbox = await Inbox.open(dir.at("disk", "inbox"), ID);
     await rejectsWith("no-space", () => inbox.begin(offerOf(19 * MIB, MIB)));
-    const partial = await inbox.begin(offerOf(null, MIB));
+    const partial = await inbox.begin(offerOf(3 * MIB, MIB));
+    await disk.fill();
     const error = await rejectsWith("no-space", async () => {
-      for (let i = 0; i < 30; i++) await partial.write(i, new Uint8Array(MIB), HASH);
+      for (let i = 0; i < 3; i++) await partial.write(i, new Uint8Array(MIB), HASH);
     });
     assertStringIncludes(error.message, "the disk is full");
-    await partial.discard();
+    await inbox.release(partial, false);
     assertEquals([...Deno.readDirSync(inbox.path)].map(({ name }) => name), [".partial"]);
-    await (await inbox.begin(offerOf(MIB, MIB))).discard();
+    await disk.empty();
+    await inbox.release(await inbox.begin(offerOf(MIB, MIB)), false);
+  },
+  { ignore: await whyNoTmpfs() },
+);
+
+permitted("streams at once leave the reserve of a disk free", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using _disk = await Tmpfs.mount(dir.at("disk"), 24);
+  using inbox = await Inbox.open(dir.at("disk", "inbox"), ID);
+  const items = await Promise.all(
+    ["a", "b", "c"].map((name) => inbox.begin({ ...offerOf(null, MIB), name })),
+  );
+  let written = 0;
+  for (let i = 0; i < 10; i++) {
+    const writes = items.map((item) => item.write(i, new Uint8Array(MIB), HASH));
+    const results = await Promise.allSettled(writes);
+    written += results.filter(({ status }) => status === "fulfilled").length;
+  }
+  assert(written >= 6 && written <= 8, `${written} MiB were written beside a reserve of 16`);
+  for (const item of items) await inbox.release(item, false);
+}, { ignore: await whyNoTmpfs() });
+
+permitted(
+  "a disk without inodes takes no folder, and says so before it is made",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using _disk = await Tmpfs.mount(dir.at("disk"), 40, 200);
+    using inbox = await Inbox.open(dir.at("disk", "inbox"), ID);
+    const entries = Array.from(
+      { length: 300 },
+      (_, i) => [`${i}`, { content: bytesOf(1) }] as const,
+    );
+    const { table, bytes } = await transferOf(Object.fromEntries(entries));
+    const item = await inbox.begin({ ...offerOf(bytes.length, MIB), table: table.length });
+    const error = await rejectsWith("no-space", () => item.write(0, bytes, HASH));
+    assertStringIncludes(error.message, "the receiver's disk has room for ");
+    await inbox.release(item, false);
+    const small = await inbox.begin(offerOf(10, MIB));
+    await inbox.release(small, false);
   },
   { ignore: await whyNoTmpfs() },
 );

@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
-import { Quota } from "../../../lib/inbox/quota.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { HASH, offerOf } from "../../helpers/partials.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -19,45 +18,6 @@ async function folderIn(dir: TempDir): Promise<string> {
   return dir.at("in");
 }
 
-permitted("what is there counts, wherever it lies, and each file once", NEEDS, async () => {
-  await using dir = await tempDir();
-  const folder = await folderIn(dir);
-  await Deno.link(dir.at("in", "a"), dir.at("in", "sub", "a"));
-  await Deno.writeFile(dir.at("large"), bytesOf(100 * KIB));
-  await Deno.symlink(dir.at("large"), dir.at("in", "link"));
-  const quota = await Quota.open(folder, 8 * KIB);
-  const error = await rejectsWith("quota", () => quota.grant(3 * KIB + 1, () => 0));
-  assertEquals(
-    error.message,
-    "Cannot receive 3073 bytes: the receiver's quota of 8192 leaves 3072; " +
-      "make room in its inbox and send again",
-  );
-  await quota.grant(3 * KIB, () => 0);
-});
-
-permitted("what was granted counts until it is there or will not come", NEEDS, async () => {
-  await using dir = await tempDir();
-  const quota = await Quota.open(await folderIn(dir), 8 * KIB);
-  await quota.grant(2 * KIB, () => 0);
-  await rejectsWith("quota", () => quota.grant(2 * KIB, () => 2 * KIB));
-  await quota.grant(KIB, () => 2 * KIB);
-  assertEquals(await quota.room(() => 3 * KIB), 0);
-  // Nothing of it has come, and nothing will.
-  assertEquals(await quota.room(() => 0), 3 * KIB);
-  await quota.grant(3 * KIB, () => 0);
-});
-
-permitted("requests at once do not get the same room", NEEDS, async () => {
-  await using dir = await tempDir();
-  const quota = await Quota.open(await folderIn(dir), 8 * KIB);
-  const results = await Promise.allSettled([
-    quota.grant(2 * KIB, () => 0),
-    quota.grant(2 * KIB, () => 2 * KIB),
-    quota.grant(KIB, () => 2 * KIB),
-  ]);
-  assertEquals(results.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
-});
-
 permitted("an inbox has room again when somebody makes some", NEEDS, async () => {
   await using dir = await tempDir();
   const folder = await folderIn(dir);
@@ -69,6 +29,7 @@ permitted("an inbox has room again when somebody makes some", NEEDS, async () =>
   await rejectsWith("quota", () => inbox.begin(offer));
   await partial.write(0, bytesOf(4 * KIB), HASH);
   await partial.publish("new");
+  await inbox.release(partial, false);
   await rejectsWith("quota", () => inbox.begin(offer));
   await (await inbox.begin(offerOf(KIB, 16 * KIB))).discard();
 });
