@@ -54,7 +54,8 @@ const CODES = {
   "timeout": { exit: ExitCode.peerUnreachable, again: "now", keepsPartial: true },
   "busy": { exit: ExitCode.peerUnreachable, again: "now", keepsPartial: true },
   "shutting-down": { exit: ExitCode.peerUnreachable, again: "now", keepsPartial: true },
-  "address-in-use": { exit: ExitCode.unexpected, again: "never" },
+  "address-in-use": { exit: ExitCode.local, again: "later" },
+  "address-unavailable": { exit: ExitCode.local, again: "later" },
   // Names
   "peer-unknown": { exit: ExitCode.peerUnreachable, again: "never" },
   "peer-ambiguous": { exit: ExitCode.peerUnreachable, again: "never" },
@@ -142,13 +143,105 @@ export function keepsPartial(code: ErrorCode): boolean {
 /** Any thrown value as a {@linkcode P2PError}; what is not one already becomes `code`. */
 export function asP2PError(error: unknown, code: ErrorCode = "unexpected"): P2PError {
   if (error instanceof P2PError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = code === "unexpected"
+    ? `Cannot go on: ${reasonOf(error)}; P2P_DEBUG=1 shows more, for a report`
+    : `Cannot go on: ${reasonOf(error)}`;
   return new P2PError(code, message, { cause: error });
 }
 
-/** The text of any thrown value, for embedding in a longer message. */
+/** Errors of the operating system in our words, by the `code` that Deno gives them (POSIX.1-2024, errno.h). */
+const SYSTEM_REASONS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EPERM: "this is not permitted here",
+  EROFS: "the file system is read-only",
+  ENOENT: "there is no such file or folder",
+  EEXIST: "something of that name is there already",
+  ENOTDIR: "it is no folder, or a part of its path is none",
+  EISDIR: "it is a folder",
+  ENOTEMPTY: "the folder is not empty",
+  ENAMETOOLONG: "the name is too long for this disk",
+  ELOOP: "there are too many symbolic links in its path",
+  EINVAL: "this kind of file or disk does not support it",
+  ENOTSUP: "this kind of file or disk does not support it",
+  EOPNOTSUPP: "this kind of file or disk does not support it",
+  ENOSYS: "this kind of file or disk does not support it",
+  EXDEV: "it is on another disk",
+  EMLINK: "there are too many links to it",
+  EFBIG: "the file is too large for this disk",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EIO: "the disk or terminal reports an input/output error",
+  ENXIO: "there is no such device",
+  ENODEV: "there is no such device",
+  ESTALE: "the network disk has lost it",
+  EBUSY: "it is in use",
+  ETXTBSY: "it is a program that runs",
+  EBADF: "it is not open any longer",
+  EMFILE: "this program has too many files and connections open (see ulimit -n)",
+  ENFILE: "this machine has too many files and connections open",
+  ENOMEM: "there is not enough memory",
+  ENOBUFS: "there is not enough memory",
+  EADDRINUSE: "the port is in use",
+  EADDRNOTAVAIL: "it is no address of this machine, or not yet",
+  EAFNOSUPPORT: "this machine does not speak that kind of address",
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "the other side broke it off",
+  ECONNABORTED: "it was broken off",
+  EPIPE: "the other side has gone",
+  ETIMEDOUT: "no answer in time",
+  EHOSTUNREACH: "there is no way to that address",
+  ENETUNREACH: "there is no way to that network",
+  EHOSTDOWN: "there is no way to that address",
+  ENETDOWN: "the network is down",
+  ENOTCONN: "it is not connected",
+};
+
+/** Errors without such a code, by the name of their class. */
+const CLASS_REASONS: Readonly<Record<string, string>> = {
+  NotFound: "there is no such file or folder",
+  PermissionDenied: "permission denied",
+  NotCapable: "this program may not open devices and what the system keeps in /dev, /proc and /sys",
+  AlreadyExists: "something of that name is there already",
+  IsADirectory: "it is a folder",
+  NotADirectory: "it is no folder, or a part of its path is none",
+  FilesystemLoop: "there are too many symbolic links in its path",
+  Busy: "it is in use",
+  AddrInUse: "the port is in use",
+  AddrNotAvailable: "it is no address of this machine, or not yet",
+  ConnectionRefused: "connection refused",
+  ConnectionReset: "the other side broke it off",
+  ConnectionAborted: "it was broken off",
+  NetworkUnreachable: "there is no way to that network",
+  NotConnected: "it is not connected",
+  BrokenPipe: "the other side has gone",
+  TimedOut: "no answer in time",
+  TimeoutError: "no answer in time",
+  UnexpectedEof: "the other side ended it without a goodbye",
+  Interrupted: "this side closed it",
+  AbortError: "it was called off",
+  BadResource: "this side closed it",
+  InvalidData: "what came is not what was expected there",
+  URIError: "it is neither a name nor an address",
+  SyntaxError: "it is not valid JSON",
+};
+
+/**
+ * Why something failed, for embedding in a longer message: the text of an error of ours, and our words for one of
+ * Deno, the operating system or a library. Their own texts name calls, pages and numbers that are of no use to people;
+ * the error itself goes along as `cause`, which `P2P_DEBUG` shows.
+ */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof P2PError) return error.message;
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+  if (!(error instanceof Error)) return "something unexpected happened";
+  const { code, name, message } = error as Error & { code?: unknown };
+  // Deno gives neither a code nor a class of its own to the answers of the resolver (getaddrinfo).
+  if (/^failed to lookup address information/.test(message)) {
+    return "no address is known for that name";
+  }
+  const known = (typeof code === "string" ? SYSTEM_REASONS[code] : undefined) ??
+    CLASS_REASONS[name];
+  return known ?? `something unexpected happened (${typeof code === "string" ? code : name})`;
 }
 
 /** What another machine is told in place of a text that may name files of this one. */

@@ -253,6 +253,8 @@ export interface InviteEvent {
   invite: string;
   /** Other addresses of this machine that the invite may name instead. */
   addresses?: string[];
+  /** The tracker is on loopback: the invite is of no use on other machines. */
+  local?: true;
 }
 
 /** One thing that is shared. */

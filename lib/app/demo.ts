@@ -123,7 +123,7 @@ async function demo(folder: string): Promise<void> {
   const tracker = (args: string[]) =>
     new Member("tracker", "tracker", [...args, "--state", folder]);
   const peer = (name: string, args: string[]) =>
-    new Member(name, "peer", [...args, "--state", folder, "--received", join(folder, name)]);
+    new Member(name, "peer", [...args, "--state", folder]);
 
   say(bold("1. A tracker"));
   await using hub = tracker(["--port", "0"]);
@@ -131,7 +131,9 @@ async function demo(folder: string): Promise<void> {
   say(`   listens on ${host}:${port} and has made a network with its own key and secret`);
 
   say(bold("2. Three peers find it, prove who they are, and are listed"));
-  const members = PEERS.map((name) => peer(name, ["run", "--name", name]));
+  const members = PEERS.map((name) =>
+    peer(name, ["run", "--name", name, "--received", join(folder, name)])
+  );
   await using _stop = {
     [Symbol.asyncDispose]: async () => {
       await Promise.all(members.map((member) => member[Symbol.asyncDispose]()));

@@ -18,9 +18,9 @@ export async function forget({ command, env, emit }: CommandContext): Promise<Ex
     ...entry,
     forget: () => forgetUnreceived(entry),
   }));
-  for (
-    const { name, forget } of chooseById([...unsent, ...unreceived], command.positionals[0] ?? "")
-  ) {
+  const chosen = chooseById([...unsent, ...unreceived], command.positionals[0] ?? "");
+  if (chosen.length === 0) emit({ event: "notice", message: "Nothing is unfinished" });
+  for (const { name, forget } of chosen) {
     await forget();
     emit({ event: "notice", message: `Forgot ${name}` });
   }

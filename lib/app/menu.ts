@@ -1,7 +1,8 @@
 import { basename, join } from "node:path";
-import { textOf } from "../cli/arguments/arguments.ts";
+import { isOn, textOf } from "../cli/arguments/arguments.ts";
 import { escapeText } from "../cli/output/escape.ts";
 import type { Menu, MenuActions } from "../cli/terminal/menu.ts";
+import { diskError } from "../disk/disk_error.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import type { Peer } from "../peer/peer.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
@@ -38,14 +39,16 @@ export async function menu(context: CommandContext): Promise<ExitCode> {
 }
 
 function menuActions(peer: Peer, menu: Menu, context: CommandContext): MenuActions {
-  const data = textOf(context.command.values, "data") ?? "data";
+  const { values } = context.command;
+  const data = textOf(values, "data") ?? "data";
+  const follow = isOn(values, "follow");
   return {
     ping: async (target) => void await peer.ping(target),
     broadcast: async (text) => void await peer.sendBroadcastMessage(text),
     sendFile: async (name, recipients) => {
       const path = await findFile(data, name);
       const to = recipients.length > 0 ? recipients : await askRecipient(peer, menu);
-      failIfFailed([await peer.sendFile(path, to)]);
+      failIfFailed([await peer.sendFile(path, to, { follow })]);
     },
     peers: () => listPeers(peer, context),
     history: () => listHistory(peer, context),
@@ -78,7 +81,7 @@ async function dataFiles(data: string): Promise<string[]> {
   try {
     for await (const { name, isFile } of Deno.readDir(data)) if (isFile) names.push(name);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw diskError("read", data, error);
   }
   return names.sort();
 }

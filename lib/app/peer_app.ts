@@ -15,6 +15,7 @@ import { trust } from "./trust.ts";
 const PROGRAM: Program = {
   spec: PEER_PROGRAM,
   menus: ["menu"],
+  services: ["run"],
   commands: {
     menu: async (context) => await (await import("./menu.ts")).menu(context),
     run: async (context) => await (await import("./run.ts")).run(context),

@@ -145,18 +145,19 @@ export function makePeer(
   more: Partial<PeerOptions> = {},
 ): Peer {
   const { tracker, membership } = network;
-  const { values, explicit } = command;
+  const { values, explicit, typed } = command;
   const host = textOf(values, "host");
-  // The --name of `send -` is that of the file.
-  const isStream = command.command === "send" && command.positionals.includes("-");
+  // A variable is meant for the peer that runs: a command beside it takes a free port.
+  const isPortMeant = role === "peer" || typed.has("port");
   return new Peer({
     identity,
     membership,
     tracker,
     role,
-    name: peerName(isStream ? undefined : textOf(values, "name")),
+    // The --name of `send` is that of what it sends.
+    name: peerName(command.command === "send" ? undefined : textOf(values, "name")),
     host: host === "auto" ? undefined : host,
-    port: numberOf(values, "port"),
+    port: isPortMeant ? numberOf(values, "port") : undefined,
     advertise: explicit.has("advertise") ? addressOf(values, "advertise") : undefined,
     received: inboxOf(command),
     folder,

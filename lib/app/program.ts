@@ -1,13 +1,16 @@
 import { isOn, parseCommandLine, type ParsedCommand } from "../cli/arguments/arguments.ts";
+import { untilAborted } from "../async/abort.ts";
+import { delay, systemClock } from "../async/clock.ts";
 import type { AppEvent } from "../events.ts";
+import { escapeText } from "../cli/output/escape.ts";
 import { JsonOutput } from "../cli/output/json_output.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
 import { errorEvent, type Output } from "../cli/output/output.ts";
 import type { ProgressBars } from "../cli/terminal/progress.ts";
-import { type Sink, stderrSink, stdoutSink } from "../cli/output/sink.ts";
+import { type Sink, stderrSink, stdoutSink, type WriterSink } from "../cli/output/sink.ts";
 import type { ProgramSpec } from "../cli/arguments/spec.ts";
 import { TextOutput } from "../cli/output/text_output.ts";
-import { asP2PError, ExitCode, P2PError } from "../errors.ts";
+import { asP2PError, ExitCode, P2PError, reasonOf } from "../errors.ts";
 import { redactInvite } from "../identity/invite.ts";
 import config from "../../deno.json" with { type: "json" };
 
@@ -33,7 +36,12 @@ export interface Program {
   spec: ProgramSpec;
   commands: Record<string, Command>;
   menus?: readonly string[];
+  /** Commands that run until a signal comes: their output is a log, which may have gaps. */
+  services: readonly string[];
 }
+
+/** How long in milliseconds the end of a program waits for a reader who does not read, once somebody wants the end. */
+const LAST_WORDS = 1_000;
 
 /** Parses, runs the command, reports what it throws, and resolves with the exit code. */
 export async function runProgram(program: Program, args: readonly string[]): Promise<ExitCode> {
@@ -42,13 +50,30 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   try {
     parsed = parseCommandLine(program.spec, args, env);
   } catch (error) {
-    return reportUsage(asP2PError(error), args);
+    return await reportUsage(asP2PError(error), args);
   }
-  if ("help" in parsed) return print(stdoutSink(), parsed.help);
-  if ("version" in parsed) return print(stdoutSink(), `${program.spec.name} ${config.version}`);
   using signals = new Interrupts();
+  if ("help" in parsed) return await print(parsed.help, signals);
+  if ("version" in parsed) {
+    return await print(`${program.spec.name} ${config.version}`, signals);
+  }
   const hasMenu = program.menus?.includes(parsed.command) ?? false;
-  const { output, menu } = await outputFor(parsed, hasMenu);
+  const streams = streamsFor(isOn(parsed.values, "json"));
+  const { output, menu } = await outputFor(parsed, { hasMenu, ...streams });
+  const exitCode = await runCommand(program, { parsed, output, menu, env, signals });
+  const isService = program.services.includes(parsed.command);
+  const written = await allWritten(Object.values(streams), isService ? undefined : signals.first);
+  return isService ? exitCode : await afterWriting(exitCode, written, streams);
+}
+
+/** Runs the command, and reports what it throws. */
+async function runCommand(
+  program: Program,
+  { parsed, output, menu, env, signals }: Pick<CommandContext, "output" | "menu" | "env"> & {
+    parsed: ParsedCommand;
+    signals: Interrupts;
+  },
+): Promise<ExitCode> {
   const command = program.commands[parsed.command];
   if (!command) throw new TypeError(`the command ${parsed.command} has no code`);
   try {
@@ -65,6 +90,7 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
     if (signals.first.aborted) return ExitCode.interrupted;
     const error = asP2PError(thrown);
     output.emit(safeErrorEvent(error));
+    if (env("P2P_DEBUG")) explain(thrown);
     return error.exitCode;
   } finally {
     output.close();
@@ -77,28 +103,88 @@ function safeErrorEvent(error: P2PError): AppEvent {
   return { ...event, message: redactInvite(event.message) };
 }
 
-function print(sink: Sink, text: string): ExitCode {
-  sink.write(text.endsWith("\n") ? text : `${text}\n`);
-  return ExitCode.done;
+/** Writes the whole story of an error, with what lies underneath, for a report of a fault in this program. */
+function explain(thrown: unknown): void {
+  const text = escapeText(redactInvite(Deno.inspect(thrown, { depth: 6 })), { multiline: true });
+  stderrSink().write(`${text}\n`);
+}
+
+/** Standard output and standard error of this process. */
+interface Streams {
+  stdout: WriterSink;
+  stderr: WriterSink;
+}
+
+/** The two streams; where lines had to be left out, a line of the same kind says so. */
+function streamsFor(json: boolean): Streams {
+  const text = (lines: number) => `${lines} lines were left out here: nobody read what came before`;
+  const describeGap = (lines: number) => {
+    const event = { event: "notice", time: new Date().toISOString(), message: text(lines) };
+    return `${json ? JSON.stringify(event) : text(lines)}\n`;
+  };
+  return { stdout: stdoutSink({ describeGap }), stderr: stderrSink() };
+}
+
+async function print(text: string, { first }: Interrupts): Promise<ExitCode> {
+  const streams = streamsFor(false);
+  streams.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  return await afterWriting(ExitCode.done, await allWritten([streams.stdout], first), streams);
+}
+
+/**
+ * Waits until everything is written. An answer may wait for its reader as long as that takes, or until `signal` aborts;
+ * a log, which has none, for a moment.
+ *
+ * @returns whether it was all taken.
+ */
+async function allWritten(sinks: WriterSink[], signal: AbortSignal | undefined): Promise<boolean> {
+  const flushed = Promise.all(sinks.map((sink) => sink.flushed())).then(() => true);
+  const over = new AbortController();
+  const tooLong = (signal ? untilAborted(signal) : Promise.resolve())
+    .then(() => delay(systemClock, LAST_WORDS, over.signal))
+    .then(() => false, () => false);
+  try {
+    return await Promise.race([flushed, tooLong]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** The exit code of a command whose answer may have been lost: nobody must take it for one that was given. */
+async function afterWriting(
+  exitCode: ExitCode,
+  written: boolean,
+  { stdout, stderr }: Streams,
+): Promise<ExitCode> {
+  if (exitCode !== ExitCode.done) return exitCode;
+  if (!written) return ExitCode.interrupted;
+  if (stdout.failure === undefined) return ExitCode.done;
+  const error = new P2PError(
+    "disk",
+    `Cannot write to standard output: ${reasonOf(stdout.failure)}; part of the answer is lost`,
+  );
+  new TextOutput({ stdout, stderr }).emit(errorEvent(error));
+  await stderr.flushed();
+  return ExitCode.local;
 }
 
 /** Reports a command line that is wrong. Its flags cannot say how, so `--json` is looked for by itself. */
-function reportUsage(error: P2PError, args: readonly string[]): ExitCode {
-  const sinks = { stdout: stdoutSink(), stderr: stderrSink() };
-  const output = args.includes("--json") ? new JsonOutput(sinks) : new TextOutput(sinks);
+async function reportUsage(error: P2PError, args: readonly string[]): Promise<ExitCode> {
+  const streams = streamsFor(false);
+  const output = args.includes("--json") ? new JsonOutput(streams) : new TextOutput(streams);
   output.emit(safeErrorEvent(error));
   output.close();
+  await allWritten(Object.values(streams), undefined);
   return error.exitCode;
 }
 
 /** Output by the flags. Menu and bars are loaded for them alone: a script's command starts sooner. */
 async function outputFor(
   { values }: ParsedCommand,
-  hasMenu: boolean,
+  { hasMenu, stdout: own, stderr }: Streams & { hasMenu: boolean },
 ): Promise<{ output: Output; menu: Menu | null }> {
-  const stderr = stderrSink();
   // Text for people goes to standard error where standard output is for a file.
-  const stdout = isOn(values, "stdout") ? stderr : stdoutSink();
+  const stdout = isOn(values, "stdout") ? stderr : own;
   const [json, quiet] = [isOn(values, "json"), isOn(values, "quiet")];
   const menu = hasMenu ? await openMenu(json ? stderr : stdout) : null;
   const over = (sink: Sink) => menu ? menu.over(sink) : sink;

@@ -21,12 +21,19 @@ const PLUMBING: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
 
 /** `peer receive`: takes what a share hands over, or one transfer, and ends. */
 export async function receive(context: CommandContext): Promise<ExitCode> {
-  const { command: { positionals, values } } = context;
+  const { command: { positionals, values, typed } } = context;
   if (isOn(values, "stdout") && isOn(values, "json")) {
     throw new P2PError("usage", "Cannot use --stdout with --json: both write to standard output");
   }
   const invite = await pastedInvite(positionals[0]);
   if (invite === null) return await receiveListed(context);
+  for (const flag of ["join", "tracker"]) {
+    if (!typed.has(flag)) continue;
+    throw new P2PError(
+      "usage",
+      `Cannot use an invite with --${flag}: the invite says which network; leave one of them out`,
+    );
+  }
   if (isOn(values, "insecure")) {
     throw new P2PError(
       "usage",

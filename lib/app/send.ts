@@ -15,6 +15,12 @@ export const send: Command = oneShot(async (peer, context) => {
     throw new P2PError("usage", "Cannot send standard input twice: `-` may stand once");
   }
   const input = command.positionals.includes("-") ? standardInput(command) : null;
+  if (input === null && command.typed.has("name")) {
+    throw new P2PError(
+      "usage",
+      "Cannot use --name: it names standard input, and no path is `-`; files keep their names",
+    );
+  }
   const follow = isOn(command.values, "follow");
   for (const path of command.positionals) {
     reports.push(
@@ -26,10 +32,8 @@ export const send: Command = oneShot(async (peer, context) => {
   return exitCodeOfReports(reports);
 });
 
-function standardInput({ values, explicit }: CommandContext["command"]): StreamContent {
+function standardInput({ values }: CommandContext["command"]): StreamContent {
   const name = textOf(values, "name");
-  if (name !== undefined && explicit.has("name")) {
-    return new StreamContent(Deno.stdin.readable, name);
-  }
+  if (name !== undefined) return new StreamContent(Deno.stdin.readable, name);
   throw new P2PError("usage", "Cannot send standard input: it has no name; say --name NAME");
 }

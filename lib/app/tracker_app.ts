@@ -5,6 +5,7 @@ import { type Program, runProgram } from "./program.ts";
 /** The `tracker` program. Each command is loaded when it is run, so that none waits for what others need. */
 const PROGRAM: Program = {
   spec: TRACKER_PROGRAM,
+  services: ["run"],
   commands: {
     run: async (context) => await (await import("./tracker_run.ts")).run(context),
     invite: async (context) => await (await import("./tracker_invite.ts")).invite(context),

@@ -47,7 +47,7 @@ function sameEndpoint(a: string, b: string): boolean {
  * The recipients that `--to` names: targets among `entries`, separated by commas, each peer once; `all`
  * means `others`.
  *
- * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates.
+ * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates; `usage` when nobody is named.
  */
 export function resolveRecipients(
   to: readonly string[],
@@ -55,6 +55,12 @@ export function resolveRecipients(
   others: readonly PeerEntry[],
 ): readonly PeerEntry[] {
   const targets = to.flatMap((part) => part.split(",")).map((part) => part.trim()).filter(Boolean);
+  if (targets.length === 0) {
+    throw new P2PError(
+      "usage",
+      `Cannot use --to ${to.join(" ")}: it names nobody; write peers separated by commas, or all`,
+    );
+  }
   if (targets.includes("all")) {
     if (others.length === 0) {
       throw new P2PError("peer-unknown", "Cannot send to all: no other peer is there");

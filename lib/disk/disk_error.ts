@@ -28,8 +28,8 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
 const OVER_QUOTA = Deno.build.os === "windows" ? 1295 : Deno.build.os === "linux" ? 122 : 69;
 
 function isOverQuota(cause: unknown): boolean {
-  const { code } = (cause ?? {}) as { code?: string };
-  return code === "EDQUOT" || reasonOf(cause).endsWith(`(os error ${OVER_QUOTA})`);
+  const { code, message } = (cause ?? {}) as { code?: string; message?: string };
+  return code === "EDQUOT" || /\(os error (\d+)\)/.exec(message ?? "")?.[1] === `${OVER_QUOTA}`;
 }
 
 /** An error for a file that is not what it was when it was offered; `how` says what differs. */

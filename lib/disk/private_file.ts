@@ -36,7 +36,7 @@ export async function readPrivate(path: string): Promise<string | null> {
     return text;
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) return null;
-    throw failure("read", path, cause);
+    throw stateError("read", path, cause);
   }
 }
 
@@ -104,7 +104,7 @@ async function writing(
       await Deno.remove(temporary).catch(() => {}); // gone already after a rename
     }
   } catch (cause) {
-    throw failure("write", path, cause);
+    throw stateError("write", path, cause);
   }
 }
 
@@ -115,7 +115,9 @@ async function writeSynced(path: string, text: string): Promise<void> {
   await file.sync();
 }
 
-function failure(doing: string, path: string, cause: unknown): P2PError {
+/** A failure of the disk under the state of this user's programs; `doing` is read or write. */
+export function stateError(doing: string, path: string, cause: unknown): P2PError {
+  if (cause instanceof P2PError) return cause;
   return new P2PError(
     "disk",
     `Cannot ${doing} ${path}: ${reasonOf(cause)}; check its owner and mode, or choose --state`,

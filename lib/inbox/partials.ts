@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
-import { P2PError, reasonOf } from "../errors.ts";
+import { P2PError } from "../errors.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
 import { FileTarget } from "./file_target.ts";
@@ -259,7 +259,7 @@ async function publicMode(folder: string): Promise<number> {
     return (mode ?? 0o644) & 0o666;
   } finally {
     await Deno.remove(path).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw new Error(reasonOf(error));
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
   }
 }

@@ -34,7 +34,7 @@ export type Listener = Deno.Listener<Deno.TcpConn> | Deno.TlsListener;
 /**
  * Listens on TCP, with TLS when `tls` is given.
  *
- * @throws {P2PError} `address-in-use`, or `usage` when the host is none of this machine's.
+ * @throws {P2PError} `address-in-use`, or `address-unavailable` when the host is none of this machine's.
  */
 export function listen({ host, port }: Address, tls: ListenerKey | null): Listener {
   try {
@@ -50,11 +50,12 @@ export function listen({ host, port }: Address, tls: ListenerKey | null): Listen
         { cause },
       );
     }
+    const remedy = cause instanceof Deno.errors.PermissionDenied
+      ? "ports below 1024 are for the administrator; choose another with --port"
+      : "choose an address of this machine with --host";
     throw new P2PError(
-      "usage",
-      `Cannot listen on ${where}: ${
-        reasonOf(cause)
-      }; choose an address of this machine with --host`,
+      "address-unavailable",
+      `Cannot listen on ${where}: ${reasonOf(cause)}; ${remedy}`,
       { cause },
     );
   }
@@ -156,18 +157,18 @@ function abortable<T>(
 function dialError(cause: unknown, where: Address): P2PError {
   if (cause instanceof P2PError) return cause;
   const at = formatAddress(where);
-  const reason = reasonOf(cause);
+  const told = cause instanceof Error ? cause.message : "";
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
     return new P2PError("timeout", `Cannot connect to ${at}: no answer in time`, { cause });
   }
-  if (/BadSignature|UnknownIssuer|invalid peer certificate/.test(reason)) {
+  if (/BadSignature|UnknownIssuer|invalid peer certificate/.test(told)) {
     return new P2PError(
       "wrong-key",
       `Cannot trust ${at}: it does not hold the expected key`,
       { cause },
     );
   }
-  if (/InvalidContentType|corrupt message/.test(reason)) {
+  if (/InvalidContentType|corrupt message/.test(told)) {
     return new P2PError(
       "insecure-mismatch",
       `Cannot talk to ${at}: it runs with --insecure or is another program; ` +
@@ -175,10 +176,7 @@ function dialError(cause: unknown, where: Address): P2PError {
       { cause },
     );
   }
-  if (cause instanceof Deno.errors.ConnectionRefused) {
-    return new P2PError("peer-unreachable", `Cannot connect to ${at}: connection refused`, {
-      cause,
-    });
-  }
-  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${reason}`, { cause });
+  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${reasonOf(cause)}`, {
+    cause,
+  });
 }

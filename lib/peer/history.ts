@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { AppEvent, HistoryEvent } from "../events.ts";
+import { stateError } from "../disk/private_file.ts";
 import { asP2PError } from "../errors.ts";
 
 /** The list of what was sent and received, one JSON object per line, shared by all peers of a user. */
@@ -25,7 +26,7 @@ export class History {
       file = await Deno.open(this.#path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
-      throw error;
+      throw stateError("read", this.#path, error);
     }
     const lines = file.readable.pipeThrough(new TextDecoderStream()).pipeThrough(
       new TextLineStream(),

@@ -18,6 +18,10 @@ export interface PeerListenerOptions {
   isShare: () => boolean;
   /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
   dialBackPort: number | undefined;
+  /** Address to listen on; by default the one that {@linkcode PeerListener.ownHost} says. */
+  host: string | undefined;
+  /** Port to listen on; 0 takes a free one. */
+  port: number;
   /** Runs a session that another peer opened. */
   onSession: (session: Session) => Promise<void>;
   /** How many refused connections of one address are told. */
@@ -49,12 +53,13 @@ export class PeerListener {
   }
 
   /**
-   * Listens; port 0 takes a free one.
+   * Starts to listen, and returns where.
    *
-   * @throws {P2PError} `address-in-use`, or `usage` when the host is none of this machine's.
+   * @throws {P2PError} `address-in-use`, or `address-unavailable` when the host is none of this machine's.
    */
-  listen(address: Address): void {
-    const { credentials, onSession, clock } = this.#options;
+  listen(): Address {
+    const { credentials, onSession, clock, port } = this.#options;
+    const host = this.#options.host ?? this.ownHost;
     const { identity, membership } = credentials;
     const tls = membership
       ? {
@@ -62,13 +67,14 @@ export class PeerListener {
         key: identity.pkcs8Pem(),
       }
       : null;
-    this.#server = new Server(listen(address, tls), {
+    this.#server = new Server(listen({ host, port }, tls), {
       credentials: () => credentials,
       admit: (remote) => this.#admit(remote),
       onSession,
       onRefused: (error, from) => this.#onRefused(error, from),
       clock,
     });
+    return { host, port: this.#server.address.port };
   }
 
   /**
@@ -79,8 +85,7 @@ export class PeerListener {
   port(): number {
     const { dialBackPort } = this.#options;
     if (dialBackPort !== undefined) return dialBackPort;
-    if (!this.#server) this.listen({ host: this.ownHost, port: 0 });
-    return this.address?.port ?? 0;
+    return (this.address ?? this.listen()).port;
   }
 
   /** Takes no new sessions; those under way go on. */

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
-import { readPrivate, replacePrivate } from "../disk/private_file.ts";
+import { readPrivate, replacePrivate, stateError } from "../disk/private_file.ts";
 
 /** Something that was to be sent and has not got to everybody. */
 export interface Unsent {
@@ -60,7 +60,7 @@ export class Outbox {
         if (entry) entries.push(entry);
       }
     } catch (error) {
-      ignoreMissing(error);
+      if (!(error instanceof Deno.errors.NotFound)) throw stateError("read", this.#folder, error);
     }
     return entries.sort((a, b) => a.at < b.at ? -1 : 1);
   }

@@ -88,6 +88,8 @@ export class Peer implements AsyncDisposable {
       tracker,
       isShare: () => this.isShare,
       dialBackPort: options.dialBackPort,
+      host: options.host,
+      port: options.port ?? 0,
       onSession: (session) => this.handlePeer(session),
       refusals: this.#refusals,
       emit,
@@ -214,15 +216,14 @@ export class Peer implements AsyncDisposable {
 
   /** Opens the inbox and listens for other peers. */
   async startListening(): Promise<void> {
-    const { membership, port = 0, role } = this.#options;
-    const host = this.#options.host ?? this.#listener.ownHost;
+    const { membership, role } = this.#options;
     const { inbox } = this.#receiving = await this.#openReceiving();
-    this.#listener.listen({ host, port });
+    const { host, port } = this.#listener.listen();
     if (role !== "peer") return;
     this.#emit({
       event: "listening",
       host,
-      port: this.#listener.port(),
+      port,
       id: this.id,
       name: this.#options.name,
       inbox: inbox.path,

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { tryLock } from "../disk/lock.ts";
+import { type Lock, tryLock } from "../disk/lock.ts";
+import { stateError } from "../disk/private_file.ts";
 import { P2PError } from "../errors.ts";
 import { type Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 
@@ -21,8 +22,7 @@ export interface Slot extends Disposable {
 export async function takeSlot(peersFolder: string): Promise<Slot> {
   for (let number = 1; number <= MAX_SLOTS; number++) {
     const folder = join(peersFolder, `${number}`);
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    const lock = await tryLock(join(folder, "lock"));
+    const lock = await lockIn(folder);
     if (!lock) continue;
     try {
       const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
@@ -33,6 +33,16 @@ export async function takeSlot(peersFolder: string): Promise<Slot> {
     }
   }
   throw new P2PError("disk", `Cannot start: ${MAX_SLOTS} peers of this user are running`);
+}
+
+/** Takes the lock of a slot's folder; null while another peer has it. */
+async function lockIn(folder: string): Promise<Lock | null> {
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    return await tryLock(join(folder, "lock"));
+  } catch (error) {
+    throw stateError("write", folder, error);
+  }
 }
 
 /** The identity of one-shot commands: that of the first slot, also while a running peer holds it. */

@@ -30,12 +30,21 @@ e2e("exit 0: help and version, on stdout", async (world) => {
   }
 });
 
-e2e("exit 1: the tracker's port is in use", async (world) => {
-  const { port } = await world.tracker();
-  const second = ["--port", `${port}`, "--state", world.path("other"), "--json"];
-  const { code, lines } = await world.run("tracker", second);
-  assertEquals([code, last(lines).code], [1, "address-in-use"]);
-});
+e2e(
+  "exit 8: the tracker's port is in use, or its address is none of this machine's",
+  async (world) => {
+    const { port } = await world.tracker();
+    const second = ["--port", `${port}`, "--state", world.path("other"), "--json"];
+    const { code, lines } = await world.run("tracker", second);
+    assertEquals([code, last(lines).code], [8, "address-in-use"]);
+    for (const host of ["203.0.113.1", "nosuch.invalid"]) {
+      const elsewhere = ["--host", host, "--port", "0", "--state", world.path("other"), "--json"];
+      const { code, lines } = await world.run("tracker", elsewhere);
+      assertEquals([code, last(lines).code], [8, "address-unavailable"]);
+      await failure(world, 8, ["run", "--host", host]);
+    }
+  },
+);
 
 e2e("exit 2: wrong usage", async (world) => {
   await world.tracker();

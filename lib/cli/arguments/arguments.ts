@@ -30,6 +30,8 @@ export interface ParsedCommand {
   positionals: string[];
   /** The flags that the command line or the environment gave; the others are defaults. */
   explicit: ReadonlySet<string>;
+  /** Those of them that the command line gave: somebody meant them for this very command. */
+  typed: ReadonlySet<string>;
 }
 
 /** Request of a command line: a command, its help, or the version. */
@@ -141,7 +143,8 @@ function spell(argv: readonly string[], known: Map<string, FlagSpec>): string[] 
       spelled.push(`${arg}=true`);
     } else {
       const value = argv[++i];
-      if (value === undefined || (value.startsWith("-") && value !== "-")) {
+      // `-1` and `-x` are values, if wrong ones; `--` and what follows it never are.
+      if (value === undefined || value.startsWith("--") || value === "-h") {
         throw new P2PError("usage", `Cannot use ${arg}: its value is missing${expected(spec)}`);
       }
       spelled.push(`${arg}=${value}`);
@@ -171,7 +174,9 @@ function allFlags(program: ProgramSpec): Map<string, FlagSpec> {
 function unknownFlag(program: ProgramSpec, known: Map<string, FlagSpec>, arg: string): P2PError {
   const given = arg.replace(/=.*$/s, "");
   const near = suggest(given, [...known.keys()].map((name) => `--${name}`));
-  const remedy = near === null ? `see ${program.name} --help` : `did you mean ${near}?`;
+  const remedy = near !== null
+    ? `did you mean ${near}?`
+    : `see ${program.name} --help, or write -- before what is no flag`;
   return new P2PError("usage", `Cannot use ${escapeText(given)}: it is unknown; ${remedy}`);
 }
 
@@ -227,9 +232,10 @@ function resolve(
   program: ProgramSpec,
   command: CommandSpec,
   { flags, env }: { flags: RawFlags; env: Environment },
-): { values: FlagValues; explicit: Set<string> } {
+): { values: FlagValues; explicit: Set<string>; typed: Set<string> } {
   const values: Record<string, FlagValue> = {};
   const explicit = new Set<string>();
+  const given = new Set<string>();
   for (const spec of flagsOf(program, command)) {
     const typed = flags.get(spec.name);
     const inherited = typed === undefined && spec.env !== undefined ? env(spec.env) : undefined;
@@ -241,6 +247,7 @@ function resolve(
     const value = text === true ? true : parseFlagValue(spec, text, source);
     if (value !== false) values[spec.name] = value;
     if (chosen !== undefined) explicit.add(spec.name);
+    if (typed !== undefined) given.add(spec.name);
   }
-  return { values, explicit };
+  return { values, explicit, typed: given };
 }

@@ -17,7 +17,7 @@ const EXIT_CODES: [string, string][] = [
   [`${ExitCode.integrity}`, "a file failed its check"],
   [`${ExitCode.unauthorised}`, "not authorised"],
   [`${ExitCode.partialDelivery}`, "delivered to some, but not to all"],
-  [`${ExitCode.local}`, "a local file or disk problem"],
+  [`${ExitCode.local}`, "a file, disk, address or port of this machine"],
   [`${ExitCode.interrupted}`, "interrupted"],
 ];
 
@@ -49,6 +49,11 @@ const SHARED_FLAGS: FlagSpec[] = [
     help: "No encryption and no identities, on both sides; for benchmarks and packet captures",
   },
 ];
+
+/** Common flags of every command. */
+const ALWAYS = ["state", "json", "quiet"];
+/** Common flags of the commands that talk to the running tracker. */
+const OPERATOR = ["host", "port", "insecure", ...ALWAYS];
 
 const TRACKER_RUN: CommandSpec = {
   name: "run",
@@ -87,6 +92,7 @@ const TRACKER_RUN: CommandSpec = {
         "List peers behind a port mapping under the address they ask for, once dialled back there",
     },
   ],
+  common: OPERATOR,
   examples: ["tracker", "tracker --host 0.0.0.0", "tracker run --port 6000 --json"],
 };
 
@@ -109,6 +115,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
           help: "Make a new secret first: earlier invites stop working",
         },
       ],
+      common: ["host", "port", ...ALWAYS],
       examples: ["tracker invite", "tracker invite --rotate"],
     },
     {
@@ -117,6 +124,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       usage: "peers [flags]",
       positionals: { min: 0, max: 0, names: [] },
       flags: [],
+      common: OPERATOR,
       examples: ["tracker peers", "tracker peers --json"],
     },
     {
@@ -125,6 +133,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       usage: "broadcast <message> [flags]",
       positionals: { min: 1, max: Infinity, names: ["message"] },
       flags: [],
+      common: OPERATOR,
       examples: ["tracker broadcast 'Back in five minutes'"],
     },
     {
@@ -133,6 +142,8 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       usage: "remove <peer> [flags]",
       positionals: { min: 1, max: 1, names: ["peer"] },
       flags: [],
+      // Without keys nobody can be barred.
+      common: ["host", "port", ...ALWAYS],
       examples: ["tracker remove laptop", "tracker remove id:3fA9c2d1"],
     },
   ],
@@ -181,8 +192,7 @@ const PEER_FLAGS: FlagSpec[] = [
     kind: "string",
     env: "P2P_NAME",
     placeholder: "NAME",
-    help: "What others see this peer as; by default the name of this machine. " +
-      "Of `send -` the name of the file",
+    help: "What others see this peer as; by default the name of this machine",
   },
   {
     name: "host",
@@ -215,14 +225,6 @@ const PEER_FLAGS: FlagSpec[] = [
     placeholder: "DIR",
     help: "Where files that arrive are kept",
     default: "received_files",
-  },
-  {
-    name: "data",
-    kind: "string",
-    env: "P2P_DATA",
-    placeholder: "DIR",
-    help: "Where file names are looked up first",
-    default: "data",
   },
   {
     name: "accept",
@@ -258,6 +260,15 @@ const PEER_FLAGS: FlagSpec[] = [
       "unfinished ones, folders and blocks included",
   },
 ];
+
+/** Common flags that say which network. */
+const NETWORK = ["join", "tracker", "insecure"];
+/** Common flags of the commands that open sessions: a peer that cannot be dialled dials back, to this port. */
+const DIALLING = [...NETWORK, "port"];
+/** Common flags of the commands that are listed. */
+const LISTED = ["name", "advertise", "host", "port"];
+/** Common flags of the commands that receive. */
+const RECEIVING = ["received", "accept", "max-size", "keep-partials", "quota"];
 
 /** Flags of the commands that move files, either way. */
 const LIMIT_RATE: FlagSpec = {
@@ -297,14 +308,15 @@ const SENDING_FLAGS: FlagSpec[] = [
     placeholder: "SECONDS",
     help: "Keep trying for so long since the last progress, for example 1h; else five times",
   },
-  {
-    name: "follow",
-    kind: "boolean",
-    env: "P2P_FOLLOW",
-    help: "Send what symbolic links in a folder point to; without it they are left out",
-  },
   LIMIT_RATE,
 ];
+
+const FOLLOW: FlagSpec = {
+  name: "follow",
+  kind: "boolean",
+  env: "P2P_FOLLOW",
+  help: "Send what symbolic links in a folder point to; without it they are left out",
+};
 
 /** The command line of `peer`. */
 export const PEER_PROGRAM: ProgramSpec = {
@@ -317,7 +329,19 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "receive, and take commands from the keyboard or line by line from a script",
       usage: "[flags]",
       positionals: { min: 0, max: 0, names: [] },
-      flags: [...SENDING_FLAGS],
+      flags: [
+        {
+          name: "data",
+          kind: "string",
+          env: "P2P_DATA",
+          placeholder: "DIR",
+          help: "Where sendfile looks file names up first",
+          default: "data",
+        },
+        ...SENDING_FLAGS,
+        FOLLOW,
+      ],
+      common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
       examples: ["peer", "peer --join 'p2p://192.168.1.7:5000/#...'", "peer < commands.txt"],
     },
     {
@@ -326,6 +350,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "run [flags]",
       positionals: { min: 0, max: 0, names: [] },
       flags: [LIMIT_RATE],
+      common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
       examples: ["peer run --received /srv/inbox", "peer run --json --max-size 10G"],
     },
     {
@@ -334,6 +359,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "peers [flags]",
       positionals: { min: 0, max: 0, names: [] },
       flags: [],
+      common: [...NETWORK, ...ALWAYS],
       examples: ["peer peers", "peer peers --json"],
     },
     {
@@ -342,6 +368,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "ping <peer|host:port> [flags]",
       positionals: { min: 1, max: 1, names: ["peer or host:port"] },
       flags: [],
+      common: [...DIALLING, ...ALWAYS],
       examples: ["peer ping laptop", "peer ping 192.168.1.9:40123"],
     },
     {
@@ -350,6 +377,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "broadcast <message> [flags]",
       positionals: { min: 1, max: Infinity, names: ["message"] },
       flags: [],
+      common: [...NETWORK, "name", ...ALWAYS],
       examples: ["peer broadcast 'The build is done'"],
     },
     {
@@ -366,8 +394,16 @@ export const PEER_PROGRAM: ProgramSpec = {
           help: "Who gets it: names, id: and the start of an id, or host:port; " +
             "not needed when there is only one other peer",
         },
+        {
+          name: "name",
+          kind: "string",
+          placeholder: "NAME",
+          help: "Of `-`, standard input: the name of the file",
+        },
         ...SENDING_FLAGS,
+        FOLLOW,
       ],
+      common: [...DIALLING, ...ALWAYS],
       examples: [
         "peer send report.pdf --to laptop",
         "peer send notes.txt photo.jpg --to laptop,id:3fA9c2d1",
@@ -406,19 +442,9 @@ export const PEER_PROGRAM: ProgramSpec = {
           default: "auto",
         },
         ...SENDING_FLAGS,
+        FOLLOW,
       ],
-      without: [
-        "host",
-        "join",
-        "tracker",
-        "received",
-        "data",
-        "accept",
-        "max-size",
-        "quota",
-        "keep-partials",
-        "insecure",
-      ],
+      common: ["name", "port", "advertise", ...ALWAYS],
       examples: [
         "peer share report.pdf",
         "peer share photo.jpg notes.txt --count 3",
@@ -440,7 +466,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         },
         LIMIT_RATE,
       ],
-      without: ["data"],
+      common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
       examples: [
         "peer receive 'p2p://192.168.1.7:5005/#...'",
         "peer receive - --received ~/Downloads",
@@ -454,6 +480,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "history [flags]",
       positionals: { min: 0, max: 0, names: [] },
       flags: [],
+      common: ["received", ...ALWAYS],
       examples: ["peer history", "peer history --json"],
     },
     {
@@ -462,6 +489,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "resume <id|all> [flags]",
       positionals: { min: 1, max: 1, names: ["id"] },
       flags: SENDING_FLAGS,
+      common: [...DIALLING, ...ALWAYS],
       examples: ["peer resume all", "peer resume 3fA9c2d1"],
     },
     {
@@ -470,6 +498,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "forget <id|all> [flags]",
       positionals: { min: 1, max: 1, names: ["id"] },
       flags: [],
+      common: ["received", ...ALWAYS],
       examples: ["peer forget 3fA9c2d1", "peer forget all"],
     },
     {
@@ -478,6 +507,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "trust <name> [flags]",
       positionals: { min: 1, max: 1, names: ["name"] },
       flags: [],
+      common: [...NETWORK, ...ALWAYS],
       examples: ["peer trust laptop"],
     },
   ],

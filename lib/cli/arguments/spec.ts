@@ -54,9 +54,10 @@ export interface CommandSpec {
     /** Names in errors, one each; the last one also stands for those after it. */
     names: string[];
   };
+  /** Flags of its own. */
   flags: FlagSpec[];
-  /** Names of the program's common flags that mean nothing to it. */
-  without?: string[];
+  /** Names of those of the program's common flags that mean something to it; others are refused. */
+  common: readonly string[];
   /** Whole lines as typed. */
   examples: string[];
 }
@@ -68,7 +69,7 @@ export interface ProgramSpec {
   commands: CommandSpec[];
   /** The command that runs when none is named. */
   defaultCommand: string;
-  /** Flags of every command. */
+  /** Flags of several commands, which each name those that they take. */
   commonFlags: FlagSpec[];
   /** Sections at the end of the help, for example exit codes. */
   sections?: { title: string; rows: [string, string][] }[];
@@ -76,6 +77,6 @@ export interface ProgramSpec {
 
 /** The flags that a command takes: its own first, as its help lists them. */
 export function flagsOf(program: ProgramSpec, command: CommandSpec): FlagSpec[] {
-  const without = command.without ?? [];
-  return [...command.flags, ...program.commonFlags.filter(({ name }) => !without.includes(name))];
+  const { flags, common } = command;
+  return [...flags, ...program.commonFlags.filter(({ name }) => common.includes(name))];
 }

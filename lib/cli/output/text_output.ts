@@ -26,6 +26,11 @@ const CHATTER: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
   "notice",
 ]);
 
+/** Beside an invite, which stands alone on standard output for whoever pipes it to another machine. */
+const ONLY_HERE =
+  "Only this machine can reach the tracker, so the invite is of no use elsewhere; " +
+  "start it with --host 0.0.0.0 to open it to other machines";
+
 /** Options of {@linkcode TextOutput}. */
 export interface TextOutputOptions {
   /** Gets everything but errors. */
@@ -77,6 +82,7 @@ export class TextOutput implements Output {
     const palette = this.#errorPalette;
     if (event.event === "error") this.#write(this.#stderr, this.#text.error(event, palette));
     else this.#write(this.#stdout, this.#text.of(event));
+    if (event.event === "invite" && event.local) this.#write(this.#stderr, ONLY_HERE);
   }
 
   close(): void {

@@ -46,7 +46,9 @@ Deno.test("what fits several is not guessed", () => {
 
 Deno.test("recipients are each named once, in the order given", () => {
   assertEquals(resolveRecipients(["bob, anna", "id:Anne,,", " Anna "], all, all), [bob, anna, six]);
-  assertEquals(resolveRecipients([], all, all), []);
+  for (const nobody of [[], [","], [" ", ""]]) {
+    throwsWith("usage", () => resolveRecipients(nobody, all, all));
+  }
   throwsWith("peer-unknown", () => resolveRecipients(["bob,nobody"], all, all));
 });
 

@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { P2PError } from "../../../lib/errors.ts";
 import { certificatePem } from "../../../lib/identity/certificate.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
 import { openSession } from "../../../lib/net/open_session.ts";
@@ -27,7 +28,7 @@ permitted("a port in use and a foreign address are told apart", ["net"], () => {
   using taken = listen(HERE, null);
   throwsWith("address-in-use", () => listen({ ...HERE, port: portOf(taken) }, null));
   throwsWith("address-in-use", () => listen({ ...HERE, port: portOf(taken) }, tlsOf(identity)));
-  throwsWith("usage", () => listen({ host: "192.0.2.1", port: 0 }, null));
+  throwsWith("address-unavailable", () => listen({ host: "192.0.2.1", port: 0 }, null));
 });
 
 permitted("a closed port is refused", ["net"], async () => {
@@ -118,6 +119,6 @@ permitted("dialling can be taken back", ["net"], async () => {
   const dialling = dial({ ...where, pin: identity.publicKey, timeout, signal: stop.signal });
   const rejected = dialling.then(() => "connected", (error) => error.message);
   using _silent = await accepting;
-  stop.abort(new Error("changed my mind"));
+  stop.abort(new P2PError("interrupted", "changed my mind"));
   assertStringIncludes(await rejected, "changed my mind");
 });

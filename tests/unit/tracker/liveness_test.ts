@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { P2PError } from "../../../lib/errors.ts";
 import { ASKING_ONLY } from "../../../lib/net/open_session.ts";
 import { Liveness, type Watched } from "../../../lib/tracker/liveness.ts";
 import { eventually } from "../../helpers/deadline.ts";
@@ -28,7 +29,9 @@ class Scene implements AsyncDisposable {
       dialBack: ({ entry }) => {
         this.dialled.add(entry.name);
         this.onDial();
-        return this.reachable ? Promise.resolve() : Promise.reject(new Error("refused"));
+        return this.reachable
+          ? Promise.resolve()
+          : Promise.reject(new P2PError("peer-unreachable", "refused"));
       },
       drop: (member, reason) => {
         this.members.delete(member);

@@ -63,7 +63,7 @@ Deno.test("Values are typed, and the last of a repeated flag counts", () => {
     "2",
     "--tracker",
     "[::1]:6000",
-    "--max-size",
+    "--limit-rate",
     "1.5G",
     "--join",
     "-",
@@ -74,7 +74,7 @@ Deno.test("Values are typed, and the last of a repeated flag counts", () => {
   assertEquals(numberOf(values, "parallel"), 7);
   assertEquals(numberOf(values, "port"), 2);
   assertEquals(addressOf(values, "tracker"), { host: "::1", port: 6000 });
-  assertEquals(numberOf(values, "max-size"), 1.5 * 1024 ** 3);
+  assertEquals(numberOf(values, "limit-rate"), 1.5 * 1024 ** 3);
   assertEquals(textOf(values, "join"), "-");
   assert(isOn(values, "json"));
   assert(!isOn(values, "quiet"));
@@ -113,6 +113,12 @@ Deno.test("What can't be used is named, with the remedy", () => {
     [["run", "x\x1b[2J"], ["'x\\x1b[2J' is one too many"]],
     [["--name"], ["--name", "missing", "--name NAME"]],
     [["--name", "--json"], ["--name", "missing"]],
+    [["--name", "-h"], ["--name", "missing"]],
+    [["--port", "-1"], ["--port", "'-1' is not a whole number from 0 to 65535"]],
+    [["--max-size", "-10G"], ["--max-size", "'-10G' is not a size"]],
+    [["--keep-partials", "-5"], ["--keep-partials", "'-5' is not a time"]],
+    [["broadcast", "-5 degrees"], ["-5 degrees", "write -- before what is no flag"]],
+    [["send", "x", "--data", "d"], ["--data with peer send", "belongs to peer menu"]],
     [["--name="], ["--name", "empty"]],
     [["--json=1"], ["--json takes no value"]],
     [["--port", "70000"], ["--port", "'70000'", "from 0 to 65535"]],
