@@ -1,3 +1,4 @@
+import { openFile } from "../disk/descriptors.ts";
 import { basename, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
@@ -49,7 +50,7 @@ export class FileContent implements Content {
       if (!isFile) {
         throw new P2PError("disk", `Cannot send ${path}: it is no regular file and no folder`);
       }
-      const file = await Deno.open(path, { read: true });
+      const file = await openFile(path, { read: true });
       const now = clock();
       return new FileContent(path, { file, stat: await file.stat(), now });
     } catch (error) {
@@ -80,7 +81,7 @@ export class FileContent implements Content {
   }
 
   async readAt(offset: number, into: Uint8Array): Promise<number> {
-    const file = await (this.#again ??= Deno.open(this.path, { read: true }));
+    const file = await (this.#again ??= openFile(this.path, { read: true }));
     await file.seek(offset, Deno.SeekMode.Start);
     let filled = 0;
     while (filled < into.length) {

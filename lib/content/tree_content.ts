@@ -1,3 +1,4 @@
+import { isOutOfDescriptors, openFile, patiently } from "../disk/descriptors.ts";
 import { basename, join, resolve } from "node:path";
 import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
@@ -171,34 +172,47 @@ export class TreeContent implements Content {
       if (part.length === 0) continue;
       const turn = this.#yielder.step();
       if (turn) await turn;
-      if (part.length === file.size && part.length < LARGE) this.#readWhole(file, part);
-      else await this.#readPart(file, start, part);
+      if (part.length === file.size && part.length < LARGE) {
+        const waiting = this.#readWhole(file, part);
+        if (waiting) await waiting;
+      } else await this.#readPart(file, start, part);
       filled += part.length;
     }
     return filled;
   }
 
-  /** Reads a small file within the call: a round through the event loop costs more than the read. */
-  #readWhole(file: SourceFile, into: Uint8Array): void {
-    const path = this.#at(file);
+  /**
+   * Reads a small file within the call: a round through the event loop costs more than the read. A promise while the
+   * process may open no more files.
+   */
+  #readWhole(file: SourceFile, into: Uint8Array): Promise<void> | undefined {
     try {
-      using handle = Deno.openSync(path, { read: true });
-      for (let filled = 0; filled < into.length;) {
-        const n = handle.readSync(into.subarray(filled));
-        if (n === null) throw sourceChanged(path, "it became shorter");
-        filled += n;
-      }
-      expectSame(file, path);
+      this.#readAtOnce(file, into);
+      return undefined;
     } catch (error) {
-      throw diskError("read", path, error);
+      if (!isOutOfDescriptors(error)) throw diskError("read", this.#at(file), error);
     }
+    return patiently(() => this.#readAtOnce(file, into)).catch((error) => {
+      throw diskError("read", this.#at(file), error);
+    });
+  }
+
+  #readAtOnce(file: SourceFile, into: Uint8Array): void {
+    const path = this.#at(file);
+    using handle = Deno.openSync(path, { read: true });
+    for (let filled = 0; filled < into.length;) {
+      const n = handle.readSync(into.subarray(filled));
+      if (n === null) throw sourceChanged(path, "it became shorter");
+      filled += n;
+    }
+    expectSame(file, path);
   }
 
   async #readPart(file: SourceFile, start: number, into: Uint8Array): Promise<void> {
     const path = this.#at(file);
     try {
       if (this.#open?.file !== file) this.#closeFile();
-      const handle = this.#open?.handle ?? await Deno.open(path, { read: true });
+      const handle = this.#open?.handle ?? await openFile(path, { read: true });
       this.#open = { file, handle };
       if (start > 0) await handle.seek(start, Deno.SeekMode.Start);
       for (let filled = 0; filled < into.length;) {

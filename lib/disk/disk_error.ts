@@ -13,6 +13,11 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
       "may have room; delete some of the user's files or have the quota raised, and send again";
     return new P2PError("quota", text, { cause });
   }
+  if (code === "EMFILE" || code === "ENFILE") {
+    const text = `Cannot ${action} ${path}: this process may open no more files; ` +
+      "raise the limit (`ulimit -n`)";
+    return new P2PError("disk", text, { cause });
+  }
   if (cause instanceof Deno.errors.NotFound) {
     return new P2PError("file-not-found", `Cannot ${action} ${path}: there is no such file`, {
       cause,

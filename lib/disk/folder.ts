@@ -1,3 +1,4 @@
+import { openFile, patiently } from "./descriptors.ts";
 import { join } from "node:path";
 import { P2PError } from "../errors.ts";
 import { nameKey, numberedName } from "./file_name.ts";
@@ -8,7 +9,7 @@ const MAX_NUMBER = 10_000;
 /** Makes the names in a folder durable. */
 export async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os === "windows") return; // A folder has no handle to sync; the journal of NTFS orders names.
-  using folder = await Deno.open(path, { read: true });
+  using folder = await openFile(path, { read: true });
   await folder.sync();
 }
 
@@ -24,8 +25,8 @@ export async function takeFreeName(
   name: string,
   take: (name: string, path: string) => Promise<boolean>,
 ): Promise<{ name: string; path: string }> {
-  const taken = new Set<string>();
-  for await (const entry of Deno.readDir(folder)) taken.add(nameKey(entry.name));
+  const entries = await patiently(() => Array.fromAsync(Deno.readDir(folder)));
+  const taken = new Set(entries.map((entry) => nameKey(entry.name)));
   for (let number = 0; number < MAX_NUMBER; number++) {
     const candidate = numberedName(name, number);
     if (taken.has(nameKey(candidate))) continue;

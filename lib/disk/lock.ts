@@ -5,6 +5,7 @@
  * @module
  */
 
+import { openFile } from "./descriptors.ts";
 import { P2PError } from "../errors.ts";
 
 /** A lock that this process holds until it is disposed of. */
@@ -46,5 +47,5 @@ async function openLock(path: string): Promise<Deno.FsFile> {
   if (info && !info.isFile) {
     throw new P2PError("disk", `Cannot use ${path}: it is not a regular file; remove it`);
   }
-  return await Deno.open(path, { write: true, create: true, mode: 0o600 });
+  return await openFile(path, { write: true, create: true, mode: 0o600 });
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { openFile, patiently } from "./descriptors.ts";
 import { dirname } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { randomToken } from "../async/random.ts";
@@ -27,11 +28,11 @@ const EMPTY_DELAY = 10;
  */
 export async function readPrivate(path: string): Promise<string | null> {
   try {
-    let text = await Deno.readTextFile(path);
+    let text = await patiently(() => Deno.readTextFile(path));
     // An empty file is a name that another process has reserved, where there are no hard links, and not yet filled.
     for (let tries = 0; text === "" && tries < EMPTY_TRIES; tries++) {
       await new Promise((resolve) => setTimeout(resolve, EMPTY_DELAY));
-      text = await Deno.readTextFile(path);
+      text = await patiently(() => Deno.readTextFile(path));
     }
     return text;
   } catch (cause) {
@@ -109,7 +110,7 @@ async function writing(
 }
 
 async function writeSynced(path: string, text: string): Promise<void> {
-  using file = await Deno.open(path, { write: true, createNew: true, mode: FILE_MODE });
+  using file = await openFile(path, { write: true, createNew: true, mode: FILE_MODE });
   let left = new TextEncoder().encode(text);
   while (left.length > 0) left = left.subarray(await file.write(left));
   await file.sync();

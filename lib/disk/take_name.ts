@@ -1,3 +1,4 @@
+import { openFile } from "./descriptors.ts";
 import { ignoreMissing } from "./folder.ts";
 
 /**
@@ -30,7 +31,7 @@ export async function linkOrReserve(from: string, to: string): Promise<boolean> 
     if (!cannotLink(error)) throw error;
   }
   try {
-    (await Deno.open(to, { write: true, createNew: true, mode: 0o600 })).close();
+    (await openFile(to, { write: true, createNew: true, mode: 0o600 })).close();
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;

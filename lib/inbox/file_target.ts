@@ -1,3 +1,4 @@
+import { openFile } from "../disk/descriptors.ts";
 import { Gate } from "../async/gate.ts";
 import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
@@ -33,7 +34,7 @@ export class FileTarget implements Target {
 
   /** Creates an empty file, 0600 until it is settled with `mode`; a link in its place is an error. */
   static async create(path: string, mode: number): Promise<FileTarget> {
-    const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+    const file = await openFile(path, { read: true, write: true, createNew: true, mode: 0o600 });
     return new FileTarget(path, file, mode);
   }
 
@@ -41,7 +42,7 @@ export class FileTarget implements Target {
   static async reopen(path: string, mode: number): Promise<FileTarget> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
-    return new FileTarget(path, await Deno.open(path, { read: true, write: true }), mode);
+    return new FileTarget(path, await openFile(path, { read: true, write: true }), mode);
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -51,7 +52,7 @@ export class FileTarget implements Target {
   async read(offset: number, into: Uint8Array): Promise<void> {
     await this.#reading.run(async () => {
       if (this.#closed) throw new Deno.errors.BadResource("the file is closed");
-      const file = this.#reader ??= await Deno.open(this.path, { read: true });
+      const file = this.#reader ??= await openFile(this.path, { read: true });
       await readExactly(file, offset, into);
     });
   }
@@ -61,7 +62,7 @@ export class FileTarget implements Target {
   }
 
   async sync(): Promise<void> {
-    this.#again ??= await Deno.open(this.path, { write: true });
+    this.#again ??= await openFile(this.path, { write: true });
     await this.#syncer.sync(this.#again);
   }
 

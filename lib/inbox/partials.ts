@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { isOutOfDescriptors } from "../disk/descriptors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
@@ -90,7 +91,11 @@ export class Partials implements Disposable {
     try {
       return this.#partial({ key, room, target: await this.#target(key, path, "create", room) });
     } catch (error) {
-      throw diskError("create", path, error);
+      if (!isOutOfDescriptors(error)) throw diskError("create", path, error);
+      const text =
+        "Cannot receive: the receiver may open no more files for the moment; try again, " +
+        "or have its limit (`ulimit -n`) raised";
+      throw new P2PError("busy", text, { cause: error });
     }
   }
 

@@ -1,3 +1,4 @@
+import { openFile, patiently } from "../disk/descriptors.ts";
 import { join } from "node:path";
 import type { FileStamp } from "./target.ts";
 import { treeFingerprint } from "../pieces/tree_table.ts";
@@ -64,7 +65,7 @@ export class Receipts implements Disposable {
     dropOldest(receipts);
     // What is appended to half a line would be lost with it.
     if (isTorn || lines.length > 2 * REMEMBERED) await rewrite(path, receipts);
-    const file = await Deno.open(path, { append: true, create: true, mode: 0o600 });
+    const file = await openFile(path, { append: true, create: true, mode: 0o600 });
     return new Receipts(inbox, file, receipts);
   }
 
@@ -149,7 +150,7 @@ function dropOldest(receipts: Map<string, Receipt>): Receipt[] {
 
 async function readText(path: string): Promise<string> {
   try {
-    return await Deno.readTextFile(path);
+    return await patiently(() => Deno.readTextFile(path));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;

@@ -1,3 +1,4 @@
+import { isOutOfDescriptors, openAtOnce, openFile, patiently } from "../disk/descriptors.ts";
 import { dirname, join } from "node:path";
 import { pooledMap } from "@std/async/pool";
 import { readExactly } from "../disk/read_exactly.ts";
@@ -16,8 +17,6 @@ import type { FileStamp, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 import { Yielder } from "../async/yielder.ts";
 
-/** Files that are synced at a time while others come; a file system commits many together as fast as one. */
-const SYNCS = 64;
 /** Bytes of the largest file that is written within the call, without a round through the event loop. */
 const SMALL = 256 * 1024;
 /** Files or folders that are made between two turns of the event loop. */
@@ -96,7 +95,7 @@ export class TreeTarget implements Target {
     const { isDirectory } = await Deno.lstat(options.path);
     if (!isDirectory) throw new Deno.errors.NotFound(`${options.path} is not a folder`);
     const target = new TreeTarget(options);
-    const table = await Deno.readFile(tableOf(options.path));
+    const table = await patiently(() => Deno.readFile(tableOf(options.path)));
     if (table.length !== options.head) throw new Deno.errors.NotFound("the table is cut short");
     await target.#planned(table);
     target.#isReopened = true;
@@ -235,7 +234,7 @@ export class TreeTarget implements Target {
   async #make(): Promise<void> {
     await Deno.mkdir(this.path, { mode: 0o700 });
     const path = unfinishedTableOf(this.path);
-    this.#table = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+    this.#table = await openFile(path, { read: true, write: true, createNew: true, mode: 0o600 });
     this.#tableLeft = this.head;
     if (this.head === 0) await this.#begin(this.#table);
   }
@@ -251,7 +250,7 @@ export class TreeTarget implements Target {
   /** Keeps the table, now complete, under the name that a later run looks for, and makes what has no bytes. */
   async #begin(table: Deno.FsFile): Promise<void> {
     const { folders, files } = await this.#planned(
-      await Deno.readFile(unfinishedTableOf(this.path)),
+      await patiently(() => Deno.readFile(unfinishedTableOf(this.path))),
     );
     try {
       await this.#options.onPlanned?.(this.entries);
@@ -292,7 +291,19 @@ export class TreeTarget implements Target {
 
   /** Makes a small file within the call; a promise when too many syncs are under way. */
   #writeWhole(file: TreeFile, bytes: Uint8Array): Promise<void> | undefined {
-    const handle = this.#create(file);
+    let handle: Deno.FsFile;
+    try {
+      handle = this.#create(file);
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error;
+      return patiently(() => this.#create(file)).then((handle) =>
+        this.#fillWhole(file, handle, bytes)
+      );
+    }
+    return this.#fillWhole(file, handle, bytes);
+  }
+
+  #fillWhole(file: TreeFile, handle: Deno.FsFile, bytes: Uint8Array): Promise<void> | undefined {
     try {
       for (let at = 0; at < bytes.length;) at += handle.writeSync(bytes.subarray(at));
     } catch (error) {
@@ -303,7 +314,9 @@ export class TreeTarget implements Target {
   }
 
   async #writePart(file: TreeFile, start: number, bytes: Uint8Array): Promise<void> {
-    const { handle, writer } = this.#openFile(file);
+    const { handle, writer } = this.#open?.file === file
+      ? this.#open
+      : await patiently(() => this.#openFile(file));
     await writer.write(start, bytes);
     const written = (this.#begun.get(file) ?? 0) + bytes.length;
     if (written < file.size) {
@@ -315,9 +328,9 @@ export class TreeTarget implements Target {
   }
 
   #openFile(file: TreeFile): OpenFile {
-    if (this.#open?.file === file) return this.#open;
     // The rest of the other file comes later: its pieces come in another order.
     this.#open?.handle.close();
+    this.#open = undefined;
     const handle = this.#create(file);
     return this.#open = { file, handle, writer: new FileWriter(handle) };
   }
@@ -360,7 +373,7 @@ export class TreeTarget implements Target {
         this.#syncs.delete(sync);
       });
     this.#syncs.add(sync);
-    return this.#syncs.size >= SYNCS ? Promise.race(this.#syncs) : undefined;
+    return this.#syncs.size >= openAtOnce() ? Promise.race(this.#syncs) : undefined;
   }
 
   /** Sets the times of files whose parts came in several runs: none of them knew that the file was complete. */
@@ -395,16 +408,16 @@ async function forEach(
   paths: Iterable<string>,
   act: (path: string) => Promise<void>,
 ): Promise<void> {
-  for await (const _ of pooledMap(SYNCS, paths, act));
+  for await (const _ of pooledMap(openAtOnce(), paths, act));
 }
 
 async function readFrom(path: string, offset: number, into: Uint8Array): Promise<void> {
-  using file = await Deno.open(path, { read: true });
+  using file = await openFile(path, { read: true });
   await readExactly(file, offset, into);
 }
 
 async function syncFile(path: string): Promise<void> {
-  using file = await Deno.open(path, { write: true });
+  using file = await openFile(path, { write: true });
   await file.syncData();
 }
 

@@ -1,3 +1,4 @@
+import { openFile, patiently } from "../disk/descriptors.ts";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { AppEvent, HistoryEvent } from "../events.ts";
@@ -16,14 +17,16 @@ export class History {
   async add(entry: Omit<HistoryEvent, "event">): Promise<void> {
     await Deno.mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     const line = new TextEncoder().encode(JSON.stringify(entry) + "\n");
-    await Deno.writeFile(this.#path, line, { append: true, create: true, mode: 0o600 });
+    await patiently(() =>
+      Deno.writeFile(this.#path, line, { append: true, create: true, mode: 0o600 })
+    );
   }
 
   /** All entries, oldest first. A line that a crash cut short is passed over. */
   async *entries(): AsyncGenerator<HistoryEvent> {
     let file: Deno.FsFile;
     try {
-      file = await Deno.open(this.#path);
+      file = await openFile(this.#path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
       throw stateError("read", this.#path, error);

@@ -1,3 +1,4 @@
+import { openFile, patiently } from "../disk/descriptors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
@@ -48,7 +49,7 @@ export class PieceJournal implements Disposable {
     bytes.set(headerBytes(header));
     let journal: PieceJournal | undefined;
     try {
-      const file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+      const file = await openFile(path, { write: true, createNew: true, mode: 0o600 });
       journal = new PieceJournal(path, file);
       await journal.#write(0, bytes);
       return journal;
@@ -70,7 +71,7 @@ export class PieceJournal implements Disposable {
     try {
       const content = await readJournal(path);
       if (!content) return null;
-      return { journal: new PieceJournal(path, await Deno.open(path, { write: true })), content };
+      return { journal: new PieceJournal(path, await openFile(path, { write: true })), content };
     } catch (error) {
       throw diskError("read", path, error);
     }
@@ -127,12 +128,12 @@ export class PieceJournal implements Disposable {
 
 /** What the journal at `path` says; null when the file is none. */
 export async function readJournal(path: string): Promise<JournalContent | null> {
-  return parseJournal(await Deno.readFile(path));
+  return parseJournal(await patiently(() => Deno.readFile(path)));
 }
 
 /** The header alone of the journal at `path`; null when the file is none. */
 export async function readJournalHeader(path: string): Promise<Record<string, unknown> | null> {
-  using file = await Deno.open(path, { read: true });
+  using file = await openFile(path, { read: true });
   const bytes = new Uint8Array(HEADER_BYTES);
   for (let at = 0; at < HEADER_BYTES;) {
     const n = await file.read(bytes.subarray(at));
