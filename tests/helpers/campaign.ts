@@ -36,25 +36,39 @@ export interface Campaign {
 export interface CampaignOptions {
   /** The first seed. */
   from: number;
+  /** How many runs there are at most. */
   count: number;
+  /** After so many milliseconds no further run is begun. */
+  time: number;
 }
 
-/** Reads `--seeds N` (or `--runs N`), `--from SEED` and `--binaries`, which takes those in dist/. */
+/**
+ * Reads `--seeds N` (or `--runs N`) and `--from SEED`, or `--seed SEED` for one run, or `--minutes N` for as many as are
+ * begun in that time; and `--binaries`, which takes those in dist/.
+ */
 export function readOptions({ task, count, byDefault }: Campaign): CampaignOptions {
   const options = parseArgs(Deno.args, {
-    string: [count, "from"],
+    string: [count, "from", "seed", "minutes"],
     boolean: ["binaries"],
-    default: { [count]: `${byDefault}`, from: "0" },
     unknown: (argument: string) => {
       console.error(
-        `Cannot run ${task}: ${argument} is unknown; --${count}, --from, --binaries are not`,
+        `Cannot run ${task}: ${argument} is unknown; --${count}, --from, --seed, --minutes and ` +
+          "--binaries are not",
       );
       Deno.exit(2);
     },
   });
-  const [from, runs] = [Number(options.from), Number(options[count])];
+  const { seed, minutes } = options;
+  const from = Number(seed ?? options.from ?? 0);
+  const most = seed !== undefined ? 1 : minutes !== undefined ? Number.MAX_SAFE_INTEGER : byDefault;
+  const runs = Number(options[count] ?? most);
+  const time = Number(minutes ?? Infinity) * 60_000;
   if (!Number.isSafeInteger(from) || from < 0 || !Number.isSafeInteger(runs) || runs < 1) {
-    console.error(`Cannot run ${task}: --from and --${count} take whole numbers`);
+    console.error(`Cannot run ${task}: --from, --seed and --${count} take whole numbers`);
+    Deno.exit(2);
+  }
+  if (!(time > 0)) {
+    console.error(`Cannot run ${task}: --minutes ${minutes} is no time; give a number above 0`);
     Deno.exit(2);
   }
   if (options.binaries) {
@@ -62,22 +76,24 @@ export function readOptions({ task, count, byDefault }: Campaign): CampaignOptio
       Deno.env.set(`P2P_${program.toUpperCase()}_BIN`, `${ROOT}dist/${program}`);
     }
   }
-  return { from, count: runs };
+  return { from, count: runs, time };
 }
 
 /** Does all runs, also after one that failed; the exit code says whether all was well. */
 export async function carryOut(campaign: Campaign, options: CampaignOptions): Promise<void> {
   const started = performance.now();
   const failed: number[] = [];
-  for (let seed = options.from; seed < options.from + options.count; seed++) {
+  let done = 0;
+  while (done < options.count && performance.now() - started < options.time) {
+    const seed = options.from + done++;
     if (!await passes(campaign, seed)) failed.push(seed);
   }
   const verdict = failed.length > 0 ? "FAILED" : "ok";
-  const counts = `${options.count - failed.length} passed | ${failed.length} failed`;
+  const counts = `${done - failed.length} passed | ${failed.length} failed`;
   console.log(`${verdict} | ${counts} (${seconds(started)})`);
   if (failed.length === 0) return;
-  const { task, count } = campaign;
-  console.log(`Seeds ${failed.join(", ")}: deno task ${task} --from SEED --${count} 1 repeats one`);
+  const { task } = campaign;
+  console.log(`Seeds ${failed.join(", ")}: deno task ${task} --seed SEED repeats one`);
   Deno.exitCode = 1;
 }
 

@@ -24,3 +24,35 @@ export function newSeed(file: string, fixed?: number): number {
   console.log(`${file}: seed ${seed}`);
   return seed;
 }
+
+/** Choices that follow from a seed. */
+export class Dice {
+  readonly #next: () => number;
+
+  constructor(seed: number) {
+    this.#next = randomFrom(seed);
+  }
+
+  /** A whole number from 0 to `end`, without it. */
+  below(end: number): number {
+    return Math.floor(this.#next() * end);
+  }
+
+  /** True once in `times` on average. */
+  once(times: number): boolean {
+    return this.below(times) === 0;
+  }
+
+  pick<T>(choices: readonly T[]): T {
+    return choices[this.below(choices.length)] as T;
+  }
+
+  bytes(length: number): Uint8Array<ArrayBuffer> {
+    return Uint8Array.from({ length }, () => this.below(256));
+  }
+
+  /** Dice of somebody else, whose throws don't depend on who comes first. */
+  another(): Dice {
+    return new Dice(this.below(2 ** 31));
+  }
+}
