@@ -50,7 +50,7 @@ def check_transfers(page, stands):
     stands(f'"size":12,"sha256":"{b64(hashes[0])}"')
     manifest = manifest_id("independent", 12, 262144, None, hashes)
     assert page.count(f'"manifest":"{manifest}"') == 3, "the manifest id of the example"
-    assert page.count('"pieceSize":262144,"scheme":"independent"') == 2, "the scheme of the example"
+    assert page.count('"size":12,"pieceSize":262144,"scheme":"independent"') == 2, "the scheme of the example"
     table = (re.search(r'^\["folder","bin".*?\n(?=```)', page, re.M | re.S)[0]).encode()
     tree = table + b"#!/bin/sh\n" + hello
     stands(f"is a table of {len(table)} bytes; `size` is {len(tree)}.")
