@@ -95,14 +95,16 @@ export function strangers(attack: Attack): Promise<void> {
   });
 }
 
-/** Attacks of a member: as one that dials, and as one that is registered and dialled. */
-export async function members(attack: Attack): Promise<void> {
-  const identity = Identity.generate();
-  using listening = listenAs(attack, identity, "peer");
+/** Attacks of a member: as one that dials, and as `mallory`, who is registered and dialled. */
+export async function members(attack: Attack, mallory: Mallory): Promise<void> {
+  const { identity, port } = mallory;
+  // Registers, and takes over what it has registered itself; Mallory stays listed.
+  const other = Identity.generate();
   await inParallel(attack, async (dice) => {
     const target = dice.pick(attack.targets);
     const role = dice.pick<Role>(["peer", "peer", "client", "tracker"]);
-    const who = dice.once(2) ? identity : Identity.generate();
+    const known = dice.once(2) ? identity : Identity.generate();
+    const who = target.role === "tracker" && known === identity ? other : known;
     using conn = await dialled(attack, target);
     using _ = closedAtTheEnd(attack, conn);
     const connection = new Connection(conn);
@@ -110,9 +112,39 @@ export async function members(attack: Attack): Promise<void> {
     await greetAsDialler(connection, credentials, {
       expectedId: target.role === "peer" ? target.id : undefined,
     });
-    const known = knowledgeOf(attack, dice, who, listening.port);
-    await misbehave(attack, { dice, known, connection, conn, identity: who });
+    const caller = { dice, connection, conn, identity: who };
+    await misbehave(attack, { ...caller, known: knowledgeOf(attack, dice, who, port) });
   });
+}
+
+/** A member whom others dial, to their cost. */
+export interface Mallory {
+  identity: Identity;
+  port: number;
+}
+
+/** Listens as a new member until the round ends, and is listed. */
+export async function mallory(attack: Attack): Promise<Mallory> {
+  const identity = Identity.generate();
+  let isListed = false;
+  const { port, ...listening } = listenAs(attack, identity, "peer", {
+    // The dial-back is answered as it should be, so that others dial.
+    onGreeted: (caller) => isListed ? misbehave(attack, caller) : pong(caller),
+    isRude: () => isListed,
+  });
+  attack.signal.addEventListener("abort", () => listening[Symbol.dispose]());
+  const tracker = attack.targets.find(({ role }) => role === "tracker") as Target;
+  const conn = await dialled(attack, tracker);
+  closedAtTheEnd(attack, conn);
+  const connection = new Connection(conn);
+  await greetAsDialler(connection, { identity, role: "peer", membership: attack.membership });
+  await connection.write({ verb: "REGISTER", seq: 1, name: "mallory", port });
+  for (let n = 0; n < 5 && !isListed; n++) {
+    const frame = await connection.read();
+    isListed = frame !== null && "message" in frame && frame.message.verb === "OK";
+  }
+  readAll(connection, () => {}).catch(() => {});
+  return { identity, port };
 }
 
 /** A listener that answers as whom it says it is, or in any other way. */
@@ -120,29 +152,39 @@ export function listenAs(
   attack: Attack,
   identity: Identity,
   role: Role,
-  { issuer = identity, onGreeted }: {
+  { issuer = identity, onGreeted, isRude = () => false }: {
     issuer?: Identity;
-    /** Goes on with a caller that has been greeted; by default it is sent hostile frames. */
-    onGreeted?: (caller: Caller) => Promise<void>;
-  } = {},
+    /** Goes on with a caller that has been greeted. */
+    onGreeted: (caller: Caller) => Promise<void>;
+    /** Whether callers may come upon silence, an end or nonsense before they are greeted. */
+    isRude?: () => boolean;
+  },
 ): Disposable & { port: number } {
   const cert = certificatePem({ subjectKey: identity.publicKey, issuer });
   const listener = listen({ host: "127.0.0.1", port: 0 }, { cert, key: identity.pkcs8Pem() });
   const { port } = listener.addr as Deno.NetAddr;
   acceptAll(attack, listener, async (conn, dice) => {
-    if (!onGreeted && dice.once(6)) return;
-    if (!onGreeted && dice.once(6)) return await pause(attack, dice);
+    if (isRude() && dice.once(6)) return;
+    if (isRude() && dice.once(6)) return await pause(attack, dice);
     const connection = new Connection(conn);
     const known = knowledgeOf(attack, dice, identity, port);
-    if (!onGreeted && dice.once(4)) {
+    if (isRude() && dice.once(4)) {
       return await new Link(conn, attack).write(hostileFrame(known, GREETINGS), dice);
     }
     const credentials = { identity, role, membership: attack.membership };
     await greetAsListener(connection, credentials, () => {});
-    const caller = { dice, known, connection, conn, identity };
-    await (onGreeted ?? ((one) => misbehave(attack, one)))(caller);
+    await onGreeted({ dice, known, connection, conn, identity });
   });
   return { port, [Symbol.dispose]: () => closeQuietly(listener) };
+}
+
+/** Answers PING until the other side ends. */
+async function pong({ connection }: Caller): Promise<void> {
+  await readAll(connection, ({ message }) => {
+    if (message.verb === "PING") {
+      connection.write({ verb: "PONG", ...message.seq ? { re: message.seq } : {} }).catch(() => {});
+    }
+  });
 }
 
 /** A session that has been greeted, and whatever the one who attacks knows on it. */
