@@ -140,16 +140,23 @@ export function honest(targets: readonly Target[]): string[] {
       const shown = from.find((one) => ours.has(one));
       if (shown) problems.push(`${name} shows ${line.event} of ${shown}, who sent none`);
     }
-    const text = program.lines.length > 0 ? "" : program.stdout;
-    for (const peer of targets) {
-      const short = peer.id.slice(0, 8);
-      const isShown = text.split("\n").some((line) => {
-        return /^(Message from|Received|Receiving|Not received)/.test(line) && line.includes(short);
-      });
-      if (isShown) problems.push(`${name} shows something of ${peer.name}, who sent nothing`);
+    if (program.lines.length > 0) continue;
+    for (const line of program.stdout.split("\n")) {
+      const shown = senderShown(line);
+      const peer = targets.find(({ id, name }) => [id, name, id.slice(0, 8)].includes(shown));
+      if (peer) {
+        problems.push(`${name} shows something of ${peer.name}, who sent none: ${cut(line)}`);
+      }
     }
   }
   return problems;
+}
+
+/** Whom a line for people names as the sender; empty where it names none. A file may be called anything. */
+function senderShown(line: string): string {
+  const author = /^Message from .*?\((.{8})\):/.exec(line);
+  const sender = /^(?:Receiving|Received|Not received:) \S+(?: \([^)]*\))? from (?:id:)?([^\s:]+)/;
+  return author?.[1] ?? sender.exec(line)?.[1] ?? "";
 }
 
 /** The inbox is within its quota and one piece, in blocks and in inodes. */
