@@ -306,7 +306,7 @@ export interface NoticeEvent {
   message: string;
 }
 
-/** A command failed. */
+/** A command failed, or cannot send a part of what it was to send. */
 export interface ErrorEvent {
   event: "error";
   code: ErrorCode;

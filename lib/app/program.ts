@@ -14,6 +14,9 @@ import { asP2PError, ExitCode, P2PError, reasonOf } from "../errors.ts";
 import { redactInvite } from "../identity/invite.ts";
 import config from "../../deno.json" with { type: "json" };
 
+/** Milliseconds that a command gets to stop at once. */
+const PATIENCE = 3_000;
+
 /** Arguments, output and signals of one command. */
 export interface CommandContext {
   command: ParsedCommand;
@@ -77,7 +80,7 @@ async function runCommand(
   const command = program.commands[parsed.command];
   if (!command) throw new TypeError(`the command ${parsed.command} has no code`);
   try {
-    return await command({
+    const running = command({
       command: parsed,
       output,
       emit: (event) => output.emit(event),
@@ -86,6 +89,7 @@ async function runCommand(
       signal: signals.first,
       again: signals.second,
     });
+    return await Promise.race([running, overdue(signals.second)]);
   } catch (thrown) {
     if (signals.first.aborted) return ExitCode.interrupted;
     const error = asP2PError(thrown);
@@ -95,6 +99,13 @@ async function runCommand(
   } finally {
     output.close();
   }
+}
+
+/** The exit code of a command that goes on after it was to stop at once: a disk that hangs holds nobody here. */
+async function overdue(stopAtOnce: AbortSignal): Promise<ExitCode> {
+  await untilAborted(stopAtOnce);
+  await delay(systemClock, PATIENCE);
+  return ExitCode.interrupted;
 }
 
 /** The event of an error without the invite that was pasted in the wrong place: logs hold no secrets. */

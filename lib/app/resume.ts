@@ -1,3 +1,5 @@
+import { errorEvent } from "../cli/output/output.ts";
+import { asP2PError, ExitCode, type P2PError } from "../errors.ts";
 import { chooseById } from "../peer/outbox.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
 import { oneShot } from "./peer_setup.ts";
@@ -8,10 +10,20 @@ export const resume: Command = oneShot(async (peer, { command, signal, emit }) =
   const unsent = chooseById(await peer.outbox.list(), command.positionals[0] ?? "");
   if (unsent.length === 0) emit({ event: "notice", message: "Nothing is unfinished" });
   const reports: SendReport[] = [];
+  const failed: P2PError[] = [];
   for (const { path, to, follow, id } of unsent) {
     const recipients = to.map((recipient) => `id:${recipient.id}`);
-    reports.push(await peer.sendFile(path, recipients, { signal, follow }));
-    await peer.outbox.remove(id);
+    try {
+      reports.push(await peer.sendFile(path, recipients, { signal, follow }));
+      await peer.outbox.remove(id);
+    } catch (thrown) {
+      const error = asP2PError(thrown);
+      // One file that cannot be read any more keeps nobody from getting the others.
+      if (error.exitCode !== ExitCode.local || unsent.length === 1) throw error;
+      emit(errorEvent(error));
+      failed.push(error);
+    }
   }
-  return exitCodeOfReports(reports);
+  if (reports.length === 0 && failed[0]) throw failed[0];
+  return exitCodeOfReports(reports, failed.length);
 });

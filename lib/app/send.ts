@@ -1,36 +1,72 @@
 import { isOn, textOf } from "../cli/arguments/arguments.ts";
+import { errorEvent } from "../cli/output/output.ts";
+import { openContent } from "../content/open_content.ts";
 import { StreamContent } from "../content/stream_content.ts";
-import { P2PError } from "../errors.ts";
+import type { TreeOptions } from "../content/tree_content.ts";
+import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";
 
 /** `peer send`: files, folders and standard input, one after the other, to peers that are there. */
-export const send: Command = oneShot(async (peer, context) => {
-  const { command, signal } = context;
-  const reports: SendReport[] = [];
-  const flag = textOf(command.values, "to");
+export const send: Command = oneShot(async (peer, { command, signal, emit }) => {
+  const { values, positionals } = command;
+  const flag = textOf(values, "to");
   const to = flag === undefined ? [] : [flag];
-  if (command.positionals.filter((path) => path === "-").length > 1) {
+  if (positionals.filter((path) => path === "-").length > 1) {
     throw new P2PError("usage", "Cannot send standard input twice: `-` may stand once");
   }
-  const input = command.positionals.includes("-") ? standardInput(command) : null;
+  const input = positionals.includes("-") ? standardInput(command) : null;
   if (input === null && command.typed.has("name")) {
     throw new P2PError(
       "usage",
       "Cannot use --name: it names standard input, and no path is `-`; files keep their names",
     );
   }
-  const follow = isOn(command.values, "follow");
-  for (const path of command.positionals) {
-    reports.push(
-      path === "-" && input
-        ? await peer.sendStream(input, to, { signal })
-        : await peer.sendFile(path, to, { signal, follow }),
-    );
+  const how = { follow: isOn(values, "follow"), strict: isOn(values, "strict") };
+  const unsent = await unsendable(positionals, how);
+  const [first] = unsent.values();
+  if (first && (how.strict || unsent.size === new Set(positionals).size)) throw first;
+  for (const error of unsent.values()) emit(errorEvent(error));
+  const reports: SendReport[] = [];
+  for (const path of positionals) {
+    if (unsent.has(path)) continue;
+    try {
+      reports.push(
+        path === "-" && input
+          ? await peer.sendStream(input, to, { signal })
+          : await peer.sendFile(path, to, { signal, ...how }),
+      );
+    } catch (thrown) {
+      const error = asP2PError(thrown);
+      // What has become unreadable meanwhile keeps nobody from getting the rest.
+      if (error.exitCode !== ExitCode.local || how.strict || positionals.length === 1) throw error;
+      unsent.set(path, error);
+      emit(errorEvent(error));
+    }
   }
-  return exitCodeOfReports(reports);
+  if (reports.length === 0) throw unsent.values().next().value;
+  return exitCodeOfReports(reports, unsent.size);
 });
+
+/** Why paths cannot be sent: looked at before the first is, when there are several. */
+async function unsendable(
+  paths: readonly string[],
+  how: TreeOptions,
+): Promise<Map<string, P2PError>> {
+  const unsent = new Map<string, P2PError>();
+  // A single path is opened at once, which is all that a look does.
+  if (paths.length === 1) return unsent;
+  for (const path of paths) {
+    if (path === "-") continue;
+    try {
+      await using _content = await openContent(path, how);
+    } catch (error) {
+      unsent.set(path, asP2PError(error));
+    }
+  }
+  return unsent;
+}
 
 function standardInput({ values }: CommandContext["command"]): StreamContent {
   const name = textOf(values, "name");

@@ -1,4 +1,15 @@
+import type { FileAttributes } from "../disk/file_mode.ts";
+import type { P2PError } from "../errors.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
+
+/** A part of a content whose file does not look any more as it did when the content was opened. */
+export interface SuspectPart {
+  /** Path of the file. */
+  path: string;
+  /** Its bytes in the content, from `start` to before `end`. */
+  start: number;
+  end: number;
+}
 
 /**
  * Bytes to be sent, wherever they come from: a file, a folder or a stream. They are read once from front to back; of
@@ -20,10 +31,16 @@ export interface Content extends AsyncDisposable {
   readonly key: string | null;
   /** Whether `skipTo` and `readAt` work; on anything else they throw a TypeError. */
   readonly isSeekable: boolean;
+  /** What is kept of the file or folder beside its bytes; empty for a stream. */
+  readonly attributes: FileAttributes;
   /** The files of a tree; null for anything else. */
   readonly files: FileCount | null;
   /** Relative paths of what a folder holds and is not sent: links, sockets, devices. */
   readonly skipped: readonly string[];
+  /** Why some of what a folder holds cannot be sent, each with its path. */
+  readonly failed: readonly P2PError[];
+  /** Paths of files that have grown since they were looked at: sent is what was there then. */
+  readonly grown: readonly string[];
   /** Has `read` begin at `offset`, in bytes; only before the first `read`. */
   skipTo(offset: number): void;
   /**
@@ -34,9 +51,10 @@ export interface Content extends AsyncDisposable {
   /** Fills `into` from `offset` on; fewer bytes only at the end. */
   readAt(offset: number, into: Uint8Array): Promise<number>;
   /**
-   * Checks, after the last byte has been read, that the content is what it was when it was opened.
+   * What has to be compared with what was read, after the last byte has been: other times, a longer file or another one
+   * in its place do not mean that the bytes are others.
    *
-   * @throws {P2PError} `source-changed` when it is not.
+   * @throws {P2PError} `source-changed` when a file became shorter.
    */
-  expectUnchanged(): Promise<void>;
+  suspects(): Promise<readonly SuspectPart[]>;
 }

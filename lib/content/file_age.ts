@@ -1,3 +1,5 @@
+import { timeOf } from "../disk/file_time.ts";
+
 /**
  * Milliseconds that a file must have been left alone before size and times can vouch for its bytes, Git's "racy"
  * rule. Within one tick of the clock that stamps a file it can be written twice and look the same: a tick is 4 ms
@@ -22,6 +24,6 @@ export interface AgeOptions {
  * @param now milliseconds since 1970, taken before the times were.
  */
 export function isYoung({ mtime, ctime }: FileTimes, now: number): boolean {
-  const newest = Math.max(mtime?.getTime() ?? Infinity, ctime?.getTime() ?? Infinity);
+  const newest = Math.max(timeOf(mtime) ?? Infinity, timeOf(ctime) ?? Infinity);
   return now - newest < SETTLED_AFTER;
 }

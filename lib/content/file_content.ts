@@ -1,9 +1,11 @@
-import { openFile } from "../disk/descriptors.ts";
 import { basename, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
-import type { Content } from "./content.ts";
+import type { Content, SuspectPart } from "./content.ts";
 import { type AgeOptions, isYoung } from "./file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
+import { type FileAttributes, limitOf } from "../disk/file_mode.ts";
+import { timeOf } from "../disk/file_time.ts";
+import { openRegular } from "../disk/open_regular.ts";
 
 /** A regular file as a content: read through a byte stream, which reads ahead; again through a second handle. */
 export class FileContent implements Content {
@@ -13,17 +15,26 @@ export class FileContent implements Content {
   readonly table = null;
   readonly key: string | null;
   readonly isSeekable = true;
+  readonly attributes: FileAttributes;
   readonly files = null;
   readonly skipped: readonly string[] = [];
+  readonly failed: readonly P2PError[] = [];
+  readonly grown: string[] = [];
   readonly #stat: Deno.FileInfo;
   readonly #file: Deno.FsFile;
   #skip = 0;
+  /** Second handle, for what is read again; of the file that was opened, also when another takes its place. */
+  readonly #again: Deno.FsFile;
   #reader: ReadableStreamBYOBReader | undefined;
-  #again: Promise<Deno.FsFile> | undefined;
 
   private constructor(
     path: string,
-    { file, stat, now }: { file: Deno.FsFile; stat: Deno.FileInfo; now: number },
+    { file, again, stat, now }: {
+      file: Deno.FsFile;
+      again: Deno.FsFile;
+      stat: Deno.FileInfo;
+      now: number;
+    },
   ) {
     this.path = path;
     this.name = basename(path);
@@ -31,8 +42,14 @@ export class FileContent implements Content {
     this.key = isYoung(stat, now)
       ? null
       : JSON.stringify(["file", resolve(path), ...stateOf(stat)]);
+    this.attributes = {
+      mtime: timeOf(stat.mtime) ?? undefined,
+      executable: ((stat.mode ?? 0) & 0o100) !== 0,
+      mode: limitOf(stat.mode),
+    };
     this.#stat = stat;
     this.#file = file;
+    this.#again = again;
   }
 
   /**
@@ -45,14 +62,17 @@ export class FileContent implements Content {
     { now: clock = Date.now }: AgeOptions = {},
   ): Promise<FileContent> {
     try {
-      // The look comes first: to open a FIFO would wait for somebody to write to it.
-      const { isFile } = await Deno.stat(path);
-      if (!isFile) {
-        throw new P2PError("disk", `Cannot send ${path}: it is no regular file and no folder`);
-      }
-      const file = await openFile(path, { read: true });
+      using stack = new DisposableStack();
+      const file = stack.use(await openRegular(path));
       const now = clock();
-      return new FileContent(path, { file, stat: await file.stat(), now });
+      const stat = await file.stat();
+      const again = stack.use(await openRegular(path));
+      const { ino, dev } = await again.stat();
+      if (ino !== stat.ino || dev !== stat.dev) {
+        throw sourceChanged(path, "another file took its place");
+      }
+      stack.move();
+      return new FileContent(path, { file, again, stat, now });
     } catch (error) {
       throw diskError("read", path, error);
     }
@@ -81,7 +101,7 @@ export class FileContent implements Content {
   }
 
   async readAt(offset: number, into: Uint8Array): Promise<number> {
-    const file = await (this.#again ??= openFile(this.path, { read: true }));
+    const file = this.#again;
     await file.seek(offset, Deno.SeekMode.Start);
     let filled = 0;
     while (filled < into.length) {
@@ -92,16 +112,20 @@ export class FileContent implements Content {
     return filled;
   }
 
-  async expectUnchanged(): Promise<void> {
-    if (stateOf(await Deno.stat(this.path)).join() === stateOf(this.#stat).join()) return;
-    throw sourceChanged(this.path, "its size or time is not what it was");
+  async suspects(): Promise<readonly SuspectPart[]> {
+    const { path, size } = this;
+    const now = await this.#again.stat();
+    if (stateOf(now).join() === stateOf(this.#stat).join()) return [];
+    if (now.size < size) throw sourceChanged(path, "it became shorter");
+    if (now.size > size) this.grown.push(path);
+    return [{ path, start: 0, end: size }];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     // The end of the stream closes the file.
     if (this.#reader) await this.#reader.cancel().catch(() => {});
     else this.#file.close();
-    (await this.#again?.catch(() => undefined))?.close();
+    this.#again.close();
   }
 }
 

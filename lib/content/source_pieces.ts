@@ -1,12 +1,13 @@
 import { Gate } from "../async/gate.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
+import type { FileAttributes } from "../disk/file_mode.ts";
 import { P2PError } from "../errors.ts";
 import { type FileDigest, Manifest, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
 import type { LentPiece, Pieces } from "../pieces/pieces.ts";
 import type { Scheme } from "../pieces/scheme.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { type Verification, verificationOf } from "../pieces/verification.ts";
-import type { Content } from "./content.ts";
+import type { Content, SuspectPart } from "./content.ts";
 import type { CachedManifest, ManifestCache } from "./manifest_cache.ts";
 import { PieceCache, type Place } from "./piece_cache.ts";
 
@@ -102,9 +103,19 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     return this.#content.files;
   }
 
-  /** Paths below it that are left out. */
-  get skipped(): readonly string[] {
-    return this.#content.skipped;
+  /** How many files and folders below it cannot be sent. */
+  get leftOut(): number {
+    return this.#content.failed.length;
+  }
+
+  /** Paths of files that have grown: sent is what was there when they were looked at first. */
+  get grown(): readonly string[] {
+    return this.#content.grown;
+  }
+
+  /** What is kept of it beside its bytes. */
+  get attributes(): FileAttributes {
+    return this.#content.attributes;
   }
 
   /** Bytes of every piece but the last. */
@@ -247,11 +258,21 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   }
 
   async #finish(size: number): Promise<void> {
-    await this.#content.expectUnchanged();
+    for (const part of await this.#content.suspects()) await this.#compare(part);
+    if (this.#closed) return;
     const sha256 = this.#verification.digest(this.manifest.count);
     this.manifest.finish({ size, sha256 });
     this.#cached?.finish(sha256);
     this.#announce();
+  }
+
+  /** Compares what was read with what is there now: bytes that are the same before and after were so in between. */
+  async #compare({ path, start, end }: SuspectPart): Promise<void> {
+    for (let index = Math.floor(start / this.pieceSize); index * this.pieceSize < end; index++) {
+      if (this.#closed) return;
+      const piece = await this.#again.run(() => this.#readAgainNow(index, path));
+      this.#cache.lendOnce(piece).release();
+    }
   }
 
   #announce(): void {
@@ -264,8 +285,10 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     return await this.#again.run(() => this.#readAgainNow(index));
   }
 
-  async #readAgainNow(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { path } = this.#content;
+  async #readAgainNow(
+    index: number,
+    path = this.#content.path,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const piece = this.#cache.buffer(this.lengthOf(index));
     try {
       const read = await this.#content.readAt(index * this.pieceSize, piece);

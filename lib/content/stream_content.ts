@@ -1,4 +1,6 @@
-import type { Content } from "./content.ts";
+import type { FileAttributes } from "../disk/file_mode.ts";
+import type { P2PError } from "../errors.ts";
+import type { Content, SuspectPart } from "./content.ts";
 
 /** A content that can be read once and whose end nobody knows, such as standard input. */
 export class StreamContent implements Content {
@@ -8,8 +10,11 @@ export class StreamContent implements Content {
   readonly table = null;
   readonly key = null;
   readonly isSeekable = false;
+  readonly attributes: FileAttributes = {};
   readonly files = null;
   readonly skipped: readonly string[] = [];
+  readonly failed: readonly P2PError[] = [];
+  readonly grown: readonly string[] = [];
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
 
@@ -44,7 +49,9 @@ export class StreamContent implements Content {
     return Promise.reject(new TypeError("a stream cannot be read again"));
   }
 
-  async expectUnchanged(): Promise<void> {}
+  suspects(): Promise<readonly SuspectPart[]> {
+    return Promise.resolve([]);
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#reader.cancel().catch(() => {});

@@ -1,10 +1,14 @@
-import { isOutOfDescriptors, openFile, patiently } from "../disk/descriptors.ts";
+import { equals } from "@std/bytes/equals";
+import { isOutOfDescriptors, patiently } from "../disk/descriptors.ts";
 import { basename, join, resolve } from "node:path";
 import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
-import type { Content } from "./content.ts";
+import type { Content, SuspectPart } from "./content.ts";
 import { type AgeOptions, isYoung } from "./file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
+import { timeOf } from "../disk/file_time.ts";
+import { type FileAttributes, limitOf } from "../disk/file_mode.ts";
+import { openRegular, openRegularSync } from "../disk/open_regular.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Yielder } from "../async/yielder.ts";
 import { treeEntryOf } from "../pieces/tree_list.ts";
@@ -13,6 +17,7 @@ import {
   type FileCount,
   MAX_ENTRIES,
   MAX_TABLE,
+  pathProblem,
   TableWriter,
 } from "../pieces/tree_table.ts";
 import { visitTree } from "../disk/tree_walk.ts";
@@ -35,8 +40,18 @@ interface SourceFile {
   size: number;
   /** Time of the last write when the folder was listed, milliseconds since 1970. */
   mtime: number;
+  /** Time of the last change of any kind then, which nobody can put back; null where there is none. */
+  ctime: number | null;
   /** Bytes of the content before the file. */
   offset: number;
+}
+
+/** How a folder is listed. */
+export interface TreeOptions {
+  /** Whether links are taken for what they point to. */
+  follow?: boolean;
+  /** Whether anything that cannot be sent is an error; else it is left out and told. */
+  strict?: boolean;
 }
 
 /** A folder with all that is in it: its table, then the bytes of its files one after another. */
@@ -48,11 +63,15 @@ export class TreeContent implements Content {
   readonly key: string | null;
   readonly isSeekable = true;
   readonly skipped: readonly string[];
+  readonly failed: readonly P2PError[];
+  readonly grown: string[] = [];
+  readonly attributes: FileAttributes;
   readonly files: FileCount;
   /** The folder's path, with a separator at the end. */
   readonly #folder: string;
   readonly #table: Uint8Array;
   readonly #files: SourceFile[];
+  readonly #suspects: SuspectPart[] = [];
   readonly #yielder = new Yielder(TURN);
   #position = 0;
   /** One reading after another: they share {@linkcode #open}. */
@@ -62,10 +81,12 @@ export class TreeContent implements Content {
 
   private constructor(
     path: string,
-    { table, files, skipped, size, key }: {
+    { table, attributes, files, skipped, failed, size, key }: {
       table: Uint8Array;
+      attributes: FileAttributes;
       files: SourceFile[];
       skipped: string[];
+      failed: P2PError[];
       size: number;
       key: string | null;
     },
@@ -78,7 +99,9 @@ export class TreeContent implements Content {
     this.table = table.length;
     this.size = size;
     this.key = key;
+    this.attributes = attributes;
     this.skipped = skipped;
+    this.failed = failed;
     this.files = { count: files.length, within: (bytes) => fileAt(files, bytes) };
   }
 
@@ -89,7 +112,7 @@ export class TreeContent implements Content {
    */
   static async open(
     path: string,
-    { now: clock = Date.now, ...options }: { follow?: boolean } & AgeOptions = {},
+    { now: clock = Date.now, ...options }: TreeOptions & AgeOptions = {},
   ): Promise<TreeContent> {
     const writer = new TableWriter();
     const files: SourceFile[] = [];
@@ -100,8 +123,10 @@ export class TreeContent implements Content {
     // The time before the first file is looked at: whatever is written to from here on is younger than that.
     const now = clock();
     let hasYoung = false;
-    const skipped = await visitTree(path, {
+    const root = join(path, "/");
+    const { skipped, failed } = await visitTree(path, {
       ...options,
+      problemOf: (path, info) => problemOf(`${root}${path}`, { path, info }),
       onEntry: (path, info) => {
         const entry = treeEntryOf(path, info);
         const { ino, dev, ctime } = info;
@@ -113,7 +138,7 @@ export class TreeContent implements Content {
         }
         const { path: relative, size, mtime } = entry;
         if (size !== null) {
-          files.push({ path: relative, size, mtime, offset: 0 });
+          files.push({ path: relative, size, mtime, ctime: timeOf(ctime), offset: 0 });
           hasYoung ||= isYoung(info, now);
         }
         if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
@@ -133,7 +158,8 @@ export class TreeContent implements Content {
       size += file.size;
     }
     const key = hasYoung ? null : JSON.stringify(["tree", resolve(path), state.digest()]);
-    return new TreeContent(path, { table, files, skipped, size, key });
+    const attributes = { mode: limitOf(Deno.statSync(path).mode) };
+    return new TreeContent(path, { table, attributes, files, skipped, failed, size, key });
   }
 
   skipTo(offset: number): void {
@@ -141,23 +167,26 @@ export class TreeContent implements Content {
   }
 
   async read(into: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-    const filled = await this.readAt(this.#position, into);
+    const filled = await this.#readings.run(() => this.#readNow(this.#position, into, true));
     this.#position += filled;
     return into.subarray(0, filled);
   }
 
   readAt(offset: number, into: Uint8Array): Promise<number> {
-    return this.#readings.run(() => this.#readNow(offset, into));
+    return this.#readings.run(() => this.#readNow(offset, into, false));
   }
 
-  async expectUnchanged(): Promise<void> {}
+  suspects(): Promise<readonly SuspectPart[]> {
+    return Promise.resolve(this.#suspects);
+  }
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#closeFile();
     return Promise.resolve();
   }
 
-  async #readNow(offset: number, into: Uint8Array): Promise<number> {
+  /** @param isFirst whether it is the reading from front to back, at which files are checked for changes. */
+  async #readNow(offset: number, into: Uint8Array, isFirst: boolean): Promise<number> {
     let filled = 0;
     if (offset < this.table) {
       const part = this.#table.subarray(offset, offset + into.length);
@@ -172,10 +201,10 @@ export class TreeContent implements Content {
       if (part.length === 0) continue;
       const turn = this.#yielder.step();
       if (turn) await turn;
-      if (part.length === file.size && part.length < LARGE) {
-        const waiting = this.#readWhole(file, part);
-        if (waiting) await waiting;
-      } else await this.#readPart(file, start, part);
+      const waiting = part.length === file.size && part.length < LARGE
+        ? this.#readWhole(file, part, isFirst)
+        : this.#readPart(file, start, { into: part, isFirst });
+      if (waiting) await waiting;
       filled += part.length;
     }
     return filled;
@@ -185,34 +214,42 @@ export class TreeContent implements Content {
    * Reads a small file within the call: a round through the event loop costs more than the read. A promise while the
    * process may open no more files.
    */
-  #readWhole(file: SourceFile, into: Uint8Array): Promise<void> | undefined {
+  #readWhole(file: SourceFile, into: Uint8Array, isFirst: boolean): Promise<void> | undefined {
     try {
-      this.#readAtOnce(file, into);
+      this.#readAtOnce(file, into, isFirst);
       return undefined;
     } catch (error) {
       if (!isOutOfDescriptors(error)) throw diskError("read", this.#at(file), error);
     }
-    return patiently(() => this.#readAtOnce(file, into)).catch((error) => {
+    return patiently(() => this.#readAtOnce(file, into, isFirst)).catch((error) => {
       throw diskError("read", this.#at(file), error);
     });
   }
 
-  #readAtOnce(file: SourceFile, into: Uint8Array): void {
+  #readAtOnce(file: SourceFile, into: Uint8Array, isFirst: boolean): void {
     const path = this.#at(file);
-    using handle = Deno.openSync(path, { read: true });
-    for (let filled = 0; filled < into.length;) {
-      const n = handle.readSync(into.subarray(filled));
-      if (n === null) throw sourceChanged(path, "it became shorter");
-      filled += n;
-    }
-    expectSame(file, path);
+    using handle = openRegularSync(path);
+    fillSync(handle, path, into);
+    if (!isFirst) return;
+    const info = handle.statSync();
+    if (isSame(file, info)) return;
+    // What reads the same twice was not written to in between.
+    const again = new Uint8Array(into.length);
+    handle.seekSync(0, Deno.SeekMode.Start);
+    fillSync(handle, path, again);
+    if (!equals(into, again)) throw sourceChanged(path, "its content differs");
+    if (info.size > file.size) this.grown.push(path);
   }
 
-  async #readPart(file: SourceFile, start: number, into: Uint8Array): Promise<void> {
+  async #readPart(
+    file: SourceFile,
+    start: number,
+    { into, isFirst }: { into: Uint8Array; isFirst: boolean },
+  ): Promise<void> {
     const path = this.#at(file);
     try {
       if (this.#open?.file !== file) this.#closeFile();
-      const handle = this.#open?.handle ?? await openFile(path, { read: true });
+      const handle = this.#open?.handle ?? await openRegular(path);
       this.#open = { file, handle };
       if (start > 0) await handle.seek(start, Deno.SeekMode.Start);
       for (let filled = 0; filled < into.length;) {
@@ -221,12 +258,20 @@ export class TreeContent implements Content {
         filled += n;
       }
       if (start + into.length < file.size) return;
+      if (isFirst) this.#suspect(file, await handle.stat());
       this.#closeFile();
-      expectSame(file, path);
     } catch (error) {
       this.#closeFile();
       throw diskError("read", path, error);
     }
+  }
+
+  /** Notes a large file to be compared at the end, if it does not look as it did when it was listed. */
+  #suspect(file: SourceFile, info: Deno.FileInfo): void {
+    if (isSame(file, info)) return;
+    const path = this.#at(file);
+    if (info.size > file.size) this.grown.push(path);
+    this.#suspects.push({ path, start: file.offset, end: file.offset + file.size });
   }
 
   #at({ path }: SourceFile): string {
@@ -239,9 +284,37 @@ export class TreeContent implements Content {
   }
 }
 
-/** Throws when the file has been written to since it was listed. */
-function expectSame(file: SourceFile, path: string): void {
-  const { size, mtime } = Deno.statSync(path);
-  if (size === file.size && (mtime?.getTime() ?? 0) === file.mtime) return;
-  throw sourceChanged(path, "its size or time is not what it was");
+function fillSync(handle: Deno.FsFile, path: string, into: Uint8Array): void {
+  for (let filled = 0; filled < into.length;) {
+    const n = handle.readSync(into.subarray(filled));
+    if (n === null) throw sourceChanged(path, "it became shorter");
+    filled += n;
+  }
+}
+
+/** Whether a file looks as it did when it was listed. */
+function isSame(file: SourceFile, { size, mtime, ctime }: Deno.FileInfo): boolean {
+  return size === file.size && (timeOf(mtime) ?? 0) === file.mtime && timeOf(ctime) === file.ctime;
+}
+
+/** Bits of the mode of a file that anybody can read. */
+const READABLE = 0o444;
+
+/** Why the table cannot have an entry, or the file cannot be read: found out before anything is sent. */
+function problemOf(
+  at: string,
+  { path, info }: { path: string; info: Deno.FileInfo },
+): P2PError | null {
+  const why = pathProblem(path);
+  if (why !== null) return new P2PError("disk", `Cannot send ${at}: ${why}; move it further up`);
+  const { isFile, mode } = info;
+  // To open each file would take as long as to read a small one; nearly all are for everybody to read.
+  if (!isFile || mode === null || (mode & READABLE) === READABLE) return null;
+  try {
+    Deno.openSync(at, { read: true }).close();
+    return null;
+  } catch (error) {
+    // Whoever reads it waits until it may be opened.
+    return isOutOfDescriptors(error) ? null : diskError("read", at, error);
+  }
 }

@@ -26,6 +26,10 @@ export function diskError(action: string, path: string, cause: unknown): P2PErro
   if (cause instanceof Deno.errors.PermissionDenied) {
     return new P2PError("disk", `Cannot ${action} ${path}: permission denied`, { cause });
   }
+  if (cause instanceof Deno.errors.NotCapable) {
+    const why = "it is below /dev, /proc or /sys, which this program may not open";
+    return new P2PError("disk", `Cannot ${action} ${path}: ${why}; take another place`, { cause });
+  }
   return new P2PError("disk", `Cannot ${action} ${path}: ${reasonOf(cause)}`, { cause });
 }
 

@@ -9,11 +9,17 @@ import { INVISIBLE } from "../unicode.ts";
 /** Longest name in bytes of UTF-8: most file systems allow 255, the rest is for what we append. */
 export const MAX_NAME_BYTES = 240;
 
+/** Longest name in bytes that file systems keep, where nothing has to be appended to it. */
+export const LONGEST_NAME = 255;
+
 /** Longest extension in bytes, with its dot, that survives when a name has to be cut. */
 const MAX_EXTENSION_BYTES = 32;
 
 /** Controls, line separators, and what Windows forbids: each becomes `_`. */
 const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}<>:"|?*]/gu;
+
+/** Separators of any system, controls, and marks of the bidirectional algorithm (Unicode, UAX #9): each becomes `_`. */
+const HARMFUL = /[/\\\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 /** The invisible goes without a trace. */
 const EACH_INVISIBLE = new RegExp(INVISIBLE.source, "gu");
@@ -55,6 +61,21 @@ export function safeComponent(untrusted: string): string {
   const dots = /^\.(?=[^.])/.test(untrusted) ? "." : "";
   const safe = safeName(untrusted.slice(dots.length));
   return dots === "" || byteLength(safe) >= MAX_NAME_BYTES ? safe : dots + safe;
+}
+
+/**
+ * Makes a safe name of a component where the file system keeps names as they are: as short as such a system takes them,
+ * with `_` for separators, controls, and marks that turn the direction of text around. All else stays, also what Windows
+ * does not allow. What is too long becomes a {@linkcode safeComponent}.
+ */
+export function legalComponent(untrusted: string): string {
+  const name = untrusted.toWellFormed().replace(HARMFUL, "_");
+  const isLegal = name !== "" && name !== "." && name !== ".." && isShort(name);
+  return isLegal ? name : safeComponent(untrusted);
+}
+
+function isShort(name: string): boolean {
+  return name.length <= LONGEST_NAME / 3 || byteLength(name) <= LONGEST_NAME;
 }
 
 /**

@@ -5,10 +5,11 @@
  * @module
  */
 
-import { openFile, patiently } from "./descriptors.ts";
+import { openFile } from "./descriptors.ts";
 import { dirname } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 import { randomToken } from "../async/random.ts";
+import { readRegularText } from "./open_regular.ts";
 import { syncFolder } from "./folder.ts";
 import { linkOrReserve } from "./take_name.ts";
 
@@ -28,11 +29,11 @@ const EMPTY_DELAY = 10;
  */
 export async function readPrivate(path: string): Promise<string | null> {
   try {
-    let text = await patiently(() => Deno.readTextFile(path));
+    let text = await readRegularText(path);
     // An empty file is a name that another process has reserved, where there are no hard links, and not yet filled.
     for (let tries = 0; text === "" && tries < EMPTY_TRIES; tries++) {
       await new Promise((resolve) => setTimeout(resolve, EMPTY_DELAY));
-      text = await patiently(() => Deno.readTextFile(path));
+      text = await readRegularText(path);
     }
     return text;
   } catch (cause) {

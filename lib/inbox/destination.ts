@@ -1,3 +1,4 @@
+import type { FileAttributes } from "../disk/file_mode.ts";
 import type { PartialKey } from "./partial_key.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import type { Published } from "./target.ts";
@@ -7,6 +8,8 @@ export interface OfferedItem extends PartialKey {
   transfer: string;
   /** The manifest's id, base64url, when the sender knew it. */
   manifest?: string | undefined;
+  /** What is to be kept of it beside its bytes. */
+  attributes?: FileAttributes | undefined;
 }
 
 /** What has come of a content when all of it is there and verified. */

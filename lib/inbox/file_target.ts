@@ -2,6 +2,8 @@ import { openFile } from "../disk/descriptors.ts";
 import { Gate } from "../async/gate.ts";
 import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
+import { type FileAttributes, modeWithin } from "../disk/file_mode.ts";
+import { dateOf } from "../disk/file_time.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { linkOrReserve } from "../disk/take_name.ts";
@@ -16,6 +18,7 @@ export class FileTarget implements Target {
   readonly entries = 1;
   readonly #file: Deno.FsFile;
   readonly #mode: number;
+  readonly #attributes: FileAttributes;
   readonly #writer: FileWriter;
   /** Second handle of the file, for syncs: on the first one they would hold up the writes. */
   #again: Deno.FsFile | undefined;
@@ -25,24 +28,38 @@ export class FileTarget implements Target {
   #closed = false;
   readonly #syncer = new AdaptiveSync("data");
 
-  private constructor(path: string, file: Deno.FsFile, mode: number) {
+  private constructor(
+    path: string,
+    file: Deno.FsFile,
+    { mode, attributes }: { mode: number; attributes: FileAttributes },
+  ) {
     this.path = path;
     this.#file = file;
     this.#mode = mode;
+    this.#attributes = attributes;
     this.#writer = new FileWriter(file);
   }
 
   /** Creates an empty file, 0600 until it is settled with `mode`; a link in its place is an error. */
-  static async create(path: string, mode: number): Promise<FileTarget> {
+  static async create(
+    path: string,
+    mode: number,
+    attributes: FileAttributes = {},
+  ): Promise<FileTarget> {
     const file = await openFile(path, { read: true, write: true, createNew: true, mode: 0o600 });
-    return new FileTarget(path, file, mode);
+    return new FileTarget(path, file, { mode, attributes });
   }
 
   /** Opens the file that an earlier run left; throws NotFound when there is none, or something else. */
-  static async reopen(path: string, mode: number): Promise<FileTarget> {
+  static async reopen(
+    path: string,
+    mode: number,
+    attributes: FileAttributes = {},
+  ): Promise<FileTarget> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
-    return new FileTarget(path, await openFile(path, { read: true, write: true }), mode);
+    const file = await openFile(path, { read: true, write: true });
+    return new FileTarget(path, file, { mode, attributes });
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -68,7 +85,11 @@ export class FileTarget implements Target {
 
   async settle(): Promise<void> {
     await this.#expectOurs(this.path);
-    if (Deno.build.os !== "windows") await Deno.chmod(this.path, this.#mode);
+    const { mtime } = this.#attributes;
+    if (mtime !== undefined) await this.#file.utime(new Date(), dateOf(mtime));
+    if (Deno.build.os !== "windows") {
+      await Deno.chmod(this.path, modeWithin(this.#mode, this.#attributes));
+    }
     await this.#file.sync();
   }
 

@@ -178,7 +178,7 @@ export class PartialItem implements PieceTarget {
       this.#close();
       // The next sweep takes a second name that cannot be removed now.
       await this.#remove().catch(() => {});
-      return published;
+      return { ...published, ...this.#target.renamed };
     } catch (error) {
       // What is there may be suspended now, so that a later offer goes on with it.
       await this.#noteRest();

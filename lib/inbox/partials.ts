@@ -3,6 +3,7 @@ import { isOutOfDescriptors } from "../disk/descriptors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
+import { type NameRules, nameRulesOf } from "../disk/name_rules.ts";
 import { P2PError } from "../errors.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
@@ -10,6 +11,7 @@ import { FileTarget } from "./file_target.ts";
 import { PartialItem, removeJournal } from "./partial_item.ts";
 import { headerOf, parsePartialKey, type PartialKey, textOfKey } from "./partial_key.ts";
 import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
+import type { OfferedItem } from "./destination.ts";
 import type { Target } from "./target.ts";
 import { TreeTarget } from "./tree_target.ts";
 
@@ -40,8 +42,8 @@ export class Partials implements Disposable {
   readonly #inbox: string;
   readonly #folder: string;
   readonly #lock: Lock;
-  /** The mode of new files, and whether names that differ in case only are one file here. */
-  readonly #files: { mode: number; foldsCase: boolean };
+  /** The mode of new files, and what the file system does with names. */
+  readonly #files: { mode: number } & NameRules;
   /** Partials that wait to be gone on with: their paths without `.part`, by the text of their key. */
   readonly #unfinished: Map<string, string>;
 
@@ -49,7 +51,7 @@ export class Partials implements Disposable {
     inbox: string;
     folder: string;
     lock: Lock;
-    files: { mode: number; foldsCase: boolean };
+    files: { mode: number } & NameRules;
     receipts: Receipts;
     unfinished: Map<string, string>;
   }) {
@@ -74,7 +76,7 @@ export class Partials implements Disposable {
     await makePrivateFolder(folder);
     await using stack = new AsyncDisposableStack();
     const lock = stack.use(await takeLock(folder));
-    const files = { mode: await publicMode(folder), foldsCase: await foldsCaseIn(folder) };
+    const files = { mode: await publicMode(folder), ...await nameRulesOf(folder, LOCK_FILE) };
     const receipts = stack.use(await Receipts.open(folder, inbox));
     const unfinished = await sweep(folder, { keep, receipts });
     stack.move();
@@ -86,7 +88,7 @@ export class Partials implements Disposable {
    *
    * @throws {P2PError} `no-space` or `disk`.
    */
-  async create(key: PartialKey, room: RoomOf): Promise<PartialItem> {
+  async create(key: OfferedItem, room: RoomOf): Promise<PartialItem> {
     const path = join(this.#folder, `${crypto.randomUUID()}.part`);
     try {
       return this.#partial({ key, room, target: await this.#target(key, path, "create", room) });
@@ -104,7 +106,7 @@ export class Partials implements Disposable {
    *
    * @throws {P2PError} `disk`
    */
-  async reopen(key: PartialKey, room: RoomOf): Promise<PartialItem | null> {
+  async reopen(key: OfferedItem, room: RoomOf): Promise<PartialItem | null> {
     const text = textOfKey(key);
     const base = this.#unfinished.get(text);
     if (base === undefined) return null;
@@ -131,18 +133,18 @@ export class Partials implements Disposable {
   }
 
   #target(
-    { size, table: head }: PartialKey,
+    { size, table: head, attributes }: OfferedItem,
     path: string,
     how: "create" | "reopen",
     room: RoomOf,
   ): Promise<Target> {
-    if (head === null) return FileTarget[how](path, this.#files.mode);
+    if (head === null) return FileTarget[how](path, this.#files.mode, attributes);
     const onPlanned = (entries: number) => room.grow({ entries });
-    return TreeTarget[how]({ path, head, size: size ?? 0, ...this.#files, onPlanned });
+    return TreeTarget[how]({ path, head, size: size ?? 0, ...this.#files, attributes, onPlanned });
   }
 
   #partial({ key, room, target, reopened }: {
-    key: PartialKey;
+    key: OfferedItem;
     room: RoomOf;
     target: Target;
     reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
@@ -244,15 +246,6 @@ async function readPartialKey(path: string, keep: number): Promise<PartialKey | 
   const { isFile, mtime } = await Deno.lstat(path);
   if (!isFile || Date.now() - (mtime?.getTime() ?? 0) > keep) return null;
   return parsePartialKey(await readJournalHeader(path));
-}
-
-/** Whether names that differ in case only are one file in the folder. */
-async function foldsCaseIn(folder: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(join(folder, "LOCK"))).isFile;
-  } catch {
-    return false;
-  }
 }
 
 /** The mode that this process gives new files: 0666 & ~umask, learnt without asking for the umask. */

@@ -1,5 +1,6 @@
-import { openFile, patiently } from "../disk/descriptors.ts";
+import { openFile } from "../disk/descriptors.ts";
 import { join } from "node:path";
+import { readRegularText } from "../disk/open_regular.ts";
 import type { FileStamp } from "./target.ts";
 import { treeFingerprint } from "../pieces/tree_table.ts";
 import { listTree } from "../pieces/tree_list.ts";
@@ -150,7 +151,7 @@ function dropOldest(receipts: Map<string, Receipt>): Receipt[] {
 
 async function readText(path: string): Promise<string> {
   try {
-    return await patiently(() => Deno.readTextFile(path));
+    return await readRegularText(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;

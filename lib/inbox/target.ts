@@ -1,7 +1,13 @@
 import type { FileCount } from "../pieces/tree_table.ts";
 
+/** Names inside a folder that had to become others here: how many, and some of them. */
+export interface Renamed {
+  renamed: number;
+  renames: readonly { from: string; to: string }[];
+}
+
 /** A published file or folder. */
-export interface Published {
+export interface Published extends Partial<Renamed> {
   /** The final name in the inbox. */
   name: string;
   /** Absolute path. */
@@ -31,6 +37,8 @@ export interface Target {
   readonly files: FileCount | null;
   /** Files and folders: 1 for a file, and for a tree whose table is not there. */
   readonly entries: number;
+  /** Names inside it that are others here; of a file there are none. */
+  readonly renamed?: Renamed;
   /** Writes bytes of the transfer; they must stay as they are until it resolves. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /**

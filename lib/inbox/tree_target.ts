@@ -11,9 +11,11 @@ import {
   treeFingerprint,
   type TreePlan,
 } from "../pieces/tree_table.ts";
+import { enterable, type FileAttributes, modeWithin } from "../disk/file_mode.ts";
+import { dateOf } from "../disk/file_time.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing, syncFolder } from "../disk/folder.ts";
-import type { FileStamp, Target } from "./target.ts";
+import type { FileStamp, Renamed, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 import { Yielder } from "../async/yielder.ts";
 
@@ -40,6 +42,10 @@ export interface TreeTargetOptions {
   mode: number;
   /** Whether names that differ in case or normalisation only are one file here. */
   foldsCase: boolean;
+  /** Whether names are kept that are legal here and not everywhere. */
+  keepsNames?: boolean;
+  /** What is kept of the folder itself. */
+  attributes?: FileAttributes | undefined;
   /** Hears how many files and folders are about to be made; what it throws is why they are not. */
   onPlanned?: ((entries: number) => Promise<void>) | undefined;
 }
@@ -100,6 +106,10 @@ export class TreeTarget implements Target {
     await target.#planned(table);
     target.#isReopened = true;
     return target;
+  }
+
+  get renamed(): Renamed {
+    return { renamed: this.#plan?.renamed ?? 0, renames: this.#plan?.renames ?? [] };
   }
 
   get files(): FileCount | null {
@@ -179,11 +189,11 @@ export class TreeTarget implements Target {
     // Folders get their times from the inside out: what changes in one changes the time of the one around it.
     for (const folder of folders.toReversed()) {
       this.#changedFolders.add(this.#at(folder));
-      this.#openToOthers(this.#at(folder));
+      this.#openToOthers(this.#at(folder), folder);
       setTime(this.#at(folder), folder.mtime);
     }
     this.#changedFolders.add(this.path);
-    this.#openToOthers(this.path);
+    this.#openToOthers(this.path, this.#options.attributes ?? {});
     await this.sync();
   }
 
@@ -345,7 +355,7 @@ export class TreeTarget implements Target {
       create: true,
       // In a folder that this run made nothing can be there; and for `createNew` Deno checks the path once less.
       createNew: isFirst && !this.#isReopened,
-      mode: file.executable ? folderMode(mode) : mode,
+      mode: modeWithin(mode, file),
     });
     if (isFirst) this.#changedFolders.add(path.slice(0, path.lastIndexOf("/")));
     return handle;
@@ -356,7 +366,7 @@ export class TreeTarget implements Target {
     this.#begun.delete(file);
     let syncing: Promise<void> | undefined;
     try {
-      handle.utimeSync(new Date(), new Date(file.mtime));
+      handle.utimeSync(new Date(), dateOf(file.mtime));
       syncing = this.#syncer.sync(handle);
     } catch (error) {
       handle.close();
@@ -387,8 +397,9 @@ export class TreeTarget implements Target {
     }
   }
 
-  #openToOthers(path: string): void {
-    if (Deno.build.os !== "windows") Deno.chmodSync(path, folderMode(this.#options.mode));
+  #openToOthers(path: string, { mode }: FileAttributes): void {
+    if (Deno.build.os === "windows") return;
+    Deno.chmodSync(path, enterable(modeWithin(this.#options.mode, { mode })));
   }
 
   #at({ path }: { path: string }): string {
@@ -401,7 +412,7 @@ function* chain<T>(...lists: readonly Iterable<T>[]): Generator<T> {
 }
 
 function setTime(path: string, mtime: number): void {
-  Deno.utimeSync(path, new Date(), new Date(mtime));
+  Deno.utimeSync(path, new Date(), dateOf(mtime));
 }
 
 async function forEach(
@@ -432,9 +443,4 @@ export function tableOf(path: string): string {
     dirname(path),
     `${path.slice(dirname(path).length + 1).replace(/\.part$/, "")}.table`,
   );
-}
-
-/** The mode of a folder, or of what can be executed: whoever may read a file of `mode` may enter or execute it. */
-function folderMode(mode: number): number {
-  return mode | (mode & 0o444) >> 2;
 }

@@ -1,6 +1,7 @@
-import { openFile, patiently } from "../disk/descriptors.ts";
+import { patiently } from "../disk/descriptors.ts";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { openRegular } from "../disk/open_regular.ts";
 import type { AppEvent, HistoryEvent } from "../events.ts";
 import { stateError } from "../disk/private_file.ts";
 import { asP2PError } from "../errors.ts";
@@ -26,7 +27,7 @@ export class History {
   async *entries(): AsyncGenerator<HistoryEvent> {
     let file: Deno.FsFile;
     try {
-      file = await openFile(this.#path);
+      file = await openRegular(this.#path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
       throw stateError("read", this.#path, error);

@@ -297,9 +297,14 @@ export class Peer implements AsyncDisposable {
   async sendFile(
     path: string,
     to: readonly string[],
-    { signal, follow = false }: { signal?: AbortSignal; follow?: boolean } = {},
+    { signal, follow = false, strict = false }: {
+      signal?: AbortSignal;
+      follow?: boolean;
+      strict?: boolean;
+    } = {},
   ): Promise<SendReport> {
-    return await this.#sender.sendFile(path, await this.recipients(to), { signal, follow });
+    const recipients = await this.recipients(to);
+    return await this.#sender.sendFile(path, recipients, { signal, follow, strict });
   }
 
   /** As {@linkcode sendFile}, for bytes that come from elsewhere and can be read once. */

@@ -1,3 +1,4 @@
+import { renamesText } from "./renames_text.ts";
 import type { Clock } from "../async/clock.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { P2PError } from "../errors.ts";
@@ -65,6 +66,8 @@ export class ReceiveReporter implements DownloadsObserver {
       seconds,
       ...(already ? { already } : {}),
     });
+    const message = renamesText(`In ${name}`, received);
+    if (message !== null) emit({ event: "notice", message });
     // Nobody here waits for it: the peer does when it stops.
     history.add({
       direction: "receive",

@@ -9,6 +9,7 @@ import type { Delivery } from "../transfer/upload.ts";
 import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
+import { renamesText } from "./renames_text.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
 /** What {@linkcode sendToAll} needs. */
@@ -29,6 +30,8 @@ export interface SendJob {
 /** A finished transfer and the failures behind its failed recipients. */
 export interface SendReport extends TransferFinishedEvent {
   failures: P2PError[];
+  /** How many files and folders could not be sent to anybody. */
+  leftOut: number;
 }
 
 /**
@@ -89,6 +92,10 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       connect: () => job.connect(entry),
       signal: job.signal,
     });
+    sending.then((delivery) => {
+      const message = renamesText(`At ${entry.name}, in ${name}`, delivery);
+      if (message !== null) emit({ event: "notice", message });
+    }, () => {});
     return await resultOf(entry, sending, failures);
   };
   for await (const result of pooledMap(parallel, recipients, sendTo)) results.push(result);
@@ -105,7 +112,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     recipients: results,
   };
   emit(finished);
-  return { ...finished, failures };
+  return { ...finished, failures, leftOut: source.leftOut };
 }
 
 /** A recipient's line of the report, once it has answered with its last ACK or has failed. */
@@ -137,11 +144,17 @@ export function stillToGet(
   return recipients.filter(({ id }) => left.some((result) => result.id === id));
 }
 
-/** The exit code of a command that ends with these reports: 7 when some recipients got everything. */
-export function exitCodeOfReports(reports: readonly SendReport[]): ExitCode {
+/**
+ * The exit code of a command that ends with these reports: 7 when some recipients got everything, or all of them not
+ * quite everything.
+ *
+ * @param unsent paths that could not be sent at all.
+ */
+export function exitCodeOfReports(reports: readonly SendReport[], unsent = 0): ExitCode {
   const failures = reports.flatMap((report) => report.failures);
+  const leftOut = reports.reduce((sum, report) => sum + report.leftOut, unsent);
   const [first] = failures;
-  if (!first) return ExitCode.done;
+  if (!first) return leftOut === 0 ? ExitCode.done : ExitCode.partialDelivery;
   const recipients = reports.reduce((sum, report) => sum + report.recipients.length, 0);
   if (failures.length < recipients) return ExitCode.partialDelivery;
   // Where nobody got it: the code of the first failure.

@@ -38,6 +38,9 @@ export interface SendServiceOptions {
  */
 const NOTE_AFTER = 200;
 
+/** Files of a folder that cannot be sent and are named. */
+const FAILURES_TOLD = 10;
+
 /** The sending side of a peer: what goes out is kept in the outbox meanwhile, and noted in the history. */
 export class SendService {
   readonly #options: SendServiceOptions;
@@ -65,9 +68,13 @@ export class SendService {
   async sendFile(
     path: string,
     recipients: readonly PeerEntry[],
-    { signal, follow }: { signal: AbortSignal | undefined; follow: boolean },
+    { signal, follow, strict }: {
+      signal: AbortSignal | undefined;
+      follow: boolean;
+      strict: boolean;
+    },
   ): Promise<SendReport> {
-    const content = await openContent(path, { follow });
+    const content = await openContent(path, { follow, strict });
     const { outbox } = this.#options;
     if (!outbox) return await this.sendContent(content, recipients, { signal });
     const { name, size } = content;
@@ -144,6 +151,7 @@ export class SendService {
     const { manifests, settings, emit } = this.#options;
     await using source = await SourcePieces.open(content, manifests);
     this.#sayWhatIsSkipped(content);
+    this.#sayWhatFailed(content);
     const report = await sendToAll({
       transfer: randomToken(16),
       source,
@@ -154,6 +162,12 @@ export class SendService {
       limiter: this.#options.limiter,
       signal: AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]),
     });
+    for (const path of content.grown) {
+      emit({
+        event: "notice",
+        message: `${path} has grown: what was there when it was looked at first has been sent`,
+      });
+    }
     await this.#remember(report, content.path);
     return report;
   }
@@ -182,6 +196,15 @@ export class SendService {
       message: `Not sent of ${path}: ${what} (${some}); ` +
         "--follow sends what links point to",
     });
+  }
+
+  #sayWhatFailed({ path, failed }: Content): void {
+    const { emit } = this.#options;
+    for (const { code, message } of failed.slice(0, FAILURES_TOLD)) {
+      emit({ event: "error", code, message });
+    }
+    const more = failed.length - FAILURES_TOLD;
+    if (more > 0) emit({ event: "notice", message: `Not sent of ${path} either: ${more} more` });
   }
 
   async #remember({ name, size, sha256, recipients }: SendReport, path: string): Promise<void> {

@@ -1,4 +1,6 @@
 import { visitTree } from "../disk/tree_walk.ts";
+import { limitOf } from "../disk/file_mode.ts";
+import { timeOf } from "../disk/file_time.ts";
 import type { TreeEntry } from "./tree_table.ts";
 
 /** All that is below a folder. */
@@ -20,16 +22,18 @@ export async function listTree(
 ): Promise<TreeList> {
   const entries: TreeEntry[] = [];
   const onEntry = (path: string, info: Deno.FileInfo) => void entries.push(treeEntryOf(path, info));
-  const skipped = await visitTree(root, { follow, onEntry });
+  const { skipped } = await visitTree(root, { follow, strict: true, onEntry });
   return { entries, skipped };
 }
 
 /** The entry of a path below a folder, as its line in the table will say. */
 export function treeEntryOf(path: string, { isFile, size, mtime, mode }: Deno.FileInfo): TreeEntry {
+  const limit = limitOf(mode);
   return {
     path,
     size: isFile ? size : null,
-    mtime: mtime?.getTime() ?? 0,
+    mtime: timeOf(mtime) ?? 0,
     executable: isFile && ((mode ?? 0) & 0o100) !== 0,
+    ...(limit === undefined ? {} : { mode: limit }),
   };
 }

@@ -7,7 +7,7 @@
 
 import { P2PError } from "../errors.ts";
 import { Sha256 } from "./hash.ts";
-import { nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
+import { legalComponent, nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
 import { yieldTurn } from "../async/yielder.ts";
 
 /** The cap of the wire, for those who make tables and know nothing of frames. */
@@ -17,6 +17,9 @@ export { MAX_TABLE } from "../wire/limits.ts";
 export const MAX_ENTRIES = 1024 * 1024;
 /** Names of one folder that may become the same safe name, before the tree is refused. */
 const MAX_CLASHES = 1000;
+/** Names that became others and are told of, and UTF-16 units that one may have with its path. */
+const RENAMES_TOLD = 5;
+const RENAME_TOLD = 1000;
 /** Entries that are planned between two turns of the event loop. */
 const TURN = 4096;
 /** Folders inside folders at most: deeper paths are refused. */
@@ -34,6 +37,8 @@ export interface TreeEntry {
   mtime: number;
   /** Whether the owner may execute the file. */
   executable: boolean;
+  /** Permissions that it must not get more than; absent when everybody may read it. */
+  mode?: number | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -58,12 +63,18 @@ export interface TreePlan {
   files: TreeFile[];
   /** Bytes of the transfer: those of the table and of all files. */
   end: number;
+  /** How many names had to become others here, not counting what is in their folders. */
+  renamed: number;
+  /** Some of them, as they were offered and as they are. */
+  renames: { from: string; to: string }[];
 }
 
 /** What planning a tree depends on beside its table. */
 export interface PlanOptions {
   /** Whether names that differ in case or normalisation only are one name here. */
   foldsCase: boolean;
+  /** Whether names are kept that are legal here and not everywhere. */
+  keepsNames?: boolean;
 }
 
 /** A table that is being made: entry by entry, a folder before what is in it. */
@@ -77,10 +88,11 @@ export class TableWriter {
   }
 
   /** Adds the line of an entry. */
-  add({ path, size, mtime, executable }: TreeEntry): void {
-    const fields = size === null
+  add({ path, size, mtime, executable, mode }: TreeEntry): void {
+    const fields: unknown[] = size === null
       ? ["folder", path, mtime]
       : ["file", path, mtime, size, executable];
+    if (mode !== undefined) fields.push(mode);
     const line = `${JSON.stringify(fields)}\n`;
     const most = this.#length + 3 * line.length;
     if (most > this.#bytes.length) {
@@ -127,26 +139,40 @@ export async function planTreeInTurns(
   }
 }
 
-function* planSteps(table: Uint8Array, { foldsCase }: PlanOptions): Generator<void, TreePlan> {
-  const root = new Node("", foldsCase);
-  const plan: TreePlan = { folders: [], files: [], end: table.length };
+function* planSteps(table: Uint8Array, options: PlanOptions): Generator<void, TreePlan> {
+  const root = new Node("", options);
+  const plan: TreePlan = { folders: [], files: [], end: table.length, renamed: 0, renames: [] };
   for (const [i, line] of decodeLines(table).entries()) {
     if (i % TURN === TURN - 1) yield;
-    const { path: offered, size, mtime, executable } = parseEntry(line);
+    const { path: offered, size, mtime, executable, mode } = parseEntry(line);
+    const limit = mode === undefined ? {} : { mode };
     const components = componentsOf(offered);
     const last = components.pop() as string;
     const parent = components.reduce((node, name) => node.folder(name, offered), root);
     if (size === null) {
       const { path } = parent.addFolder(last, offered);
-      plan.folders.push({ path, size, mtime, executable });
+      noteName(plan, { last, offered, path });
+      plan.folders.push({ path, size, mtime, executable, ...limit });
     } else {
       const path = parent.addFile(last, offered);
-      plan.files.push({ path, size, mtime, executable, offset: plan.end });
+      noteName(plan, { last, offered, path });
+      plan.files.push({ path, size, mtime, executable, offset: plan.end, ...limit });
       plan.end += size;
       if (!Number.isSafeInteger(plan.end)) throw malformed(`'${offered}' is too large`);
     }
   }
   return plan;
+}
+
+/** Notes a name that could not be kept. */
+function noteName(
+  plan: TreePlan,
+  { last, offered, path }: { last: string; offered: string; path: string },
+): void {
+  if (path === last || path.endsWith(`/${last}`)) return;
+  plan.renamed++;
+  const isShown = plan.renames.length < RENAMES_TOLD && offered.length + path.length < RENAME_TOLD;
+  if (isShown) plan.renames.push({ from: offered, to: path });
 }
 
 /**
@@ -185,15 +211,15 @@ export function fileAt(
 class Node {
   /** Safe, relative; empty for the root. */
   readonly path: string;
-  readonly #foldsCase: boolean;
+  readonly #options: PlanOptions;
   /** Folders by the name that the sender gave, and null for each file; made when the first entry comes. */
   #children: Map<string, Node | null> | undefined;
   /** Names that are taken, each with the number that the next one of the same name is tried with. */
   #taken: Map<string, number> | undefined;
 
-  constructor(path: string, foldsCase: boolean) {
+  constructor(path: string, options: PlanOptions) {
     this.path = path;
-    this.#foldsCase = foldsCase;
+    this.#options = options;
   }
 
   /** The folder of that name in this one; throws when no line has announced it. */
@@ -207,7 +233,7 @@ class Node {
 
   addFolder(name: string, path: string): Node {
     this.#expectNew(name, path);
-    const node = new Node(this.#takeName(name), this.#foldsCase);
+    const node = new Node(this.#takeName(name), this.#options);
     (this.#children ??= new Map()).set(name, node);
     return node;
   }
@@ -224,7 +250,7 @@ class Node {
 
   /** Makes a safe path of the name, one that nothing else in this folder has. */
   #takeName(name: string): string {
-    const safe = safeComponent(name);
+    const safe = this.#options.keepsNames ? legalComponent(name) : safeComponent(name);
     const taken = this.#taken ??= new Map();
     const first = this.#keyOf(safe);
     for (let number = taken.get(first) ?? 0; number < MAX_CLASHES; number++) {
@@ -239,7 +265,7 @@ class Node {
   }
 
   #keyOf(name: string): string {
-    return this.#foldsCase ? nameKey(name) : name;
+    return this.#options.foldsCase ? nameKey(name) : name;
   }
 }
 
@@ -263,27 +289,47 @@ function parseEntry(line: string): TreeEntry {
   } catch {
     value = null;
   }
-  const [kind, path, mtime, size, executable] = Array.isArray(value) ? value : [];
-  if (typeof path !== "string" || !Number.isSafeInteger(mtime)) {
+  const fields: unknown[] = Array.isArray(value) ? value : [];
+  const [kind, path, mtime, size, executable] = fields;
+  if (typeof path !== "string" || !isSafeInteger(mtime)) {
     throw malformed("an entry has no path or no time");
   }
-  if (kind === "folder") return { path, mtime, size: null, executable: false };
-  const isSize = Number.isSafeInteger(size) && size >= 0;
+  if (kind === "folder") {
+    return { path, mtime, size: null, executable: false, ...parseMode(fields[3], path) };
+  }
+  const isSize = isSafeInteger(size) && size >= 0;
   if (kind !== "file" || !isSize || typeof executable !== "boolean") {
     throw malformed(`the entry of '${path}' is wrong`);
   }
-  return { path, mtime, size, executable };
+  return { path, mtime, size, executable, ...parseMode(fields[5], path) };
+}
+
+function parseMode(mode: unknown, path: string): { mode?: number } {
+  if (mode === undefined) return {};
+  if (isSafeInteger(mode) && mode >= 0 && mode <= 0o777) return { mode };
+  throw malformed(`the mode of '${path}' is wrong`);
+}
+
+function isSafeInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+/** Why a path is too much for a table; null when it is not. */
+export function pathProblem(path: string): string | null {
+  return isTooDeep(path, path.split("/").length) ? "it is too deep" : null;
+}
+
+function isTooDeep(path: string, depth: number): boolean {
+  // A UTF-16 unit has at most 3 bytes in UTF-8: most paths need not be encoded to know.
+  const isLong = path.length > MAX_PATH / 3 && encoder.encode(path).length > MAX_PATH;
+  return depth > MAX_DEPTH || isLong;
 }
 
 function componentsOf(path: string): string[] {
   const components = path.split("/");
   const isOut = components.some((name) => name === "" || name === "." || name === "..");
   if (isOut || path.includes("\0")) throw refused(path, "it leads out of the tree");
-  // A UTF-16 unit has at most 3 bytes in UTF-8: most paths need not be encoded to know.
-  const isLong = path.length > MAX_PATH / 3 && encoder.encode(path).length > MAX_PATH;
-  if (components.length > MAX_DEPTH || isLong) {
-    throw refused(path, "it is too deep");
-  }
+  if (isTooDeep(path, components.length)) throw refused(path, "it is too deep");
   return components;
 }
 

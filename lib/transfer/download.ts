@@ -455,9 +455,10 @@ export class Download implements Pieces {
     const { sender } = this;
     this.#end();
     const { transfer } = this.offer;
-    const { name, already } = published;
+    const { name, already, renamed = 0, renames = [] } = published;
     const state = already ? "already" : "saved";
-    sender?.session.post({ verb: "ACK", transfer, state, name, manifest });
+    const told = renamed === 0 ? {} : { renamed, renames: [...renames] };
+    sender?.session.post({ verb: "ACK", transfer, state, name, manifest, ...told });
     this.#options.onEnd({ ...published, size, sha256, manifest, files, seconds });
     this.#over.resolve();
   }

@@ -30,10 +30,21 @@ export function offerOf(
   message: MessageOf<"SEND_FILE" | "SEND_TREE">,
   from: string,
 ): Offer {
-  const { transfer, name, size, pieceSize, manifest } = message;
+  const { transfer, name, size, pieceSize, manifest, mtime, executable, mode } = message;
+  const attributes = { mtime, executable, mode };
   const table = message.verb === "SEND_TREE" ? message.table : null;
   const scheme = schemeOf(message.scheme);
-  return { transfer, from, name: safeName(name), size, pieceSize, scheme, table, manifest };
+  return {
+    transfer,
+    from,
+    name: safeName(name),
+    size,
+    pieceSize,
+    scheme,
+    table,
+    manifest,
+    attributes,
+  };
 }
 
 /**

@@ -1,10 +1,11 @@
+import type { FileAttributes } from "../disk/file_mode.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Place } from "../content/piece_cache.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
 import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
 import { HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
-import type { MessageOf, ReplyMessage } from "../wire/message.ts";
+import type { MessageOf, Rename, ReplyMessage } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PieceServer } from "./piece_server.ts";
@@ -24,6 +25,9 @@ export interface Delivery {
   state: "delivered" | "already";
   /** The name it was saved under. */
   savedAs: string;
+  /** How many names inside a folder are others there, and some of them. */
+  renamed: number;
+  renames: readonly Rename[];
 }
 
 /** What is sent to one recipient, on whichever link. */
@@ -38,6 +42,8 @@ export interface UploadOptions {
   /** Holds pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
 }
+
+type PresentAttributes = { [K in keyof FileAttributes]: NonNullable<FileAttributes[K]> };
 
 type State =
   /** The receiver has not answered. */
@@ -130,7 +136,7 @@ export class Upload {
   }
 
   /** The receiver says where it is, or that it has everything. */
-  onAck({ state, name, manifest }: MessageOf<"ACK">): void {
+  onAck({ state, name, manifest, renamed = 0, renames = [] }: MessageOf<"ACK">): void {
     if (this.#isOver) return;
     this.#watch();
     if (state === "waiting") return this.#onWaiting();
@@ -148,7 +154,8 @@ export class Upload {
       );
     }
     observer.onProgress(source.size ?? 0);
-    this.#ack.resolve({ state: state === "saved" ? "delivered" : "already", savedAs: name });
+    const kept = state === "saved" ? "delivered" : "already";
+    this.#ack.resolve({ state: kept, savedAs: name, renamed, renames });
   }
 
   /** The receiver gives up, or the link is gone. */
@@ -177,10 +184,11 @@ export class Upload {
   }
 
   #offer(): WithoutSeq<MessageOf<"SEND_FILE" | "SEND_TREE">> {
-    const { source: { name, pieceSize, offeredSize, manifest }, transfer } = this.#options;
+    const { source, transfer } = this.#options;
+    const { name, pieceSize, offeredSize, manifest, attributes } = source;
     const { id, table, scheme } = manifest;
     const known = id === undefined ? {} : { manifest: id };
-    const offer = { transfer, name, pieceSize, scheme, ...known };
+    const offer = { transfer, name, pieceSize, scheme, ...known, ...present(attributes) };
     return table !== null && offeredSize !== null
       ? { verb: "SEND_TREE", ...offer, size: offeredSize, table }
       : { verb: "SEND_FILE", ...offer, size: offeredSize };
@@ -295,4 +303,13 @@ export class Upload {
     if (clock.now() - session.lastHeard >= ackTimeout) session.abort(error);
     else session.post({ verb: "CANCEL", transfer: this.transfer, ...tellable(error) });
   }
+}
+
+/** The attributes that there are: a field that is undefined has no place in a message. */
+function present({ mtime, executable, mode }: FileAttributes): PresentAttributes {
+  return {
+    ...(mtime === undefined ? {} : { mtime: Math.trunc(mtime) }),
+    ...(executable ? { executable } : {}),
+    ...(mode === undefined ? {} : { mode }),
+  };
 }

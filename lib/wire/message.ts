@@ -43,6 +43,12 @@ export interface PeerEntry {
   reachable: boolean;
 }
 
+/** A path inside a tree that another one had to take the place of. */
+export interface Rename {
+  from: string;
+  to: string;
+}
+
 /** One frame's header, validated. Sizes are bytes, times ISO 8601. Bodies travel beside it. */
 export type Message =
   | {
@@ -120,6 +126,12 @@ export type Message =
     scheme: string;
     /** The manifest's id, when the sender knows it before it reads. */
     manifest?: string;
+    /** Time of the last write, milliseconds since 1970, before which it is negative. */
+    mtime?: number;
+    /** Whether its owner may execute it. */
+    executable?: boolean;
+    /** Permissions, 0 to 0777, that it must not get more than. */
+    mode?: number;
     /** The other recipients of a swarm, by id. */
     recipients?: string[];
   }
@@ -136,6 +148,10 @@ export type Message =
     /** Bytes of the table, which comes first. */
     table: number;
     manifest?: string;
+    /** As in SEND_FILE, of the folder itself. */
+    mtime?: number;
+    executable?: boolean;
+    mode?: number;
     recipients?: string[];
   }
   | {
@@ -149,6 +165,10 @@ export type Message =
     name?: string;
     /** With `saved` and `already`: the id of the manifest, 32 bytes in base64url. */
     manifest?: string;
+    /** With `saved`: how many names inside a tree are others here. */
+    renamed?: number;
+    /** With `renamed`: some of them, as they were offered and as they are. */
+    renames?: Rename[];
   }
   | {
     verb: "HASHES";
@@ -190,6 +210,7 @@ const HOST = 253;
 const TIME = 40;
 const REASON = 2048;
 const SCHEME = 32;
+const MAX_RENAMES = 8;
 
 const seq = (f: Fields) => f.integer("seq", 1);
 const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
@@ -215,6 +236,10 @@ function maybe<K extends string, T>(
   get: (name: string) => T,
 ): { [P in K]?: T } {
   return f.has(name) ? { [name]: get(name) } as { [P in K]?: T } : {};
+}
+
+function rename(f: Fields): Rename {
+  return { from: f.string("from", MAX_NAME), to: f.string("to", MAX_NAME) };
 }
 
 function peerEntry(f: Fields): PeerEntry {
@@ -315,6 +340,9 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
     scheme: f.string("scheme", SCHEME),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "mtime", (n) => f.integer(n, Number.MIN_SAFE_INTEGER)),
+    ...maybe(f, "executable", (n) => f.boolean(n)),
+    ...maybe(f, "mode", (n) => f.integer(n, 0, 0o777)),
     ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
   }),
   SEND_TREE: (f) => ({
@@ -326,6 +354,9 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     scheme: f.string("scheme", SCHEME),
     table: f.integer("table", 0, MAX_TABLE),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "mtime", (n) => f.integer(n, Number.MIN_SAFE_INTEGER)),
+    ...maybe(f, "executable", (n) => f.boolean(n)),
+    ...maybe(f, "mode", (n) => f.integer(n, 0, 0o777)),
     ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
   }),
   ACK: (f) => ({
@@ -335,6 +366,8 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "have", (n) => f.ranges(n, MAX_RANGES, MAX_PIECES)),
     ...maybe(f, "name", (n) => f.string(n, MAX_NAME)),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "renamed", (n) => f.integer(n)),
+    ...maybe(f, "renames", (n) => f.objects(n, MAX_RENAMES, rename)),
   }),
   HASHES: (f) => ({
     transfer: transfer(f),

@@ -2,10 +2,11 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { NO_LINUX } from "../helpers/permissions.ts";
 import { hexHash } from "../helpers/invariants.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { pictureOf, pictureOfTree, plant, sampleTree, transferOf } from "../helpers/tree.ts";
-import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
+import { ARE_BINARIES, e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
 
 const MIB = 1024 * 1024;
 
@@ -69,6 +70,83 @@ e2e("send --follow: links are left out and told, or followed", async (world) => 
   assert((await Deno.lstat(join(copy, "link"))).isFile);
   assertEquals(await sha256Of(join(copy, "link")), await sha256Of(world.path("outside")));
 }, { ignore: Deno.build.os === "windows" && "links need a privilege there" });
+
+e2e("send: every argument is looked at first, and the rest arrives", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in");
+  const names = ["a.bin", "b.bin", "c.bin"];
+  for (const name of names) await world.file(name, 1000);
+  await new Deno.Command("mkfifo", { args: [world.path("pipe")] }).output();
+  const args = ["send", "a.bin", "nothing", "b.bin", "pipe", "c.bin", "--json"];
+
+  const strict = await world.run("peer", [...args, "--strict"]);
+  assertEquals([strict.code, last(strict.lines).code], [8, "file-not-found"]);
+  assertEquals(await namesIn(peer.received), [".partial"]);
+
+  const { code, lines } = await world.run("peer", args);
+  assertEquals(code, 7);
+  const [sent, failed] = ["transfer-started", "error"].map((name) =>
+    lines.filter(({ event }) => event === name)
+  );
+  assertEquals(sent?.map(({ name }) => name), names);
+  assertEquals(failed?.map((error) => error.code), ["file-not-found", "disk"]);
+  assertStringIncludes(failed?.[0]?.message, "nothing");
+  assertStringIncludes(failed?.[1]?.message, "peer send - --name NAME < pipe");
+  // Before anything was sent.
+  assertEquals(lines.slice(0, 2).map(({ event }) => event), ["error", "error"]);
+  assertEquals(await namesIn(peer.received), [".partial", ...names]);
+
+  const none = await world.run("peer", ["send", "nothing", "neither", "--json"]);
+  assertEquals([none.code, last(none.lines).code], [8, "file-not-found"]);
+}, { ignore: NO_LINUX });
+
+e2e("send DIR: what cannot be sent is named, and the rest arrives", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in");
+  await plant(world.path("tree"), { "a": {}, "a/ok": { content: bytesOf(5) }, "\ufffd": {} });
+  const make = `: > "$1/$(printf 'gr\\374n.txt')"`;
+  await new Deno.Command("bash", { args: ["-c", make, "-", world.path("tree", "a")] }).output();
+  const strict = await world.run("peer", ["send", "tree", "--strict", "--json"]);
+  assertEquals([strict.code, last(strict.lines).code], [8, "disk"]);
+  assertEquals(await namesIn(peer.received), [".partial"]);
+  const { code, lines } = await world.run("peer", ["send", "tree", "--json"]);
+  assertEquals([code, last(lines).recipients[0].state], [7, "delivered"]);
+  const told = lines.filter(({ event }) => event === "error");
+  assertEquals(told.length, 1);
+  assertStringIncludes(told[0]?.message, "its name is not UTF-8");
+  const copy = join(peer.received, "tree");
+  assertEquals([await namesIn(copy), await namesIn(join(copy, "a"))], [["a", "\ufffd"], ["ok"]]);
+}, { ignore: NO_LINUX });
+
+e2e("send: what Deno does not open is told with the way to send it", async (world) => {
+  await world.tracker();
+  await world.peer("in");
+  for (const path of ["/dev/shm/dump", "/dev/fd/63", "/proc/self/status"]) {
+    const { code, lines } = await world.run("peer", ["send", path, "--json"]);
+    assertEquals([code, last(lines).code], [8, "disk"], path);
+    const { message } = last(lines);
+    const way = "peer send - --name NAME";
+    assertStringIncludes(message, path === "/dev/fd/63" ? `COMMAND | ${way}` : `${way} < ${path}`);
+    assert(!message.includes("--allow-all"), message);
+  }
+}, { ignore: NO_LINUX || ARE_BINARIES && "a binary may be compiled with all permissions" });
+
+e2e("send: a log that grows meanwhile arrives as it was, and that is told", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in");
+  const { path, sha256 } = await world.file("app.log", 8 * MIB);
+  const args = ["send", path, "--limit-rate", "4M", "--json"];
+  const program = await world.start("peer", args);
+  await peer.program.until("transfer-started");
+  await Deno.writeTextFile(path, "one more line\n", { append: true });
+  await Deno.chmod(path, 0o600);
+  const { code, lines } = await program.outcome;
+  assertEquals(code, 0);
+  const notices = lines.filter(({ event }) => event === "notice").map(({ message }) => message);
+  assertEquals(notices.length, 1);
+  assertStringIncludes(notices[0], "app.log has grown");
+  assertEquals(await sha256Of(join(peer.received, "app.log")), sha256);
+}, { ignore: NO_LINUX });
 
 /** Sends bytes through standard input. */
 async function pipe(world: World, bytes: Uint8Array, args: string[]) {

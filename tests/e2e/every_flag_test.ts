@@ -326,6 +326,7 @@ const FLAGS: Record<string, FlagCase> = {
     wrong: [wrong("0", /'0' is not a whole number from 1 to 1024/), wrong("-2", /'-2' is not/)],
   },
   follow: { right: right(null), wrong: SWITCH },
+  strict: { right: right(null), wrong: SWITCH },
   "peer menu data": {
     right: right(({ world }) => world.folder),
     wrong: [wrong("", /Cannot use --data: its value is empty/)],

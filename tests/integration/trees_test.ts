@@ -234,14 +234,26 @@ byHand(
   },
 );
 
-byHand("names that become one in a tree are numbered", async (bob, mallory) => {
-  const names = ["a?", "a*", "a:"];
-  await sendTree(
-    mallory,
-    Object.fromEntries(names.map((name, i) => [name, { content: bytesOf(1 + i) }])),
-  );
-  assertEquals(namesIn(join(bob.inbox, "tree")), ["a_", "a_ (1)", "a_ (2)"]);
-});
+byHand(
+  "names that become one in a tree are numbered, and both ends hear it",
+  async (bob, mallory) => {
+    const names = ["a\u0001", "a\u0002", "a_", "b"];
+    const { answer } = await sendTree(
+      mallory,
+      Object.fromEntries(names.map((name, i) => [name, { content: bytesOf(1 + i) }])),
+    );
+    assertEquals(namesIn(join(bob.inbox, "tree")), ["a_", "a_ (1)", "a_ (2)", "b"]);
+    assert(answer.verb === "ACK");
+    assertEquals([answer.renamed, answer.renames], [3, [
+      { from: "a\u0001", to: "a_" },
+      { from: "a\u0002", to: "a_ (1)" },
+      { from: "a_", to: "a_ (2)" },
+    ]]);
+    const { message } = await bob.until("notice");
+    assertStringIncludes(message, "3 names are kept otherwise");
+    assert(!message.includes("\u0001"), message);
+  },
+);
 
 byHand("a link in the way of a tree is not followed", async (bob, mallory) => {
   const outside = join(bob.folder, "outside");
@@ -394,7 +406,7 @@ linked("a tree that changes while it is sent is not published", async (link, pat
   link.stallNext(4 * MIB);
   const sending = link.anna.peer.sendFile(path, ["bob"]);
   await link.bob.until("transfer-progress", ({ bytes }) => bytes > MIB);
-  await Deno.writeTextFile(join(path, "x4.bin"), "more", { append: true });
+  await Deno.truncate(join(path, "x4.bin"), 5);
   link.proxy.release();
   const { failures } = await sending;
   assertEquals(failures.map(({ code }) => code), ["source-changed"]);

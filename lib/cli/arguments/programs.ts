@@ -400,6 +400,13 @@ export const PEER_PROGRAM: ProgramSpec = {
           placeholder: "NAME",
           help: "Of `-`, standard input: the name of the file",
         },
+        {
+          name: "strict",
+          kind: "boolean",
+          env: "P2P_STRICT",
+          help: "Send nothing when anything cannot be sent; without it the rest is, and the exit " +
+            "code is 7",
+        },
         ...SENDING_FLAGS,
         FOLLOW,
       ],

@@ -11,13 +11,14 @@ import { assertSameBytes } from "../../helpers/bytes.ts";
 import { eventually } from "../../helpers/deadline.ts";
 import { later, secondBegins } from "../../helpers/file_age.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { permitted } from "../../helpers/permissions.ts";
+import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { manifestOf } from "../../helpers/raw.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 import { plant, sampleTree, transferOf } from "../../helpers/tree.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
+const NEEDS_RUN: Deno.PermissionName[] = [...NEEDS, "run"];
 const PIECE = 256 * 1024;
 const content = bytesOf(40 * PIECE + 5);
 const { id, last, hashes } = manifestOf(content, PIECE);
@@ -340,24 +341,79 @@ permitted("a file is known from two seconds after its last change on", NEEDS, as
   }
 });
 
-const TREE_CHANGES: Record<string, (path: string) => Promise<void>> = {
-  "became shorter": (path) => Deno.truncate(path, 5),
+const HARMLESS: Record<string, (path: string) => Promise<void>> = {
   "grew": (path) => Deno.writeTextFile(path, "more", { append: true }),
   "was touched": (path) => Deno.utime(path, new Date(), new Date(1e12)),
+  "got another mode": (path) => Deno.chmod(path, 0o600),
+  "got a second name": (path) => Deno.link(path, `${path}.2`),
 };
 
-for (const [what, change] of Object.entries(TREE_CHANGES)) {
-  permitted(`a tree of which one file ${what} since it was listed is not sent`, NEEDS, async () => {
-    await using dir = await scene();
-    await plant(dir.at("tree"), sampleTree());
-    await using source = await sourceOf(dir.at("tree"), dir.cache);
-    const path = join(dir.at("tree"), "a", "run.sh");
-    await change(path);
-    const error = await rejectsWith("source-changed", () => read(source));
-    assert(error.message.includes(path), error.message);
-    assertEquals(source.manifest.digest, undefined);
-  });
+for (const name of ["run.sh", "deep/large.bin"]) {
+  for (const [what, change] of Object.entries(HARMLESS)) {
+    permitted(`a tree whose ${name} ${what} since it was listed is sent`, NEEDS, async () => {
+      await using dir = await scene();
+      const tree = sampleTree();
+      await plant(dir.at("tree"), tree);
+      await using source = await sourceOf(dir.at("tree"), dir.cache);
+      const path = join(dir.at("tree"), "a", name);
+      await change(path);
+      const { size } = await read(source);
+      assertEquals(size, (await transferOf(tree)).bytes.length);
+      assertEquals(source.grown, what === "grew" ? [path] : []);
+    });
+  }
 }
+
+const HARMFUL: Record<string, (path: string) => Promise<void>> = {
+  "became shorter": (path) => Deno.truncate(path, 5),
+  "became a pipe": async (path) => {
+    await Deno.remove(path);
+    await new Deno.Command("mkfifo", { args: [path] }).output();
+  },
+  "became a device": async (path) => {
+    await Deno.remove(path);
+    await Deno.symlink("/dev/zero", path);
+  },
+};
+
+for (const name of ["run.sh", "deep/large.bin"]) {
+  for (const [what, change] of Object.entries(HARMFUL)) {
+    permitted(
+      `a tree whose ${name} ${what} since it was listed is not sent`,
+      NEEDS_RUN,
+      async () => {
+        await using dir = await scene();
+        await plant(dir.at("tree"), sampleTree());
+        await using source = await sourceOf(dir.at("tree"), dir.cache);
+        const path = join(dir.at("tree"), "a", name);
+        await change(path);
+        const code = what === "became shorter" ? "source-changed" : "disk";
+        const error = await rejectsWith(code, () => read(source));
+        assert(error.message.includes(path), error.message);
+        assertEquals(source.manifest.digest, undefined);
+      },
+      { ignore: NO_LINUX },
+    );
+  }
+}
+
+permitted(
+  "a large file of a tree that is written to while it is read is not sent",
+  NEEDS,
+  async () => {
+    await using dir = await scene();
+    await plant(dir.at("tree"), { "a.bin": { content: bytesOf(20 * PIECE) } });
+    await using source = await sourceOf(dir.at("tree"), dir.cache);
+    source.start();
+    await source.hashesFrom(1, 1);
+    {
+      using file = await Deno.open(dir.at("tree", "a.bin"), { write: true });
+      await file.write(new Uint8Array(10));
+    }
+    const error = await rejectsWith("source-changed", () => read(source));
+    assert(error.message.includes("a.bin"), error.message);
+  },
+);
 
 permitted("a tree of which one file is gone since it was listed is not sent", NEEDS, async () => {
   await using dir = await scene();

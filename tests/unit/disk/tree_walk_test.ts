@@ -1,6 +1,8 @@
 import { setImmediate } from "node:timers";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { visitTree } from "../../../lib/disk/tree_walk.ts";
+import { P2PError } from "../../../lib/errors.ts";
 import { listTree } from "../../../lib/pieces/tree_list.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
@@ -104,14 +106,87 @@ permitted("what is no file and no folder is left out", [...NEEDS, "run"], async 
   }
 }, { ignore: NO_LINUX });
 
-permitted("a name that is not UTF-8 is said", [...NEEDS, "run"], async () => {
+/** Makes files whose names are given as the bytes of printf(1). */
+async function makeNamed(root: string, names: readonly string[]): Promise<void> {
+  await Deno.mkdir(root, { recursive: true });
+  const make = `cd "$1" && shift && for name; do : > "$(printf "$name")"; done`;
+  await new Deno.Command("bash", { args: ["-c", make, "-", root, ...names] }).output();
+  assertEquals([...Deno.readDirSync(root)].length, names.length);
+}
+
+permitted("names that are not UTF-8 are left out and told, or with strict an error", [
+  ...NEEDS,
+  "run",
+], async () => {
   await using dir = await tempDir();
-  await Deno.mkdir(dir.at("tree"));
-  const make = `cd "$1" && : > "$(printf 'bad\\377name')"`;
-  await new Deno.Command("bash", { args: ["-c", make, "-", dir.at("tree")] }).output();
-  assertEquals([...Deno.readDirSync(dir.at("tree"))].length, 1);
-  const error = await rejectsWith("disk", () => listTree(dir.at("tree")));
-  assert(error.message.includes("not UTF-8"), error.message);
+  const root = dir.at("tree");
+  // The second name has a replacement character, which is text; the others are shown as if they had.
+  await makeNamed(root, ["bad\\377", "bad\\357\\277\\275", "gr\\374n", "bad\\376", "z"]);
+  await makeNamed(join(root, "below"), ["\\351t\\351", "ok"]);
+  const entries: string[] = [];
+  const options = { onEntry: (path: string) => void entries.push(path) };
+  const { failed, skipped } = await visitTree(root, options);
+  assertEquals([entries.toSorted(), skipped], [["bad\ufffd", "below", "below/ok", "z"], []]);
+  assertEquals(failed.map(({ code }) => code), ["disk", "disk", "disk", "disk"]);
+  for (const { message } of failed) {
+    assertStringIncludes(message, "its name is not UTF-8; rename it");
+  }
+  await rejectsWith("disk", () => visitTree(root, { ...options, strict: true }));
+}, { ignore: NO_LINUX });
+
+permitted("a folder that cannot be listed is left out, and what is beside it is not", [
+  ...NEEDS,
+  "run",
+], async () => {
+  await using dir = await tempDir();
+  await plant(dir.at("tree"), {
+    a: {},
+    "a/file": { content: bytesOf(1) },
+    b: { content: bytesOf(1) },
+  });
+  const entries: string[] = [];
+  const { failed } = await visitTree(dir.at("tree"), {
+    problemOf: (path) => path === "a" ? new P2PError("disk", "Cannot read a") : null,
+    onEntry: (path) => void entries.push(path),
+  });
+  assertEquals([entries, failed.map(({ message }) => message)], [["b"], ["Cannot read a"]]);
+});
+
+permitted(
+  "folders full of links to one another are listed soon, and told where it stops",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const root = dir.at("tree");
+    const names = Array.from({ length: 14 }, (_, i) => `d${i}`);
+    for (const name of names) {
+      await Deno.mkdir(join(root, name), { recursive: true });
+      await Deno.writeTextFile(join(root, name, "file"), name);
+      for (const other of names) {
+        if (other !== name) await Deno.symlink(`../${other}`, join(root, name, `to-${other}`));
+      }
+    }
+    const { entries, skipped } = await listed(root, { follow: true });
+    assert(entries.length < 1000 && skipped.length < 5000, `${entries.length}, ${skipped.length}`);
+    for (const name of names) assert(entries.includes(`${name}/file`), name);
+    // A link that stands in the folder itself is followed, whatever else leads there.
+    assert(entries.includes("d0/to-d1/file") && entries.includes("d13/to-d1/file"));
+  },
+  { ignore: NO_LINUX },
+);
+
+permitted("a folder that two links lead to is listed under both", NEEDS, async () => {
+  await using dir = await tempDir();
+  await plant(dir.at("tree"), { v2: {}, "v2/file": { content: bytesOf(1) } });
+  await Deno.symlink("v2", dir.at("tree", "current"));
+  await Deno.symlink("v2", dir.at("tree", "stable"));
+  const { entries, skipped } = await listed(dir.at("tree"), { follow: true });
+  assertEquals(skipped, []);
+  assertEquals(entries.filter((path) => path.endsWith("file")), [
+    "current/file",
+    "stable/file",
+    "v2/file",
+  ]);
 }, { ignore: NO_LINUX });
 
 permitted("a folder that is gone, or no folder, is said", NEEDS, async () => {

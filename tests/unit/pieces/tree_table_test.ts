@@ -58,6 +58,8 @@ Deno.test("a plan has every entry as it was, and where the bytes of each file be
     folders: [],
     files: [],
     end: 0,
+    renamed: 0,
+    renames: [],
   });
 });
 
