@@ -93,7 +93,7 @@ permitted("a caller that says nothing is cut off after 10 s", ["net"], async () 
     clock.advance(9_999);
     assertEquals(server.refused.length, 0);
     clock.advance(1);
-    // Deno keeps the socket of an unfinished TLS handshake, closed or not, until the caller goes.
+    // The socket of an unfinished TLS handshake is parked until the caller goes.
     if (membership === null) await untilClosed(silent);
     await server.refused.until(({ code }) => code === "timeout");
   }
@@ -131,7 +131,7 @@ permitted("a hundred stalled callers do not keep a member out", ["net"], async (
 Deno.test("the address with most handshakes gives way first", async () => {
   const refused = new EventLog<string>();
   const { server, call } = fakeServer(new FakeClock(), {
-    maxPending: 4,
+    maxPending: 5,
     onRefused: (_error, { host }) => refused.add(host),
   });
   const calls = ["10.0.0.1", ...Array(8).fill("10.0.0.2")].map((host) => call({ host }));
@@ -182,6 +182,21 @@ Deno.test("accepting survives a lack of descriptors", async () => {
   connection.close();
   await server.close();
   assertEquals(clock.pending, []);
+});
+
+Deno.test("callers who reset before they are accepted delay nobody", async () => {
+  const clock = new FakeClock();
+  const { listener, server, call } = fakeServer(clock);
+  for (let i = 0; i < 200; i++) {
+    listener.give(
+      Object.assign(new Deno.errors.NotConnected("not connected"), { code: "ENOTCONN" }),
+    );
+  }
+  const connection = call();
+  // No time passes on this clock: a pause would never end.
+  await deadline(pings(connection), "an answer");
+  connection.close();
+  await server.close();
 });
 
 Deno.test("a session that fails does not end the server", async () => {
