@@ -118,6 +118,7 @@ export class Server {
         if (isOfCaller(error)) continue;
         // EMFILE and the like: the listener is sound, descriptors come back as callers and sessions end.
         this.#guard();
+        for (const caller of this.#waiting.shrink()) caller.turnAway(tooMany());
         await delay(this.#clock, ACCEPT_PAUSE, this.#stop.signal).catch(() => {});
       }
     }
@@ -127,9 +128,7 @@ export class Server {
     const { hostname: host, port } = conn.remoteAddr as Deno.NetAddr;
     const connection = new Connection(conn, { clock: this.#clock });
     const caller: Caller = { host, turnAway: (reason) => connection.close(reason) };
-    this.#waiting.enter(caller)?.turnAway(
-      new P2PError("connection-lost", "Connection closed: it is one of too many that are greeted"),
-    );
+    this.#waiting.enter(caller)?.turnAway(tooMany());
     const cancel = this.#clock.after(this.#options.handshakeTimeout ?? 10_000, () => {
       caller.turnAway(new P2PError("timeout", `No handshake from ${host} in time`));
     });
@@ -197,7 +196,7 @@ export class Server {
     caller.turnAway = turnAway;
   }
 
-  /** Has the listener see to it that who is turned away is gone, and those who hang are not more than they are. */
+  /** Has the listener see to it that whoever is turned away is gone, so that no more hang than do now. */
   #guard(): void {
     if (this.#listener instanceof TlsDoor) void this.#listener.guard();
   }
@@ -234,6 +233,13 @@ class Hanging extends Error {
     super(reason.message);
     this.reason = reason;
   }
+}
+
+function tooMany(): P2PError {
+  return new P2PError(
+    "connection-lost",
+    "Connection closed: it is one of too many that are greeted",
+  );
 }
 
 /** Codes of an accept that failed because of its one connection, which accept(2) has a server take for none. */

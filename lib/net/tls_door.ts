@@ -28,6 +28,8 @@ const TRY_AGAIN_AFTER = 1;
 export class TlsDoor implements Disposable {
   readonly addr: Deno.NetAddr;
   readonly #key: ListenerKey;
+  /** Loaded before it is needed: Deno ends the process when it has to load a module with no descriptors left. */
+  readonly #strict = import("./strict_tls.ts");
   #acceptor: Acceptor;
   #guarding: Promise<void> | undefined;
   #isClosed = false;
@@ -53,7 +55,7 @@ export class TlsDoor implements Disposable {
     }
   }
 
-  /** From now on gives out connections that are gone as soon as they are closed. Resolves when it does. */
+  /** Gives out connections from now on that are gone as soon as they are closed. Resolves when it does. */
   guard(): Promise<void> {
     return this.#guarding ??= this.#listenAnew();
   }
@@ -69,8 +71,8 @@ export class TlsDoor implements Disposable {
   }
 
   async #listenAnew(): Promise<void> {
-    // Made ready before the port is given up: until it is taken again nobody can connect.
-    const { StrictTlsListener } = await import("./strict_tls.ts");
+    // All is made ready before the port is given up: until it is taken again nobody can connect.
+    const { StrictTlsListener } = await this.#strict;
     const strict = new StrictTlsListener(this.#key);
     if (this.#isClosed) return;
     const { hostname: host, port } = this.addr;

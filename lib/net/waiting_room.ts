@@ -2,6 +2,9 @@ import { networkOf, plainHost } from "../address.ts";
 import type { P2PError } from "../errors.ts";
 import { ProvenHosts } from "./proven_hosts.ts";
 
+/** Least number of callers that are greeted at once. */
+const MIN_ROOM = 8;
+
 /** Somebody who has connected and not proven itself yet. */
 export interface Caller {
   readonly host: string;
@@ -14,8 +17,7 @@ export interface Caller {
  * which somebody has proven itself before.
  */
 export class WaitingRoom {
-  readonly #max: number;
-  readonly #maxStrangers: number;
+  #max: number;
   /** Oldest first. */
   readonly #callers = new Set<Caller>();
   readonly #proven = new ProvenHosts();
@@ -23,7 +25,6 @@ export class WaitingRoom {
   /** @param max callers at once. */
   constructor(max: number) {
     this.#max = max;
-    this.#maxStrangers = Math.max(1, max - Math.floor(max / 4));
   }
 
   /** All callers, oldest first. */
@@ -34,15 +35,30 @@ export class WaitingRoom {
   /**
    * Takes a caller in.
    *
-   * @returns whom to turn away for it, who has left the room: the oldest caller of the busiest address in the busiest
-   * network (a /24 or /64), and a stranger unless all of the room is taken by addresses that have proven themselves.
+   * @returns whom to turn away for it, who has left the room and came before: the oldest caller of the busiest address
+   * in the busiest network (a /24 or /64); of the strangers when they have more than their part of the room.
    */
   enter(caller: Caller): Caller | undefined {
     this.#callers.add(caller);
     const strangers = this.callers.filter(({ host }) => !this.#proven.has(host));
-    if (strangers.length > this.#maxStrangers) return this.#take(strangers);
-    if (this.#callers.size <= this.#max) return undefined;
-    return this.#take(strangers.length > 0 ? strangers : this.callers);
+    const maxStrangers = Math.max(1, this.#max - Math.floor(this.#max / 4));
+    if (strangers.length > maxStrangers) return this.#take(strangers);
+    return this.#callers.size > this.#max ? this.#take(this.callers) : undefined;
+  }
+
+  /**
+   * Makes the room half as large as it is full now, for good: there are fewer descriptors than it was made for.
+   *
+   * @returns whom to turn away for it.
+   */
+  shrink(): Caller[] {
+    this.#max = Math.max(MIN_ROOM, Math.floor(Math.min(this.#max, this.#callers.size) / 2));
+    const out: Caller[] = [];
+    while (this.#callers.size > this.#max) {
+      const caller = this.#take(this.callers);
+      if (caller) out.push(caller);
+    }
+    return out;
   }
 
   /** Notes that a caller has left. */

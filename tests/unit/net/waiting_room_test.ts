@@ -37,6 +37,22 @@ Deno.test("an address of its own in a crowded network keeps its place", () => {
   assertEquals(new Set(enterAll(room, flood)).has("10.0.0.200"), false);
 });
 
+Deno.test("a stranger finds room, however many come from a proven address", () => {
+  const room = new WaitingRoom(64);
+  proven(room, "192.168.1.7");
+  enterAll(room, Array(64).fill("192.168.1.7"));
+  assertEquals(enterAll(room, ["10.0.0.1", "10.0.0.2"]), ["192.168.1.7", "192.168.1.7"]);
+});
+
+Deno.test("the room shrinks to half of what is in it, and stays so", () => {
+  const room = new WaitingRoom(64);
+  enterAll(room, ["192.168.1.7", ...Array(39).fill("10.0.0.1")]);
+  assertEquals(room.shrink().map(({ host }) => host), Array(20).fill("10.0.0.1"));
+  assertEquals(enterAll(room, Array(10).fill("10.0.0.2")).length, 10);
+  for (let i = 0; i < 9; i++) room.shrink();
+  assertEquals(room.callers.length, 8);
+});
+
 Deno.test("a quarter of the room is for addresses that have proven themselves", () => {
   const room = new WaitingRoom(64);
   proven(room, "192.168.1.7");
