@@ -91,6 +91,11 @@ export class TrackerClient implements AsyncDisposable {
     return this.#session?.connection.local.host;
   }
 
+  /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
+  get remoteHost(): string | undefined {
+    return this.#session?.connection.remote.host;
+  }
+
   /**
    * Opens the session.
    *

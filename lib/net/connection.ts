@@ -11,7 +11,8 @@ import {
 } from "../wire/frame.ts";
 import type { Message } from "../wire/message.ts";
 import { type Address } from "../address.ts";
-import { closeQuietly } from "./transport.ts";
+import { closeQuietly } from "./close_quietly.ts";
+import { isFreedByClose } from "./tls_door.ts";
 
 /** What may wait to be written, in bytes, before the other side counts as stuck. */
 const MAX_QUEUED = 16 * 1024 * 1024;
@@ -185,7 +186,7 @@ export class Connection {
     if (this.#closed) return;
     const stalled = this.#writingSince !== undefined &&
       this.#clock.now() - this.#writingSince >= STUCK_AFTER;
-    this.#cutShort = "handshake" in this.#conn && stalled;
+    this.#cutShort = "handshake" in this.#conn && stalled && !isFreedByClose(this.#conn);
     this.#closed = reason ?? new P2PError("connection-lost", "Connection closed by this side");
     for (const { failed } of this.#queue.splice(0)) failed(this.#closed);
     closeQuietly(this.#conn);

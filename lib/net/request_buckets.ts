@@ -1,3 +1,4 @@
+import { ownerOf } from "../address.ts";
 import type { Clock } from "../async/clock.ts";
 
 /**
@@ -6,8 +7,25 @@ import type { Clock } from "../async/clock.ts";
  */
 const SWEEP_ABOVE = 1024;
 
-/** Refusals of one address that are reported, per second and at once: strangers must not fill the log of a service. */
-export const REFUSALS_TOLD = { rate: 0.1, burst: 5 };
+/** So many a second on average, and so many at once. */
+export interface Rate {
+  readonly rate: number;
+  readonly burst: number;
+}
+
+/** The rates of one kind of request: of one key (an id), of one address (a /64 of IPv6), and of all together. */
+export interface Rates {
+  readonly key: Rate;
+  readonly address: Rate;
+  readonly all: Rate;
+}
+
+/** Refusals that are reported: strangers must not fill the log of a service, from however many addresses. */
+export const REFUSALS_TOLD: Rates = {
+  key: { rate: 0.1, burst: 5 },
+  address: { rate: 0.1, burst: 5 },
+  all: { rate: 1, burst: 50 },
+};
 
 /** A token bucket per key, for example an id or an address: `rate` requests per second on average, `burst` at once. */
 export class RequestBuckets {
@@ -16,21 +34,33 @@ export class RequestBuckets {
   readonly #clock: Clock;
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
 
-  constructor({ rate, burst, clock }: { rate: number; burst: number; clock: Clock }) {
+  constructor({ rate, burst, clock }: Rate & { clock: Clock }) {
     this.#rate = rate;
     this.#burst = burst;
     this.#clock = clock;
   }
 
+  /** Whether there is a token of `key`. */
+  has(key: string): boolean {
+    return this.#tokens(key) >= 1;
+  }
+
   /** Takes one token of `key`; false when there is none. */
   take(key: string): boolean {
     if (this.#buckets.size >= SWEEP_ABOVE) this.#sweep();
-    const now = this.#clock.now();
-    const bucket = this.#buckets.get(key) ?? { tokens: this.#burst, at: now };
-    const tokens = Math.min(this.#burst, bucket.tokens + (now - bucket.at) * this.#rate / 1000);
+    const tokens = this.#tokens(key);
     const allowed = tokens >= 1;
-    this.#buckets.set(key, { tokens: allowed ? tokens - 1 : tokens, at: now });
+    this.#buckets.set(key, { tokens: allowed ? tokens - 1 : tokens, at: this.#clock.now() });
     return allowed;
+  }
+
+  #tokens(key: string): number {
+    const bucket = this.#buckets.get(key);
+    if (!bucket) return this.#burst;
+    return Math.min(
+      this.#burst,
+      bucket.tokens + (this.#clock.now() - bucket.at) * this.#rate / 1000,
+    );
   }
 
   /** Forgets keys whose bucket is full again. */
@@ -39,5 +69,31 @@ export class RequestBuckets {
     for (const [key, { tokens, at }] of this.#buckets) {
       if (tokens + (now - at) * this.#rate / 1000 >= this.#burst) this.#buckets.delete(key);
     }
+  }
+}
+
+/**
+ * Limits of one kind of request. Keys cost nothing, and some have many addresses, so that a limit by either alone is
+ * none. A request that is refused uses up nothing: what one asks for in vain is not taken from all.
+ */
+export class RequestLimits {
+  readonly #keys: RequestBuckets;
+  readonly #addresses: RequestBuckets;
+  readonly #all: RequestBuckets;
+
+  constructor({ key, address, all, clock }: Rates & { clock: Clock }) {
+    this.#keys = new RequestBuckets({ ...key, clock });
+    this.#addresses = new RequestBuckets({ ...address, clock });
+    this.#all = new RequestBuckets({ ...all, clock });
+  }
+
+  /**
+   * Counts a request of `key` that came from the address `host`, where the address is not the key itself; false, and
+   * nothing counted, when it is one too many.
+   */
+  take(key: string, host = key): boolean {
+    const owner = ownerOf(host);
+    if (!this.#keys.has(key) || !this.#addresses.has(owner) || !this.#all.has("")) return false;
+    return this.#keys.take(key) && this.#addresses.take(owner) && this.#all.take("");
   }
 }

@@ -5,7 +5,12 @@ import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
 import { keepAlive } from "./keep_alive.ts";
 import { Session } from "./session.ts";
 import { type Address } from "../address.ts";
-import { accept, closeQuietly, type Listener } from "./transport.ts";
+import { closeQuietly } from "./close_quietly.ts";
+import { type Caps, HostCounts } from "./host_counts.ts";
+import { ParkedSockets } from "./parked_sockets.ts";
+import { isFreedByClose, TlsDoor } from "./tls_door.ts";
+import { accept, type Listener } from "./transport.ts";
+import { type Caller, WaitingRoom } from "./waiting_room.ts";
 
 /** Settings and callbacks of a {@linkcode Server}. */
 export interface ServerOptions {
@@ -19,7 +24,7 @@ export interface ServerOptions {
   onRefused?: (error: P2PError, address: Address) => void;
   /** Absolute limit for TLS and HELLO/AUTH together, milliseconds. */
   handshakeTimeout?: number;
-  /** Handshakes under way at once; over it the oldest of the busiest address gives way. */
+  /** Handshakes under way at once; over it one gives way: see {@linkcode WaitingRoom.enter}. */
   maxPending?: number;
   /** Silence in milliseconds after which a session is asked whether it is there. */
   idleLimit?: number;
@@ -30,17 +35,21 @@ export interface ServerOptions {
   clock?: Clock;
 }
 
-interface Pending {
-  conn: Deno.Conn;
-  host: string;
-}
-
-/** Pause after an accept that failed because descriptors ran out, milliseconds. */
+/** Pause after an accept that failed because something ran out, milliseconds. */
 const ACCEPT_PAUSE = 50;
 
-/** Connections that an address may leave stuck in a quarter of an hour before it is refused. */
-const MAX_CUT_SHORT = 64;
+/**
+ * Hanging connections from which on callers count as attackers: the listener is told to guard itself then. A process
+ * has 1024 descriptors or more, and callers that are slow and honest are few.
+ */
+const MAX_HANGING = 64;
+
+/** Connections that an address, a network or all may leave stuck in a quarter of an hour before new ones are refused. */
+const MAX_CUT_SHORT: Caps = { address: 64, network: 128, all: 512 };
 const CUT_SHORT_TIME = 15 * 60_000;
+
+/** Sessions of one network (a /24 or /64), of which one alone cannot take all that there are. */
+const MAX_SESSIONS_PER_NETWORK = 10_000;
 
 /** Accepts connections until it is closed, greets each and runs its session. */
 export class Server {
@@ -48,13 +57,15 @@ export class Server {
   readonly #listener: Listener;
   readonly #options: ServerOptions;
   readonly #clock: Clock;
-  readonly #pending = new Set<Pending>();
+  readonly #waiting: WaitingRoom;
+  /** Connections of callers who were turned away in the middle of TLS. */
+  readonly #parked = new ParkedSockets();
   readonly #sessions = new Set<Session>();
-  /** How many of the sessions come from an address, for those that some come from. */
-  readonly #sessionsByHost = new Map<string, number>();
+  /** Sessions by where they come from. */
+  readonly #sessionCounts = new HostCounts();
   readonly #tasks = new Set<Promise<void>>();
-  /** Connections of an address that were closed while it left them unread. */
-  readonly #cutShort = new Map<string, number>();
+  /** Connections that were closed while the other side left them unread. */
+  readonly #cutShort = new HostCounts();
   readonly #cancels = new Set<() => void>();
   readonly #stop = new AbortController();
   readonly #accepting: Promise<void>;
@@ -63,6 +74,7 @@ export class Server {
     this.#listener = listener;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#waiting = new WaitingRoom(options.maxPending ?? 64);
     const { hostname: host, port } = listener.addr as Deno.NetAddr;
     this.address = { host, port };
     this.#accepting = this.#accept();
@@ -79,7 +91,8 @@ export class Server {
     this.#stop.abort();
     closeQuietly(this.#listener);
     for (const cancel of this.#cancels) cancel();
-    for (const { conn } of this.#pending) closeQuietly(conn);
+    const stopping = new P2PError("shutting-down", "This side is stopping");
+    for (const caller of this.#waiting.callers) caller.turnAway(stopping);
   }
 
   /** Stops accepting, says goodbye on every session and waits for all handlers. */
@@ -90,6 +103,7 @@ export class Server {
     }
     await this.#accepting;
     await Promise.all(this.#tasks);
+    this.#parked.close();
   }
 
   async #accept(): Promise<void> {
@@ -100,7 +114,11 @@ export class Server {
         this.#tasks.add(task);
       } catch (error) {
         if (this.#stop.signal.aborted || error instanceof Deno.errors.BadResource) return;
-        // EMFILE and the like: the listener is sound, descriptors come back as sessions end.
+        // A caller that has gone again before it was accepted: the next one may be there.
+        if (isOfCaller(error)) continue;
+        // EMFILE and the like: the listener is sound, descriptors come back as callers and sessions end.
+        this.#guard();
+        for (const caller of this.#waiting.shrink()) caller.turnAway(tooMany());
         await delay(this.#clock, ACCEPT_PAUSE, this.#stop.signal).catch(() => {});
       }
     }
@@ -108,16 +126,15 @@ export class Server {
 
   async #serve(conn: Deno.Conn): Promise<void> {
     const { hostname: host, port } = conn.remoteAddr as Deno.NetAddr;
-    const pending: Pending = { conn, host };
-    this.#pending.add(pending);
-    this.#makeRoom();
     const connection = new Connection(conn, { clock: this.#clock });
+    const caller: Caller = { host, turnAway: (reason) => connection.close(reason) };
+    this.#waiting.enter(caller)?.turnAway(tooMany());
     const cancel = this.#clock.after(this.#options.handshakeTimeout ?? 10_000, () => {
-      connection.close(new P2PError("timeout", `No handshake from ${host} in time`));
+      caller.turnAway(new P2PError("timeout", `No handshake from ${host} in time`));
     });
     let session: Session;
     try {
-      if ("handshake" in conn) await (conn as Deno.TlsConn).handshake();
+      if ("handshake" in conn) await this.#secure(conn as Deno.TlsConn, { caller, connection });
       const remote = await greetAsListener(
         connection,
         this.#options.credentials(),
@@ -127,18 +144,20 @@ export class Server {
         },
       );
       session = new Session(connection, remote, this.#clock);
+      this.#waiting.prove(caller);
     } catch (error) {
-      await connection.end();
+      if (!(error instanceof Hanging)) await connection.end();
       if (!this.#stop.signal.aborted) {
-        this.#options.onRefused?.(connectionError(connection, error), { host, port });
+        const reason = error instanceof Hanging ? error.reason : connectionError(connection, error);
+        this.#options.onRefused?.(reason, { host, port });
       }
       return;
     } finally {
       cancel();
-      this.#pending.delete(pending);
+      this.#waiting.leave(caller);
     }
     this.#sessions.add(session);
-    addTo(this.#sessionsByHost, host, 1);
+    this.#sessionCounts.add(host);
     try {
       keepAlive(session, { idleLimit: this.#options.idleLimit ?? 120_000, clock: this.#clock });
       await this.#options.onSession(session);
@@ -147,53 +166,99 @@ export class Server {
       connection.close(asP2PError(error));
     } finally {
       this.#sessions.delete(session);
-      addTo(this.#sessionsByHost, host, -1);
+      this.#sessionCounts.remove(host);
       if (connection.isCutShort) this.#noteCutShort(host);
     }
   }
 
-  /** Closes the oldest handshake of the address that has most of them, when there are too many. */
-  #makeRoom(): void {
-    if (this.#pending.size <= (this.#options.maxPending ?? 64)) return;
-    const counts = new Map<string, number>();
-    for (const { host } of this.#pending) counts.set(host, (counts.get(host) ?? 0) + 1);
-    const most = Math.max(...counts.values());
-    for (const pending of this.#pending) {
-      if (counts.get(pending.host) !== most) continue;
-      this.#pending.delete(pending);
-      closeQuietly(pending.conn);
-      return;
+  /**
+   * Completes TLS, unless the caller is turned away before.
+   *
+   * @throws {Hanging} when it was, and its connection is parked; else what went wrong with TLS.
+   */
+  async #secure(
+    conn: Deno.TlsConn,
+    { caller, connection }: { caller: Caller; connection: Connection },
+  ): Promise<void> {
+    if (isFreedByClose(conn)) return void await conn.handshake();
+    const handshake = conn.handshake();
+    const { turnAway } = caller;
+    const turnedAway = Promise.withResolvers<never>();
+    caller.turnAway = (reason) => turnedAway.reject(new Hanging(reason));
+    try {
+      await Promise.race([handshake, turnedAway.promise]);
+    } catch (error) {
+      if (!(error instanceof Hanging)) throw error;
+      this.#parked.park(connection, handshake, caller.host);
+      if (this.#parked.counts.all >= MAX_HANGING) this.#guard();
+      throw error;
     }
+    caller.turnAway = turnAway;
+  }
+
+  /** Has the listener see to it that whoever is turned away is gone, so that no more hang than do now. */
+  #guard(): void {
+    if (this.#listener instanceof TlsDoor) void this.#listener.guard();
   }
 
   /** Counts a descriptor that may stay taken although its session is over. */
   #noteCutShort(host: string): void {
     if (this.#stop.signal.aborted) return;
-    addTo(this.#cutShort, host, 1);
+    this.#cutShort.add(host);
     const cancel = this.#clock.after(CUT_SHORT_TIME, () => {
       this.#cancels.delete(cancel);
-      addTo(this.#cutShort, host, -1);
+      this.#cutShort.remove(host);
     });
     this.#cancels.add(cancel);
   }
 
   #checkLimits(host: string): void {
-    if ((this.#cutShort.get(host) ?? 0) >= MAX_CUT_SHORT) {
+    if (!this.#cutShort.hasRoom(host, MAX_CUT_SHORT)) {
       throw new P2PError("busy", "Cannot connect: too many connections of this address are stuck");
     }
-    const { maxSessions = 20_000, maxSessionsPerAddress = 4096 } = this.#options;
-    const fromHere = this.#sessionsByHost.get(host) ?? 0;
-    if (this.#sessions.size >= maxSessions || fromHere >= maxSessionsPerAddress) {
+    const { maxSessions: all = 20_000, maxSessionsPerAddress: address = 4096 } = this.#options;
+    const caps = { address, network: MAX_SESSIONS_PER_NETWORK, all };
+    if (!this.#sessionCounts.hasRoom(host, caps)) {
       throw new P2PError("busy", "Cannot connect: too many sessions are open; try again later");
     }
   }
 }
 
-/** Changes the count of a key; one that comes to 0 is not kept. */
-function addTo(counts: Map<string, number>, key: string, change: 1 | -1): void {
-  const count = (counts.get(key) ?? 0) + change;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
+/** Why a caller was turned away whose handshake goes on, out of the way. */
+class Hanging extends Error {
+  override readonly name = "Hanging";
+  readonly reason: P2PError;
+
+  constructor(reason: P2PError) {
+    super(reason.message);
+    this.reason = reason;
+  }
+}
+
+function tooMany(): P2PError {
+  return new P2PError(
+    "connection-lost",
+    "Connection closed: it is one of too many that are greeted",
+  );
+}
+
+/** Codes of an accept that failed because of its one connection, which accept(2) has a server take for none. */
+const CODES_OF_CALLERS: ReadonlySet<unknown> = new Set([
+  "ENOTCONN",
+  "ECONNABORTED",
+  "ECONNRESET",
+  "EPROTO",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ETIMEDOUT",
+]);
+
+/** Whether an accept failed because of its caller, who reset the connection or vanished, and of nothing here. */
+function isOfCaller(error: unknown): boolean {
+  return error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    (error instanceof Error && "code" in error && CODES_OF_CALLERS.has(error.code));
 }
 
 function connectionError(connection: Connection, error: unknown): P2PError {

@@ -11,6 +11,11 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
+import { closeQuietly } from "./close_quietly.ts";
+import type { Caps } from "./host_counts.ts";
+import { ParkedSockets } from "./parked_sockets.ts";
+import { ProvenHosts } from "./proven_hosts.ts";
+import { type ListenerKey, TlsDoor } from "./tls_door.ts";
 
 /** What to dial. */
 export interface DialOptions extends Address {
@@ -22,14 +27,17 @@ export interface DialOptions extends Address {
   clock?: Clock;
 }
 
-/** Certificate and key of a listener, PEM. */
-export interface ListenerKey {
-  cert: string;
-  key: string;
-}
-
 /** A listener of either kind. */
-export type Listener = Deno.Listener<Deno.TcpConn> | Deno.TlsListener;
+export type Listener = Deno.Listener<Deno.TcpConn> | TlsDoor;
+
+/**
+ * Dials of ours that were given up in the middle of TLS and hang until the other side goes: a process has only so many
+ * descriptors, whoever dials. Addresses that have proven themselves are held to the first cap alone.
+ */
+const HANGING_DIALS = new ParkedSockets();
+const MAX_HANGING: Caps = { address: 8, network: 32, all: 64 };
+const MAX_HANGING_PROVEN: Caps = { address: 8, network: Infinity, all: Infinity };
+const PROVEN = new ProvenHosts();
 
 /**
  * Listens on TCP, with TLS when `tls` is given.
@@ -38,9 +46,7 @@ export type Listener = Deno.Listener<Deno.TcpConn> | Deno.TlsListener;
  */
 export function listen({ host, port }: Address, tls: ListenerKey | null): Listener {
   try {
-    return tls === null
-      ? Deno.listen({ hostname: host, port })
-      : Deno.listenTls({ hostname: host, port, cert: tls.cert, key: tls.key });
+    return tls === null ? Deno.listen({ hostname: host, port }) : new TlsDoor({ host, port }, tls);
   } catch (cause) {
     const where = formatAddress({ host, port });
     if (cause instanceof Deno.errors.AddrInUse) {
@@ -76,6 +82,7 @@ export async function accept(listener: Listener): Promise<Deno.Conn> {
  */
 export async function dial(options: DialOptions): Promise<Deno.Conn> {
   const { clock = systemClock, timeout, signal } = options;
+  if (options.pin !== null) expectNoneHanging(options);
   const stop = new AbortController();
   const cancel = clock.after(
     timeout,
@@ -89,7 +96,8 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
       (late) => late.close(),
     );
     sendAtOnce(tcp);
-    return options.pin === null ? tcp : await secure(tcp, options.pin, stop.signal);
+    if (options.pin === null) return tcp;
+    return await secure(tcp, { host: options.host, pin: options.pin, signal: stop.signal });
   } catch (error) {
     throw dialError(stop.signal.aborted ? stop.signal.reason : error, options);
   } finally {
@@ -97,26 +105,37 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
   }
 }
 
-/** Upgrades to TLS with a listener that proves the pinned key. Closes the connection when it does not. */
+/**
+ * Holds the dials to a host that never end to their caps.
+ *
+ * @throws {P2PError} `peer-unreachable`.
+ */
+function expectNoneHanging({ host, port }: Address): void {
+  const caps = PROVEN.has(host) ? MAX_HANGING_PROVEN : MAX_HANGING;
+  if (HANGING_DIALS.counts.hasRoom(host, caps)) return;
+  throw new P2PError(
+    "peer-unreachable",
+    `Cannot connect to ${
+      formatAddress({ host, port })
+    }: too many earlier tries hang in the middle of TLS; ` +
+      "restart what listens there",
+  );
+}
+
+/** Upgrades to TLS with a listener that proves the pinned key. Closes the connection, or parks it, when it does not. */
 async function secure(
   tcp: Deno.TcpConn,
-  pin: Uint8Array,
-  signal: AbortSignal,
+  { host, pin, signal }: { host: string; pin: Uint8Array; signal: AbortSignal },
 ): Promise<Deno.TlsConn> {
-  let conn: Deno.Conn = tcp;
-  // Only closing ends a stalled handshake.
-  using _ = onAbort(signal, () => closeQuietly(conn));
+  const tls = await Deno.startTls(tcp, { hostname: SERVER_NAME, caCerts: [trustAnchorPem(pin)] });
+  const handshake = tls.handshake();
   try {
-    const tls = await Deno.startTls(tcp, {
-      hostname: SERVER_NAME,
-      caCerts: [trustAnchorPem(pin)],
-    });
-    conn = tls;
-    signal.throwIfAborted();
-    await tls.handshake();
+    await abortable(handshake, signal, () => {});
+    PROVEN.add(host);
     return tls;
   } catch (error) {
-    closeQuietly(conn);
+    if (signal.aborted) HANGING_DIALS.park(tls, handshake, host);
+    else closeQuietly(tls);
     throw error;
   }
 }
@@ -130,15 +149,6 @@ function sendAtOnce(conn: Deno.Conn): void {
     if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
   } catch {
     // The other side has gone already; the first read says so.
-  }
-}
-
-/** Closes what may be closed already. */
-export function closeQuietly(conn: { close(): void }): void {
-  try {
-    conn.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

@@ -6,7 +6,9 @@ import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
-import { formatAddress } from "../address.ts";
+import { formatAddress, mayBeDialledFor } from "../address.ts";
+import { type Caps, HostCounts } from "../net/host_counts.ts";
+import { type Rates, RequestLimits } from "../net/request_buckets.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { describePeer } from "../directory/target.ts";
@@ -28,9 +30,15 @@ interface Expected {
 /** How long in milliseconds a peer may take to dial back. */
 const DIAL_TIMEOUT = 10_000;
 
-/** Dials and sessions under way because others asked for them; of these, for one address. */
-const MAX_ANSWERS = 64;
-const MAX_ANSWERS_PER_HOST = 16;
+/** Dials and sessions under way because others asked for them, by where they go. */
+const MAX_ANSWERS: Caps = { address: 16, network: 32, all: 64 };
+
+/** Dials because others asked for them: for one of those, to one address, and in all. */
+const ANSWER_RATES: Rates = {
+  key: { rate: 2, burst: 50 },
+  address: { rate: 10, burst: 100 },
+  all: { rate: 50, burst: 500 },
+};
 
 /** Dials to one peer under way at a time: its listener closes some when too many greet it at once. */
 const DIALS_PER_PEER = 16;
@@ -43,12 +51,14 @@ export class Dialler {
   readonly #sessions = new Set<Session>();
   /** By the peer's id. */
   readonly #gates = new KeyedGate(DIALS_PER_PEER);
-  /** Hosts that have been dialled because they asked, one for each dial or session under way. */
-  readonly #answers: string[] = [];
+  /** Dials and sessions under way because others asked for them. */
+  readonly #answers = new HostCounts();
+  readonly #answerLimits: RequestLimits;
   readonly #stop = new AbortController();
 
   constructor(options: DiallerOptions) {
     this.#options = options;
+    this.#answerLimits = new RequestLimits({ ...ANSWER_RATES, clock: options.clock });
   }
 
   /**
@@ -62,24 +72,43 @@ export class Dialler {
   }
 
   /**
-   * Dials a peer that asked for it through the tracker, and has `serve` run the session. Members can make
-   * this peer dial, so that only a few of these are under way at a time; others are left out.
+   * Dials a peer that asked for it through the tracker, and has `serve` run the session. Members and the tracker can
+   * make this peer dial, so that only a few of these are under way at a time; others are left out.
+   *
+   * @throws {P2PError} `peer-unreachable`, with one text for every failure: what dialling there is like is nothing for
+   * those who ask.
    */
   async answer(
     { id, host, port, token }: Pick<MessageOf<"DIAL">, "host" | "port" | "token"> & { id: string },
     serve: (session: Session) => Promise<void>,
   ): Promise<void> {
-    const ofHost = this.#answers.filter((other) => other === host).length;
-    if (this.#answers.length >= MAX_ANSWERS || ofHost >= MAX_ANSWERS_PER_HOST) return;
-    this.#answers.push(host);
-    const { credentials, clock } = this.#options;
+    if (!this.#answers.hasRoom(host, MAX_ANSWERS) || !this.#answerLimits.take(id, host)) return;
+    this.#answers.add(host);
+    const { tracker, credentials, clock } = this.#options;
     const { signal } = this.#stop;
     try {
-      await serve(this.#track(
-        await openSession({ address: { host, port }, id, token, credentials, clock, signal }),
-      ));
+      let session: Session;
+      try {
+        // The tracker's own address was given to this peer, and by none of those who ask.
+        if (id !== tracker.trackerId) expectMayDial(host, tracker.remoteHost);
+        session = await openSession({
+          address: { host, port },
+          id,
+          token,
+          credentials,
+          clock,
+          signal,
+        });
+      } catch (cause) {
+        throw new P2PError(
+          "peer-unreachable",
+          `Cannot dial ${id.slice(0, 8)}, which asked to be dialled: it is not to be reached`,
+          { cause },
+        );
+      }
+      await serve(this.#track(session));
     } finally {
-      this.#answers.splice(this.#answers.indexOf(host), 1);
+      this.#answers.remove(host);
     }
   }
 
@@ -156,4 +185,9 @@ export class Dialler {
       this.#expected.delete(token);
     }
   }
+}
+
+function expectMayDial(host: string, trackerHost = ""): void {
+  if (mayBeDialledFor(host, trackerHost)) return;
+  throw new P2PError("invalid", `Cannot dial ${host}: it is no address to dial for others`);
 }

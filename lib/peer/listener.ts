@@ -3,7 +3,7 @@ import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
-import type { RequestBuckets } from "../net/request_buckets.ts";
+import type { RequestLimits } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, isLoopback } from "../address.ts";
@@ -25,7 +25,7 @@ export interface PeerListenerOptions {
   /** Runs a session that another peer opened. */
   onSession: (session: Session) => Promise<void>;
   /** How many refused connections of one address are told. */
-  refusals: RequestBuckets;
+  refusals: RequestLimits;
   emit: (event: AppEvent) => void;
   clock: Clock;
 }

@@ -8,7 +8,7 @@ import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
 import type { Credentials } from "../net/handshake.ts";
-import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
+import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
@@ -51,7 +51,7 @@ export class Peer implements AsyncDisposable {
   readonly #sender: SendService;
   readonly #historyWriter: HistoryWriter;
   /** Buckets of the refused connections and offers that are told of, by address. */
-  readonly #refusals: RequestBuckets;
+  readonly #refusals: RequestLimits;
   readonly #stopping = new AbortController();
   /** Promise that rejects when the tracker refuses this peer for good. */
   readonly #refusedByTracker = Promise.withResolvers<never>();
@@ -73,7 +73,7 @@ export class Peer implements AsyncDisposable {
     this.history = new History(folder);
     this.outbox = new Outbox(folder);
     this.#historyWriter = new HistoryWriter(this.history, emit);
-    this.#refusals = new RequestBuckets({ ...REFUSALS_TOLD, clock });
+    this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
     const tracker = this.#makeTrackerClient(credentials);
     const directory = new Directory({
       credentials,
@@ -368,7 +368,10 @@ export class Peer implements AsyncDisposable {
     // A tracker that asks for itself is where this peer has found it; it may not know that address.
     const address = id === this.#tracker.trackerId ? this.#tracker.address : { host, port };
     this.#dialler.answer({ id, ...address, token }, (session) => this.handlePeer(session)).catch(
-      (error) => this.#emit({ event: "notice", message: asP2PError(error).message }),
+      (error) => {
+        if (!this.#refusals.take(id)) return;
+        this.#emit({ event: "notice", message: asP2PError(error).message });
+      },
     );
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from "../async/clock.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
-import type { RequestBuckets } from "../net/request_buckets.ts";
+import type { RequestLimits } from "../net/request_buckets.ts";
 import { hexOf } from "../pieces/hash.ts";
 import type { DownloadsObserver } from "../transfer/downloads.ts";
 import type { Offer, Received } from "../transfer/offer.ts";
@@ -16,7 +16,7 @@ export interface ReceiveReporterOptions {
   directory: Directory;
   history: HistoryWriter;
   /** How many refused offers of one sender are told. */
-  refusals: RequestBuckets;
+  refusals: RequestLimits;
   emit: (event: AppEvent) => void;
   clock: Clock;
 }

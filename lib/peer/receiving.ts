@@ -3,7 +3,7 @@ import type { Directory } from "../directory/directory.ts";
 import type { AppEvent } from "../events.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { StreamInbox } from "../inbox/stream_inbox.ts";
-import type { RequestBuckets } from "../net/request_buckets.ts";
+import type { RequestLimits } from "../net/request_buckets.ts";
 import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { Downloads, type OfferPolicy } from "../transfer/downloads.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
@@ -22,7 +22,7 @@ export interface ReceivingOptions
   directory: Directory;
   history: HistoryWriter;
   /** How many refused offers of one sender are told. */
-  refusals: RequestBuckets;
+  refusals: RequestLimits;
   emit: (event: AppEvent) => void;
   clock: Clock;
 }

@@ -1,9 +1,10 @@
+import { ownerOf, plainHost } from "../address.ts";
 import { Gate, KeyedGate } from "../async/gate.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { probe } from "../net/open_session.ts";
-import { RequestBuckets } from "../net/request_buckets.ts";
+import { type Rates, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
@@ -15,39 +16,49 @@ export interface DialBacksOptions {
   clock: Clock;
 }
 
-/** Requests of one member that make somebody dial: on average two a second, fifty at once. */
-const REQUEST_RATE = { rate: 2, burst: 50 };
+/**
+ * Requests that make somebody dial. An address may be that of a whole office, whose peers all come back at once when
+ * the tracker was away.
+ */
+const REQUEST_RATES: Rates = {
+  key: { rate: 2, burst: 50 },
+  address: { rate: 200, burst: 4096 },
+  all: { rate: 1000, burst: 20_000 },
+};
 /** Dial-backs of silent members under way at once. */
 const MAX_DIALS = 64;
-/** Dial-backs of REGISTER at once for one address. */
+/** Dial-backs of REGISTER at once for one address, and in all. */
 const MAX_DIALS_PER_HOST = 16;
+const MAX_REGISTRATIONS = 256;
 
 /** The tracker's dials to peers, and how often peers may have somebody dial. */
 export class DialBacks {
   readonly #options: DialBacksOptions;
-  readonly #requests: RequestBuckets;
+  readonly #requests: RequestLimits;
   /** By address: whoever registers peers that never answer delays those of its own address only. */
   readonly #registrations = new KeyedGate(MAX_DIALS_PER_HOST);
+  readonly #allRegistrations = new Gate(MAX_REGISTRATIONS);
   readonly #checks = new Gate(MAX_DIALS);
 
   constructor(options: DialBacksOptions) {
     this.#options = options;
-    this.#requests = new RequestBuckets({ ...REQUEST_RATE, clock: options.clock });
+    this.#requests = new RequestLimits({ ...REQUEST_RATES, clock: options.clock });
   }
 
   /**
-   * Lets a request of `id` that makes somebody dial pass, and counts it.
+   * Lets a request on the session that makes somebody dial pass, and counts it.
    *
    * @throws {P2PError} `rate-limited` when there are too many.
    */
-  expectAllowed(id: string): void {
-    if (this.#requests.take(id)) return;
+  expectAllowed(session: Session): void {
+    if (this.#requests.take(session.remote.id, sourceHost(session))) return;
     throw new P2PError("rate-limited", "Cannot dial so often: wait a moment");
   }
 
   /** Dials a peer that registers from `host`; rejects when its key does not answer. */
   ofNew(entry: PeerEntry, host: string): Promise<void> {
-    return this.#registrations.run(host, () => this.#dial(entry));
+    const dial = () => this.#dial(entry);
+    return this.#registrations.run(ownerOf(host), () => this.#allRegistrations.run(dial));
   }
 
   /** Dials a member that is silent or lost; rejects when its key does not answer. */
@@ -63,5 +74,5 @@ export class DialBacks {
 
 /** The address a session comes from; an IPv4 address in IPv6 notation is plain again. */
 export function sourceHost(session: Session): string {
-  return session.connection.remote.host.replace(/^::ffff:(?=\d+\.)/, "");
+  return plainHost(session.connection.remote.host);
 }

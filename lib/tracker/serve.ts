@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Remote } from "../net/handshake.ts";
-import { REFUSALS_TOLD, RequestBuckets } from "../net/request_buckets.ts";
+import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import type { Address } from "../address.ts";
@@ -94,7 +94,7 @@ class RunningTracker implements Tracker {
   readonly #liveness: Liveness<Member>;
   readonly #leases: Leases;
   readonly #handlers: Handlers;
-  readonly #refusals: RequestBuckets;
+  readonly #refusals: RequestLimits;
   readonly #server: Server;
   readonly #unsubscribe: () => void;
   readonly #stopListening: (() => void) | undefined;
@@ -145,7 +145,7 @@ class RunningTracker implements Tracker {
         invite: () => this.invite,
       }),
     };
-    this.#refusals = new RequestBuckets({ ...REFUSALS_TOLD, clock });
+    this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
     this.#unsubscribe = registry.subscribe((event) => lists.onChange(event));
     this.#liveness = new Liveness({
       clock,

@@ -1,13 +1,14 @@
 import { aborted, onAbort } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
+import { type Caps, HostCounts } from "../net/host_counts.ts";
 import type { Session } from "../net/session.ts";
 import { SIGN_INTERVAL } from "./settings.ts";
 
 /** Longest time in milliseconds that an offer waits for a person. */
 const MAX_WAIT = 3 * 60_000;
-/** Offers that may wait at once, and those of one sender. */
-const MAX_WAITING = 64;
+/** Offers that may wait at once, by where they come from, and those of one sender, who may have many keys. */
+const MAX_WAITING: Caps = { address: 32, network: 48, all: 64 };
 const MAX_PER_SENDER = 16;
 
 /** An offer that waits, told apart by its key. */
@@ -70,9 +71,15 @@ export class WaitingOffers {
     for (const { over } of this.#waiting.values()) over.abort(reason);
   }
 
-  #checkRoom({ from }: WaitingOffer): void {
-    const theirs = [...this.#waiting.values()].filter((waiting) => waiting.from === from);
-    if (this.#waiting.size < MAX_WAITING && theirs.length < MAX_PER_SENDER) return;
+  #checkRoom({ from, session }: WaitingOffer): void {
+    const counts = new HostCounts();
+    let theirs = 0;
+    for (const waiting of this.#waiting.values()) {
+      counts.add(waiting.session.connection.remote.host);
+      if (waiting.from === from) theirs++;
+    }
+    const { host } = session.connection.remote;
+    if (theirs < MAX_PER_SENDER && counts.hasRoom(host, MAX_WAITING)) return;
     throw new P2PError(
       "busy",
       "Cannot receive: too many offers wait for an answer there; try again later",

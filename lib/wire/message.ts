@@ -220,7 +220,7 @@ const port = (f: Fields) => f.integer("port", 1, 65535);
 
 /** The version comes first: the other fields of another version may have another shape. */
 function ourVersion(f: Fields): number {
-  const protocol = f.integer("protocol", 1);
+  const protocol = f.integer("protocol");
   if (protocol === PROTOCOL_VERSION) return protocol;
   throw new P2PError(
     "version",

@@ -1,9 +1,14 @@
 /** Who can be dialled, and how the others are reached all the same. */
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { systemClock } from "../../lib/async/clock.ts";
+import { TrackerClient } from "../../lib/directory/tracker_client.ts";
+import type { P2PError } from "../../lib/errors.ts";
 import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { Connection } from "../../lib/net/connection.ts";
 import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
+import { Dialler } from "../../lib/peer/dialler.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { MessageOf } from "../../lib/wire/message.ts";
 import { closedPort } from "../helpers/closed_port.ts";
@@ -17,7 +22,7 @@ import { startPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { openRaw, type RawSession } from "../helpers/raw.ts";
-import { startServer } from "../helpers/server.ts";
+import { newMembership, startServer } from "../helpers/server.ts";
 import { tempDir } from "../helpers/temp_dir.ts";
 import { startTracker, type TestTracker } from "../helpers/tracker.ts";
 
@@ -228,3 +233,92 @@ permitted(
     await anna.peer.ping("bob");
   },
 );
+
+permitted("who asks without HELLO is told so, whoever is asked for", NEEDS, async () => {
+  await using tracker = startTracker({ insecure: true });
+  const conn = await Deno.connect({ hostname: tracker.address.host, port: tracker.address.port });
+  const connection = new Connection(conn);
+  const peer = Identity.generate().id;
+  await connection.write({ verb: "CONNECT", seq: 1, peer, port: 1, token: randomToken(16) });
+  const frame = await connection.read();
+  assert(frame && "message" in frame && frame.message.verb === "ERROR");
+  assertEquals([frame.message.re, frame.message.code], [1, "unauthorised"]);
+  connection.close();
+});
+
+permitted(
+  "the tracker dials no address for others that is a name or may be its own",
+  NEEDS,
+  async () => {
+    await using tracker = startTracker({ allowAdvertise: true });
+    await using session = await member(tracker);
+    for (
+      const host of ["localhost", "example.org", "169.254.169.254", "0.0.0.0", "127.1", "fe80::1"]
+    ) {
+      const error = await rejectsWith("invalid", () => register(session, { host, port: 1 }));
+      assertStringIncludes(error.message, host);
+    }
+  },
+);
+
+permitted(
+  "at an advertised address every failure is told with one text",
+  NEEDS,
+  async () => {
+    await using tracker = startTracker({ allowAdvertise: true, dialTimeout: 200 });
+    await using plain = startServer(null);
+    await using other = startServer(newMembership());
+    using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    await using session = await member(tracker);
+    const ports = [
+      closedPort(),
+      plain.address.port,
+      other.address.port,
+      (silent.addr as Deno.NetAddr).port,
+    ];
+    const reasons = new Set<string | undefined>();
+    for (const port of ports) {
+      // The source is 127.0.0.1, where reasons are told: this is another way to the same machine.
+      const { reachable, reason } = await register(session, { host: "::ffff:127.0.0.1", port });
+      assertEquals(reachable, false);
+      reasons.add(reason?.replace(/open port .*/, ""));
+    }
+    assertEquals(reasons, new Set(["Cannot reach the advertised address; "]));
+  },
+);
+
+permitted("a peer dials nobody for others by name, nor what is only here", NEEDS, async () => {
+  await using tracker = startTracker();
+  const clock = systemClock;
+  const credentials = {
+    identity: Identity.generate(),
+    role: "peer",
+    membership: tracker.membership,
+  } as const;
+  const client = new TrackerClient({ address: tracker.address, credentials });
+  await client.connect();
+  const dialler = new Dialler({ credentials, tracker: client, listeningPort: () => 1, clock });
+  const asked = { id: Identity.generate().id, port: closedPort(), token: randomToken(16) };
+  const serve = () => Promise.reject(new Error("nobody is to be served"));
+  const causes: Record<string, string> = {};
+  const texts = new Set<string>();
+  for (const host of ["127.0.0.1", "localhost", "169.254.169.254", "0.0.0.0", "example.org"]) {
+    const error = await rejectsWith(
+      "peer-unreachable",
+      () => dialler.answer({ ...asked, host }, serve),
+    );
+    texts.add(error.message);
+    causes[host] = (error.cause as P2PError).code;
+  }
+  // The tracker is on loopback, so that others there can be dialled; none of the others was.
+  assertEquals(causes, {
+    "127.0.0.1": "peer-unreachable",
+    "localhost": "invalid",
+    "169.254.169.254": "invalid",
+    "0.0.0.0": "invalid",
+    "example.org": "invalid",
+  });
+  assertEquals(texts.size, 1);
+  await dialler.close();
+  await client.close();
+});

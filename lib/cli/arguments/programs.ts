@@ -216,7 +216,7 @@ const PEER_FLAGS: FlagSpec[] = [
     kind: "address",
     env: "P2P_PEER_ADVERTISE",
     placeholder: "HOST[:PORT]",
-    help: "The address that others dial, where it differs from the one listened on",
+    help: "The IP address that others dial, where it differs from the one listened on",
   },
   {
     name: "received",

@@ -17,13 +17,14 @@ export function diallingHandlers(
 ): Handlers<"CONNECT"> {
   return {
     CONNECT({ session, message: { seq, peer, port, token } }) {
+      // Who asks comes before what is asked: strangers hear of nobody whether they are here.
+      const { id } = session.remote;
+      if (id === "") throw new P2PError("unauthorised", "Cannot connect: say HELLO first");
       const asked = roster.get(peer)?.session;
       if (!asked) {
         throw new P2PError("peer-unknown", `Cannot connect to ${peer.slice(0, 8)}: it is not here`);
       }
-      const { id } = session.remote;
-      if (id === "") throw new P2PError("unauthorised", "Cannot connect: say HELLO first");
-      if (id !== trackerId) dialBacks.expectAllowed(id);
+      if (id !== trackerId) dialBacks.expectAllowed(session);
       asked.post({ verb: "DIAL", peer: id, host: sourceHost(session), port, token });
       session.post({ verb: "OK", re: seq });
     },

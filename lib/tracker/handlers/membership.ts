@@ -1,3 +1,4 @@
+import { mayBeDialledFor } from "../../address.ts";
 import { P2PError, reasonOf } from "../../errors.ts";
 import type { Session } from "../../net/session.ts";
 import type { MessageOf } from "../../wire/message.ts";
@@ -43,17 +44,20 @@ async function register(
   if (id === "" || role !== "peer") {
     throw new P2PError("unauthorised", "Cannot register: only a peer that said HELLO may");
   }
-  dialBacks.expectAllowed(id);
+  dialBacks.expectAllowed(session);
   const source = sourceHost(session);
   const wanted = {
     id,
     name: message.name,
-    host: allowAdvertise ? message.host ?? source : notAdvertised(message, session),
+    host: advertisedHost(message, session, allowAdvertise),
     port: message.port,
     reachable: dialBack,
   };
   const reason = dialBack
-    ? await dialBacks.ofNew(wanted, source).then(() => undefined, reasonOf)
+    ? await dialBacks.ofNew(wanted, source).then(() => undefined, (error) => {
+      // One text for every failure at an address of its choice: it is not to look around with the tracker's eyes.
+      return wanted.host === source ? reasonOf(error) : "Cannot reach the advertised address";
+    })
     : undefined;
   if (session.connection.closed) return;
   const reachable = dialBack && reason === undefined;
@@ -71,11 +75,29 @@ async function register(
   });
 }
 
-function notAdvertised({ host }: MessageOf<"REGISTER">, session: Session): string {
-  if (host === undefined) return sourceHost(session);
+/**
+ * Under which address to list the peer: as it asks for, where that is allowed, or where its session comes from.
+ *
+ * @throws {P2PError} `invalid`.
+ */
+function advertisedHost(
+  { host }: MessageOf<"REGISTER">,
+  session: Session,
+  isAllowed: boolean,
+): string {
+  const source = sourceHost(session);
+  if (host === undefined || (isAllowed && host === source)) return source;
+  if (!isAllowed) {
+    throw new P2PError(
+      "invalid",
+      `Cannot list the address ${host}: start the tracker with --allow-advertise, ` +
+        "or the peer without --advertise",
+    );
+  }
+  if (mayBeDialledFor(host, session.connection.local.host)) return host;
   throw new P2PError(
     "invalid",
-    `Cannot list the address ${host}: start the tracker with --allow-advertise, ` +
-      "or the peer without --advertise",
+    `Cannot list the address ${host}: it is not an IP address that others can dial; ` +
+      "start the peer with another --advertise",
   );
 }

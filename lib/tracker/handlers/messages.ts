@@ -1,8 +1,9 @@
 import type { Clock } from "../../async/clock.ts";
 import { P2PError } from "../../errors.ts";
 import { verifyMessage } from "../../identity/signed_text.ts";
-import { RequestBuckets } from "../../net/request_buckets.ts";
+import { type Rates, RequestLimits } from "../../net/request_buckets.ts";
 import { encodeFrame } from "../../wire/frame.ts";
+import { sourceHost } from "../dial_backs.ts";
 import type { Roster } from "../roster.ts";
 import type { TrackerNetwork } from "../tracker_network.ts";
 import type { Handlers, Request } from "./handlers.ts";
@@ -15,15 +16,19 @@ export interface MessageOptions {
   onBroadcast?: ((author: string, text: Uint8Array, delivered: number) => void) | undefined;
 }
 
-/** Broadcasts of one member: on average two a second, twenty at once. */
-const RATE = { rate: 2, burst: 20 };
+/** Broadcasts, each of which goes to every member. */
+const RATES: Rates = {
+  key: { rate: 2, burst: 20 },
+  address: { rate: 20, burst: 200 },
+  all: { rate: 50, burst: 500 },
+};
 
 /** BROADCAST. */
 export function messageHandlers(options: MessageOptions): Handlers<"BROADCAST"> {
-  const buckets = new RequestBuckets({ ...RATE, clock: options.clock });
+  const limits = new RequestLimits({ ...RATES, clock: options.clock });
   return {
     BROADCAST(request) {
-      check(request, buckets, options.network.id);
+      check(request, limits, options.network.id);
       const { session, message } = request;
       session.post({ verb: "OK", re: message.seq, delivered: broadcastToPeers(request, options) });
     },
@@ -54,16 +59,16 @@ function broadcastToPeers(
 
 function check(
   { session, message, body: text }: Request<"BROADCAST">,
-  buckets: RequestBuckets,
+  limits: RequestLimits,
   network: string | undefined,
 ): void {
   const { id: from } = session.remote;
   const { id, time, name, signature } = message;
   if (from === "") throw new P2PError("unauthorised", "Cannot broadcast: say HELLO first");
-  if (!buckets.take(from)) {
+  if (!limits.take(from, sourceHost(session))) {
     throw new P2PError(
       "rate-limited",
-      `Cannot broadcast: more than ${RATE.rate} a second; wait a moment`,
+      "Cannot broadcast: there are too many at once; wait a moment",
     );
   }
   if (!isText(text)) {

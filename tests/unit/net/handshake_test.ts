@@ -369,10 +369,11 @@ Deno.test("no memory is taken for a body before the proofs, by either side", asy
 
 permitted("another version parts before anything else is looked at", ["net"], async () => {
   await using server = startServer(newMembership());
-  using script = await Script.dial(server, newMembership());
-  const hello = { ...script.hello(), protocol: PROTOCOL_VERSION + 1 };
-  await script.connection.write(hello);
-  assertEquals(await script.refusal(), "version");
+  for (const protocol of [0, PROTOCOL_VERSION + 1, Number.MAX_SAFE_INTEGER]) {
+    using script = await Script.dial(server, newMembership());
+    await script.connection.write({ ...script.hello(), protocol });
+    assertEquals(await script.refusal(), "version");
+  }
 });
 
 permitted("a secure listener answers nothing before HELLO", ["net"], async () => {

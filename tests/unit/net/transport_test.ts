@@ -4,6 +4,7 @@ import { certificatePem } from "../../../lib/identity/certificate.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
 import { openSession } from "../../../lib/net/open_session.ts";
 import { dial, listen } from "../../../lib/net/transport.ts";
+import { deadline } from "../../helpers/deadline.ts";
 import { rejectsWith, throwsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -13,7 +14,7 @@ const identity = Identity.generate();
 const timeout = 60_000;
 const HERE = { host: "127.0.0.1", port: 0 };
 
-function portOf(listener: Deno.Listener): number {
+function portOf(listener: { addr: Deno.Addr }): number {
   return (listener.addr as Deno.NetAddr).port;
 }
 
@@ -122,3 +123,39 @@ permitted("dialling can be taken back", ["net"], async () => {
   stop.abort(new P2PError("interrupted", "changed my mind"));
   assertStringIncludes(await rejected, "changed my mind");
 });
+
+permitted(
+  "dials that hang in the middle of TLS are few, and free again when it ends",
+  ["net"],
+  async () => {
+    const listener = listen(HERE, null);
+    const where = { host: HERE.host, port: portOf(listener), pin: identity.publicKey };
+    const silent: Deno.Conn[] = [];
+    /** Dials somebody who reads the hello and says nothing. */
+    const hang = async () => {
+      const clock = new FakeClock();
+      const dialling = rejectsWith("timeout", () => dial({ ...where, timeout: 10_000, clock }));
+      const conn = await listener.accept();
+      silent.push(conn);
+      await conn.read(new Uint8Array(1));
+      clock.advance(10_000);
+      await dialling;
+    };
+    for (let i = 0; i < 8; i++) await hang();
+    const { message } = await rejectsWith("peer-unreachable", () => dial({ ...where, timeout }));
+    assertStringIncludes(message, "hang in the middle of TLS");
+    for (const conn of silent.splice(0)) conn.close();
+    listener.close();
+    // Those that have gone are heard of some turns of the event loop later.
+    const isFree = async () => {
+      const error = await rejectsWith("peer-unreachable", () => dial({ ...where, timeout }));
+      return error.message.includes("refused");
+    };
+    await deadline(
+      (async () => {
+        while (!await isFree()) await new Promise((resolve) => setTimeout(resolve, 5));
+      })(),
+      "room for another dial",
+    );
+  },
+);

@@ -119,3 +119,21 @@ Deno.test("Nobody takes all the places of those who wait", async () => {
   await offers.wait(offer("more"), () => Promise.resolve());
   await end();
 });
+
+Deno.test("Nor does an address, however many keys it has", async () => {
+  const { clock, offers, offer, end } = scene();
+  const waiting = Array.from({ length: 32 }, (_, i) => {
+    const { decide } = unanswered();
+    return rejectsWith("refused", () => offers.wait(offer(`${i}`, `key ${i}`), decide));
+  });
+  await rejectsWith("busy", () => offers.wait(offer("more", "key"), () => Promise.resolve()));
+  const [elsewhere] = sessionPair({ clock });
+  Object.assign(elsewhere.connection.remote, { host: "192.168.1.7" });
+  const running = elsewhere.run({ onMessage: () => {}, onClosed: () => {} });
+  await offers.wait({ ...offer("b", "bob"), session: elsewhere }, () => Promise.resolve());
+  elsewhere.connection.close();
+  await running;
+  clock.advance(3 * 60_000);
+  await Promise.all(waiting);
+  await end();
+});
