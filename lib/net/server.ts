@@ -1,3 +1,4 @@
+import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { asP2PError, P2PError } from "../errors.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { Connection } from "./connection.ts";
@@ -11,7 +12,7 @@ import { accept, closeQuietly, type Listener } from "./transport.ts";
 export interface ServerOptions {
   /** Asked for each connection: a rotated secret counts at once. */
   credentials: () => Credentials;
-  /** Refuses a proven remote by throwing a `P2PError`, or rejecting with one. */
+  /** Refuses a proven remote by throwing a `P2PError`, or rejecting with one; asked again when it has its session. */
   admit?: (remote: Remote, address: Address) => void | Promise<void>;
   /** Runs a new session; resolves when it has ended. */
   onSession: (session: Session) => Promise<void>;
@@ -73,6 +74,12 @@ export class Server {
     return this.#sessions;
   }
 
+  /** Ends the open sessions of an id. */
+  async refuse(id: string, error: P2PError): Promise<void> {
+    const theirs = [...this.#sessions].filter(({ remote }) => remote.id === id);
+    await Promise.all(theirs.map((session) => session.refuse(error)));
+  }
+
   /** Stops accepting; sessions under way go on. */
   stopAccepting(): void {
     if (this.#stop.signal.aborted) return;
@@ -116,11 +123,13 @@ export class Server {
       connection.close(new P2PError("timeout", `No handshake from ${host} in time`));
     });
     let session: Session;
+    let credentials: Credentials;
     try {
       if ("handshake" in conn) await (conn as Deno.TlsConn).handshake();
+      credentials = this.#options.credentials();
       const remote = await greetAsListener(
         connection,
-        this.#options.credentials(),
+        credentials,
         async (remote) => {
           this.#checkLimits(host);
           await this.#options.admit?.(remote, { host, port });
@@ -140,6 +149,7 @@ export class Server {
     this.#sessions.add(session);
     addTo(this.#sessionsByHost, host, 1);
     try {
+      if (!await this.#isStillWelcome(session, credentials)) return;
       keepAlive(session, { idleLimit: this.#options.idleLimit ?? 120_000, clock: this.#clock });
       await this.#options.onSession(session);
     } catch (error) {
@@ -149,6 +159,24 @@ export class Server {
       this.#sessions.delete(session);
       addTo(this.#sessionsByHost, host, -1);
       if (connection.isCutShort) this.#noteCutShort(host);
+    }
+  }
+
+  /** Looks again at what would have ended the session, had it been one when that changed: the secret, and who is let in. */
+  async #isStillWelcome(session: Session, { membership }: Credentials): Promise<boolean> {
+    try {
+      const now = this.#options.credentials().membership;
+      if (membership && now && !timingSafeEqual(membership.secret, now.secret)) {
+        throw new P2PError(
+          "wrong-secret",
+          "Cannot join: the network has a new secret; get the invite of today with `tracker invite`",
+        );
+      }
+      await this.#options.admit?.(session.remote, session.connection.remote);
+      return true;
+    } catch (error) {
+      await session.refuse(asP2PError(error));
+      return false;
     }
   }
 
