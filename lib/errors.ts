@@ -244,6 +244,11 @@ export function reasonOf(error: unknown): string {
   return known ?? `something unexpected happened (${typeof code === "string" ? code : name})`;
 }
 
+/** The text of an error that is to begin a line: what the other side said is told as its words. */
+export function attributed({ remote, message }: P2PError): string {
+  return remote ? `The other side said: ${message}` : message;
+}
+
 /** What another machine is told in place of a text that may name files of this one. */
 const TOLD: { [code in ErrorCode]?: string } = {
   "unexpected": "Something unexpected happened on the other side; its own messages say what",

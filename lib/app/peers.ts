@@ -1,6 +1,6 @@
 import { ExitCode, P2PError } from "../errors.ts";
 import { formatAddress } from "../address.ts";
-import type { Peer } from "../peer/peer.ts";
+import { anotherKey, type Peer } from "../peer/peer.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";
 
@@ -17,8 +17,10 @@ export const peers: Command = oneShot(async (peer, context) => {
 export async function listPeers(peer: Peer, { emit }: CommandContext): Promise<void> {
   const entries = peer.isConnected ? await peer.updatePeersList() : peer.knownPeers;
   for (const entry of entries) {
-    const { id, name, reachable } = entry;
-    emit({ event: "peer", id, name, address: formatAddress(entry), reachable });
+    const { id, reachable } = entry;
+    const name = peer.isConnected ? peer.nameOf(id) : entry.name;
+    emit({ event: "peer", id, name: name ?? id, address: formatAddress(entry), reachable });
+    if (name === undefined) emit({ event: "notice", message: anotherKey(entry) });
   }
   if (entries.length === 0) emit({ event: "notice", message: "No other peer is there" });
 }

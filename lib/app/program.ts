@@ -9,9 +9,9 @@ import { errorEvent, type Output } from "../cli/output/output.ts";
 import type { ProgressBars } from "../cli/terminal/progress.ts";
 import { type Sink, stderrSink, stdoutSink, type WriterSink } from "../cli/output/sink.ts";
 import type { ProgramSpec } from "../cli/arguments/spec.ts";
+import { redactInvite } from "../cli/output/redact.ts";
 import { TextOutput } from "../cli/output/text_output.ts";
 import { asP2PError, ExitCode, P2PError, reasonOf } from "../errors.ts";
-import { redactInvite } from "../identity/invite.ts";
 import config from "../../deno.json" with { type: "json" };
 
 /** Milliseconds that a command gets to stop at once. */
@@ -93,7 +93,7 @@ async function runCommand(
   } catch (thrown) {
     if (signals.first.aborted) return ExitCode.interrupted;
     const error = asP2PError(thrown);
-    output.emit(safeErrorEvent(error));
+    output.emit(errorEvent(error));
     if (env("P2P_DEBUG")) explain(thrown);
     return error.exitCode;
   } finally {
@@ -108,16 +108,11 @@ async function overdue(stopAtOnce: AbortSignal): Promise<ExitCode> {
   return ExitCode.interrupted;
 }
 
-/** The event of an error without the invite that was pasted in the wrong place: logs hold no secrets. */
-function safeErrorEvent(error: P2PError): AppEvent {
-  const event = errorEvent(error);
-  return { ...event, message: redactInvite(event.message) };
-}
-
 /** Writes the whole story of an error, with what lies underneath, for a report of a fault in this program. */
 function explain(thrown: unknown): void {
   const text = escapeText(redactInvite(Deno.inspect(thrown, { depth: 6 })), { multiline: true });
-  stderrSink().write(`${text}\n`);
+  // Indented, so that no text of another machine in it begins a line.
+  stderrSink().write(`${text.replace(/^/gm, "  ")}\n`);
 }
 
 /** Standard output and standard error of this process. */
@@ -183,7 +178,7 @@ async function afterWriting(
 async function reportUsage(error: P2PError, args: readonly string[]): Promise<ExitCode> {
   const streams = streamsFor(false);
   const output = args.includes("--json") ? new JsonOutput(streams) : new TextOutput(streams);
-  output.emit(safeErrorEvent(error));
+  output.emit(errorEvent(error));
   output.close();
   await allWritten(Object.values(streams), undefined);
   return error.exitCode;

@@ -219,7 +219,7 @@ export class Sharing implements AsyncDisposable {
       this.#queue.end(id, { complete: false });
       // A receiver that came back meanwhile is told, too: it has to begin anew.
       await this.#tracker.dismiss(id, error);
-      emit({ event: "notice", message: `${name} did not get everything` });
+      emit({ event: "notice", message: `Peer ${name} did not get everything` });
       return;
     }
     this.#queue.end(id, { complete: true });

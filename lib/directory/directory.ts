@@ -1,9 +1,10 @@
-import { P2PError } from "../errors.ts";
+import { P2PError, reasonOf } from "../errors.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import type { TrackerClient } from "./tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
+import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 import { NameBook } from "./name_book.ts";
 import { PeerCache } from "./peer_cache.ts";
 import { resolveRecipients, resolveTarget } from "./target.ts";
@@ -18,6 +19,8 @@ export interface DirectoryOptions {
   /** Folder of this user's peers; null keeps neither names nor the list. */
   folder: string | null;
   clock: Clock;
+  /** Hears what somebody has to mend. */
+  notice?: (message: string) => void;
 }
 
 /** The peers of the network as the tracker lists them, or as they were seen last, and whom a target means. */
@@ -28,12 +31,14 @@ export class Directory {
   readonly #cache: PeerCache | undefined;
   #cached: PeerEntry[] = [];
   #asking: Promise<unknown> | undefined;
+  /** Ids by the keys of the names that are pinned to them, as read last; null when they could not be read. */
+  #pins: ReadonlyMap<string, string> | null = new Map();
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
     const { folder } = options;
     if (folder === null) return;
-    this.names = new NameBook(folder);
+    this.names = new NameBook(folder, this.#networkKey);
     this.#cache = new PeerCache(folder);
   }
 
@@ -67,9 +72,39 @@ export class Directory {
     return this.#cached.length > 0;
   }
 
-  /** The name under which the tracker lists the id. */
-  nameOf(id: string): string | undefined {
-    return this.#options.tracker.list.get(id)?.name;
+  /**
+   * Who a session, an offer, a message or an entry of the list is of: the one answer to that question. It is the name
+   * that the tracker lists the id under, unless that name is pinned to another key; undefined for one that goes by its
+   * id.
+   *
+   * @param claimed a name that the author of a message gives itself: it counts where nobody else goes by it.
+   */
+  nameOf(id: string, claimed?: string): string | undefined {
+    const { list, trackerId } = this.#options.tracker;
+    const listed = list.get(id)?.name;
+    if (listed === undefined && id !== "" && id === trackerId) return "tracker";
+    const isFree = claimed !== undefined && isPeerName(claimed) && !list.hasName(claimed);
+    const name = listed ?? (isFree ? claimed : undefined);
+    return name === undefined || this.#isOfAnother(name, id) ? undefined : name;
+  }
+
+  #isOfAnother(name: string, id: string): boolean {
+    if (this.#pins === null) return true;
+    const pinned = this.#pins.get(peerNameKey(name));
+    return pinned !== undefined && pinned !== id;
+  }
+
+  /**
+   * Reads the names that are pinned, for {@linkcode nameOf}: another process of this user may have pinned some. As long
+   * as they cannot be read, which is said once, everybody goes by the id.
+   */
+  async readNames(): Promise<void> {
+    try {
+      this.#pins = await this.names?.read() ?? new Map();
+    } catch (error) {
+      if (this.#pins !== null) this.#options.notice?.(reasonOf(error));
+      this.#pins = null;
+    }
   }
 
   /**
@@ -78,7 +113,8 @@ export class Directory {
    */
   async meet({ id, role }: Remote): Promise<void> {
     const { tracker, clock } = this.#options;
-    const isStranger = () => role === "peer" && tracker.isConnected && !this.nameOf(id);
+    await this.readNames();
+    const isStranger = () => role === "peer" && tracker.isConnected && !tracker.list.get(id);
     if (!isStranger()) return;
     const asking = async () => {
       // What was asked before this peer was listed does not tell of it.
@@ -115,6 +151,7 @@ export class Directory {
   async resolve(target: string): Promise<PeerEntry> {
     const entry = resolveTarget(target, await this.entries());
     await this.names?.pin(entry);
+    await this.readNames();
     return entry;
   }
 
@@ -146,6 +183,7 @@ export class Directory {
   async trust(name: string): Promise<PeerEntry> {
     const entry = resolveTarget(name, await this.entries());
     await this.names?.trust(entry);
+    await this.readNames();
     return entry;
   }
 

@@ -7,6 +7,8 @@ export interface ListChange {
   /** Entries that are there still, with another name, address or reachability. */
   changed: PeerEntry[];
   left: PeerEntry[];
+  /** Ids that the network has barred since. */
+  barred: string[];
 }
 
 /** What a peer knows of the others, kept up to date by PEER_LIST frames. */
@@ -46,11 +48,17 @@ export class PeerList {
 
   /** Applies one frame. A full list replaces what is known once its last page is in. */
   apply({ epoch, revision, full, more, peers, gone, barred }: MessageOf<"PEER_LIST">): ListChange {
+    const known = this.#barred;
     this.#barred = new Set(barred);
     if (full) this.#fresh = new Set();
     this.#revision = full || epoch !== this.#epoch ? revision : Math.max(this.#revision, revision);
     this.#epoch = epoch;
-    const change: ListChange = { joined: [], changed: [], left: [] };
+    const change: ListChange = {
+      joined: [],
+      changed: [],
+      left: [],
+      barred: barred.filter((id) => !known.has(id)),
+    };
     // A tracker that lists a name it must not take is not to be trusted with the screen.
     for (const entry of peers.filter(({ name }) => isPeerName(name))) {
       this.#fresh?.add(entry.id);

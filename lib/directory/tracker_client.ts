@@ -15,7 +15,7 @@ export type { ListChange };
 /** What a peer hears from its tracker. */
 export interface TrackerClientObserver {
   onListChanged?(change: ListChange): void;
-  onMessage?(message: MessageOf<"MESSAGE">, text: Uint8Array): void;
+  onMessage?(message: MessageOf<"MESSAGE">, text: Uint8Array): void | Promise<void>;
   /** Another peer asks to be dialled, since it cannot dial this one. */
   onDial?(message: MessageOf<"DIAL">): void;
   /** The tracker ended the session, with BYE (null) or ERROR; true keeps the client from coming back. */
@@ -230,7 +230,7 @@ export class TrackerClient implements AsyncDisposable {
     return await this.#session.request(message, { timeout, body });
   }
 
-  #onMessage({ message, body }: Frame): void {
+  #onMessage({ message, body }: Frame): void | Promise<void> {
     const { observer } = this.#options;
     switch (message.verb) {
       case "PEER_LIST":
@@ -251,7 +251,7 @@ export class TrackerClient implements AsyncDisposable {
 
   #apply(message: MessageOf<"PEER_LIST">): void {
     const change = this.list.apply(message);
-    if (change.joined.length + change.changed.length + change.left.length === 0) return;
+    if (Object.values(change).every(({ length }) => length === 0)) return;
     this.#options.observer?.onListChanged?.(change);
   }
 

@@ -14,7 +14,14 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import { type Identity, KEY_BYTES, publicKeyInfo, SIGNATURE_BYTES } from "./keys.ts";
+import { encodeBase64Url } from "@std/encoding/base64url";
+import {
+  type Identity,
+  KEY_BYTES,
+  publicKeyInfo,
+  SIGNATURE_BYTES,
+  verifySignature,
+} from "./keys.ts";
 import { pem } from "./pem.ts";
 
 /** The name in every certificate, for `hostname` of `Deno.startTls`. No public CA may certify it (RFC 6761). */
@@ -115,4 +122,13 @@ export function certificatePem({ subjectKey, issuer }: CertificateOptions): stri
  */
 export function trustAnchorPem(publicKey: Uint8Array): string {
   return certificate(tbsCertificate(publicKey), NO_SIGNATURE);
+}
+
+/** Whether a certificate of this shape, in DER, has a valid signature of the key (32 bytes). */
+export function isCertifiedBy(cert: Uint8Array, key: Uint8Array): boolean {
+  const end = sequence(ED25519, bits(NO_SIGNATURE)).subarray(2);
+  // The outermost sequence has a length of two bytes: it takes more than 255.
+  const tbs = cert.subarray(4, -end.length);
+  const isOurs = cert.length === der(Tag.sequence, tbs, end).length && cert.length > 0xff;
+  return isOurs && verifySignature(encodeBase64Url(key), tbs, cert.subarray(-SIGNATURE_BYTES));
 }

@@ -20,7 +20,6 @@ export interface Invite {
 }
 
 const SHAPE = "p2p://host:port/#<network id>.<secret>";
-const REDACTED = "p2p://\u2026";
 const QUOTES = [`""`, "''", "``", "<>", "\u201c\u201d", "\u2018\u2019"];
 const MAX_HOST = 253;
 const NAME_OR_IPV4 = /^[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_.])?$/i;
@@ -55,13 +54,6 @@ export function parseInvite(text: string): Invite {
     throw unreadable("its secret is not the base64url of 16 bytes (22 characters)");
   }
   return { host, port, network, secret: decodeExactly("the secret", secret, SECRET_BYTES) };
-}
-
-/** `text` with each invite in it, also a damaged one, replaced by `p2p://` and an ellipsis; for logs. */
-export function redactInvite(text: string): string {
-  return text
-    .replace(/p2p:\/\/[^\s"'#]*#(?!<)[^\s"']*/gi, REDACTED)
-    .replace(/[\w-]{43}\.[\w-]{22}/g, REDACTED);
 }
 
 function parseAddress(text: string): { host: string; port: number } {

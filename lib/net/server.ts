@@ -1,3 +1,4 @@
+import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { asP2PError, P2PError } from "../errors.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { Connection } from "./connection.ts";
@@ -16,7 +17,7 @@ import { type Caller, WaitingRoom } from "./waiting_room.ts";
 export interface ServerOptions {
   /** Asked for each connection: a rotated secret counts at once. */
   credentials: () => Credentials;
-  /** Refuses a proven remote by throwing a `P2PError`, or rejecting with one. */
+  /** Refuses a proven remote by throwing a `P2PError`, or rejecting with one; asked again when it has its session. */
   admit?: (remote: Remote, address: Address) => void | Promise<void>;
   /** Runs a new session; resolves when it has ended. */
   onSession: (session: Session) => Promise<void>;
@@ -85,6 +86,12 @@ export class Server {
     return this.#sessions;
   }
 
+  /** Ends the open sessions of an id. */
+  async refuse(id: string, error: P2PError): Promise<void> {
+    const theirs = [...this.#sessions].filter(({ remote }) => remote.id === id);
+    await Promise.all(theirs.map((session) => session.refuse(error)));
+  }
+
   /** Stops accepting; sessions under way go on. */
   stopAccepting(): void {
     if (this.#stop.signal.aborted) return;
@@ -133,11 +140,13 @@ export class Server {
       caller.turnAway(new P2PError("timeout", `No handshake from ${host} in time`));
     });
     let session: Session;
+    let credentials: Credentials;
     try {
       if ("handshake" in conn) await this.#secure(conn as Deno.TlsConn, { caller, connection });
+      credentials = this.#options.credentials();
       const remote = await greetAsListener(
         connection,
-        this.#options.credentials(),
+        credentials,
         async (remote) => {
           this.#checkLimits(host);
           await this.#options.admit?.(remote, { host, port });
@@ -159,6 +168,7 @@ export class Server {
     this.#sessions.add(session);
     this.#sessionCounts.add(host);
     try {
+      if (!await this.#isStillWelcome(session, credentials)) return;
       keepAlive(session, { idleLimit: this.#options.idleLimit ?? 120_000, clock: this.#clock });
       await this.#options.onSession(session);
     } catch (error) {
@@ -194,6 +204,24 @@ export class Server {
       throw error;
     }
     caller.turnAway = turnAway;
+  }
+
+  /** Looks again at what would have ended the session, had it been one when that changed: the secret, and who is let in. */
+  async #isStillWelcome(session: Session, { membership }: Credentials): Promise<boolean> {
+    try {
+      const now = this.#options.credentials().membership;
+      if (membership && now && !timingSafeEqual(membership.secret, now.secret)) {
+        throw new P2PError(
+          "wrong-secret",
+          "Cannot join: the network has a new secret; get the invite of today with `tracker invite`",
+        );
+      }
+      await this.#options.admit?.(session.remote, session.connection.remote);
+      return true;
+    } catch (error) {
+      await session.refuse(asP2PError(error));
+      return false;
+    }
   }
 
   /** Has the listener see to it that whoever is turned away is gone, so that no more hang than do now. */

@@ -24,6 +24,14 @@ export function parseAcceptRule(text: string): AcceptRule {
         "separated by commas",
     );
   }
+  const address = peers.find((peer) => peer.includes(":") && !peer.startsWith("id:"));
+  if (address !== undefined) {
+    throw new P2PError(
+      "usage",
+      `Cannot use --accept ${text}: ${address} is an address, which anybody may have next; write a ` +
+        "name, or id: and the start of an id",
+    );
+  }
   const short = peers.find((peer) => peer.startsWith("id:") && peer.length < 3 + MIN_ID);
   if (short !== undefined) {
     throw new P2PError(

@@ -122,6 +122,12 @@ export class Dialler {
     return true;
   }
 
+  /** Ends the sessions with a peer. */
+  async refuse(id: string, error: P2PError): Promise<void> {
+    const theirs = [...this.#sessions].filter(({ remote }) => remote.id === id);
+    await Promise.all(theirs.map((session) => session.refuse(error)));
+  }
+
   /** Opens no more sessions, and ends those that it opened or waited for. */
   async close(): Promise<void> {
     this.#stop.abort(new P2PError("interrupted", "This peer is stopping"));

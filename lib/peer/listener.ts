@@ -88,6 +88,11 @@ export class PeerListener {
     return (this.address ?? this.listen()).port;
   }
 
+  /** Ends what a barred peer has opened. */
+  async refuse(id: string): Promise<void> {
+    await this.#server?.refuse(id, barred());
+  }
+
   /** Takes no new sessions; those under way go on. */
   stopAccepting(): void {
     this.#server?.stopAccepting();
@@ -100,7 +105,7 @@ export class PeerListener {
 
   #admit({ id }: Remote): void {
     if (!this.#options.tracker.list.isBarred(id)) return;
-    throw new P2PError("barred", "Cannot connect: this peer has been removed from the network");
+    throw barred();
   }
 
   #onRefused(error: P2PError, from: Address): void {
@@ -110,4 +115,9 @@ export class PeerListener {
     if (!refusals.take(from.host)) return;
     emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${error.message}` });
   }
+}
+
+/** The error of a peer that has been removed. */
+export function barred(): P2PError {
+  return new P2PError("barred", "Cannot connect: this peer has been removed from the network");
 }

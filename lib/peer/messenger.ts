@@ -1,12 +1,10 @@
 import type { AppEvent } from "../events.ts";
-import { asP2PError, isRetriable, P2PError } from "../errors.ts";
+import { asP2PError, attributed, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { LinkPool } from "../transfer/link_pool.ts";
 import type { IncomingText } from "../transfer/peer_link.ts";
-import type { MessageOf } from "../wire/message.ts";
-import { isPeerName } from "../wire/peer_name.ts";
 import type { Directory } from "../directory/directory.ts";
 import { composeMessage, SeenMessages, type SignedText } from "./text_message.ts";
 
@@ -53,11 +51,11 @@ export class Messenger {
   }
 
   /** A bad message is its author's fault, and no reason to leave the tracker that relayed it. */
-  onRelayed(incoming: IncomingText): void {
+  async onRelayed(incoming: IncomingText): Promise<void> {
     try {
-      this.#show(incoming);
+      await this.#show(incoming);
     } catch (error) {
-      this.#options.emit({ event: "notice", message: asP2PError(error).message });
+      this.#options.emit({ event: "notice", message: attributed(asP2PError(error)) });
     }
   }
 
@@ -66,31 +64,23 @@ export class Messenger {
    *
    * @throws {P2PError} `unauthorised` when the peer is not its author, or did not sign it; `malformed`.
    */
-  onDirect(incoming: IncomingText, session: Session): void {
+  async onDirect(incoming: IncomingText, session: Session): Promise<void> {
     const { from, seq } = incoming.message;
     if (session.remote.id !== "" && from !== session.remote.id) {
       throw new P2PError("unauthorised", "Cannot take a message: its author is somebody else");
     }
-    this.#show(incoming);
+    await this.#show(incoming);
     if (seq !== undefined) session.post({ verb: "OK", re: seq });
   }
 
-  #show({ message, body }: IncomingText): void {
+  async #show({ message, body }: IncomingText): Promise<void> {
+    const { directory, emit } = this.#options;
     const text = this.#incoming.read(message, body);
     if (text === null) return;
+    await directory.readNames();
     const { id, from, time: sent } = message;
-    const name = this.#authorName(message);
-    this.#options.emit({ event: "message", id, from, name, text, sent });
-  }
-
-  /** The listed name; a claimed one only where nobody else goes by it. */
-  #authorName({ from, name }: MessageOf<"MESSAGE">): string {
-    const { directory, tracker } = this.#options;
-    const listed = directory.nameOf(from);
-    if (listed !== undefined) return listed;
-    if (from === tracker.trackerId) return "tracker";
-    const isFree = isPeerName(name) && !tracker.list.hasName(name);
-    return isFree ? name : `id:${from.slice(0, 8)}`;
+    const name = directory.nameOf(from, message.name) ?? `id:${from.slice(0, 8)}`;
+    emit({ event: "message", id, from, name, text, sent });
   }
 
   /** Sends a message straight to every known peer. */

@@ -120,7 +120,7 @@ export class AcceptPolicy implements OfferPolicy {
     return id === undefined ? undefined : id === from;
   }
 
-  /** Whether the list has the key under one of these names or addresses; a new name is pinned to it. */
+  /** Whether the list has the key under one of these names; a new name is pinned to it. */
   async #isListed(from: string, peers: readonly string[], fresh: boolean): Promise<boolean> {
     const entries = await this.#options.entries({ fresh }).catch(() => []);
     const entry = entries.find(({ id }) => id === from);

@@ -5,7 +5,7 @@ import type { Content } from "../content/content.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
 import { Directory } from "../directory/directory.ts";
 import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
-import { asP2PError, P2PError } from "../errors.ts";
+import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
@@ -18,7 +18,7 @@ import { type TransferSettings, transferSettings } from "../transfer/settings.ts
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { Dialler } from "./dialler.ts";
 import { History, HistoryWriter } from "./history.ts";
-import { PeerListener } from "./listener.ts";
+import { barred, PeerListener } from "./listener.ts";
 import { Messenger } from "./messenger.ts";
 import { AcceptPolicy } from "./offer_policy.ts";
 import type { PeerOptions } from "./options.ts";
@@ -80,6 +80,7 @@ export class Peer implements AsyncDisposable {
       tracker,
       folder: transient ? null : folder,
       clock,
+      notice: (message) => emit({ event: "notice", message }),
     });
     this.#tracker = tracker;
     this.#directory = directory;
@@ -183,7 +184,7 @@ export class Peer implements AsyncDisposable {
 
   /** Connects to the tracker; {@linkcode start} does the rest. */
   async connect(): Promise<void> {
-    await this.#tracker.connect();
+    await Promise.all([this.#tracker.connect(), this.#directory.readNames()]);
   }
 
   /** Joins as a listed peer: connects, listens, registers. */
@@ -201,7 +202,7 @@ export class Peer implements AsyncDisposable {
    */
   async join(): Promise<void> {
     try {
-      await this.#tracker.connect();
+      await this.connect();
       await this.updatePeersList();
     } catch (thrown) {
       const error = asP2PError(thrown);
@@ -209,7 +210,7 @@ export class Peer implements AsyncDisposable {
       if (error.code !== "tracker-unreachable" || !hasList) throw error;
       this.#emit({
         event: "notice",
-        message: `${error.message}. Going on with the peers that were there last`,
+        message: `${attributed(error)}. Going on with the peers that were there last`,
       });
     }
   }
@@ -316,6 +317,11 @@ export class Peer implements AsyncDisposable {
     return await this.#sender.sendContent(content, await this.recipients(to), { signal });
   }
 
+  /** The name that a peer is known by; undefined for one that goes by its id. See {@linkcode Directory.nameOf}. */
+  nameOf(id: string): string | undefined {
+    return this.#directory.nameOf(id);
+  }
+
   /** Whom `to` means; none means the only other peer. */
   async recipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
     return await this.#directory.recipients(to);
@@ -370,7 +376,7 @@ export class Peer implements AsyncDisposable {
     this.#dialler.answer({ id, ...address, token }, (session) => this.handlePeer(session)).catch(
       (error) => {
         if (!this.#refusals.take(id)) return;
-        this.#emit({ event: "notice", message: asP2PError(error).message });
+        this.#emit({ event: "notice", message: attributed(asP2PError(error)) });
       },
     );
   }
@@ -388,15 +394,29 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  #onListChanged({ joined, left }: ListChange): void {
+  #onListChanged({ joined, left, barred: removed }: ListChange): void {
+    for (const id of removed) void this.#bar(id);
     if (this.#options.role !== "peer") return;
     for (const entry of joined) {
       this.#policy.onListed(entry).catch(({ message }) => this.#emit({ event: "notice", message }));
-      if (entry.id !== this.id) this.#emit({ event: "peer-joined", ...brief(entry) });
+      if (entry.id === this.id) continue;
+      const name = this.nameOf(entry.id);
+      this.#emit({ event: "peer-joined", ...brief(entry, name ?? entry.id) });
+      if (name === undefined) this.#emit({ event: "notice", message: anotherKey(entry) });
     }
     for (const entry of left) {
-      if (entry.id !== this.id) this.#emit({ event: "peer-left", ...brief(entry) });
+      if (entry.id === this.id) continue;
+      this.#emit({
+        event: "peer-left",
+        ...brief(entry, this.#directory.nameOf(entry.id, entry.name) ?? entry.id),
+      });
     }
+    void this.#directory.readNames();
+  }
+
+  /** Ends all sessions with a peer that has been removed from the network, whoever opened them. */
+  async #bar(id: string): Promise<void> {
+    await Promise.all([this.#listener.refuse(id), this.#dialler.refuse(id, barred())]);
   }
 
   #makeTrackerClient(credentials: Credentials): TrackerClient {
@@ -446,6 +466,15 @@ export class Peer implements AsyncDisposable {
   }
 }
 
-function brief({ id, name, ...address }: PeerEntry): { id: string; name: string; address: string } {
+function brief(
+  { id, ...address }: PeerEntry,
+  name: string,
+): { id: string; name: string; address: string } {
   return { id, name, address: formatAddress(address) };
+}
+
+/** What is said of a peer whose name is pinned to another key. */
+export function anotherKey({ id, name }: PeerEntry): string {
+  return `id:${id.slice(0, 8)} goes by its id: the name ${name} is another key's here; ` +
+    `if it is the same peer with a new key, say \`peer trust ${name}\``;
 }

@@ -25,7 +25,7 @@ export interface LinkServices {
   /** Takes offers; absent where nothing is received. */
   downloads?: Downloads | undefined;
   /** Takes messages; absent where none are. */
-  onText?: ((incoming: IncomingText, session: Session) => void) | undefined;
+  onText?: ((incoming: IncomingText, session: Session) => void | Promise<void>) | undefined;
 }
 
 /** An offer of the other side that is being decided on. */
@@ -312,10 +312,10 @@ export class PeerLink implements SessionHandler {
     this.#downloads.get(transfer)?.onCancel(this, remoteError(message));
   }
 
-  #onText(incoming: IncomingText): void {
+  #onText(incoming: IncomingText): void | Promise<void> {
     const { onText } = this.#options.services ?? {};
     if (!onText) throw unexpected("MESSAGE");
-    onText(incoming, this.session);
+    return onText(incoming, this.session);
   }
 
   #remember(transfer: string): void {

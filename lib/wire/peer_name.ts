@@ -20,9 +20,12 @@ const EACH_FORBIDDEN = new RegExp(FORBIDDEN.source, "gu");
 /** A dash would read as a flag; a combining mark would join what is printed before it. */
 const BAD_START = /^[-\p{M}]+/u;
 
+/** An id in full: where a peer has no name its id stands in the name's place. */
+const ID_SHAPED = /^[\w-]{43}$/;
+
 /** Whether a peer may go by this name. */
 export function isPeerName(name: string): boolean {
-  return name.length > 0 && name.length <= 2 * MAX_PEER_NAME &&
+  return name.length > 0 && !ID_SHAPED.test(name) && name.length <= 2 * MAX_PEER_NAME &&
     [...name].length <= MAX_PEER_NAME &&
     !FORBIDDEN.test(name) && !BAD_START.test(name) && !RESERVED.has(peerNameKey(name)) &&
     name === name.normalize("NFC");

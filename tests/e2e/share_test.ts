@@ -355,7 +355,7 @@ e2e(
     assertEquals((await first.stop("SIGINT")).code, 130);
     const { mark } = sharer.program;
     await sharer.program.until(({ event, message }) =>
-      event === "notice" && message.startsWith("first did not")
+      event === "notice" && message.startsWith("Peer first did not")
     );
     const second = await receiver(world, "second", slow.invite);
     await sharer.program.until("transfer-started", { from: mark });

@@ -124,6 +124,25 @@ permitted("a removed peer is refused by the tracker and by the peers", NEEDS, as
   await anna.until("notice", ({ message }) => message.includes("removed"));
 });
 
+permitted("the open sessions of a removed peer end at the peers too", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  await using anna = await startPeer(tracker, dir, { name: "anna" });
+  const { membership } = tracker;
+  const mallory = Identity.generate();
+  // It has left the tracker: its session with anna is all that it has.
+  await using open = await openRaw({
+    address: anna.address,
+    membership,
+    identity: mallory,
+    id: anna.identity.id,
+  });
+  await open.session.request({ verb: "PING" });
+  await using operator = await tracker.operator();
+  await operator.remove(mallory.id);
+  assertEquals((await open.end())?.code, "barred");
+});
+
 permitted("who was removed stays out when the tracker starts again", NEEDS, async () => {
   await using dir = await tempDir();
   const { id } = Identity.generate();

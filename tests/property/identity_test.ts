@@ -3,7 +3,8 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import fc from "../helpers/fast_check.ts";
 import { P2PError } from "../../lib/errors.ts";
 import { checkProof, prove, transcript, type TranscriptFields } from "../../lib/identity/proof.ts";
-import { formatInvite, parseInvite, redactInvite } from "../../lib/identity/invite.ts";
+import { redactInvite } from "../../lib/cli/output/redact.ts";
+import { formatInvite, parseInvite } from "../../lib/identity/invite.ts";
 import { Identity, verifySignature } from "../../lib/identity/keys.ts";
 import type { Role } from "../../lib/wire/message.ts";
 

@@ -53,7 +53,10 @@ export interface EventTextOptions {
   quiet: boolean;
 }
 
-/** Every event as lines of text without the last line feed. */
+/**
+ * Every event as lines of text without the last line feed. What a remote wrote begins no line, so that it can pose as
+ * none of these: lines begin with our words, or with spaces; only the rows of `peer` begin with a name, which is one word.
+ */
 export class EventText {
   readonly #palette: Palette;
   readonly #showInvite: boolean;
@@ -80,9 +83,9 @@ export class EventText {
       case "tracker-lost":
         return warn(`Lost the tracker: ${escapeText(event.reason)}; trying to come back`);
       case "peer-joined":
-        return `${who(event)} joined from ${escapeText(event.address)}`;
+        return `Peer ${who(event)} joined from ${escapeText(event.address)}`;
       case "peer-left":
-        return `${who(event)} left${because(event.reason)}`;
+        return `Peer ${who(event)} left${because(event.reason)}`;
       case "peer": {
         const state = event.reachable ? "" : warn("  unreachable");
         const name = bold(fitAtLeast(escapeText(event.name), 20));
@@ -132,7 +135,7 @@ export class EventText {
       case "removed":
         return good(`Removed ${shortId(event.id)}: it can no longer join this network`);
       case "notice":
-        return dim(escapeText(event.message, { multiline: true }));
+        return dim(escapeText(event.message));
       default:
         return event satisfies never;
     }
@@ -147,8 +150,8 @@ export class EventText {
   /** One line of progress; `label` is what `transfer-started` said. */
   progress(event: TransferProgressEvent, label?: TransferLabel): string {
     const { peer, bytes, size, rate, files } = event;
-    const direction = label?.direction === "receive" ? "from" : "to";
-    const what = label === undefined ? "" : `${escapeText(label.name)} ${direction} `;
+    const [verb, side] = label?.direction === "receive" ? ["Receiving", "from"] : ["Sending", "to"];
+    const what = label === undefined ? "Peer " : `${verb} ${escapeText(label.name)} ${side} `;
     const percent = percentOf(bytes, size);
     const amount = size === null
       ? formatSize(bytes)
@@ -220,7 +223,7 @@ export class EventText {
     const { path, size, sha256, from, seconds, already } = event;
     const sender = nameOf(from);
     const head = already === true
-      ? `${sender} sent again what is already here (${amountOf(event)})`
+      ? `Peer ${sender} sent again what is already here (${amountOf(event)})`
       : `Received ${amountOf(event)} from ${sender} in ${formatDuration(seconds)}, ` +
         rateOf(size, seconds);
     const hash = sha256 === null ? [] : [dim(`  SHA-256 ${escapeText(sha256)}`)];
@@ -261,7 +264,7 @@ export class EventText {
   #shareDelivered({ peer, delivered, wanted }: ShareDeliveredEvent): string {
     const all = wanted === null ? "" : ` of ${wanted}`;
     const which = wanted === 1 ? "" : ` (${delivered}${all})`;
-    return this.#palette.good(`${nameOf(peer)} has everything${which}`);
+    return this.#palette.good(`Peer ${nameOf(peer)} has everything${which}`);
   }
 }
 

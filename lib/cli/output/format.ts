@@ -58,9 +58,9 @@ export function shortId(id: string): string {
   return escapeText(id.slice(0, SHORT_ID));
 }
 
-/** A name made safe; an id in the place of a name is shortened. */
+/** A name made safe; an id in the place of a name is shortened, with a colon that no name has. */
 export function nameOf(name: string): string {
-  return /^[\w-]{43}$/.test(name) ? shortId(name) : escapeText(name);
+  return /^[\w-]{43}$/.test(name) ? `id:${shortId(name)}` : escapeText(name);
 }
 
 /** `2 peers`, `1 peer`. */

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../../async/clock.ts";
 import { escapeText, UNSAFE } from "./escape.ts";
+import { redactInvite, withoutInvite } from "./redact.ts";
 import type { AppEvent } from "../../events.ts";
 import type { Output } from "./output.ts";
 import type { Sink } from "./sink.ts";
@@ -46,9 +47,8 @@ export class JsonOutput implements Output {
     }
     if ("transfer" in event && ENDS.has(event.event)) this.#throttle.forget(`${event.transfer} `);
     const { event: name, ...fields } = event;
-    this.#stdout.write(
-      `${stringify({ event: name, time: this.#now().toISOString(), ...fields })}\n`,
-    );
+    const line = stringify({ event: name, time: this.#now().toISOString(), ...fields });
+    this.#stdout.write(`${withoutInvite(event, line)}\n`);
     this.#tellPeople(event);
   }
 
@@ -56,9 +56,9 @@ export class JsonOutput implements Output {
 
   #tellPeople(event: AppEvent): void {
     if (event.event === "error") {
-      this.#stderr.write(`error: ${escapeText(event.message)}\n`);
+      this.#stderr.write(`error: ${escapeText(redactInvite(event.message))}\n`);
     } else if (event.event === "notice" && !this.#quiet) {
-      this.#stderr.write(`${escapeText(event.message, { multiline: true })}\n`);
+      this.#stderr.write(`${escapeText(redactInvite(event.message))}\n`);
     }
   }
 }

@@ -5,6 +5,7 @@ import type { Output } from "./output.ts";
 import { type Palette, paletteFor } from "../terminal/palette.ts";
 import type { ProgressBars } from "../terminal/progress.ts";
 import type { Sink } from "./sink.ts";
+import { withoutInvite } from "./redact.ts";
 import { EventText, type TransferLabel } from "./event_text.ts";
 import { Throttle } from "../../async/throttle.ts";
 
@@ -80,8 +81,10 @@ export class TextOutput implements Output {
     if (this.#quiet && CHATTER.has(event.event)) return;
     if (event.event === "transfer-progress") return this.#progress(event);
     const palette = this.#errorPalette;
-    if (event.event === "error") this.#write(this.#stderr, this.#text.error(event, palette));
-    else this.#write(this.#stdout, this.#text.of(event));
+    const [sink, text] = event.event === "error"
+      ? [this.#stderr, this.#text.error(event, palette)]
+      : [this.#stdout, this.#text.of(event)];
+    this.#write(sink, withoutInvite(event, text));
     if (event.event === "invite" && event.local) this.#write(this.#stderr, ONLY_HERE);
   }
 

@@ -33,14 +33,14 @@ Deno.test("a list starts from nothing and says where it is", () => {
 Deno.test("joined, changed and left are told apart", () => {
   const list = new PeerList();
   const first = list.apply(frame({ full: true, peers: [entryOf(1), entryOf(2)] }));
-  assertEquals(first, { joined: [entryOf(1), entryOf(2)], changed: [], left: [] });
+  assertEquals(first, { joined: [entryOf(1), entryOf(2)], changed: [], left: [], barred: [] });
   const moved = entryOf(1, { port: 6000 });
   const second = list.apply(
     frame({ revision: 2, peers: [moved, entryOf(3)], gone: [idOf(2), idOf(9)] }),
   );
-  assertEquals(second, { joined: [entryOf(3)], changed: [moved], left: [entryOf(2)] });
+  assertEquals(second, { joined: [entryOf(3)], changed: [moved], left: [entryOf(2)], barred: [] });
   const again = list.apply(frame({ revision: 3, peers: [moved] }));
-  assertEquals(again, { joined: [], changed: [], left: [] });
+  assertEquals(again, { joined: [], changed: [], left: [], barred: [] });
   assertEquals([list.get(idOf(1)), list.get(idOf(2))], [moved, undefined]);
 });
 

@@ -1,11 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
-import {
-  formatInvite,
-  type Invite,
-  parseInvite,
-  redactInvite,
-} from "../../../lib/identity/invite.ts";
+import { redactInvite } from "../../../lib/cli/output/redact.ts";
+import { formatInvite, type Invite, parseInvite } from "../../../lib/identity/invite.ts";
 
 const network = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const secretText = "ICEiIyQlJicoKSorLC0uLw";

@@ -109,12 +109,12 @@ class Script implements Disposable {
 
 permitted("two members of a network greet each other", ["net"], async () => {
   const membership = newMembership();
-  const admitted: string[] = [];
+  const admitted = new Set<string>();
   await using server = startServer(membership, {
-    admit: ({ id, role }) => void admitted.push(`${id} ${role}`),
+    admit: ({ id, role }) => void admitted.add(`${id} ${role}`),
   });
   await open(server, membership);
-  assertEquals(admitted, [`${identity.id} peer`]);
+  assertEquals([...admitted], [`${identity.id} peer`]);
   assertEquals(server.refused.all, []);
 });
 
@@ -432,3 +432,40 @@ permitted("without TLS an anonymous PING is answered and limits hold", ["net"], 
   first.close();
   second.close();
 });
+
+permitted(
+  "who is half-way in when the secret changes, or is barred, is not let in",
+  ["net"],
+  async () => {
+    const membership = newMembership();
+    for (const change of ["wrong-secret", "barred"] as const) {
+      let [secret, isBarred] = [membership.secret, false];
+      const listener = Identity.generate();
+      const sessions: string[] = [];
+      await using server = startServer(membership, {
+        credentials: () => ({
+          identity: listener,
+          role: "peer",
+          membership: { ...membership, secret },
+        }),
+        admit: async () => {
+          const wasBarred = isBarred;
+          if (change === "barred") isBarred = true;
+          // The bar comes while the first look at it is under way.
+          await Promise.resolve();
+          if (wasBarred) throw new P2PError("barred", "Cannot join: it was removed");
+        },
+        onSession: (session) => {
+          sessions.push(session.remote.id);
+          return session.run(ASKING_ONLY);
+        },
+      });
+      using script = await Script.dial(server, membership);
+      const mine = script.hello();
+      const [theirs] = await script.greet(mine);
+      if (change === "wrong-secret") secret = new Uint8Array(16);
+      await script.connection.write(script.auth(mine, theirs));
+      assertEquals([await script.refusal(), sessions], [change, []]);
+    }
+  },
+);

@@ -19,7 +19,7 @@ Deno.test("--accept takes a word or names of peers", () => {
   });
 });
 
-for (const text of ["anna,ask", "all", ",", "members,anna", "id:", "id:3fA9c2d"]) {
+for (const text of ["anna,ask", "all", ",", "members,anna", "id:", "id:3fA9c2d", "10.0.0.1:5000"]) {
   Deno.test(`--accept ${text} is refused`, () => {
     throwsWith("usage", () => parseAcceptRule(text));
   });
@@ -43,7 +43,7 @@ function question(): OfferQuestion {
 async function scene(rule: AcceptRule, listed: PeerEntry[] = []) {
   const dir = await tempDir();
   await Deno.mkdir(dir.at("peers"));
-  const names = new NameBook(dir.at("peers"));
+  const names = new NameBook(dir.at("peers"), "net");
   const asked: boolean[] = [];
   const policy = new AcceptPolicy({
     rule,

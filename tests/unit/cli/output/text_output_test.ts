@@ -89,11 +89,11 @@ Deno.test("Each event has its text", () => {
     [{ event: "tracker-lost", reason: "eof" }, "Lost the tracker: eof; trying to come back\n"],
     [
       { event: "peer-joined", id, name: "tv", address: "10.0.0.3:1" },
-      "tv (3fA9c2d1) joined from 10.0.0.3:1\n",
+      "Peer tv (3fA9c2d1) joined from 10.0.0.3:1\n",
     ],
     [
       { event: "peer-left", id, name: "tv", address: "10.0.0.3:1", reason: "no PONG" },
-      "tv (3fA9c2d1) left: no PONG\n",
+      "Peer tv (3fA9c2d1) left: no PONG\n",
     ],
     [
       { event: "peer", id, name: "tv", address: "10.0.0.3:1", reachable: false },
@@ -116,15 +116,15 @@ Deno.test("Each event has its text", () => {
     ],
     [
       { event: "share-delivered", id, peer: "tv", delivered: 1, wanted: 1 },
-      "tv has everything\n",
+      "Peer tv has everything\n",
     ],
     [
       { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: 3 },
-      "tv has everything (2 of 3)\n",
+      "Peer tv has everything (2 of 3)\n",
     ],
     [
       { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: null },
-      "tv has everything (2)\n",
+      "Peer tv has everything (2)\n",
     ],
     [{ event: "pong", peer: "tv", address: "h:1", ms: 1.234 }, "PONG from tv (h:1) in 1.2 ms\n"],
     [{ event: "pong", peer: "h:1", address: "h:1", ms: 41.7 }, "PONG from h:1 in 42 ms\n"],
@@ -142,7 +142,7 @@ Deno.test("Each event has its text", () => {
         direction: "send",
         peers: ["tv", id],
       },
-      "Sending a (1.5 KiB) to tv, 3fA9c2d1\n",
+      "Sending a (1.5 KiB) to tv, id:3fA9c2d1\n",
     ],
     [
       {
@@ -194,7 +194,7 @@ Deno.test("Each event has its text", () => {
         seconds: 2,
         already: true,
       },
-      `tv sent again what is already here (3 B)\n  /in/a\n  SHA-256 ${SHA}\n`,
+      `Peer tv sent again what is already here (3 B)\n  /in/a\n  SHA-256 ${SHA}\n`,
     ],
     [
       {
@@ -218,11 +218,11 @@ Deno.test("Each event has its text", () => {
         code: "integrity",
         message: "Cannot verify a: piece 3 differs",
       },
-      "Not received: a from 3fA9c2d1: Cannot verify a: piece 3 differs\n",
+      "Not received: a from id:3fA9c2d1: Cannot verify a: piece 3 differs\n",
     ],
     [{ event: "invite", invite: INVITE, addresses: ["10.0.0.1"] }, `${INVITE}\n`],
     [{ event: "removed", id }, "Removed 3fA9c2d1: it can no longer join this network\n"],
-    [{ event: "notice", message: "a\nb" }, "a\nb\n"],
+    [{ event: "notice", message: "a\nb" }, "a\\x0ab\n"],
     [
       {
         event: "error",
@@ -392,15 +392,15 @@ Deno.test("Plain progress comes every 5 s or 25 %, and never after the end", () 
   assertEquals(stdout.take(), "", "within a second");
   clock.advance(1000);
   progress(60);
-  assertEquals(stdout.take(), "a to tv: 60 % (60 B of 100 B), 2 B/s, 0:20 left\n");
+  assertEquals(stdout.take(), "Sending a to tv: 60 % (60 B of 100 B), 2 B/s, 0:20 left\n");
   clock.advance(4999);
   progress(84);
   assertEquals(stdout.take(), "", "neither 5 s nor 25 %");
   progress(85);
-  assertEquals(stdout.take(), "a to tv: 85 % (85 B of 100 B), 2 B/s, 0:08 left\n");
+  assertEquals(stdout.take(), "Sending a to tv: 85 % (85 B of 100 B), 2 B/s, 0:08 left\n");
   clock.advance(5000);
   progress(86);
-  assertEquals(stdout.take(), "a to tv: 86 % (86 B of 100 B), 2 B/s, 0:07 left\n");
+  assertEquals(stdout.take(), "Sending a to tv: 86 % (86 B of 100 B), 2 B/s, 0:07 left\n");
   clock.advance(5000);
   progress(100);
   assertEquals(stdout.take(), "", "the end has a line of its own");
@@ -453,4 +453,111 @@ Deno.test("Many things that are shared are counted, and quiet leaves the line to
     "Sharing 4 items with whoever joins,",
   );
   assertEquals(textOf(sharing(1, [1]), { quiet: true }), line);
+});
+
+Deno.test("Nothing that a remote wrote begins a line, or has an escape", () => {
+  const text = "forged\r\nforged\u2028forged\u001b[2Jforged\u0085forged";
+  const id = idOf("3fA9c2d1");
+  const [address, reason, transfer, seconds, at] = [text, text, "t", 1, "2026-02-03T14:05:00Z"];
+  const events: AppEvent[] = [
+    { event: "notice", message: `Refused 10.0.0.1:5000: ${text}` },
+    { event: "error", code: "refused", message: text, candidates: [text] },
+    { event: "message", id: "m", from: id, name: "anna", text, sent: at },
+    { event: "message", id: "m", from: id, name: text, text: "hello", sent: at },
+    { event: "peer-joined", id, name: text, address },
+    { event: "peer-left", id, name: text, address },
+    { event: "tracker-lost", reason },
+    {
+      event: "registered",
+      tracker: text,
+      name: text,
+      host: text,
+      port: 1,
+      reachable: false,
+      reason,
+    },
+    {
+      event: "transfer-started",
+      transfer,
+      name: text,
+      size: 1,
+      direction: "receive",
+      peers: [text],
+    },
+    { event: "transfer-waiting", transfer, name: text, peer: text },
+    { event: "transfer-retry", transfer, peer: text, attempt: 1, reason },
+    { event: "receive-failed", transfer, name: text, from: text, code: "disk", message: text },
+    {
+      event: "file-received",
+      transfer,
+      path: `/in/${text}`,
+      size: 1,
+      sha256: SHA,
+      from: text,
+      seconds,
+    },
+    {
+      event: "file-received",
+      transfer,
+      path: text,
+      size: 1,
+      sha256: null,
+      from: text,
+      seconds,
+      already: true,
+    },
+    { event: "share-delivered", id, peer: text, delivered: 1, wanted: 1 },
+    finished([
+      { id, peer: text, state: "delivered", savedAs: text },
+      { id, peer: text, state: "failed", error: { code: "disk", message: text } },
+    ]),
+  ];
+  for (const isTerminal of [false, true]) {
+    const { stdout, stderr, output, clock } = setup({ bars: null }, isTerminal);
+    for (const event of events) output.emit(event);
+    for (const label of [true, false]) {
+      if (label) {
+        output.emit({
+          event: "transfer-started",
+          transfer,
+          name: text,
+          size: null,
+          direction: "receive",
+          peers: [text],
+        });
+      }
+      clock.advance(6000);
+      output.emit({ event: "transfer-progress", transfer, peer: text, bytes: 1, size: 9, rate: 1 });
+      output.emit({
+        event: "receive-failed",
+        transfer,
+        name: "f",
+        from: "a",
+        code: "disk",
+        message: "x",
+      });
+    }
+    output.close();
+    const all = stdout.text + stderr.text;
+    assertStringIncludes(all, "forged");
+    for (const line of all.split(/[\n\r\u2028\u0085]/)) assert(!line.startsWith("forged"), line);
+    assert(!all.includes("\u001b[2J"), all);
+  }
+});
+
+Deno.test("No event shows an invite but those that are there to show it", () => {
+  const line =
+    "p2p://10.0.0.1:5000/#AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8.ICEiIyQlJicoKSorLC0uLw";
+  const secret = "ICEiIyQlJicoKSorLC0uLw";
+  const events: AppEvent[] = [
+    { event: "error", code: "usage", message: `Cannot find ${line}`, candidates: [line] },
+    { event: "notice", message: `Refused 10.0.0.1:5000: ${line}` },
+    { event: "tracker-lost", reason: line },
+    { event: "receive-failed", transfer: "t", name: line, from: "a", code: "disk", message: line },
+  ];
+  for (const event of events) {
+    const text = textOf(event);
+    assert(text.includes("p2p://\u2026") && !text.includes(secret), text);
+  }
+  assertStringIncludes(textOf({ event: "invite", invite: line }), line);
 });
