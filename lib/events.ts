@@ -107,6 +107,17 @@ export interface BroadcastSentEvent {
   id: string;
   /** How many peers got it. */
   delivered: number;
+  /** Who got it, and who did not; absent when they are too many for the tracker to name. */
+  recipients?: BroadcastRecipient[];
+}
+
+/** What became of a broadcast for one peer. */
+export interface BroadcastRecipient {
+  /** Its name. */
+  peer: string;
+  id: string;
+  state: "delivered" | "failed";
+  error?: { code: string; message: string };
 }
 
 /** A transfer began. */
@@ -157,9 +168,9 @@ export interface TransferRetryEvent {
 
 /** How a transfer ended for one recipient. */
 export interface RecipientResult {
-  /** Name of the recipient. */
+  /** Name of the recipient, or what `--to` called somebody who is not there. */
   peer: string;
-  /** Id of the recipient. */
+  /** Id of the recipient; empty when there is none. */
   id: string;
   /** `already`: it had this very file from us before and made no second copy. */
   state: "delivered" | "already" | "failed";

@@ -4,6 +4,7 @@ import type { Clock } from "../async/clock.ts";
 import type { Content } from "../content/content.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
 import { Directory } from "../directory/directory.ts";
+import type { Recipients } from "../directory/target.ts";
 import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
@@ -280,9 +281,10 @@ export class Peer implements AsyncDisposable {
   /**
    * Sends a message to everybody: through the tracker, or while it is down to each peer that is known.
    *
-   * @returns how many got it.
+   * @returns how many got it, and how many did not.
+   * @throws {P2PError} when it reached nobody.
    */
-  async sendBroadcastMessage(text: string): Promise<number> {
+  async sendBroadcastMessage(text: string): Promise<{ delivered: number; failed: number }> {
     return await this.#messenger.broadcast(text);
   }
 
@@ -291,8 +293,8 @@ export class Peer implements AsyncDisposable {
    * failed.
    *
    * @param to names, `id:` prefixes, addresses or `all`; none means the only other peer.
-   * @throws {P2PError} when it cannot be read or no recipient can be found; failures of single recipients
-   * are in the report.
+   * @throws {P2PError} when it cannot be read or no recipient can be found; failures of single recipients,
+   * and those who are not there, are in the report.
    */
   async sendFile(
     path: string,
@@ -317,7 +319,7 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Whom `to` means; none means the only other peer. */
-  async recipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
+  async recipients(to: readonly string[]): Promise<Recipients> {
     return await this.#directory.recipients(to);
   }
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Identity } from "../../lib/identity/keys.ts";
 import { eventually } from "../helpers/deadline.ts";
-import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
+import { e2e, last, leftovers, type Line, namesIn, sha256Of, type World } from "./helpers.ts";
 import { flipPieces, NO_PROXY, Proxy } from "./proxy.ts";
 import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 
@@ -127,6 +127,61 @@ e2e("exit 7: one of two recipients is dead, and the other has the file", async (
   assertEquals(states.sort(), ["box delivered", "dead failed"]);
   assertEquals((await box.program.until("file-received")).sha256, sha256);
   assertEquals(await sha256Of(join(box.received, "f")), sha256);
+});
+
+e2e(
+  "exit 7: of the peers that --to names one is not there, and the other has the file",
+  async (world) => {
+    await world.tracker();
+    const { path, sha256 } = await world.file("f", 2000);
+    const box = await world.peer("in", ["--name", "box"]);
+    const args = ["send", path, "--to", "box,nosuch", "--json"];
+    const { code, lines } = await world.run("peer", args);
+    assertEquals(code, 7);
+    const states = last(lines).recipients.map((
+      one: Line,
+    ) => [one.peer, one.state, one.error?.code]);
+    assertEquals(states.sort(), [["box", "delivered", undefined], [
+      "nosuch",
+      "failed",
+      "peer-unknown",
+    ]]);
+    assertEquals(await sha256Of(join(box.received, "f")), sha256);
+    const again = await world.run("peer", ["send", path, "--to", "nosuch,box"]);
+    assertEquals(again.code, 7);
+    assertStringIncludes(again.stdout, "nosuch: failed: Cannot find nosuch: no peer has that name");
+    assertEquals((await failure(world, 4, ["send", path, "--to", "no,such"])).code, "peer-unknown");
+  },
+);
+
+e2e("a broadcast says who got it: 0 where all did, 7 some, 4 nobody", async (world) => {
+  const { program: tracker } = await world.tracker();
+  const hi = ["broadcast", "hi"];
+  for (const program of ["peer", "tracker"] as const) {
+    const { code, stdout, stderr } = await world.run(program, hi);
+    assertEquals(code, 4);
+    assertStringIncludes(stdout, "Broadcast delivered to nobody");
+    assertStringIncludes(stderr, "error: Cannot broadcast: no other peer is there");
+  }
+  const box = await world.peer("in1", ["--name", "box"]);
+  const dead = await world.peer("in2", ["--name", "dead"]);
+  const who = (lines: Line[]) => {
+    const sent = lines.find(({ event }) => event === "broadcast-sent");
+    const names = sent?.recipients.map(({ peer, state }: Line) => `${peer} ${state}`).sort();
+    return [sent?.delivered, ...names];
+  };
+  for (const program of ["peer", "tracker"] as const) {
+    const { code, lines } = await world.run(program, [...hi, "--json"]);
+    assertEquals([code, ...who(lines)], [0, 2, "box delivered", "dead delivered"]);
+  }
+  await world.run("peer", ["peers"]);
+  await tracker.kill();
+  await dead.program.kill();
+  const some = await world.run("peer", [...hi, "--json"]);
+  assertEquals([some.code, ...who(some.lines)], [7, 1, "box delivered", "dead failed"]);
+  await box.program.kill();
+  const none = await world.run("peer", [...hi, "--json"]);
+  assertEquals([none.code, ...who(none.lines)], [4, 0, "box failed", "dead failed"]);
 });
 
 e2e("exit 7: one of two recipients refuses", async (world) => {

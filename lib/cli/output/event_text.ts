@@ -3,6 +3,7 @@ import { fit } from "./columns.ts";
 import { escapeText } from "./escape.ts";
 import type {
   AppEvent,
+  BroadcastSentEvent,
   ErrorEvent,
   FileReceivedEvent,
   HistoryEvent,
@@ -100,7 +101,7 @@ export class EventText {
         return bold(`Message from ${author}:`) + hang(text);
       }
       case "broadcast-sent":
-        return `Broadcast delivered to ${count(event.delivered, "peer")}`;
+        return this.#broadcastSent(event);
       case "transfer-started":
         return started(event);
       case "transfer-progress":
@@ -157,6 +158,16 @@ export class EventText {
     const complete = files === undefined ? "" : count(files, "file");
     const parts = [`${what}${nameOf(peer)}: ${amount}`, complete, formatRate(rate), left];
     return parts.filter(Boolean).join(", ");
+  }
+
+  #broadcastSent({ delivered, recipients = [] }: BroadcastSentEvent): string {
+    const lines = recipients.filter(({ state }) => state === "failed").map(({ peer, error }) =>
+      this.#palette.bad(`  ${nameOf(peer)}: failed${because(error?.message)}`)
+    );
+    const head = delivered === 0
+      ? this.#palette.bad("Broadcast delivered to nobody")
+      : `Broadcast delivered to ${count(delivered, "peer")}`;
+    return [head, ...lines].join("\n");
   }
 
   #listening(event: ListeningEvent): string {
