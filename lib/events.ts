@@ -209,6 +209,8 @@ export interface FileReceivedEvent {
   /** The sender's name, or its id when it has none. */
   from: string;
   seconds: number;
+  /** Bytes of pieces that came for it in this run. */
+  bytesReceived: number;
   /** The sender sent it before; no second copy was made. */
   already?: boolean;
 }
@@ -222,6 +224,8 @@ export interface ReceiveFailedEvent {
   from: string;
   code: string;
   message: string;
+  /** The flag of this peer that it was turned down by, without its dashes. */
+  flag?: string;
 }
 
 /** One line of `history`. */
@@ -238,6 +242,8 @@ export interface HistoryEvent {
   /** Where a received file was saved, or a sent one was read. */
   path?: string;
   sha256?: string;
+  /** Name of the peer of this user that it was: all of them share the history. */
+  as?: string;
 }
 
 /** A transfer that has not come to its end, in `history`. */

@@ -42,6 +42,11 @@ export class NameBook {
     return (await this.#file.read()).get(name);
   }
 
+  /** The names by the ids that they are pinned to. */
+  async byId(): Promise<Map<string, string>> {
+    return new Map([...await this.#file.read()].map(([name, id]) => [id, name]));
+  }
+
   /** Pins the name to `id`, whatever it was pinned to before. */
   trust({ name, id }: PeerEntry): Promise<void> {
     return this.#file.update((names) => names.set(name, id));

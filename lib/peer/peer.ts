@@ -73,7 +73,7 @@ export class Peer implements AsyncDisposable {
     this.#name = options.name;
     this.history = new History(folder);
     this.outbox = new Outbox(folder);
-    this.#historyWriter = new HistoryWriter(this.history, emit);
+    this.#historyWriter = new HistoryWriter(this.history, ownName, emit);
     this.#refusals = new RequestBuckets({ ...REFUSALS_TOLD, clock });
     const tracker = this.#makeTrackerClient(credentials);
     const directory = new Directory({
@@ -155,6 +155,9 @@ export class Peer implements AsyncDisposable {
   get knownPeers(): PeerEntry[] {
     return this.#directory.knownOthers;
   }
+
+  /** The name under which the peer with this id is known. */
+  readonly nameOf = (id: string): string | undefined => this.#directory.nameOf(id);
 
   /** Whether the tracker can be asked now. */
   get isConnected(): boolean {

@@ -63,7 +63,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const places = new Map(recipients.map((entry) => [entry, source.enter()]));
   const parallel = source.isSeekable ? settings.parallel : Math.max(1, recipients.length);
   const observerOf = (entry: PeerEntry): TransferObserver => {
-    const meter = new RateMeter(clock.now());
+    const meter = new RateMeter();
     const { name: peer } = entry;
     return {
       onProgress: (bytes) => {

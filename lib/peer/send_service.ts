@@ -127,7 +127,13 @@ export class SendService {
       cancel();
       await noting;
     }
-    await this.#note(() => outbox.settle(unsent, briefly(stillToGet(report, recipients.peers))));
+    const left = briefly(stillToGet(report, recipients.peers));
+    await this.#note(async () => {
+      await outbox.settle(unsent, left);
+      if (left.length === 0 || !report.failures.some(({ code }) => code === "interrupted")) return;
+      const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;
+      this.#options.emit({ event: "notice", message });
+    });
     return report;
   }
 

@@ -207,6 +207,41 @@ e2e("exit 8: a local file or disk problem", async (world) => {
 
 const SETPRIV = "/usr/bin/setpriv";
 
+e2e("exit 8: a receive whose own --max-size says no, as its own doing", async (world) => {
+  await world.tracker();
+  const { path } = await world.file("f", 2000);
+  const share = await world.start("peer", ["share", path, "--host", "127.0.0.1", "--json"]);
+  const { invite } = await share.until("sharing");
+  const own = ["--max-size", "1K", "--json", "--state", world.path("there")];
+  const shared = await world.run("peer", ["receive", invite, ...own]);
+  assertEquals(shared.code, 8);
+  assertStringIncludes(last(shared.lines).message, "f: it is larger than --max-size lets in here");
+  await share.stop("SIGINT");
+});
+
+e2e("exit 2: a peer in the place of a path, before anything is sent", async (world) => {
+  await world.tracker();
+  const { path } = await world.file("f", 2000);
+  const box = await world.peer("in", ["--name", "box"]);
+  for (const peer of ["box", "all"]) {
+    const { message } = await failure(world, 2, ["send", path, peer]);
+    assertStringIncludes(message, `it is the name of a peer; write --to ${peer}`);
+  }
+  assertEquals(await namesIn(box.received), [".partial"]);
+  // A file of that name is one.
+  const file = await world.file("box", 10);
+  assertEquals((await world.run("peer", ["send", path, "box"])).code, 0);
+  assertEquals(await sha256Of(join(box.received, "box")), file.sha256);
+});
+
+e2e("--accept says who is not there", async (world) => {
+  await world.tracker();
+  await world.peer("in1", ["--name", "box"]);
+  const peer = await world.peer("in2", ["--accept", "box,nobody"]);
+  const { message } = await peer.program.until("notice");
+  assertEquals(message, "Not there now: nobody; --accept takes files of these peers once they are");
+});
+
 e2e("exit 8: the receiver may not write to its inbox", async (world) => {
   await world.tracker();
   const { path, sha256 } = await world.file("f", 2000);
@@ -357,10 +392,20 @@ e2e("exit 130: SIGINT during a send; both sides clean up", async (world) => {
   const sender = await world.start("peer", ["send", path, "--json"]);
   await proxy.held(sender);
   await peer.program.until("transfer-progress");
-  const { code } = await sender.stop("SIGINT");
+  const { code, stderr } = await sender.stop("SIGINT");
   assertEquals(code, 130);
   proxy.release();
-  assertEquals((await world.run("peer", ["send", path])).code, 0);
+  const [, id = ""] = /`peer resume (\S+)` goes on with f/.exec(stderr) ?? [];
+  assertEquals((await world.run("peer", ["resume", id])).code, 0, stderr);
+  // All peers of a user share the history, which says whose each entry is.
+  const history = (await world.run("peer", ["history", "--json"])).lines;
+  assertEquals(history.map(({ direction, state }) => [direction, state]), [
+    ["send", "failed"],
+    ["receive", "received"],
+    ["send", "delivered"],
+  ]);
+  assertEquals(history[1]?.as, peer.name);
+  assert(history.every(({ as }) => typeof as === "string"));
   assertEquals(await sha256Of(join(peer.received, "f")), sha256);
   assertEquals((await peer.program.stop()).code, 0);
   assertEquals(await leftovers(peer.received, peer.id), []);

@@ -206,12 +206,12 @@ export class EventText {
   }
 
   #finished(event: TransferFinishedEvent): string {
-    const { name, size, sha256, seconds, recipients } = event;
+    const { name, bytesSent, sha256, seconds, recipients } = event;
     const { good, bad, warn, dim } = this.#palette;
     const failed = recipients.filter(({ state }) => state === "failed").length;
     const delivered = recipients.length - failed;
     const what = `${escapeText(name)} (${amountOf(event)})`;
-    const time = `in ${formatDuration(seconds)}, ${rateOf(size, seconds)}`;
+    const time = `in ${pace(bytesSent, seconds)}`;
     const copied = recipients.some(({ state }) => state === "delivered");
     const head = delivered === 0
       ? bad(`Not sent: ${what}`)
@@ -228,12 +228,11 @@ export class EventText {
 
   #received(event: FileReceivedEvent): string {
     const { good, bold, dim } = this.#palette;
-    const { path, size, sha256, from, seconds, already } = event;
+    const { path, bytesReceived, sha256, from, seconds, already } = event;
     const sender = nameOf(from);
     const head = already === true
       ? `${sender} sent again what is already here (${amountOf(event)})`
-      : `Received ${amountOf(event)} from ${sender} in ${formatDuration(seconds)}, ` +
-        rateOf(size, seconds);
+      : `Received ${amountOf(event)} from ${sender} in ${pace(bytesReceived, seconds)}`;
     const hash = sha256 === null ? [] : [dim(`  SHA-256 ${escapeText(sha256)}`)];
     return [good(head), `  ${bold(escapeText(path))}`, ...hash].join("\n");
   }
@@ -361,11 +360,25 @@ function unfinished(event: UnfinishedEvent): string {
   return `${formatDate(at)}  unfinished  ${what}  [${escapeText(shortId(id))}]`;
 }
 
+/** How long it took, and how fast it was where anything had to be moved. */
+function pace(bytes: number, seconds: number): string {
+  return bytes === 0
+    ? formatDuration(seconds)
+    : `${formatDuration(seconds)}, ${rateOf(bytes, seconds)}`;
+}
+
+/** Which peer of this user it was: they share one history. */
+function by(as: string | undefined): string {
+  return as === undefined ? "" : ` (as ${escapeText(as)})`;
+}
+
 function history(event: HistoryEvent): string {
-  const { direction, at, name, size, peer, state, path } = event;
+  const { direction, at, name, size, peer, state, path, as } = event;
   const [verb, side] = direction === "send" ? ["sent", "to"] : ["received", "from"];
   const result = state === "delivered" || state === "received" ? "" : `: ${escapeText(state)}`;
   const where = direction === "receive" && path !== undefined ? `\n    ${escapeText(path)}` : "";
-  const what = `${escapeText(name)} (${formatSize(size)}) ${side} ${nameOf(peer)}${result}`;
+  const what = `${escapeText(name)} (${formatSize(size)}) ${side} ${nameOf(peer)}${
+    by(as)
+  }${result}`;
   return `${formatDate(at)}  ${verb.padEnd(8)}  ${what}${where}`;
 }
