@@ -97,6 +97,8 @@ export interface P2PErrorOptions {
   cause?: unknown;
   /** True when the other side said it, in an ERROR or CANCEL frame. */
   remote?: boolean;
+  /** The flag of this program that says no, without its dashes. */
+  flag?: string;
   /** What the user can choose from, for example the peers that an ambiguous prefix fits. */
   candidates?: string[];
 }
@@ -110,12 +112,14 @@ export class P2PError extends Error {
   readonly code: ErrorCode;
   readonly remote: boolean;
   readonly candidates: readonly string[];
+  readonly flag: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: P2PErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remote = options.remote ?? false;
     this.candidates = options.candidates ?? [];
+    this.flag = options.flag;
   }
 
   /** The exit code of a command that ends with this error. */

@@ -107,6 +107,17 @@ export interface BroadcastSentEvent {
   id: string;
   /** How many peers got it. */
   delivered: number;
+  /** Who got it, and who did not; absent when they are too many for the tracker to name. */
+  recipients?: BroadcastRecipient[];
+}
+
+/** What became of a broadcast for one peer. */
+export interface BroadcastRecipient {
+  /** Its name. */
+  peer: string;
+  id: string;
+  state: "delivered" | "failed";
+  error?: { code: string; message: string };
 }
 
 /** A transfer began. */
@@ -157,9 +168,9 @@ export interface TransferRetryEvent {
 
 /** How a transfer ended for one recipient. */
 export interface RecipientResult {
-  /** Name of the recipient. */
+  /** Name of the recipient, or what `--to` called somebody who is not there. */
   peer: string;
-  /** Id of the recipient. */
+  /** Id of the recipient; empty when there is none. */
   id: string;
   /** `already`: it had this very file from us before and made no second copy. */
   state: "delivered" | "already" | "failed";
@@ -198,6 +209,8 @@ export interface FileReceivedEvent {
   /** The sender's name, or its id when it has none. */
   from: string;
   seconds: number;
+  /** Bytes of pieces that came for it in this run. */
+  bytesReceived: number;
   /** The sender sent it before; no second copy was made. */
   already?: boolean;
 }
@@ -211,6 +224,8 @@ export interface ReceiveFailedEvent {
   from: string;
   code: string;
   message: string;
+  /** The flag of this peer that it was turned down by, without its dashes. */
+  flag?: string;
 }
 
 /** One line of `history`. */
@@ -227,6 +242,8 @@ export interface HistoryEvent {
   /** Where a received file was saved, or a sent one was read. */
   path?: string;
   sha256?: string;
+  /** Name of the peer of this user that it was: all of them share the history. */
+  as?: string;
 }
 
 /** A transfer that has not come to its end, in `history`. */

@@ -4,6 +4,6 @@ import type { Command } from "./program.ts";
 
 /** `peer broadcast`: a message to every peer. */
 export const broadcast: Command = oneShot(async (peer, { command }) => {
-  await peer.sendBroadcastMessage(command.positionals.join(" "));
-  return ExitCode.done;
+  const { failed } = await peer.sendBroadcastMessage(command.positionals.join(" "));
+  return failed > 0 ? ExitCode.partialDelivery : ExitCode.done;
 });

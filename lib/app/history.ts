@@ -1,5 +1,6 @@
 import { textOf } from "../cli/arguments/arguments.ts";
 import { ExitCode } from "../errors.ts";
+import { namesById } from "../directory/name_book.ts";
 import type { AppEvent } from "../events.ts";
 import { listUnreceived } from "../inbox/unfinished.ts";
 import { History } from "../peer/history.ts";
@@ -11,13 +12,20 @@ import { stateFolders } from "./state_folder.ts";
 /** `peer history`: what was sent and received, and what is unfinished. Needs no tracker. */
 export async function history(context: CommandContext): Promise<ExitCode> {
   const { peers } = stateFolders(textOf(context.command.values, "state"), context.env);
-  await listHistory({ history: new History(peers), outbox: new Outbox(peers) }, context);
+  const names = await namesById(peers);
+  const nameOf = (id: string) => names.get(id);
+  await listHistory({ history: new History(peers), outbox: new Outbox(peers), nameOf }, context);
   return ExitCode.done;
 }
 
 /** Shows finished transfers in their order, then the unfinished ones of both directions. */
 export async function listHistory(
-  { history, outbox }: { history: History; outbox: Outbox },
+  { history, outbox, nameOf }: {
+    history: History;
+    outbox: Outbox;
+    /** The name that an id is known by. */
+    nameOf: (id: string) => string | undefined;
+  },
   { emit, command }: CommandContext,
 ): Promise<void> {
   let empty = true;
@@ -25,13 +33,16 @@ export async function listHistory(
     emit(event);
     empty = false;
   };
-  for await (const entry of history.entries()) show(entry);
+  for await (const entry of history.entries()) {
+    show({ ...entry, peer: nameOf(entry.peer) ?? entry.peer });
+  }
   for (const { id, at, name, size, path, to } of await outbox.list()) {
     const peers = to.map((recipient) => recipient.name);
     show({ event: "unfinished", id, direction: "send", at, name, size, peers, path });
   }
   for (const { id, at, name, size, bytes, from } of await listUnreceived(inboxOf(command))) {
-    show({ event: "unfinished", id, direction: "receive", at, name, size, bytes, peers: [from] });
+    const peers = [nameOf(from) ?? from];
+    show({ event: "unfinished", id, direction: "receive", at, name, size, bytes, peers });
   }
   if (empty) emit({ event: "notice", message: "Nothing has been sent or received yet" });
 }

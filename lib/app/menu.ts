@@ -44,7 +44,11 @@ function menuActions(peer: Peer, menu: Menu, context: CommandContext): MenuActio
   const follow = isOn(values, "follow");
   return {
     ping: async (target) => void await peer.ping(target),
-    broadcast: async (text) => void await peer.sendBroadcastMessage(text),
+    broadcast: async (text) => {
+      const { failed } = await peer.sendBroadcastMessage(text);
+      if (failed === 0) return;
+      throw new P2PError("partial-delivery", `Cannot deliver to all: ${failed} did not get it`);
+    },
     sendFile: async (name, recipients) => {
       const path = await findFile(data, name);
       const to = recipients.length > 0 ? recipients : await askRecipient(peer, menu);

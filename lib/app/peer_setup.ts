@@ -18,6 +18,7 @@ import {
 import { escapeText } from "../cli/output/escape.ts";
 import { formatSize, nameOf } from "../cli/output/format.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
+import { isMeant } from "../directory/target.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import { type Invite, parseInvite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
@@ -65,11 +66,26 @@ export function listed(
         return starting;
       });
       await Promise.race([starting, stopped]);
+      sayWhoIsAway(peer, context);
       return await body(peer, context);
     } finally {
       await peer[Symbol.asyncDispose]();
     }
   };
+}
+
+/** Says whom `--accept` names that is not there: it may be misspelt. */
+function sayWhoIsAway(peer: Peer, { command: { values }, emit }: CommandContext): void {
+  const rule = acceptRule(values);
+  if (rule.who !== "peers") return;
+  const away = rule.peers.filter((target) =>
+    !peer.knownPeers.some((entry) => isMeant(target, entry))
+  );
+  if (away.length === 0) return;
+  const message = `Not there now: ${
+    away.join(", ")
+  }; --accept takes files of these peers once they are`;
+  emit({ event: "notice", message });
 }
 
 /** A command that asks, does and ends; its peer is not listed. */

@@ -25,7 +25,7 @@ export interface CommandContext {
   /** The menu that holds the last line of the terminal; only for a command that has one. */
   menu: Menu | null;
   env: (name: string) => string | undefined;
-  /** Aborts at the first SIGINT or SIGTERM. */
+  /** Aborts at the first SIGINT, SIGTERM or SIGHUP. */
   signal: AbortSignal;
   /** Aborts at the second one: stop at once. */
   again: AbortSignal;
@@ -211,7 +211,10 @@ async function openBars(sink: Sink): Promise<ProgressBars> {
   return new ProgressBars(sink);
 }
 
-/** SIGINT and SIGTERM as two abort signals: the first asks to end, the second to end at once. */
+/**
+ * SIGINT and SIGTERM as two abort signals: the first asks to end, the second to end at once. SIGHUP, which comes when a
+ * terminal is closed, asks to end too; of these several may come from the kernel and the shell, and mean one thing.
+ */
 class Interrupts implements Disposable {
   readonly #first = new AbortController();
   readonly #second = new AbortController();
@@ -220,9 +223,16 @@ class Interrupts implements Disposable {
     const next = this.#first.signal.aborted ? this.#second : this.#first;
     next.abort(new P2PError("interrupted", "Interrupted"));
   };
+  readonly #onHangup = () => {
+    const end = (sheltered: boolean) => {
+      if (!sheltered) this.#first.abort(new P2PError("interrupted", "Interrupted"));
+    };
+    import("./hangup.ts").then(({ isSheltered }) => end(isSheltered()), () => end(false));
+  };
 
   constructor() {
     for (const name of this.#names) Deno.addSignalListener(name, this.#listener);
+    if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", this.#onHangup);
   }
 
   get first(): AbortSignal {
@@ -235,5 +245,6 @@ class Interrupts implements Disposable {
 
   [Symbol.dispose](): void {
     for (const name of this.#names) Deno.removeSignalListener(name, this.#listener);
+    if (Deno.build.os !== "windows") Deno.removeSignalListener("SIGHUP", this.#onHangup);
   }
 }

@@ -138,6 +138,15 @@ export class OneTransfer implements Reception {
   }
 }
 
-function failureOf({ code, message }: { code: string; message: string }): P2PError {
+/** The failure of a transfer as this side knows it; what its own flags refuse is no other peer's doing. */
+function failureOf(
+  { code, message, flag, name }: { code: string; message: string; flag?: string; name: string },
+): P2PError {
+  if (flag !== undefined) {
+    return new P2PError(
+      "quota",
+      `Cannot receive ${name}: it is larger than --${flag} lets in here; raise it and receive again`,
+    );
+  }
   return new P2PError(isErrorCode(code) ? code : "unexpected", message);
 }

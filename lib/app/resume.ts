@@ -11,11 +11,18 @@ export const resume: Command = oneShot(async (peer, { command, signal, emit }) =
   if (unsent.length === 0) emit({ event: "notice", message: "Nothing is unfinished" });
   const reports: SendReport[] = [];
   const failed: P2PError[] = [];
-  for (const { path, to, follow, id } of unsent) {
-    const recipients = to.map((recipient) => `id:${recipient.id}`);
+  for (const entry of unsent) {
+    const { path, to, follow } = entry;
+    const recipients = to.map(({ id }) => `id:${id}`);
     try {
-      reports.push(await peer.sendFile(path, recipients, { signal, follow }));
-      await peer.outbox.remove(id);
+      const report = await peer.sendFile(path, recipients, { signal, follow });
+      reports.push(report);
+      // What has begun anew is noted under an id of its own; those who are not there still wait.
+      const absent = to.filter(({ id }) =>
+        report.recipients.some(({ peer }) => peer === `id:${id}`)
+      );
+      await peer.outbox.remove(entry.id);
+      if (absent.length > 0) await peer.outbox.put({ ...entry, to: absent });
     } catch (thrown) {
       const error = asP2PError(thrown);
       // One file that cannot be read any more keeps nobody from getting the others.

@@ -4,6 +4,7 @@ import { openContent } from "../content/open_content.ts";
 import { StreamContent } from "../content/stream_content.ts";
 import type { TreeOptions } from "../content/tree_content.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
+import type { Peer } from "../peer/peer.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";
@@ -16,6 +17,7 @@ export const send: Command = oneShot(async (peer, { command, signal, emit }) => 
   if (positionals.filter((path) => path === "-").length > 1) {
     throw new P2PError("usage", "Cannot send standard input twice: `-` may stand once");
   }
+  await refusePeers(peer, command);
   const input = positionals.includes("-") ? standardInput(command) : null;
   if (input === null && command.typed.has("name")) {
     throw new P2PError(
@@ -66,6 +68,19 @@ async function unsendable(
     }
   }
   return unsent;
+}
+
+/** Refuses a peer in the place of a path, as `sendfile` of the menu takes it, before anything is sent. */
+async function refusePeers(peer: Peer, { positionals }: CommandContext["command"]): Promise<void> {
+  const names = new Set(peer.knownPeers.map(({ name }) => name));
+  for (const path of positionals) {
+    if (!names.has(path) && path !== "all") continue;
+    if (await Deno.lstat(path).then(() => true, () => false)) continue;
+    throw new P2PError(
+      "usage",
+      `Cannot send ${path}: there is no such file, and it is the name of a peer; write --to ${path}`,
+    );
+  }
 }
 
 function standardInput({ values }: CommandContext["command"]): StreamContent {

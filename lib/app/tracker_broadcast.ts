@@ -3,6 +3,7 @@ import { isOn } from "../cli/arguments/arguments.ts";
 import { ExitCode } from "../errors.ts";
 import { loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork } from "../identity/network.ts";
+import { broadcastSent, nobodyThere } from "../peer/messenger.ts";
 import { composeMessage } from "../peer/text_message.ts";
 import type { CommandContext } from "./program.ts";
 import { folderOf, operate } from "./tracker_setup.ts";
@@ -19,7 +20,10 @@ export async function broadcast(context: CommandContext): Promise<ExitCode> {
       : (await loadOrCreateNetwork(folder)).key.id,
     name: "tracker",
   });
-  const delivered = await client.broadcast(message.header, message.text);
-  emit({ event: "broadcast-sent", id: message.header.id, delivered });
+  const entries = await client.refresh();
+  const result = await client.broadcast(message.header, message.text);
+  const nameOf = (id: string) => entries.find((entry) => entry.id === id)?.name ?? id;
+  emit(broadcastSent(message.header.id, { ...result, nameOf }));
+  if (result.delivered === 0) throw nobodyThere();
   return ExitCode.done;
 }

@@ -7,7 +7,7 @@ import type { PeerEntry } from "../wire/message.ts";
 import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 import { NameBook } from "./name_book.ts";
 import { PeerCache } from "./peer_cache.ts";
-import { resolveRecipients, resolveTarget } from "./target.ts";
+import { type Recipients, resolveRecipients, resolveTarget } from "./target.ts";
 
 /** Longest time in milliseconds that a session waits for the tracker to say who it is with. */
 const MEETING_TIME = 1_000;
@@ -159,14 +159,15 @@ export class Directory {
    * Whom `--to` means; none means the only other peer. Their names are not pinned here: `SendService` pins each when it
    * takes a link to it, so that one changed key fails one recipient.
    *
-   * @throws {P2PError} `peer-unknown` or `peer-ambiguous`; `usage` when none is named among several.
+   * @throws {P2PError} `peer-unknown` or `peer-ambiguous` when none of them is there; `usage` when none is named among
+   * several.
    */
-  async recipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
+  async recipients(to: readonly string[]): Promise<Recipients> {
     const entries = await this.entries();
     const others = this.#withoutSelf(entries);
     if (to.length > 0) return resolveRecipients(to, entries, others);
     const [only] = others;
-    if (only && others.length === 1) return [only];
+    if (only && others.length === 1) return { peers: [only], missing: [] };
     if (others.length === 0) {
       throw new P2PError("peer-unknown", "Cannot send: no other peer is there");
     }

@@ -21,9 +21,8 @@ export class NameBook {
 
   /** @param network the id of the network, or what else tells it from others. */
   constructor(peersFolder: string, network: string) {
-    const path = join(peersFolder, "names.json");
     this.#network = network;
-    this.#file = new StateFile(path, { parse: (value) => parse(value, path), encode, indent: 2 });
+    this.#file = fileIn(peersFolder);
   }
 
   /**
@@ -68,6 +67,18 @@ export class NameBook {
     const names = new Map(this.#of(networks)).set(peerNameKey(name), id);
     return new Map(networks).set(this.#network, names);
   }
+}
+
+/** The names of a user's peers by the ids that they are pinned to, in whichever network; as `peerNameKey` has them. */
+export async function namesById(peersFolder: string): Promise<Map<string, string>> {
+  const networks = await fileIn(peersFolder).read();
+  const pins = [...networks.values()].flatMap((names) => [...names]);
+  return new Map(pins.map(([name, id]) => [id, name]));
+}
+
+function fileIn(peersFolder: string): StateFile<Networks> {
+  const path = join(peersFolder, "names.json");
+  return new StateFile(path, { parse: (value) => parse(value, path), encode, indent: 2 });
 }
 
 function encode(networks: Networks): unknown {

@@ -1,6 +1,21 @@
-import { P2PError } from "../errors.ts";
+import { asP2PError, P2PError } from "../errors.ts";
 import { formatAddress } from "../address.ts";
+import { suggest } from "../suggest.ts";
 import type { PeerEntry } from "../wire/message.ts";
+
+/** Somebody whom `--to` names and who cannot be found. */
+export interface Missing {
+  /** As it was given. */
+  target: string;
+  error: P2PError;
+}
+
+/** Whom `--to` means. */
+export interface Recipients {
+  peers: readonly PeerEntry[];
+  /** The others that it names: those who are there get it all the same. */
+  missing: readonly Missing[];
+}
 
 /** A peer as people see it: its name, the first characters of its id, its address. */
 export function describePeer(entry: PeerEntry): string {
@@ -21,11 +36,13 @@ export function resolveTarget(target: string, entries: readonly PeerEntry[]): Pe
       candidates: found.map(describePeer),
     });
   }
+  const near = suggest(target, entries.map(({ name }) => name));
+  const remedy = near === null ? "" : `; did you mean ${near}?`;
   throw new P2PError(
     "peer-unknown",
     entries.length === 0
       ? `Cannot find ${target}: no other peer is there`
-      : `Cannot find ${target}: no peer has that name, id or address`,
+      : `Cannot find ${target}: no peer has that name, id or address${remedy}`,
     { candidates: entries.map(describePeer) },
   );
 }
@@ -47,13 +64,14 @@ function sameEndpoint(a: string, b: string): boolean {
  * The recipients that `--to` names: targets among `entries`, separated by commas, each peer once; `all`
  * means `others`.
  *
- * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates; `usage` when nobody is named.
+ * @throws {P2PError} `usage` when nobody is named; `peer-unknown` or `peer-ambiguous`, with the candidates, when none of
+ * them is there.
  */
 export function resolveRecipients(
   to: readonly string[],
   entries: readonly PeerEntry[],
   others: readonly PeerEntry[],
-): readonly PeerEntry[] {
+): Recipients {
   const targets = to.flatMap((part) => part.split(",")).map((part) => part.trim()).filter(Boolean);
   if (targets.length === 0) {
     throw new P2PError(
@@ -65,12 +83,19 @@ export function resolveRecipients(
     if (others.length === 0) {
       throw new P2PError("peer-unknown", "Cannot send to all: no other peer is there");
     }
-    return others;
+    return { peers: others, missing: [] };
   }
   const chosen = new Map<string, PeerEntry>();
-  for (const target of targets) {
-    const entry = resolveTarget(target, entries);
-    chosen.set(entry.id, entry);
+  const missing: Missing[] = [];
+  for (const target of new Set(targets)) {
+    try {
+      const entry = resolveTarget(target, entries);
+      chosen.set(entry.id, entry);
+    } catch (thrown) {
+      missing.push({ target, error: asP2PError(thrown) });
+    }
   }
-  return [...chosen.values()];
+  const [first] = missing;
+  if (first && chosen.size === 0) throw first.error;
+  return { peers: [...chosen.values()], missing };
 }

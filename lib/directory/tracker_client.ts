@@ -179,14 +179,14 @@ export class TrackerClient implements AsyncDisposable {
     return this.list.entries;
   }
 
-  /** Hands a signed message to the tracker; resolves with the number of peers it went to. */
+  /** Hands a signed message to the tracker; resolves with the number of peers it went to, and with their ids. */
   async broadcast(
     message: Omit<MessageOf<"BROADCAST">, "verb" | "seq">,
     text: Uint8Array<ArrayBuffer>,
-  ): Promise<number> {
+  ): Promise<{ delivered: number; to: string[] | undefined }> {
     const { message: reply } = await this.#ask({ verb: "BROADCAST", ...message }, undefined, text);
     if (reply.verb !== "OK") throw unexpected("BROADCAST", reply.verb);
-    return reply.delivered ?? 0;
+    return { delivered: reply.delivered ?? 0, to: reply.to };
   }
 
   /** Asks the tracker to have `peer` dial this machine's `port`. */

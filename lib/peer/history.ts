@@ -48,12 +48,15 @@ export class History {
 /** Adds entries to a history; an entry that cannot be written must not fail what has been delivered. */
 export class HistoryWriter {
   readonly #history: History;
+  readonly #ownName: () => string;
   readonly #emit: (event: AppEvent) => void;
   /** Entries that are being written. */
   readonly #notes = new Set<Promise<void>>();
 
-  constructor(history: History, emit: (event: AppEvent) => void) {
+  /** @param ownName name of the peer whose entries these are. */
+  constructor(history: History, ownName: () => string, emit: (event: AppEvent) => void) {
     this.#history = history;
+    this.#ownName = ownName;
     this.#emit = emit;
   }
 
@@ -71,7 +74,7 @@ export class HistoryWriter {
 
   async #write(entry: Omit<HistoryEvent, "event">): Promise<void> {
     try {
-      await this.#history.add(entry);
+      await this.#history.add({ ...entry, as: this.#ownName() });
     } catch (error) {
       this.#emit({
         event: "notice",

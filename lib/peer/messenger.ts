@@ -1,5 +1,5 @@
-import type { AppEvent } from "../events.ts";
-import { asP2PError, attributed, isRetriable, P2PError } from "../errors.ts";
+import type { AppEvent, BroadcastRecipient, BroadcastSentEvent } from "../events.ts";
+import { asP2PError, attributed, type ErrorCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
@@ -32,22 +32,33 @@ export class Messenger {
   /**
    * Sends a text to everybody: through the tracker, or while it is down to each peer that is known.
    *
-   * @returns how many got it.
-   * @throws {P2PError} `usage` when it is empty or too long, `rate-limited`; `tracker-unreachable` when
-   * there is nobody to send it to.
+   * @returns how many got it, and how many did not.
+   * @throws {P2PError} `usage` when it is empty or too long, `rate-limited`; `peer-unknown` when nobody is there, and why
+   * the first did not get it when nobody did.
    */
-  async broadcast(text: string): Promise<number> {
+  async broadcast(text: string): Promise<{ delivered: number; failed: number }> {
     const { credentials: { identity, membership }, ownName, tracker, emit } = this.#options;
     const message = composeMessage(text, { identity, network: membership?.id, name: ownName() });
-    let delivered: number;
+    const { id } = message.header;
+    let results: BroadcastRecipient[];
     try {
-      delivered = await tracker.broadcast(message.header, message.text);
+      const { delivered, to } = await tracker.broadcast(message.header, message.text);
+      const event = broadcastSent(id, { delivered, to, nameOf: (peer) => this.#nameOf(peer) });
+      emit(event);
+      if (delivered === 0) throw nobodyThere();
+      return { delivered, failed: 0 };
     } catch (error) {
       if (!isRetriable(error) || (error as P2PError).code === "rate-limited") throw error;
-      delivered = await this.#sendToEach(message);
+      results = await this.#sendToEach(message);
     }
-    emit({ event: "broadcast-sent", id: message.header.id, delivered });
-    return delivered;
+    const failures = results.filter(({ state }) => state === "failed");
+    const delivered = results.length - failures.length;
+    emit({ event: "broadcast-sent", id, delivered, recipients: results });
+    const [{ error } = {}] = failures;
+    if (delivered === 0 && error) {
+      throw new P2PError(error.code as ErrorCode, error.message);
+    }
+    return { delivered, failed: failures.length };
   }
 
   /** A bad message is its author's fault, and no reason to leave the tracker that relayed it. */
@@ -83,8 +94,12 @@ export class Messenger {
     emit({ event: "message", id, from, name, text, sent });
   }
 
+  #nameOf(id: string): string {
+    return this.#options.directory.nameOf(id) ?? id;
+  }
+
   /** Sends a message straight to every known peer. */
-  async #sendToEach({ header, text }: SignedText): Promise<number> {
+  async #sendToEach({ header, text }: SignedText): Promise<BroadcastRecipient[]> {
     const { credentials: { identity }, directory, links } = this.#options;
     const known = directory.knownOthers;
     if (known.length === 0) {
@@ -94,9 +109,35 @@ export class Messenger {
       );
     }
     const message = { verb: "MESSAGE", from: identity.id, ...header } as const;
-    const results = await Promise.allSettled(
-      known.map((entry) => links.ask(entry, (session) => session.request(message, { body: text }))),
-    );
-    return results.filter(({ status }) => status === "fulfilled").length;
+    return await Promise.all(known.map(async (entry): Promise<BroadcastRecipient> => {
+      const { name: peer, id } = entry;
+      try {
+        await links.ask(entry, (session) => session.request(message, { body: text }));
+        return { peer, id, state: "delivered" };
+      } catch (thrown) {
+        const { code, message } = asP2PError(thrown);
+        return { peer, id, state: "failed", error: { code, message } };
+      }
+    }));
   }
+}
+
+/** The event of a broadcast that the tracker has passed on. */
+export function broadcastSent(
+  id: string,
+  { delivered, to, nameOf }: {
+    delivered: number;
+    to: string[] | undefined;
+    nameOf: (id: string) => string;
+  },
+): BroadcastSentEvent {
+  const recipients = to?.map((peer) =>
+    ({ peer: nameOf(peer), id: peer, state: "delivered" }) as const
+  );
+  return { event: "broadcast-sent", id, delivered, ...(recipients ? { recipients } : {}) };
+}
+
+/** What a broadcast ends with that reached nobody. */
+export function nobodyThere(): P2PError {
+  return new P2PError("peer-unknown", "Cannot broadcast: no other peer is there to get it");
 }

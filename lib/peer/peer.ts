@@ -4,6 +4,7 @@ import type { Clock } from "../async/clock.ts";
 import type { Content } from "../content/content.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
 import { Directory } from "../directory/directory.ts";
+import type { Recipients } from "../directory/target.ts";
 import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
@@ -72,7 +73,7 @@ export class Peer implements AsyncDisposable {
     this.#name = options.name;
     this.history = new History(folder);
     this.outbox = new Outbox(folder);
-    this.#historyWriter = new HistoryWriter(this.history, emit);
+    this.#historyWriter = new HistoryWriter(this.history, ownName, emit);
     this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
     const tracker = this.#makeTrackerClient(credentials);
     const directory = new Directory({
@@ -155,6 +156,9 @@ export class Peer implements AsyncDisposable {
   get knownPeers(): PeerEntry[] {
     return this.#directory.knownOthers;
   }
+
+  /** The name under which the peer with this id is known. */
+  readonly nameOf = (id: string): string | undefined => this.#directory.nameOf(id);
 
   /** Whether the tracker can be asked now. */
   get isConnected(): boolean {
@@ -281,9 +285,10 @@ export class Peer implements AsyncDisposable {
   /**
    * Sends a message to everybody: through the tracker, or while it is down to each peer that is known.
    *
-   * @returns how many got it.
+   * @returns how many got it, and how many did not.
+   * @throws {P2PError} when it reached nobody.
    */
-  async sendBroadcastMessage(text: string): Promise<number> {
+  async sendBroadcastMessage(text: string): Promise<{ delivered: number; failed: number }> {
     return await this.#messenger.broadcast(text);
   }
 
@@ -292,8 +297,8 @@ export class Peer implements AsyncDisposable {
    * failed.
    *
    * @param to names, `id:` prefixes, addresses or `all`; none means the only other peer.
-   * @throws {P2PError} when it cannot be read or no recipient can be found; failures of single recipients
-   * are in the report.
+   * @throws {P2PError} when it cannot be read or no recipient can be found; failures of single recipients,
+   * and those who are not there, are in the report.
    */
   async sendFile(
     path: string,
@@ -317,13 +322,8 @@ export class Peer implements AsyncDisposable {
     return await this.#sender.sendContent(content, await this.recipients(to), { signal });
   }
 
-  /** The name that a peer is known by; undefined for one that goes by its id. See {@linkcode Directory.nameOf}. */
-  nameOf(id: string): string | undefined {
-    return this.#directory.nameOf(id);
-  }
-
   /** Whom `to` means; none means the only other peer. */
-  async recipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
+  async recipients(to: readonly string[]): Promise<Recipients> {
     return await this.#directory.recipients(to);
   }
 

@@ -32,7 +32,7 @@ export class ReceiveReporter implements DownloadsObserver {
   onStarted(offer: Offer): TransferObserver {
     const { clock, directory, emit } = this.#options;
     const { transfer, name, size } = offer;
-    const meter = new RateMeter(clock.now());
+    const meter = new RateMeter();
     const peers = [senderOf(offer, directory)];
     emit({ event: "transfer-started", transfer, name, size, direction: "receive", peers });
     return {
@@ -53,7 +53,7 @@ export class ReceiveReporter implements DownloadsObserver {
     const { directory, emit, history } = this.#options;
     const { transfer } = offer;
     const from = senderOf(offer, directory);
-    const { path, name, size, files, seconds, already } = received;
+    const { path, name, size, files, seconds, bytesReceived, already } = received;
     const sha256 = received.sha256 === null ? null : hexOf(received.sha256);
     emit({
       event: "file-received",
@@ -64,6 +64,7 @@ export class ReceiveReporter implements DownloadsObserver {
       ...(files === undefined ? {} : { files }),
       from,
       seconds,
+      bytesReceived,
       ...(already ? { already } : {}),
     });
     const message = renamesText(`In ${name}`, received);
@@ -89,11 +90,19 @@ export class ReceiveReporter implements DownloadsObserver {
     if (this.#options.refusals.take(offer.from)) this.#tellFailure(offer, error);
   }
 
-  #tellFailure(offer: Offer, { code, message }: P2PError): void {
+  #tellFailure(offer: Offer, { code, message, flag }: P2PError): void {
     const { directory, emit } = this.#options;
     const { transfer, name } = offer;
     const from = senderOf(offer, directory);
-    emit({ event: "receive-failed", transfer, name, from, code, message });
+    emit({
+      event: "receive-failed",
+      transfer,
+      name,
+      from,
+      code,
+      message,
+      ...(flag ? { flag } : {}),
+    });
   }
 }
 

@@ -10,6 +10,7 @@ import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
 import { renamesText } from "./renames_text.ts";
+import type { Missing } from "../directory/target.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
 /** What {@linkcode sendToAll} needs. */
@@ -18,6 +19,8 @@ export interface SendJob {
   transfer: string;
   source: SourcePieces;
   recipients: readonly PeerEntry[];
+  /** Those who were to get it as well and are not there: they are failures from the beginning. */
+  missing: readonly Missing[];
   /** Gives a link to a recipient, or says why that is refused. */
   connect: (entry: PeerEntry) => Promise<PeerLink>;
   settings: TransferSettings;
@@ -54,13 +57,13 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     ...(source.files ? { files: source.files.count } : {}),
     peers: recipients.map((entry) => entry.name),
   });
-  const failures: P2PError[] = [];
-  const results: RecipientResult[] = [];
+  const failures = job.missing.map(({ error }) => error);
+  const results = job.missing.map(({ target, error }) => failed(target, "", error));
   // A stream cannot be read again for somebody who comes later: all come now.
   const places = new Map(recipients.map((entry) => [entry, source.enter()]));
   const parallel = source.isSeekable ? settings.parallel : Math.max(1, recipients.length);
   const observerOf = (entry: PeerEntry): TransferObserver => {
-    const meter = new RateMeter(clock.now());
+    const meter = new RateMeter();
     const { name: peer } = entry;
     return {
       onProgress: (bytes) => {
@@ -127,9 +130,12 @@ async function resultOf(
   } catch (thrown) {
     const error = asP2PError(thrown);
     failures.push(error);
-    const { code, message } = error;
-    return { peer, id, state: "failed", error: { code, message } };
+    return failed(peer, id, error);
   }
+}
+
+function failed(peer: string, id: string, { code, message }: P2PError): RecipientResult {
+  return { peer, id, state: "failed", error: { code, message } };
 }
 
 /** Recipients that do not have the content, and may get it when it is sent again. */

@@ -10,6 +10,7 @@ import type { PeerLink } from "../transfer/peer_link.ts";
 import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { LinkPool } from "../transfer/link_pool.ts";
+import type { Recipients } from "../directory/target.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
@@ -67,7 +68,7 @@ export class SendService {
    */
   async sendFile(
     path: string,
-    recipients: readonly PeerEntry[],
+    recipients: Recipients,
     { signal, follow, strict }: {
       signal: AbortSignal | undefined;
       follow: boolean;
@@ -79,7 +80,7 @@ export class SendService {
     if (!outbox) return await this.sendContent(content, recipients, { signal });
     const { name, size } = content;
     const about = { id: crypto.randomUUID(), path, name, size: size ?? 0, follow };
-    const unsent = { ...about, at: new Date().toISOString(), to: briefly(recipients) };
+    const unsent = { ...about, at: new Date().toISOString(), to: briefly(recipients.peers) };
     return await this.#tracked(this.#sendNoted(content, recipients, { outbox, unsent, signal }));
   }
 
@@ -90,7 +91,7 @@ export class SendService {
    */
   async sendContent(
     content: Content,
-    recipients: readonly PeerEntry[],
+    recipients: Recipients,
     { signal }: { signal: AbortSignal | undefined },
   ): Promise<SendReport> {
     return await this.#tracked(this.#send(content, recipients, signal));
@@ -108,7 +109,7 @@ export class SendService {
   /** Sends, with a note in the outbox as long as somebody does not have it. */
   async #sendNoted(
     content: Content,
-    recipients: readonly PeerEntry[],
+    recipients: Recipients,
     { outbox, unsent, signal }: {
       outbox: Outbox;
       unsent: Unsent;
@@ -126,7 +127,13 @@ export class SendService {
       cancel();
       await noting;
     }
-    await this.#note(() => outbox.settle(unsent, briefly(stillToGet(report, recipients))));
+    const left = briefly(stillToGet(report, recipients.peers));
+    await this.#note(async () => {
+      await outbox.settle(unsent, left);
+      if (left.length === 0 || !report.failures.some(({ code }) => code === "interrupted")) return;
+      const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;
+      this.#options.emit({ event: "notice", message });
+    });
     return report;
   }
 
@@ -145,7 +152,7 @@ export class SendService {
 
   async #send(
     content: Content,
-    recipients: readonly PeerEntry[],
+    { peers: recipients, missing }: Recipients,
     signal: AbortSignal | undefined,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
@@ -156,6 +163,7 @@ export class SendService {
       transfer: randomToken(16),
       source,
       recipients,
+      missing,
       connect: this.#connector(),
       settings,
       emit,

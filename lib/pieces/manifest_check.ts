@@ -25,6 +25,7 @@ export function checkSize(
       "refused",
       `Cannot receive more than ${maxSize} bytes: that is what the receiver has room for or ` +
         "takes; make room there, or raise its --max-size",
+      { flag: "max-size" },
     );
   }
   if (count > MAX_PIECES || (count - 1) * pieceSize >= (size ?? Infinity)) {

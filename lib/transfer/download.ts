@@ -81,6 +81,8 @@ export class Download implements Pieces {
   /** Hashes of the pieces that an earlier try left, as far as they are of use. */
   readonly #known: Map<number, Uint8Array>;
   #verifiedBytes = 0;
+  /** Bytes of pieces that came in this run and were right. */
+  #receivedBytes = 0;
   readonly #writes = new Set<Promise<void>>();
   /** Why the first write failed that did. */
   #writeFailure: P2PError | undefined;
@@ -395,6 +397,7 @@ export class Download implements Pieces {
   ): void {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
+    this.#receivedBytes += body.length;
     this.#sources.progressed(source);
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
@@ -459,7 +462,15 @@ export class Download implements Pieces {
     const state = already ? "already" : "saved";
     const told = renamed === 0 ? {} : { renamed, renames: [...renames] };
     sender?.session.post({ verb: "ACK", transfer, state, name, manifest, ...told });
-    this.#options.onEnd({ ...published, size, sha256, manifest, files, seconds });
+    this.#options.onEnd({
+      ...published,
+      size,
+      sha256,
+      manifest,
+      files,
+      seconds,
+      bytesReceived: this.#receivedBytes,
+    });
     this.#over.resolve();
   }
 

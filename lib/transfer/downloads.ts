@@ -174,7 +174,7 @@ export class Downloads implements AsyncDisposable {
     try {
       if (found) {
         answerFound(asked, offer, found);
-        const received = { ...found.item, already: true, seconds: 0 };
+        const received = { ...found.item, already: true, seconds: 0, bytesReceived: 0 };
         return this.#options.observer.onReceived(offer, received);
       }
       // While a person was asked other transfers may have begun.
@@ -331,6 +331,7 @@ export class Downloads implements AsyncDisposable {
         "refused",
         `Cannot receive ${size} bytes: the receiver takes up to ${maxSize}; ` +
           "its owner can raise --max-size there",
+        { flag: "max-size" },
       );
     }
   }

@@ -18,6 +18,8 @@ export interface Received extends KeptItem {
   already: boolean;
   /** Seconds from offer to publication. */
   seconds: number;
+  /** Bytes of pieces that came for it: without what was there from an earlier try. */
+  bytesReceived: number;
 }
 
 /**

@@ -1,16 +1,22 @@
 /** How quickly a count grows: an average that follows changes within a few seconds. */
 export class RateMeter {
-  #at: number;
-  #bytes = 0;
+  #at = 0;
+  /** Undefined until the first total has come. */
+  #bytes: number | undefined;
   #rate: number | undefined;
 
-  /** @param now milliseconds of a monotonic clock, as in {@linkcode update}. */
-  constructor(now: number) {
-    this.#at = now;
-  }
-
-  /** Takes the new total and returns the rate in bytes per second. */
+  /**
+   * Takes the new total and returns the rate in bytes per second; 0 for the first total, which may be what was there
+   * before.
+   *
+   * @param now milliseconds of a monotonic clock.
+   */
   update(bytes: number, now: number): number {
+    if (this.#bytes === undefined) {
+      this.#at = now;
+      this.#bytes = bytes;
+      return 0;
+    }
     const elapsed = (now - this.#at) / 1000;
     if (elapsed > 0.05) {
       const current = Math.max(0, bytes - this.#bytes) / elapsed;

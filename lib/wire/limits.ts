@@ -40,6 +40,9 @@ export const MAX_PEERS_PER_FRAME = 256;
 /** Most barred ids in one PEER_LIST frame. */
 export const MAX_BARRED = 512;
 
+/** Ids in the answer to one BROADCAST; of more recipients only the number is told. */
+export const MAX_TOLD = 1000;
+
 /** Most ranges of pieces in one ACK or HAVE, so that the longest ones fit its header. */
 export const MAX_RANGES = 2048;
 

@@ -18,6 +18,7 @@ import {
   MAX_RANGES,
   MAX_TABLE,
   MAX_TEXT,
+  MAX_TOLD,
   MIN_PIECE,
   PROTOCOL_VERSION,
 } from "./limits.ts";
@@ -74,6 +75,8 @@ export type Message =
     reachable?: boolean;
     reason?: string;
     delivered?: number;
+    /** Ids of those that a broadcast was passed on to. */
+    to?: string[];
     invite?: string;
   }
   | { verb: "ERROR"; re?: number; code: string; message: string }
@@ -270,6 +273,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "reachable", (n) => f.boolean(n)),
     ...maybe(f, "reason", (n) => f.string(n, REASON)),
     ...maybe(f, "delivered", (n) => f.integer(n)),
+    ...maybe(f, "to", (n) => f.byteStrings(n, MAX_TOLD, ID)),
     ...maybe(f, "invite", (n) => f.string(n, REASON)),
   }),
   ERROR: (f) => ({

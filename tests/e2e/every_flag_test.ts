@@ -180,8 +180,23 @@ const COMMANDS: Record<string, CommandCase> = {
     full: 8,
   },
   "peer history": { args: () => [], says: /f\.txt|Nothing has been sent/, full: 8 },
-  "peer resume": { args: () => ["all"], says: /Nothing is unfinished/, full: 8 },
-  "peer forget": { args: () => ["all"], says: /Nothing is unfinished/, full: 8 },
+  // With a state of its own: what others are sending just now would be theirs to resume.
+  "peer resume": {
+    args: ({ tracker, world, unique }) => [
+      "all",
+      "--state",
+      world.path(unique()),
+      "--join",
+      tracker.invite,
+    ],
+    says: /Nothing is unfinished/,
+    full: 8,
+  },
+  "peer forget": {
+    args: ({ world, unique }) => ["all", "--state", world.path(unique())],
+    says: /Nothing is unfinished/,
+    full: 8,
+  },
   "peer trust": { args: () => ["box"], says: /box is id:/, full: 8 },
 };
 
@@ -276,7 +291,7 @@ const FLAGS: Record<string, FlagCase> = {
       wrong("nosuch.invalid:5000", /no address is known for that name; is the tracker/, 3),
     ],
   },
-  ...ofCommands(["peer ping", "peer broadcast", "peer send", "peer trust", "peer resume"], {
+  ...ofCommands(["peer ping", "peer broadcast", "peer send", "peer trust"], {
     tracker: {
       right: right(({ tracker }) => `localhost:${tracker.port}`),
       wrong: [
@@ -357,6 +372,21 @@ const FLAGS: Record<string, FlagCase> = {
   "peer share host": {
     right: right("127.0.0.1"),
     wrong: [wrong("nosuch.invalid", /no address is known for that name; choose .* --host/, 8)],
+  },
+  ...ofCommands(["peer resume", "peer forget"], {
+    state: {
+      right: right(({ world, unique }) => world.path(unique())),
+      wrong: [wrong(({ file }) => file, /Cannot .*f\.txt.*: .*choose --state/, 8)],
+    },
+  }),
+  "peer resume tracker": {
+    // --join, which it is given here, wins.
+    right: right(({ tracker }) => `localhost:${tracker.port}`),
+    wrong: [wrong("a:b:c", /'a:b:c' is not an address; write host:port/)],
+  },
+  "peer resume insecure": {
+    right: { ...right(null), with: ({ insecure }) => ["--tracker", `localhost:${insecure.port}`] },
+    wrong: SWITCH,
   },
   "peer history received": { right: right(({ world, unique }) => world.path(unique())), wrong: [] },
   "peer forget received": { right: right(({ world, unique }) => world.path(unique())), wrong: [] },

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Identity } from "../../lib/identity/keys.ts";
 import { eventually } from "../helpers/deadline.ts";
-import { e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
+import { e2e, last, leftovers, type Line, namesIn, sha256Of, type World } from "./helpers.ts";
 import { flipPieces, NO_PROXY, Proxy } from "./proxy.ts";
 import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 
@@ -129,6 +129,61 @@ e2e("exit 7: one of two recipients is dead, and the other has the file", async (
   assertEquals(await sha256Of(join(box.received, "f")), sha256);
 });
 
+e2e(
+  "exit 7: of the peers that --to names one is not there, and the other has the file",
+  async (world) => {
+    await world.tracker();
+    const { path, sha256 } = await world.file("f", 2000);
+    const box = await world.peer("in", ["--name", "box"]);
+    const args = ["send", path, "--to", "box,nosuch", "--json"];
+    const { code, lines } = await world.run("peer", args);
+    assertEquals(code, 7);
+    const states = last(lines).recipients.map((
+      one: Line,
+    ) => [one.peer, one.state, one.error?.code]);
+    assertEquals(states.sort(), [["box", "delivered", undefined], [
+      "nosuch",
+      "failed",
+      "peer-unknown",
+    ]]);
+    assertEquals(await sha256Of(join(box.received, "f")), sha256);
+    const again = await world.run("peer", ["send", path, "--to", "nosuch,box"]);
+    assertEquals(again.code, 7);
+    assertStringIncludes(again.stdout, "nosuch: failed: Cannot find nosuch: no peer has that name");
+    assertEquals((await failure(world, 4, ["send", path, "--to", "no,such"])).code, "peer-unknown");
+  },
+);
+
+e2e("a broadcast says who got it: 0 where all did, 7 some, 4 nobody", async (world) => {
+  const { program: tracker } = await world.tracker();
+  const hi = ["broadcast", "hi"];
+  for (const program of ["peer", "tracker"] as const) {
+    const { code, stdout, stderr } = await world.run(program, hi);
+    assertEquals(code, 4);
+    assertStringIncludes(stdout, "Broadcast delivered to nobody");
+    assertStringIncludes(stderr, "error: Cannot broadcast: no other peer is there");
+  }
+  const box = await world.peer("in1", ["--name", "box"]);
+  const dead = await world.peer("in2", ["--name", "dead"]);
+  const who = (lines: Line[]) => {
+    const sent = lines.find(({ event }) => event === "broadcast-sent");
+    const names = sent?.recipients.map(({ peer, state }: Line) => `${peer} ${state}`).sort();
+    return [sent?.delivered, ...names];
+  };
+  for (const program of ["peer", "tracker"] as const) {
+    const { code, lines } = await world.run(program, [...hi, "--json"]);
+    assertEquals([code, ...who(lines)], [0, 2, "box delivered", "dead delivered"]);
+  }
+  await world.run("peer", ["peers"]);
+  await tracker.kill();
+  await dead.program.kill();
+  const some = await world.run("peer", [...hi, "--json"]);
+  assertEquals([some.code, ...who(some.lines)], [7, 1, "box delivered", "dead failed"]);
+  await box.program.kill();
+  const none = await world.run("peer", [...hi, "--json"]);
+  assertEquals([none.code, ...who(none.lines)], [4, 0, "box failed", "dead failed"]);
+});
+
 e2e("exit 7: one of two recipients refuses", async (world) => {
   await world.tracker();
   const { path } = await world.file("f", 2000);
@@ -151,6 +206,41 @@ e2e("exit 8: a local file or disk problem", async (world) => {
 });
 
 const SETPRIV = "/usr/bin/setpriv";
+
+e2e("exit 8: a receive whose own --max-size says no, as its own doing", async (world) => {
+  await world.tracker();
+  const { path } = await world.file("f", 2000);
+  const share = await world.start("peer", ["share", path, "--host", "127.0.0.1", "--json"]);
+  const { invite } = await share.until("sharing");
+  const own = ["--max-size", "1K", "--json", "--state", world.path("there")];
+  const shared = await world.run("peer", ["receive", invite, ...own]);
+  assertEquals(shared.code, 8);
+  assertStringIncludes(last(shared.lines).message, "f: it is larger than --max-size lets in here");
+  await share.stop("SIGINT");
+});
+
+e2e("exit 2: a peer in the place of a path, before anything is sent", async (world) => {
+  await world.tracker();
+  const { path } = await world.file("f", 2000);
+  const box = await world.peer("in", ["--name", "box"]);
+  for (const peer of ["box", "all"]) {
+    const { message } = await failure(world, 2, ["send", path, peer]);
+    assertStringIncludes(message, `it is the name of a peer; write --to ${peer}`);
+  }
+  assertEquals(await namesIn(box.received), [".partial"]);
+  // A file of that name is one.
+  const file = await world.file("box", 10);
+  assertEquals((await world.run("peer", ["send", path, "box"])).code, 0);
+  assertEquals(await sha256Of(join(box.received, "box")), file.sha256);
+});
+
+e2e("--accept says who is not there", async (world) => {
+  await world.tracker();
+  await world.peer("in1", ["--name", "box"]);
+  const peer = await world.peer("in2", ["--accept", "box,nobody"]);
+  const { message } = await peer.program.until("notice");
+  assertEquals(message, "Not there now: nobody; --accept takes files of these peers once they are");
+});
 
 e2e("exit 8: the receiver may not write to its inbox", async (world) => {
   await world.tracker();
@@ -302,10 +392,20 @@ e2e("exit 130: SIGINT during a send; both sides clean up", async (world) => {
   const sender = await world.start("peer", ["send", path, "--json"]);
   await proxy.held(sender);
   await peer.program.until("transfer-progress");
-  const { code } = await sender.stop("SIGINT");
+  const { code, stderr } = await sender.stop("SIGINT");
   assertEquals(code, 130);
   proxy.release();
-  assertEquals((await world.run("peer", ["send", path])).code, 0);
+  const [, id = ""] = /`peer resume (\S+)` goes on with f/.exec(stderr) ?? [];
+  assertEquals((await world.run("peer", ["resume", id])).code, 0, stderr);
+  // All peers of a user share the history, which says whose each entry is.
+  const history = (await world.run("peer", ["history", "--json"])).lines;
+  assertEquals(history.map(({ direction, state }) => [direction, state]), [
+    ["send", "failed"],
+    ["receive", "received"],
+    ["send", "delivered"],
+  ]);
+  assertEquals(history[1]?.as, peer.name);
+  assert(history.every(({ as }) => typeof as === "string"));
   assertEquals(await sha256Of(join(peer.received, "f")), sha256);
   assertEquals((await peer.program.stop()).code, 0);
   assertEquals(await leftovers(peer.received, peer.id), []);

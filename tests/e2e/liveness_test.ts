@@ -2,8 +2,39 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { e2e, last, sha256Of } from "./helpers.ts";
 import { NO_PROXY, Proxy } from "./proxy.ts";
+import { NO_LINUX } from "../helpers/permissions.ts";
+import { NO_TERMINAL, Terminal } from "./terminal.ts";
 
 const MIB = 1024 * 1024;
+
+e2e("SIGHUP has a peer unregister and a tracker say goodbye; nohup keeps them", async (world) => {
+  const { program: tracker } = await world.tracker();
+  // As nohup starts a program: its standard input cannot be read.
+  const wrap = ["sh", "-c", 'exec "$@" 0>/dev/null', "sh"];
+  const kept = await world.peer("in1", ["--name", "kept"], { wrap });
+  const peer = await world.peer("in2", ["--name", "gone"]);
+  kept.program.signal("SIGHUP");
+  const { code, lines } = await peer.program.stop("SIGHUP");
+  assertEquals([code, last(lines).event], [0, "unregistered"]);
+  const left = await tracker.until("peer-left");
+  assertEquals([left.name, left.reason], ["gone", "unregistered"]);
+  assertEquals((await world.run("peer", ["ping", "kept"])).code, 0);
+  assertEquals((await tracker.stop("SIGHUP")).code, 0);
+  await kept.program.until("tracker-lost");
+}, { ignore: NO_LINUX });
+
+for (const args of [["run"], []]) {
+  const what = args[0] ?? "the menu";
+  e2e(`a terminal that is closed has ${what} unregister`, async (world) => {
+    const { program: tracker } = await world.tracker();
+    const terminal = await Terminal.start(world, [...args, "--name", "me"]);
+    await terminal.shows("Registered");
+    // Whoever holds the other side of the terminal is gone, as when a window is closed.
+    await terminal.program.kill();
+    const left = await tracker.until("peer-left");
+    assertEquals([left.name, left.reason], ["me", "unregistered"]);
+  }, { ignore: NO_TERMINAL });
+}
 
 e2e("a killed peer is gone within 2 seconds", async (world) => {
   const tracker = await world.tracker();

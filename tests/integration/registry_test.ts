@@ -96,7 +96,7 @@ permitted("with a registry that takes time all is as with a quick one", NEEDS, a
     await using bob = await startPeer(tracker, dir, { name: "bob" });
     await anna.until("peer-joined", ({ name }) => name === "bob");
     await anna.peer.ping("bob");
-    assertEquals(await bob.peer.sendBroadcastMessage("hello"), 2);
+    assertEquals((await bob.peer.sendBroadcastMessage("hello")).delivered, 2);
     assertEquals((await anna.until("message")).text, "hello");
     assertEquals(await tracker.names(), ["anna", "bob", "mallory"]);
   }

@@ -31,7 +31,7 @@ permitted(
     assertEquals(await second.names(), ["anna", "bob", "bob-2"]);
     for (const peer of peers) assertEquals((await peer.peer.updatePeersList()).length, 2);
     await anna.peer.ping(carl.name);
-    assertEquals(await anna.peer.sendBroadcastMessage("back"), 2);
+    assertEquals((await anna.peer.sendBroadcastMessage("back")).delivered, 2);
   },
 );
 

@@ -172,7 +172,7 @@ for (const isSecure of [true, false]) {
     assertEquals((joined as { id: string }).id, id);
     await peer.ping("python");
 
-    assertEquals(await peer.sendBroadcastMessage("gr\u00fc\u00dfe"), 1);
+    assertEquals((await peer.sendBroadcastMessage("gr\u00fc\u00dfe")).delivered, 1);
     const heard = await python.log.until(({ event }) => event === "message");
     assertEquals(heard, {
       event: "message",

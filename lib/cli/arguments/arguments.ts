@@ -17,7 +17,7 @@ import {
   type FlagValue,
   type ProgramSpec,
 } from "./spec.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../../suggest.ts";
 import { parseFlagValue } from "./value.ts";
 
 /** Values by flag name. A switch that is off, and a flag without a default, are not in it. */

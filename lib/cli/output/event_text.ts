@@ -3,6 +3,7 @@ import { fit } from "./columns.ts";
 import { escapeText } from "./escape.ts";
 import type {
   AppEvent,
+  BroadcastSentEvent,
   ErrorEvent,
   FileReceivedEvent,
   HistoryEvent,
@@ -103,7 +104,7 @@ export class EventText {
         return bold(`Message from ${author}:`) + hang(text);
       }
       case "broadcast-sent":
-        return `Broadcast delivered to ${count(event.delivered, "peer")}`;
+        return this.#broadcastSent(event);
       case "transfer-started":
         return started(event);
       case "transfer-progress":
@@ -162,6 +163,16 @@ export class EventText {
     return parts.filter(Boolean).join(", ");
   }
 
+  #broadcastSent({ delivered, recipients = [] }: BroadcastSentEvent): string {
+    const lines = recipients.filter(({ state }) => state === "failed").map(({ peer, error }) =>
+      this.#palette.bad(`  ${nameOf(peer)}: failed${because(error?.message)}`)
+    );
+    const head = delivered === 0
+      ? this.#palette.bad("Broadcast delivered to nobody")
+      : `Broadcast delivered to ${count(delivered, "peer")}`;
+    return [head, ...lines].join("\n");
+  }
+
   #listening(event: ListeningEvent): string {
     const { bold, warn, dim } = this.#palette;
     const { host, port, id, name, inbox, invite, secure } = event;
@@ -198,12 +209,12 @@ export class EventText {
   }
 
   #finished(event: TransferFinishedEvent): string {
-    const { name, size, sha256, seconds, recipients } = event;
+    const { name, bytesSent, sha256, seconds, recipients } = event;
     const { good, bad, warn, dim } = this.#palette;
     const failed = recipients.filter(({ state }) => state === "failed").length;
     const delivered = recipients.length - failed;
     const what = `${escapeText(name)} (${amountOf(event)})`;
-    const time = `in ${formatDuration(seconds)}, ${rateOf(size, seconds)}`;
+    const time = `in ${pace(bytesSent, seconds)}`;
     const copied = recipients.some(({ state }) => state === "delivered");
     const head = delivered === 0
       ? bad(`Not sent: ${what}`)
@@ -220,12 +231,11 @@ export class EventText {
 
   #received(event: FileReceivedEvent): string {
     const { good, bold, dim } = this.#palette;
-    const { path, size, sha256, from, seconds, already } = event;
+    const { path, bytesReceived, sha256, from, seconds, already } = event;
     const sender = nameOf(from);
     const head = already === true
       ? `Peer ${sender} sent again what is already here (${amountOf(event)})`
-      : `Received ${amountOf(event)} from ${sender} in ${formatDuration(seconds)}, ` +
-        rateOf(size, seconds);
+      : `Received ${amountOf(event)} from ${sender} in ${pace(bytesReceived, seconds)}`;
     const hash = sha256 === null ? [] : [dim(`  SHA-256 ${escapeText(sha256)}`)];
     return [good(head), `  ${bold(escapeText(path))}`, ...hash].join("\n");
   }
@@ -353,11 +363,25 @@ function unfinished(event: UnfinishedEvent): string {
   return `${formatDate(at)}  unfinished  ${what}  [${escapeText(shortId(id))}]`;
 }
 
+/** How long it took, and how fast it was where anything had to be moved. */
+function pace(bytes: number, seconds: number): string {
+  return bytes === 0
+    ? formatDuration(seconds)
+    : `${formatDuration(seconds)}, ${rateOf(bytes, seconds)}`;
+}
+
+/** Which peer of this user it was: they share one history. */
+function by(as: string | undefined): string {
+  return as === undefined ? "" : ` (as ${escapeText(as)})`;
+}
+
 function history(event: HistoryEvent): string {
-  const { direction, at, name, size, peer, state, path } = event;
+  const { direction, at, name, size, peer, state, path, as } = event;
   const [verb, side] = direction === "send" ? ["sent", "to"] : ["received", "from"];
   const result = state === "delivered" || state === "received" ? "" : `: ${escapeText(state)}`;
   const where = direction === "receive" && path !== undefined ? `\n    ${escapeText(path)}` : "";
-  const what = `${escapeText(name)} (${formatSize(size)}) ${side} ${nameOf(peer)}${result}`;
+  const what = `${escapeText(name)} (${formatSize(size)}) ${side} ${nameOf(peer)}${
+    by(as)
+  }${result}`;
   return `${formatDate(at)}  ${verb.padEnd(8)}  ${what}${where}`;
 }

@@ -6,7 +6,7 @@
 
 import { P2PError } from "../../errors.ts";
 import { escapeText } from "../output/escape.ts";
-import { suggest } from "../arguments/suggest.ts";
+import { suggest } from "../../suggest.ts";
 
 /** A command with its arguments. */
 export type MenuCommand =

@@ -4,6 +4,7 @@ import { verifyMessage } from "../../identity/signed_text.ts";
 import { type Rates, RequestLimits } from "../../net/request_buckets.ts";
 import { encodeFrame } from "../../wire/frame.ts";
 import { sourceHost } from "../dial_backs.ts";
+import { MAX_TOLD } from "../../wire/limits.ts";
 import type { Roster } from "../roster.ts";
 import type { TrackerNetwork } from "../tracker_network.ts";
 import type { Handlers, Request } from "./handlers.ts";
@@ -30,7 +31,9 @@ export function messageHandlers(options: MessageOptions): Handlers<"BROADCAST"> 
     BROADCAST(request) {
       check(request, limits, options.network.id);
       const { session, message } = request;
-      session.post({ verb: "OK", re: message.seq, delivered: broadcastToPeers(request, options) });
+      const to = broadcastToPeers(request, options);
+      const told = to.length > MAX_TOLD ? {} : { to };
+      session.post({ verb: "OK", re: message.seq, delivered: to.length, ...told });
     },
   };
 }
@@ -38,23 +41,23 @@ export function messageHandlers(options: MessageOptions): Handlers<"BROADCAST"> 
 /**
  * Relays a signed message to every registered peer but the session it came on.
  *
- * @returns to how many it went.
+ * @returns the ids of those it went to.
  */
 function broadcastToPeers(
   { session: author, message, body: text }: Request<"BROADCAST">,
   { roster, onBroadcast }: MessageOptions,
-): number {
+): string[] {
   const { id, name, time, signature } = message;
   const from = author.remote.id;
   const frame = encodeFrame({ verb: "MESSAGE", id, from, name, time, signature }, text);
-  let delivered = 0;
+  const to: string[] = [];
   for (const { session } of roster) {
     if (!session || session === author) continue;
     session.postEncoded(frame);
-    delivered++;
+    to.push(session.remote.id);
   }
-  onBroadcast?.(from, text, delivered);
-  return delivered;
+  onBroadcast?.(from, text, to.length);
+  return to;
 }
 
 function check(

@@ -25,7 +25,7 @@ function failed(code: ErrorCode, transfer = "t1"): AppEvent {
 
 function received(transfer = "t1"): AppEvent {
   const file = { path: "/in/f.bin", size: 3, sha256: "", from: "desk", seconds: 1 };
-  return { event: "file-received", transfer, ...file };
+  return { event: "file-received", transfer, bytesReceived: 1, ...file };
 }
 
 const REGISTERED: AppEvent = {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { resolveRecipients, resolveTarget } from "../../../lib/directory/target.ts";
 import type { PeerEntry } from "../../../lib/wire/message.ts";
 import { entryOf } from "../../helpers/entries.ts";
@@ -45,15 +45,35 @@ Deno.test("what fits several is not guessed", () => {
 });
 
 Deno.test("recipients are each named once, in the order given", () => {
-  assertEquals(resolveRecipients(["bob, anna", "id:Anne,,", " Anna "], all, all), [bob, anna, six]);
+  const { peers, missing } = resolveRecipients(["bob, anna", "id:Anne,,", " Anna "], all, all);
+  assertEquals([peers, missing], [[bob, anna, six], []]);
   for (const nobody of [[], [","], [" ", ""]]) {
     throwsWith("usage", () => resolveRecipients(nobody, all, all));
   }
-  throwsWith("peer-unknown", () => resolveRecipients(["bob,nobody"], all, all));
+});
+
+Deno.test("of recipients some of whom are not there, the others are found", () => {
+  const { peers, missing } = resolveRecipients(["bob,nobody,id:Ann,nobody"], all, all);
+  assertEquals(peers, [bob]);
+  assertEquals(missing.map(({ target, error }) => [target, error.code]), [
+    ["nobody", "peer-unknown"],
+    ["id:Ann", "peer-ambiguous"],
+  ]);
+  throwsWith("peer-unknown", () => resolveRecipients(["nobody,id:Ann"], all, all));
+  throwsWith("peer-ambiguous", () => resolveRecipients(["id:Ann", "nobody"], all, all));
+});
+
+Deno.test("what is nearly a name is offered", () => {
+  for (const [target, near] of [["ANNA", "anna"], ["bobb", "bob"], ["Bob", "bob"]] as const) {
+    const { message } = throwsWith("peer-unknown", () => resolveTarget(target, [anna, bob]));
+    assert(message.endsWith(`; did you mean ${near}?`), message);
+  }
+  const { message } = throwsWith("peer-unknown", () => resolveTarget("elsewhere", all));
+  assert(!message.includes("did you mean"), message);
 });
 
 Deno.test("all means the others", () => {
-  assertEquals(resolveRecipients(["all"], all, [bob]), [bob]);
-  assertEquals(resolveRecipients(["anna,all"], all, [bob]), [bob]);
+  assertEquals(resolveRecipients(["all"], all, [bob]).peers, [bob]);
+  assertEquals(resolveRecipients(["anna,all"], all, [bob]).peers, [bob]);
   throwsWith("peer-unknown", () => resolveRecipients(["all"], all, []));
 });

@@ -31,7 +31,7 @@ function finished(recipients: RecipientResult[]): TransferFinishedEvent {
     name: "data.json",
     size: 12 * 1024 * 1024,
     sha256: SHA,
-    bytesSent: 1,
+    bytesSent: 12 * 1024 * 1024,
     seconds: 1.2,
     recipients,
   };
@@ -180,6 +180,7 @@ Deno.test("Each event has its text", () => {
         sha256: SHA,
         from: "tv",
         seconds: 2,
+        bytesReceived: 3145728,
       },
       `Received 3 MiB from tv in 2 s, 1.5 MiB/s\n  /in/a (1)\n  SHA-256 ${SHA}\n`,
     ],
@@ -192,6 +193,7 @@ Deno.test("Each event has its text", () => {
         sha256: SHA,
         from: "tv",
         seconds: 2,
+        bytesReceived: 0,
         already: true,
       },
       `Peer tv sent again what is already here (3 B)\n  /in/a\n  SHA-256 ${SHA}\n`,
@@ -206,8 +208,10 @@ Deno.test("Each event has its text", () => {
         files: 1,
         from: "tv",
         seconds: 2,
+        // The other half was there from an earlier try.
+        bytesReceived: 1572864,
       },
-      "Received 1 file, 3 MiB from tv in 2 s, 1.5 MiB/s\n  /in/photos\n",
+      "Received 1 file, 3 MiB from tv in 2 s, 768 KiB/s\n  /in/photos\n",
     ],
     [
       {
@@ -327,6 +331,7 @@ Deno.test("What a remote wrote can't act on the terminal", () => {
       sha256: evil,
       from: evil,
       seconds: 1,
+      bytesReceived: 1,
     },
     finished([{ peer: evil, id: evil, state: "failed", error }]),
     finished([{ peer: evil, id: evil, state: "delivered", savedAs: evil }]),
@@ -495,6 +500,7 @@ Deno.test("Nothing that a remote wrote begins a line, or has an escape", () => {
       sha256: SHA,
       from: text,
       seconds,
+      bytesReceived: 1,
     },
     {
       event: "file-received",
@@ -504,6 +510,7 @@ Deno.test("Nothing that a remote wrote begins a line, or has an escape", () => {
       sha256: null,
       from: text,
       seconds,
+      bytesReceived: 1,
       already: true,
     },
     { event: "share-delivered", id, peer: text, delivered: 1, wanted: 1 },
