@@ -44,6 +44,8 @@ const ACCEPT_PAUSE = 50;
  * has 1024 descriptors or more, and callers that are slow and honest are few.
  */
 const MAX_HANGING = 64;
+/** The same where descriptors have run out. */
+const SOME_HANGING = 8;
 
 /** Connections that an address, a network or all may leave stuck in a quarter of an hour before new ones are refused. */
 const MAX_CUT_SHORT: Caps = { address: 64, network: 128, all: 512 };
@@ -124,8 +126,8 @@ export class Server {
         // A caller that has gone again before it was accepted: the next one may be there.
         if (isOfCaller(error)) continue;
         // EMFILE and the like: the listener is sound, descriptors come back as callers and sessions end.
-        this.#guard();
-        for (const caller of this.#waiting.shrink()) caller.turnAway(tooMany());
+        // Where callers hang it is their doing; where none do, the honest ones wait.
+        if (this.#parked.counts.all >= SOME_HANGING) this.#relieve();
         await delay(this.#clock, ACCEPT_PAUSE, this.#stop.signal).catch(() => {});
       }
     }
@@ -222,6 +224,12 @@ export class Server {
       await session.refuse(asP2PError(error));
       return false;
     }
+  }
+
+  /** Gives descriptors back that callers hold. */
+  #relieve(): void {
+    this.#guard();
+    for (const caller of this.#waiting.shrink()) caller.turnAway(tooMany());
   }
 
   /** Has the listener see to it that whoever is turned away is gone, so that no more hang than do now. */

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { deadline } from "../helpers/deadline.ts";
+import { descriptors } from "../helpers/invariants.ts";
 import { startPeer } from "../helpers/peer.ts";
 import { NO_LINUX, permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
@@ -10,7 +11,7 @@ import { SilentCallers } from "../helpers/silent_callers.ts";
 import { tempDir } from "../helpers/temp_dir.ts";
 import { startTracker } from "../helpers/tracker.ts";
 
-const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys"];
+const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys", "run"];
 /** Other addresses of loopback than 127.0.0.1 are there without being set up. */
 const options = { ignore: NO_LINUX };
 /** More than a listener has room for, many times over. */
@@ -20,10 +21,6 @@ const HALF_HELLO = Uint8Array.of(0x16, 3, 1, 2, 0, 1);
 /** Descriptors beside those of silent callers that may come and go meanwhile. */
 const LEEWAY = 40;
 
-async function descriptors(): Promise<number> {
-  return (await Array.fromAsync(Deno.readDir("/proc/self/fd"))).length;
-}
-
 for (const [what, begin] of [["nothing", undefined], ["half a hello", HALF_HELLO]] as const) {
   permitted(`members stay and newcomers come while hundreds say ${what}`, NEEDS, async () => {
     await using dir = await tempDir();
@@ -31,10 +28,13 @@ for (const [what, begin] of [["nothing", undefined], ["half a hello", HALF_HELLO
     await using ann = await startPeer(tracker, dir, { name: "ann" });
     await using bob = await startPeer(tracker, dir, { name: "bob" });
     using callers = new SilentCallers();
-    const before = await descriptors();
+    const { port } = tracker.address;
+    const before = await descriptors(dir.path, [port]);
     await callers.call(tracker.address, { ...FLOOD, ...(begin && { begin }) });
     // Their ends are in this process too; the tracker's are at most 64 that are greeted and 64 that hang.
-    await until(async () => await descriptors() <= before + FLOOD.count + 64 + 64 + LEEWAY);
+    await until(async () =>
+      await descriptors(dir.path, [port]) <= before + FLOOD.count + 64 + 64 + LEEWAY
+    );
     await using eve = await deadline(startPeer(tracker, dir, { name: "eve" }), "a newcomer");
     assertEquals(await tracker.names(), ["ann", "bob", "eve"]);
     assert(ann.peer.isConnected && bob.peer.isConnected && eve.peer.isConnected);

@@ -10,6 +10,7 @@ import type { Frame } from "../../../lib/wire/frame.ts";
 import type { P2PError } from "../../../lib/errors.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { deadline } from "../../helpers/deadline.ts";
+import { descriptors } from "../../helpers/invariants.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { EventLog } from "../../helpers/event_log.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
@@ -23,6 +24,9 @@ const TLS = {
   key: identity.pkcs8Pem(),
 };
 
+/** Sockets are counted alone. */
+const NO_FOLDER = "/nowhere";
+
 /** A guarded listener, and a way to dial it. */
 async function guarded() {
   const door = new TlsDoor(HERE, TLS);
@@ -30,11 +34,6 @@ async function guarded() {
   const call = () =>
     dial({ host: HERE.host, port: door.addr.port, pin: identity.publicKey, timeout: 30_000 });
   return { door, call };
-}
-
-/** The descriptors of this process. */
-async function descriptors(): Promise<number> {
-  return (await Array.fromAsync(Deno.readDir("/proc/self/fd"))).length;
 }
 
 permitted("what is sent to a guarded listener arrives, and what it sends", ["net"], async () => {
@@ -93,10 +92,11 @@ permitted(
   },
 );
 
-permitted("who is closed by a guarded listener is gone at once", ["net", "read"], async () => {
+permitted("who is closed by a guarded listener is gone at once", ["net", "run"], async () => {
   const { door, call } = await guarded();
   using _ = door;
-  const before = await descriptors();
+  const open = () => descriptors(NO_FOLDER, [door.addr.port]);
+  const before = await open();
   const callers: Deno.Conn[] = [];
   for (let i = 0; i < 20; i++) {
     const [caller, conn] = await Promise.all([
@@ -118,7 +118,7 @@ permitted("who is closed by a guarded listener is gone at once", ["net", "read"]
   await writing.catch(() => {});
   await deadline(
     (async () => {
-      while (await descriptors() > before + callers.length) {
+      while (await open() > before + callers.length) {
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     })(),
