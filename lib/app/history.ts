@@ -21,16 +21,19 @@ export async function listHistory(
   { emit, command }: CommandContext,
 ): Promise<void> {
   let empty = true;
+  const notice = (message: string) => emit({ event: "notice", message });
   const show = (event: AppEvent) => {
     emit(event);
     empty = false;
   };
   for await (const entry of history.entries()) show(entry);
-  for (const { id, at, name, size, path, to } of await outbox.list()) {
+  for (const { id, at, name, size, path, to } of await outbox.list(notice)) {
     const peers = to.map((recipient) => recipient.name);
     show({ event: "unfinished", id, direction: "send", at, name, size, peers, path });
   }
-  for (const { id, at, name, size, bytes, from } of await listUnreceived(inboxOf(command))) {
+  for (
+    const { id, at, name, size, bytes, from } of await listUnreceived(inboxOf(command), notice)
+  ) {
     show({ event: "unfinished", id, direction: "receive", at, name, size, bytes, peers: [from] });
   }
   if (empty) emit({ event: "notice", message: "Nothing has been sent or received yet" });

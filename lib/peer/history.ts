@@ -1,3 +1,4 @@
+import { tellOnce } from "../disk/tell_once.ts";
 import { patiently } from "../disk/descriptors.ts";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -48,13 +49,13 @@ export class History {
 /** Adds entries to a history; an entry that cannot be written must not fail what has been delivered. */
 export class HistoryWriter {
   readonly #history: History;
-  readonly #emit: (event: AppEvent) => void;
+  readonly #notice: (message: string) => void;
   /** Entries that are being written. */
   readonly #notes = new Set<Promise<void>>();
 
   constructor(history: History, emit: (event: AppEvent) => void) {
     this.#history = history;
-    this.#emit = emit;
+    this.#notice = tellOnce((message) => emit({ event: "notice", message }));
   }
 
   /** Resolves when the entry is written, or a notice says why it is not. */
@@ -73,10 +74,7 @@ export class HistoryWriter {
     try {
       await this.#history.add(entry);
     } catch (error) {
-      this.#emit({
-        event: "notice",
-        message: `Cannot write the history: ${asP2PError(error).message}`,
-      });
+      this.#notice(`Cannot write the history: ${asP2PError(error).message}`);
     }
   }
 }

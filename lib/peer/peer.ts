@@ -79,6 +79,7 @@ export class Peer implements AsyncDisposable {
       credentials,
       tracker,
       folder: transient ? null : folder,
+      notice: (message) => emit({ event: "notice", message }),
       clock,
     });
     this.#tracker = tracker;
