@@ -1,5 +1,5 @@
 import { textOf } from "../cli/arguments/arguments.ts";
-import { ExitCode } from "../errors.ts";
+import { asP2PError, ExitCode } from "../errors.ts";
 import { namesById } from "../directory/name_book.ts";
 import type { AppEvent } from "../events.ts";
 import { listUnreceived } from "../inbox/unfinished.ts";
@@ -12,7 +12,10 @@ import { stateFolders } from "./state_folder.ts";
 /** `peer history`: what was sent and received, and what is unfinished. Needs no tracker. */
 export async function history(context: CommandContext): Promise<ExitCode> {
   const { peers } = stateFolders(textOf(context.command.values, "state"), context.env);
-  const names = await namesById(peers);
+  const names = await namesById(peers).catch((error) => {
+    context.emit({ event: "notice", message: asP2PError(error).message });
+    return new Map<string, string>();
+  });
   const nameOf = (id: string) => names.get(id);
   await listHistory({ history: new History(peers), outbox: new Outbox(peers), nameOf }, context);
   return ExitCode.done;
@@ -29,6 +32,7 @@ export async function listHistory(
   { emit, command }: CommandContext,
 ): Promise<void> {
   let empty = true;
+  const notice = (message: string) => emit({ event: "notice", message });
   const show = (event: AppEvent) => {
     emit(event);
     empty = false;
@@ -36,11 +40,12 @@ export async function listHistory(
   for await (const entry of history.entries()) {
     show({ ...entry, peer: nameOf(entry.peer) ?? entry.peer });
   }
-  for (const { id, at, name, size, path, to } of await outbox.list()) {
+  for (const { id, at, name, size, path, to } of await outbox.list(notice)) {
     const peers = to.map((recipient) => recipient.name);
     show({ event: "unfinished", id, direction: "send", at, name, size, peers, path });
   }
-  for (const { id, at, name, size, bytes, from } of await listUnreceived(inboxOf(command))) {
+  const unreceived = await listUnreceived(inboxOf(command), notice);
+  for (const { id, at, name, size, bytes, from } of unreceived) {
     const peers = [nameOf(from) ?? from];
     show({ event: "unfinished", id, direction: "receive", at, name, size, bytes, peers });
   }

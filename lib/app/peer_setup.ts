@@ -52,7 +52,7 @@ export function listed(
 ): Command {
   return async (context) => {
     const { folder, network } = await choose(context);
-    using slot = await takeSlot(folder);
+    using slot = await takeSlot(folder, noticeOf(context));
     const { identity } = slot;
     const peer = makePeer(context, { identity, folder, network, role: "peer" }, more);
     try {
@@ -92,7 +92,7 @@ function sayWhoIsAway(peer: Peer, { command: { values }, emit }: CommandContext)
 export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>): Command {
   return async (context) => {
     const { folder, network } = await choose(context);
-    const identity = await firstIdentity(folder);
+    const identity = await firstIdentity(folder, noticeOf(context));
     await using peer = makePeer(context, { identity, folder, network, role: "client" });
     const working = (async () => {
       await peer.join();
@@ -103,6 +103,11 @@ export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<E
     const stopped = untilAborted(context.signal).then(() => ExitCode.interrupted);
     return await Promise.race([working, stopped]);
   };
+}
+
+/** Shows what a person should know. */
+export function noticeOf({ emit }: CommandContext): (message: string) => void {
+  return (message) => emit({ event: "notice", message });
 }
 
 /** Rejects when a signal asks to end: a command that is still starting has nothing under way that is to be let end. */

@@ -5,7 +5,7 @@ import type { Invite } from "../identity/invite.ts";
 import { formatAddress } from "../address.ts";
 import type { Peer, PeerOptions } from "../peer/peer.ts";
 import { takeSlot } from "../peer/slots.ts";
-import { interrupted, listed, makePeer, pastedInvite } from "./peer_setup.ts";
+import { interrupted, listed, makePeer, noticeOf, pastedInvite } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { OneTransfer, type Reception, ShareReception } from "./reception.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -71,7 +71,7 @@ async function receiveBy(
 ): Promise<ExitCode> {
   const { command: { values }, env, emit, signal, again } = context;
   const folder = stateFolders(textOf(values, "state"), env).peers;
-  using slot = await takeSlot(folder);
+  using slot = await takeSlot(folder, noticeOf(context));
   const ready = Promise.withResolvers<void>();
   let reception: Reception = new OneTransfer();
   let isShare = false;

@@ -8,7 +8,7 @@ import { ExitCode, P2PError } from "../errors.ts";
 import { takeSlot } from "../peer/slots.ts";
 import { openContent } from "../content/open_content.ts";
 import { sharePlace } from "./addresses.ts";
-import { peerName } from "./peer_setup.ts";
+import { noticeOf, peerName } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -30,7 +30,7 @@ export async function share(context: CommandContext): Promise<ExitCode> {
     host: textOf(values, "host") ?? "auto",
     ...(given ? { advertise: given } : {}),
   });
-  using slot = await takeSlot(folder);
+  using slot = await takeSlot(folder, noticeOf(context));
   const wanted = keep ? Infinity : numberOf(values, "count") ?? 1;
   await using sharing = await Sharing.start({
     identity: slot.identity,

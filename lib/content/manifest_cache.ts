@@ -51,7 +51,8 @@ export class ManifestCache {
     found?.journal[Symbol.dispose]();
     // A file that is no journal at all would stay in the way for ever.
     await Deno.remove(path).catch(() => {});
-    if (!found) await this.#makeRoom();
+    // Without a folder to write to the content is hashed, as it would be without this cache.
+    if (!found) await this.#makeRoom().catch(() => {});
     return new CachedManifest(path, hashed);
   }
 

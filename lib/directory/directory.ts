@@ -1,3 +1,4 @@
+import { tellOnce } from "../disk/tell_once.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
@@ -19,8 +20,8 @@ export interface DirectoryOptions {
   /** Folder of this user's peers; null keeps neither names nor the list. */
   folder: string | null;
   clock: Clock;
-  /** Hears what somebody has to mend. */
-  notice?: (message: string) => void;
+  /** Hears what a person should know. */
+  notice?: ((message: string) => void) | undefined;
 }
 
 /** The peers of the network as the tracker lists them, or as they were seen last, and whom a target means. */
@@ -29,6 +30,7 @@ export class Directory {
   readonly names: NameBook | undefined;
   readonly #options: DirectoryOptions;
   readonly #cache: PeerCache | undefined;
+  readonly #notice: (message: string) => void = () => {};
   #cached: PeerEntry[] = [];
   #asking: Promise<unknown> | undefined;
   /** Ids by the keys of the names that are pinned to them, as read last; null when they could not be read. */
@@ -38,6 +40,7 @@ export class Directory {
     this.#options = options;
     const { folder } = options;
     if (folder === null) return;
+    this.#notice = tellOnce(options.notice ?? (() => {}));
     this.names = new NameBook(folder, this.#networkKey);
     this.#cache = new PeerCache(folder);
   }
@@ -62,13 +65,25 @@ export class Directory {
   /** Asks the tracker and keeps its list; resolves with the others. */
   async update(): Promise<PeerEntry[]> {
     const entries = await this.#options.tracker.refresh();
-    await this.#cache?.save(this.#networkKey, entries);
+    await this.#tryCache((cache) => cache.save(this.#networkKey, entries));
     return this.#withoutSelf(entries);
+  }
+
+  /** Uses what is kept of the list, which only serves while the tracker is down: a failure is said, and nothing else. */
+  async #tryCache<T>(use: (cache: PeerCache) => Promise<T>): Promise<T | undefined> {
+    try {
+      return this.#cache && await use(this.#cache);
+    } catch (error) {
+      this.#notice(
+        `Cannot keep the list of peers for when the tracker is down: ${reasonOf(error)}`,
+      );
+      return undefined;
+    }
   }
 
   /** Has the list that was kept last serve until the tracker gives one; false when there is none. */
   async recall(): Promise<boolean> {
-    this.#cached = await this.#cache?.load(this.#networkKey) ?? [];
+    this.#cached = await this.#tryCache((cache) => cache.load(this.#networkKey)) ?? [];
     return this.#cached.length > 0;
   }
 

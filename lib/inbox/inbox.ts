@@ -1,8 +1,9 @@
 import { join, resolve } from "node:path";
 import { diskError } from "../disk/disk_error.ts";
+import { tellOnce } from "../disk/tell_once.ts";
 import type { ArrivedContent, Destination, Found, KeptItem, OfferedItem } from "./destination.ts";
 import { PartialItem } from "./partial_item.ts";
-import { KEEP_PARTIALS, Partials, type RoomOf } from "./partials.ts";
+import { KEEP_PARTIALS, makeInboxFolder, Partials, type RoomOf } from "./partials.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import type { Receipt } from "./receipts.ts";
 import { type Claim, Room } from "./room.ts";
@@ -51,8 +52,10 @@ export class Inbox implements Destination, Disposable {
   ): Promise<Inbox> {
     const inbox = resolve(path);
     try {
-      await Deno.mkdir(inbox, { recursive: true });
-      const partials = await Partials.open(inbox, ownId, { keep: keepPartials });
+      await makeInboxFolder(inbox);
+      const once = tellOnce(notice);
+      await warnOfOthers(inbox, once);
+      const partials = await Partials.open(inbox, ownId, { keep: keepPartials, notice: once });
       return new Inbox(inbox, partials, new Room({ folder: inbox, quota, notice }));
     } catch (error) {
       throw diskError("use the inbox", inbox, error);
@@ -78,6 +81,7 @@ export class Inbox implements Destination, Disposable {
   async begin(offer: OfferedItem): Promise<PartialItem> {
     const claim: Claim = { bytes: offer.size ?? 0, entries: 1, present: () => 0, base: undefined };
     const room: RoomOf = { grow: (to) => this.#room.grow(claim, to) };
+    await this.#partials.expectThere();
     const reopened = await this.#partials.reopen(offer, room);
     if (reopened) describe(claim, reopened);
     try {
@@ -149,6 +153,16 @@ export class Inbox implements Destination, Disposable {
   [Symbol.dispose](): void {
     this.#partials[Symbol.dispose]();
   }
+}
+
+/** Says that others can exchange what has arrived, where they can: everybody may write, and delete what is not theirs. */
+async function warnOfOthers(inbox: string, notice: (message: string) => void): Promise<void> {
+  const { mode } = await Deno.stat(inbox);
+  if (mode === null || (mode & 0o002) === 0 || (mode & 0o1000) !== 0) return;
+  notice(
+    `Others on this machine can write to ${inbox}: they may exchange what has arrived there; ` +
+      "`chmod o-w` ends that",
+  );
 }
 
 /** Says in a claim what is there of it. */

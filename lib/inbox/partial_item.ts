@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { P2PError } from "../errors.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { syncFolder, takeFreeName } from "../disk/folder.ts";
@@ -183,7 +184,7 @@ export class PartialItem implements PieceTarget {
       // What is there may be suspended now, so that a later offer goes on with it.
       await this.#noteRest();
       this.#close();
-      throw diskError("save to", inbox, error);
+      throw inboxError("save to", inbox, error);
     }
   }
 
@@ -226,7 +227,7 @@ export class PartialItem implements PieceTarget {
       if (this.#options.size === null) await this.#options.growTo?.(this.#bytes + bytes.length);
       await this.#target.write(piece.index * this.#options.pieceSize, bytes);
     } catch (error) {
-      throw diskError("write to", this.#options.inbox, error);
+      throw inboxError("write to", this.#options.inbox, error);
     }
     this.#bytes += bytes.length;
     if (!this.#options.about) return;
@@ -266,6 +267,14 @@ export class PartialItem implements PieceTarget {
     this.#target.close();
     this.#journal?.[Symbol.dispose]();
   }
+}
+
+/** A failure of the disk; what is missing is what was there before, and not a file that somebody has named. */
+function inboxError(action: string, inbox: string, error: unknown): P2PError {
+  if (!(error instanceof Deno.errors.NotFound)) return diskError(action, inbox, error);
+  const text = `Cannot ${action} ${inbox}: what was received was moved or removed meanwhile; ` +
+    "send it again";
+  return new P2PError("disk", text, { cause: error });
 }
 
 /** The path of a partial without its ending. */

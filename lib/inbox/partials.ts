@@ -1,10 +1,11 @@
-import { join } from "node:path";
-import { isOutOfDescriptors } from "../disk/descriptors.ts";
+import { dirname, join } from "node:path";
+import { Gate } from "../async/gate.ts";
+import { isOutOfDescriptors, openFile } from "../disk/descriptors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
 import { type NameRules, nameRulesOf } from "../disk/name_rules.ts";
-import { P2PError } from "../errors.ts";
+import { P2PError, reasonOf } from "../errors.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
 import { FileTarget } from "./file_target.ts";
@@ -38,10 +39,14 @@ export interface RoomOf {
  */
 export class Partials implements Disposable {
   /** What was received lately; its file is in this folder. */
-  readonly receipts: Receipts;
+  receipts: Receipts;
   readonly #inbox: string;
   readonly #folder: string;
-  readonly #lock: Lock;
+  readonly #notice: (message: string) => void;
+  #lock: Lock | undefined;
+  /** What the folder is recognised by. */
+  #stamp: string;
+  readonly #looks = new Gate(1);
   /** The mode of new files, and what the file system does with names. */
   readonly #files: { mode: number } & NameRules;
   /** Partials that wait to be gone on with: their paths without `.part`, by the text of their key. */
@@ -50,14 +55,18 @@ export class Partials implements Disposable {
   private constructor(options: {
     inbox: string;
     folder: string;
+    notice: (message: string) => void;
     lock: Lock;
+    stamp: string;
     files: { mode: number } & NameRules;
     receipts: Receipts;
     unfinished: Map<string, string>;
   }) {
     this.#inbox = options.inbox;
     this.#folder = options.folder;
+    this.#notice = options.notice;
     this.#lock = options.lock;
+    this.#stamp = options.stamp;
     this.#files = options.files;
     this.receipts = options.receipts;
     this.#unfinished = options.unfinished;
@@ -65,22 +74,55 @@ export class Partials implements Disposable {
 
   /**
    * Opens the folder of `ownId` below an inbox, which has to be there. Partials that a process left behind wait
-   * when their journal says what they are and is younger than `keep` milliseconds; the others are swept.
+   * when their journal says what they are and is younger than `keep` milliseconds; the others are swept. What is in
+   * the way, of another user or unreadable, is set aside or left out, and `notice` hears of it.
    *
-   * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it.
+   * @throws {P2PError} `disk` when another process has the folder, or what is in the way cannot be moved.
    */
-  static async open(inbox: string, ownId: string, { keep }: { keep: number }): Promise<Partials> {
-    const parent = join(inbox, PARTIAL_FOLDER);
-    const folder = join(parent, ownId);
-    await makePrivateFolder(parent);
-    await makePrivateFolder(folder);
+  static async open(
+    inbox: string,
+    ownId: string,
+    { keep, notice }: { keep: number; notice: (message: string) => void },
+  ): Promise<Partials> {
+    const folder = join(inbox, PARTIAL_FOLDER, ownId);
+    const mode = await makePrivateFolders(folder, notice);
     await using stack = new AsyncDisposableStack();
-    const lock = stack.use(await takeLock(folder));
-    const files = { mode: await publicMode(folder), ...await nameRulesOf(folder, LOCK_FILE) };
-    const receipts = stack.use(await Receipts.open(folder, inbox));
-    const unfinished = await sweep(folder, { keep, receipts });
+    const lock = stack.use(await takeLock(folder, notice));
+    const files = { mode, ...await nameRulesOf(folder, LOCK_FILE) };
+    const receipts = stack.use(await openReceipts(folder, inbox, notice));
+    const unfinished = await sweep(folder, { keep, receipts, notice });
+    const stamp = await stampOf(folder);
     stack.move();
-    return new Partials({ inbox, folder, lock, files, receipts, unfinished });
+    return new Partials({ inbox, folder, notice, lock, stamp, files, receipts, unfinished });
+  }
+
+  /**
+   * Makes the folder anew when it is gone, or is not the one that was opened: whoever can write into the inbox may have
+   * moved it away, or have put something in its place.
+   *
+   * @throws {P2PError} `disk` when that fails.
+   */
+  async expectThere(): Promise<void> {
+    await this.#looks.run(async () => {
+      if (this.#lock && await stampOf(this.#folder).catch(() => "") === this.#stamp) return;
+      this.#notice(
+        `${this.#folder} is not what it was: it was changed or removed; it is made anew`,
+      );
+      try {
+        await makeInboxFolder(this.#inbox);
+        await makePrivateFolders(this.#folder, this.#notice);
+        // Where the folder is the same after all the lock is our own.
+        this.#lock?.[Symbol.dispose]();
+        this.#lock = undefined;
+        this.#lock = await takeLock(this.#folder, this.#notice);
+        const receipts = await openReceipts(this.#folder, this.#inbox, this.#notice);
+        this.receipts[Symbol.dispose]();
+        this.receipts = receipts;
+        this.#stamp = await stampOf(this.#folder);
+      } catch (error) {
+        throw diskError("use the inbox", this.#inbox, error);
+      }
+    });
   }
 
   /**
@@ -176,7 +218,7 @@ export class Partials implements Disposable {
   /** Gives the lock back. */
   [Symbol.dispose](): void {
     this.receipts[Symbol.dispose]();
-    this.#lock[Symbol.dispose]();
+    this.#lock?.[Symbol.dispose]();
   }
 }
 
@@ -188,27 +230,153 @@ export async function removePartial(base: string): Promise<void> {
   }
 }
 
-/** Makes a folder of mode 0700, or makes one that is there and is no link private; it has to be ours. */
-async function makePrivateFolder(path: string): Promise<void> {
-  try {
-    await Deno.mkdir(path, { mode: 0o700 });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    const { isDirectory } = await Deno.lstat(path);
-    if (!isDirectory) {
-      throw new P2PError("disk", `Cannot use ${path}: it is not a folder; move it away`);
-    }
-    if (Deno.build.os !== "windows") await Deno.chmod(path, 0o700);
+/** Makes the inbox where it is missing, never writable for everybody. */
+export async function makeInboxFolder(path: string): Promise<void> {
+  await Deno.mkdir(path, { recursive: true, mode: 0o775 });
+}
+
+/** Rounds in which what is not ours is set aside: one for each of the two folders, and one that finds nothing. */
+const ROUNDS = 3;
+
+/**
+ * Makes the private folder, and the one around it, of mode 0700, or makes those that are there so; what is not ours is
+ * set aside.
+ *
+ * @returns the mode that this process gives new files.
+ */
+async function makePrivateFolders(
+  folder: string,
+  notice: (message: string) => void,
+): Promise<number> {
+  const paths = [dirname(folder), folder];
+  for (let round = 1;; round++) {
+    for (const path of paths) await makePrivateFolder(path, notice);
+    const file = await probe(folder).catch((error) => {
+      if (error instanceof Deno.errors.PermissionDenied && round < ROUNDS) return null;
+      throw error;
+    });
+    const foreign = await firstForeign(paths, file?.uid);
+    if (file && (foreign === undefined || round === ROUNDS)) return (file.mode ?? 0o644) & 0o666;
+    await setAside(foreign ?? dirname(folder), "it belongs to another user", notice);
   }
 }
 
-async function takeLock(folder: string): Promise<Lock> {
-  const lock = await tryLock(join(folder, LOCK_FILE));
+/** Makes a folder of mode 0700, or makes one that is there private; what is no folder is set aside. */
+async function makePrivateFolder(
+  path: string,
+  notice: (message: string) => void,
+): Promise<void> {
+  try {
+    return await Deno.mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  const { isDirectory, mode } = await Deno.lstat(path);
+  if (!isDirectory) {
+    await setAside(path, "it is not a folder", notice);
+    return await Deno.mkdir(path, { mode: 0o700 });
+  }
+  // Some file systems have no modes: what is there shows when it is used.
+  if (mode !== null && (mode & 0o777) !== 0o700) await Deno.chmod(path, 0o700).catch(() => {});
+}
+
+/** The first of the paths whose owner is another than that of a file which this process has made. */
+async function firstForeign(
+  paths: readonly string[],
+  own: number | null | undefined,
+): Promise<string | undefined> {
+  if (own === undefined || own === null) return undefined;
+  for (const path of paths) {
+    if ((await Deno.lstat(path)).uid !== own) return path;
+  }
+  return undefined;
+}
+
+/** What a file is like that this process makes: its mode is 0666 & ~umask, and its owner who is running. */
+async function probe(folder: string): Promise<Deno.FileInfo> {
+  const path = join(folder, crypto.randomUUID());
+  (await openFile(path, { write: true, createNew: true })).close();
+  try {
+    return await Deno.lstat(path);
+  } finally {
+    await Deno.remove(path).catch(ignoreMissing);
+  }
+}
+
+/** Gives what is in the way another name, under which its owner finds it. */
+async function setAside(
+  path: string,
+  why: string,
+  notice: (message: string) => void,
+): Promise<void> {
+  const aside = `${path}.${crypto.randomUUID().slice(0, 8)}.aside`;
+  try {
+    await Deno.rename(path, aside);
+  } catch (cause) {
+    const text = `Cannot use ${path}: ${why}, and it cannot be moved away (${reasonOf(cause)}); ` +
+      "remove it, or choose --received";
+    throw new P2PError("disk", text, { cause });
+  }
+  notice(`Cannot use ${path}: ${why}; it is called ${aside} now, and made anew`);
+}
+
+/** Removes what is in the way in the private folder, where nobody has anything to find. */
+async function clearAway(
+  path: string,
+  why: string,
+  notice: (message: string) => void,
+): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+    notice(`Cannot use ${path}: ${why}; it is made anew`);
+  } catch {
+    await setAside(path, why, notice);
+  }
+}
+
+/** What a private folder is recognised by: which it is, whose, and that its owner may use it. */
+async function stampOf(folder: string): Promise<string> {
+  const { isDirectory, dev, ino, uid, mode } = await Deno.lstat(folder);
+  await Deno.lstat(join(folder, LOCK_FILE));
+  return `${isDirectory} ${dev} ${ino} ${uid} ${(mode ?? 0) & 0o700}`;
+}
+
+async function takeLock(folder: string, notice: (message: string) => void): Promise<Lock> {
+  const path = join(folder, LOCK_FILE);
+  let lock: Lock | null;
+  try {
+    lock = await tryLock(path);
+  } catch (error) {
+    if (isOutOfDescriptors(error)) throw error;
+    await clearAway(path, "it cannot be opened as a file of this user", notice);
+    lock = await tryLock(path);
+  }
   if (lock) return lock;
   throw new P2PError(
     "disk",
     `Cannot use ${folder}: another peer with the same identity is receiving there; stop it first`,
   );
+}
+
+/** The receipts, or new ones where those that are there cannot be read. */
+async function openReceipts(
+  folder: string,
+  inbox: string,
+  notice: (message: string) => void,
+): Promise<Receipts> {
+  const path = join(folder, RECEIPTS_FILE);
+  // A link that somebody has put there leads elsewhere: what is noted would be written to its target.
+  for (const name of [path, `${path}.new`]) {
+    const info = await Deno.lstat(name).catch(() => null);
+    if (info && !info.isFile) await clearAway(name, "it is not a regular file", notice);
+  }
+  try {
+    return await Receipts.open(folder, inbox);
+  } catch (error) {
+    if (isOutOfDescriptors(error)) throw error;
+    await clearAway(path, reasonOf(error), notice);
+    return await Receipts.open(folder, inbox);
+  }
 }
 
 /**
@@ -217,8 +385,17 @@ async function takeLock(folder: string): Promise<Lock> {
  */
 async function sweep(
   folder: string,
-  { keep, receipts }: { keep: number; receipts: Receipts },
+  { keep, receipts, notice }: {
+    keep: number;
+    receipts: Receipts;
+    notice: (message: string) => void;
+  },
 ): Promise<Map<string, string>> {
+  const leftOut = (path: string) => (error: unknown) => {
+    if (error instanceof Deno.errors.NotFound) return null;
+    notice(`Cannot use ${path}: ${reasonOf(error)}; it is left out`);
+    return null;
+  };
   const unfinished = new Map<string, string>();
   const names = new Set<string>();
   for await (const { name } of Deno.readDir(folder)) names.add(name);
@@ -226,7 +403,8 @@ async function sweep(
   for (const name of names) {
     const base = /^(.*)\.journal$/.exec(name)?.[1];
     if (base === undefined || !names.has(`${base}.part`)) continue;
-    const key = await readPartialKey(join(folder, name), keep);
+    const path = join(folder, name);
+    const key = await readPartialKey(path, keep).catch(leftOut(path));
     if (!key || unfinished.has(textOfKey(key))) continue;
     // A partial with the inode of a receipt is published: its process ended before it removed the second name.
     const { ino } = await Deno.lstat(join(folder, `${base}.part`));
@@ -236,7 +414,9 @@ async function sweep(
     if (key.table !== null) wanted.add(`${base}.table`);
   }
   for (const name of names) {
-    if (!wanted.has(name)) await Deno.remove(join(folder, name), { recursive: true });
+    if (wanted.has(name) || name.endsWith(".aside")) continue;
+    const path = join(folder, name);
+    await Deno.remove(path, { recursive: true }).catch(leftOut(path));
   }
   return unfinished;
 }
@@ -246,18 +426,4 @@ async function readPartialKey(path: string, keep: number): Promise<PartialKey | 
   const { isFile, mtime } = await Deno.lstat(path);
   if (!isFile || Date.now() - (mtime?.getTime() ?? 0) > keep) return null;
   return parsePartialKey(await readJournalHeader(path));
-}
-
-/** The mode that this process gives new files: 0666 & ~umask, learnt without asking for the umask. */
-async function publicMode(folder: string): Promise<number> {
-  const path = join(folder, "mode");
-  try {
-    (await Deno.open(path, { write: true, createNew: true })).close();
-    const { mode } = await Deno.stat(path);
-    return (mode ?? 0o644) & 0o666;
-  } finally {
-    await Deno.remove(path).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
-  }
 }

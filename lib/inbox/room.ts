@@ -44,6 +44,8 @@ export class Room {
   readonly #quota: number | undefined;
   readonly #notice: (message: string) => void;
   readonly #claims = new Set<Claim>();
+  /** Claims that there was no whole stride for: each further one would have the folder counted in vain. */
+  readonly #tight = new WeakSet<Claim>();
   readonly #requests = new Gate(1);
   /** What the folder holds at most: what was counted last, and what was granted since. */
   #used: Usage | undefined;
@@ -84,14 +86,16 @@ export class Room {
         bytes: Math.max(0, bytes - claim.bytes),
         entries: Math.max(0, entries - claim.entries),
       };
-      if (more.bytes > 0 && more.bytes < STRIDE) {
-        try {
-          await this.#grant({ ...more, bytes: STRIDE });
-          more.bytes = STRIDE;
-        } catch {
-          await this.#grant(more);
-        }
-      } else await this.#grant(more);
+      const isStriding = more.bytes > 0 && !this.#tight.has(claim);
+      const stride = isStriding ? Math.max(STRIDE, more.bytes) : more.bytes;
+      try {
+        await this.#grant({ ...more, bytes: stride });
+        more.bytes = stride;
+      } catch (error) {
+        if (stride === more.bytes) throw error;
+        this.#tight.add(claim);
+        await this.#grant(more);
+      }
       claim.bytes += more.bytes;
       claim.entries += more.entries;
     });

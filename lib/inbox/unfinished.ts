@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { diskError } from "../disk/disk_error.ts";
 import { tryLock } from "../disk/lock.ts";
 import { P2PError } from "../errors.ts";
 import { parsePartialKey, type PartialKey } from "./partial_key.ts";
@@ -18,15 +19,22 @@ export interface Unreceived extends PartialKey {
   folder: string;
 }
 
-/** The transfers that wait in an inbox, of all identities that receive there; oldest first. */
-export async function listUnreceived(inbox: string): Promise<Unreceived[]> {
+/**
+ * The transfers that wait in an inbox, of all identities that receive there; oldest first.
+ *
+ * @param onLeftOut hears what cannot be read, and why.
+ */
+export async function listUnreceived(
+  inbox: string,
+  onLeftOut: (message: string) => void = () => {},
+): Promise<Unreceived[]> {
   const found: Unreceived[] = [];
   const parent = join(inbox, PARTIAL_FOLDER);
-  for (const owner of await namesIn(parent)) {
+  for (const owner of await namesIn(parent, onLeftOut)) {
     const folder = join(parent, owner);
-    for (const name of await namesIn(folder)) {
+    for (const name of await namesIn(folder, onLeftOut)) {
       const id = /^(.*)\.journal$/.exec(name)?.[1];
-      const entry = id === undefined ? null : await read(folder, id);
+      const entry = id === undefined ? null : await read(folder, id, onLeftOut);
       if (entry) found.push(entry);
     }
   }
@@ -49,7 +57,11 @@ export async function forgetUnreceived({ folder, base, name }: Unreceived): Prom
   await removePartial(base);
 }
 
-async function read(folder: string, id: string): Promise<Unreceived | null> {
+async function read(
+  folder: string,
+  id: string,
+  onLeftOut: (message: string) => void,
+): Promise<Unreceived | null> {
   const base = join(folder, id);
   try {
     const log = await readJournal(`${base}.journal`);
@@ -60,19 +72,24 @@ async function read(folder: string, id: string): Promise<Unreceived | null> {
     return { ...key, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
   } catch (error) {
     // Whoever receives it has finished it meanwhile.
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
+    if (!(error instanceof Deno.errors.NotFound)) {
+      onLeftOut(diskError("read", `${base}.journal`, error).message);
+    }
+    return null;
   }
 }
 
-async function namesIn(folder: string): Promise<string[]> {
+async function namesIn(
+  folder: string,
+  onLeftOut: (message: string) => void,
+): Promise<string[]> {
   const names: string[] = [];
   try {
     for await (const { name } of Deno.readDir(folder)) names.push(name);
   } catch (error) {
     const isNone = error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.NotADirectory;
-    if (!isNone) throw error;
+    if (!isNone) onLeftOut(diskError("read", folder, error).message);
   }
   return names;
 }

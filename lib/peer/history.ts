@@ -1,3 +1,4 @@
+import { tellOnce } from "../disk/tell_once.ts";
 import { patiently } from "../disk/descriptors.ts";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -49,7 +50,7 @@ export class History {
 export class HistoryWriter {
   readonly #history: History;
   readonly #ownName: () => string;
-  readonly #emit: (event: AppEvent) => void;
+  readonly #notice: (message: string) => void;
   /** Entries that are being written. */
   readonly #notes = new Set<Promise<void>>();
 
@@ -57,7 +58,7 @@ export class HistoryWriter {
   constructor(history: History, ownName: () => string, emit: (event: AppEvent) => void) {
     this.#history = history;
     this.#ownName = ownName;
-    this.#emit = emit;
+    this.#notice = tellOnce((message) => emit({ event: "notice", message }));
   }
 
   /** Resolves when the entry is written, or a notice says why it is not. */
@@ -76,10 +77,7 @@ export class HistoryWriter {
     try {
       await this.#history.add({ ...entry, as: this.#ownName() });
     } catch (error) {
-      this.#emit({
-        event: "notice",
-        message: `Cannot write the history: ${asP2PError(error).message}`,
-      });
+      this.#notice(`Cannot write the history: ${asP2PError(error).message}`);
     }
   }
 }

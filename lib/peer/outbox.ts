@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { P2PError } from "../errors.ts";
+import { P2PError, reasonOf } from "../errors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { readPrivate, replacePrivate, stateError } from "../disk/private_file.ts";
 
@@ -51,16 +51,27 @@ export class Outbox {
     await Deno.remove(this.#pathOf(id)).catch(ignoreMissing);
   }
 
-  /** All transfers that are kept, oldest first; files that are not whole are passed over. */
-  async list(): Promise<Unsent[]> {
+  /**
+   * All transfers that are kept, oldest first; files that are not whole are passed over.
+   *
+   * @param onLeftOut hears why one cannot be read, or all of them.
+   */
+  async list(onLeftOut: (message: string) => void = () => {}): Promise<Unsent[]> {
     const entries: Unsent[] = [];
     try {
       for await (const { name } of Deno.readDir(this.#folder)) {
-        const entry = name.endsWith(".json") && parse(await readPrivate(join(this.#folder, name)));
-        if (entry) entries.push(entry);
+        if (!name.endsWith(".json")) continue;
+        try {
+          const entry = parse(await readPrivate(join(this.#folder, name)));
+          if (entry) entries.push(entry);
+        } catch (error) {
+          onLeftOut(reasonOf(error));
+        }
       }
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw stateError("read", this.#folder, error);
+      if (!(error instanceof Deno.errors.NotFound)) {
+        onLeftOut(stateError("read", this.#folder, error).message);
+      }
     }
     return entries.sort((a, b) => a.at < b.at ? -1 : 1);
   }

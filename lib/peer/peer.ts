@@ -80,8 +80,8 @@ export class Peer implements AsyncDisposable {
       credentials,
       tracker,
       folder: transient ? null : folder,
-      clock,
       notice: (message) => emit({ event: "notice", message }),
+      clock,
     });
     this.#tracker = tracker;
     this.#directory = directory;

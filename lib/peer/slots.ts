@@ -1,7 +1,9 @@
 import { join } from "node:path";
+import { openFile } from "../disk/descriptors.ts";
+import { ignoreMissing } from "../disk/folder.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
 import { stateError } from "../disk/private_file.ts";
-import { P2PError } from "../errors.ts";
+import { P2PError, reasonOf } from "../errors.ts";
 import { type Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 
 /** Running peers of one user at most: more are a sign that something starts them in a loop. */
@@ -13,17 +15,34 @@ export interface Slot extends Disposable {
   number: number;
 }
 
+/** Hears why an identity is passed over. */
+export type OnPassedOver = (message: string) => void;
+
 /**
  * Takes the first identity of this user that no running peer holds: `peers/1/`, `peers/2/` ... so that
- * several peers on one machine are told apart, and each keeps its id over restarts.
+ * several peers on one machine are told apart, and each keeps its id over restarts. One whose files belong to another
+ * user by now, as after a run with `sudo`, is passed over.
  *
- * @throws {P2PError} `disk` when a lock or an identity cannot be used, or far too many are taken.
+ * @throws {P2PError} `disk` when the folder cannot be written, an identity is broken, or far too many are taken.
  */
-export async function takeSlot(peersFolder: string): Promise<Slot> {
+export async function takeSlot(
+  peersFolder: string,
+  onPassedOver: OnPassedOver = () => {},
+): Promise<Slot> {
   for (let number = 1; number <= MAX_SLOTS; number++) {
     const folder = join(peersFolder, `${number}`);
-    const lock = await lockIn(folder);
-    if (!lock) continue;
+    let lock: Lock | null = null;
+    try {
+      await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+      lock = await tryLock(join(folder, "lock"));
+      if (!lock) continue;
+      await expectReadable(join(folder, "identity.key"));
+    } catch (error) {
+      lock?.[Symbol.dispose]();
+      await expectWritable(peersFolder);
+      onPassedOver(passedOver(folder, error));
+      continue;
+    }
     try {
       const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
       return { identity, number, [Symbol.dispose]: () => lock[Symbol.dispose]() };
@@ -35,17 +54,53 @@ export async function takeSlot(peersFolder: string): Promise<Slot> {
   throw new P2PError("disk", `Cannot start: ${MAX_SLOTS} peers of this user are running`);
 }
 
-/** Takes the lock of a slot's folder; null while another peer has it. */
-async function lockIn(folder: string): Promise<Lock | null> {
-  try {
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    return await tryLock(join(folder, "lock"));
-  } catch (error) {
-    throw stateError("write", folder, error);
+/** The identity of one-shot commands: that of the first usable slot, also while a running peer holds it. */
+export async function firstIdentity(
+  peersFolder: string,
+  onPassedOver: OnPassedOver = () => {},
+): Promise<Identity> {
+  for (let number = 1;; number++) {
+    const folder = join(peersFolder, `${number}`);
+    try {
+      return await loadOrCreateIdentity(join(folder, "identity.key"));
+    } catch (error) {
+      if (!isForbidden(error) || number === MAX_SLOTS || !await isThere(folder)) throw error;
+      onPassedOver(passedOver(folder, error));
+    }
   }
 }
 
-/** The identity of one-shot commands: that of the first slot, also while a running peer holds it. */
-export async function firstIdentity(peersFolder: string): Promise<Identity> {
-  return await loadOrCreateIdentity(join(peersFolder, "1", "identity.key"));
+/** Throws when nothing can be made in the folder of all slots: the next one would not be better. */
+async function expectWritable(path: string): Promise<void> {
+  try {
+    const probe = join(path, crypto.randomUUID());
+    await Deno.mkdir(probe, { recursive: true, mode: 0o700 });
+    await Deno.remove(probe);
+  } catch (error) {
+    throw stateError("write", path, error);
+  }
+}
+
+/** Opens the file, if it is there. */
+async function expectReadable(path: string): Promise<void> {
+  try {
+    (await openFile(path)).close();
+  } catch (error) {
+    ignoreMissing(error);
+  }
+}
+
+/** Whether this user may not use what is there. */
+function isForbidden(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  return [error, cause].some((it) => it instanceof Deno.errors.PermissionDenied);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
+}
+
+function passedOver(folder: string, error: unknown): string {
+  return `Cannot use the identity in ${folder}: ${reasonOf(error)}; ` +
+    "going on with the next one: make that one yours again (`chown -R`) to be known by it";
 }

@@ -27,9 +27,19 @@ permitted(
   },
 );
 
-permitted("a lock that is no file keeps a peer from starting, and is named", NEEDS, async () => {
+permitted("an identity whose lock cannot be used is passed over, and said", NEEDS, async () => {
   await using dir = await tempDir();
   await Deno.mkdir(dir.at("1", "lock"), { recursive: true });
-  const { message } = await rejectsWith("disk", () => takeSlot(dir.path));
-  assertStringIncludes(message, dir.at("1", "lock"));
+  const notices: string[] = [];
+  using slot = await takeSlot(dir.path, (text) => notices.push(text));
+  assertEquals(slot.number, 2);
+  assertEquals(notices.length, 1);
+  assertStringIncludes(notices[0] as string, dir.at("1", "lock"));
+});
+
+permitted("a folder of identities that is a file keeps a peer from starting", NEEDS, async () => {
+  await using dir = await tempDir();
+  await Deno.writeTextFile(dir.at("peers"), "");
+  const { message } = await rejectsWith("disk", () => takeSlot(dir.at("peers")));
+  assertStringIncludes(message, dir.at("peers"));
 });
