@@ -95,7 +95,7 @@ export class Downloads implements AsyncDisposable {
   /** Transfers under way, or about to be, by their sender's id. */
   readonly #ofSender = new Map<string, number>();
   /** Offers that are being accepted: their downloads are about to be. */
-  readonly #starting = new Set<string>();
+  readonly #starting = new Map<string, Promise<void>>();
   readonly #waiting: WaitingOffers;
   readonly #windows = new MemoryBudget(WINDOWS);
   #closed = false;
@@ -149,12 +149,15 @@ export class Downloads implements AsyncDisposable {
       if (!download.sender) await download.fail(shuttingDown());
     }
     await Promise.all([...this.#active.values()].map(({ ended }) => ended));
+    await Promise.all(this.#starting.values());
   }
 
   /** Fails what is under way: partials that are worth it are kept for a later offer, the others deleted. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close();
     await Promise.all([...this.#active.values()].map((download) => download.fail(shuttingDown())));
+    // Those that were being accepted see that it is over, and take back what they have made.
+    await Promise.all(this.#starting.values());
   }
 
   #close(): void {
@@ -220,14 +223,15 @@ export class Downloads implements AsyncDisposable {
     if (this.#starting.has(key)) {
       throw new P2PError("busy", "Cannot receive: the same offer is being accepted; try again");
     }
-    this.#starting.add(key);
+    const over = Promise.withResolvers<void>();
+    this.#starting.set(key, over.promise);
     this.#count(offer.from, 1);
     let hasBegun = false;
     try {
       const target = await destination.begin(offer);
       if (this.#closed || !link.isOpen || signal.aborted) {
         // What an earlier try left of it waits for the next one.
-        await destination.release(target, true);
+        await destination.release(target, target.known.size > 0);
         throw this.#closed ? shuttingDown() : signal.aborted ? signal.reason : lost();
       }
       const download = new Download({
@@ -247,6 +251,7 @@ export class Downloads implements AsyncDisposable {
       download.begin(link, asked.seq);
     } finally {
       this.#starting.delete(key);
+      over.resolve();
       if (!hasBegun) this.#count(offer.from, -1);
     }
   }
