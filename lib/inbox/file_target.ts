@@ -1,5 +1,6 @@
 import { openFile } from "../disk/descriptors.ts";
 import { Gate } from "../async/gate.ts";
+import type { BestEffort } from "../disk/best_effort.ts";
 import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
 import { FileWriter } from "../disk/file_writer.ts";
@@ -8,6 +9,15 @@ import { linkOrReserve } from "../disk/take_name.ts";
 import type { FileStamp, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 
+/** What a {@linkcode FileTarget} needs to know of its disk. */
+export interface FileTargetOptions {
+  /** Mode of the file when it is settled. */
+  mode: number;
+  /** Whether a file keeps its inode when it gets another name. */
+  keepsInodes: boolean;
+  disk: BestEffort;
+}
+
 /** A single file being received. */
 export class FileTarget implements Target {
   readonly path: string;
@@ -15,7 +25,7 @@ export class FileTarget implements Target {
   readonly files = null;
   readonly entries = 1;
   readonly #file: Deno.FsFile;
-  readonly #mode: number;
+  readonly #options: FileTargetOptions;
   readonly #writer: FileWriter;
   /** Second handle of the file, for syncs: on the first one they would hold up the writes. */
   #again: Deno.FsFile | undefined;
@@ -25,24 +35,24 @@ export class FileTarget implements Target {
   #closed = false;
   readonly #syncer = new AdaptiveSync("data");
 
-  private constructor(path: string, file: Deno.FsFile, mode: number) {
+  private constructor(path: string, file: Deno.FsFile, options: FileTargetOptions) {
     this.path = path;
     this.#file = file;
-    this.#mode = mode;
+    this.#options = options;
     this.#writer = new FileWriter(file);
   }
 
-  /** Creates an empty file, 0600 until it is settled with `mode`; a link in its place is an error. */
-  static async create(path: string, mode: number): Promise<FileTarget> {
+  /** Creates an empty file, 0600 until it is settled; a link in its place is an error. */
+  static async create(path: string, options: FileTargetOptions): Promise<FileTarget> {
     const file = await openFile(path, { read: true, write: true, createNew: true, mode: 0o600 });
-    return new FileTarget(path, file, mode);
+    return new FileTarget(path, file, options);
   }
 
   /** Opens the file that an earlier run left; throws NotFound when there is none, or something else. */
-  static async reopen(path: string, mode: number): Promise<FileTarget> {
+  static async reopen(path: string, options: FileTargetOptions): Promise<FileTarget> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
-    return new FileTarget(path, await openFile(path, { read: true, write: true }), mode);
+    return new FileTarget(path, await openFile(path, { read: true, write: true }), options);
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -68,7 +78,7 @@ export class FileTarget implements Target {
 
   async settle(): Promise<void> {
     await this.#expectOurs(this.path);
-    if (Deno.build.os !== "windows") await Deno.chmod(this.path, this.#mode);
+    this.#options.disk.setMode(this.path, this.#options.mode);
     await this.#file.sync();
   }
 
@@ -106,7 +116,10 @@ export class FileTarget implements Target {
   /** Throws when another file is at the path: whoever can write into the inbox may have exchanged ours. */
   async #expectOurs(path: string): Promise<void> {
     const [ours, there] = [await this.#file.stat(), await Deno.lstat(path)];
-    if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;
+    const isSame = this.#options.keepsInodes
+      ? there.ino === ours.ino && there.dev === ours.dev
+      : there.size === ours.size && there.mtime?.getTime() === ours.mtime?.getTime();
+    if (there.isFile && isSame) return;
     throw new P2PError("integrity", `Cannot save the file: ${path} was exchanged for another`);
   }
 }

@@ -52,7 +52,7 @@ export class Inbox implements Destination, Disposable {
     const inbox = resolve(path);
     try {
       await Deno.mkdir(inbox, { recursive: true });
-      const partials = await Partials.open(inbox, ownId, { keep: keepPartials });
+      const partials = await Partials.open(inbox, ownId, { keep: keepPartials, notice });
       return new Inbox(inbox, partials, new Room({ folder: inbox, quota, notice }));
     } catch (error) {
       throw diskError("use the inbox", inbox, error);

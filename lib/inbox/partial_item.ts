@@ -1,7 +1,8 @@
 import { dirname } from "node:path";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError } from "../disk/disk_error.ts";
-import { syncFolder, takeFreeName } from "../disk/folder.ts";
+import type { BestEffort } from "../disk/best_effort.ts";
+import type { FreeNames } from "../disk/free_names.ts";
 import { Gate } from "../async/gate.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import { type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
@@ -20,6 +21,9 @@ export interface PartialOptions {
   target: Target;
   /** Folder of the final name; on the same file system. */
   inbox: string;
+  /** The names in that folder. */
+  names: FreeNames;
+  disk: BestEffort;
   /** Bytes. */
   pieceSize: number;
   /** Bytes in all; null for a stream. */
@@ -144,7 +148,7 @@ export class PartialItem implements PieceTarget {
       this.#bytes = 0;
       this.#counted.clear();
       await removeJournal(this.base);
-      await syncFolder(dirname(this.base));
+      await this.#options.disk.syncFolder(dirname(this.base));
       await this.#target.restart();
     });
   }
@@ -160,17 +164,17 @@ export class PartialItem implements PieceTarget {
     name: string,
     intend: (name: string, stamp: FileStamp) => Promise<void> = () => Promise.resolve(),
   ): Promise<Published> {
-    const { inbox } = this.#options;
+    const { inbox, names, disk } = this.#options;
     await this.#written();
     try {
       await this.#target.settle();
       const stamp = await this.#target.stamp();
-      const published = await takeFreeName(inbox, name, async (candidate, path) => {
+      const published = await names.take(name, async (candidate, path) => {
         await intend(candidate, stamp);
         return await this.#target.moveTo(path);
       });
       try {
-        await syncFolder(inbox);
+        await disk.syncFolder(inbox);
       } catch (error) {
         await this.#target.takeBack(published.path);
         throw error;

@@ -1,8 +1,12 @@
 import { join } from "node:path";
-import { isOutOfDescriptors } from "../disk/descriptors.ts";
+import { BestEffort } from "../disk/best_effort.ts";
+import { isOutOfDescriptors, openFile } from "../disk/descriptors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
+import { FreeNames } from "../disk/free_names.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
+import { linkOrReserve } from "../disk/take_name.ts";
+import { isUnable } from "../disk/unable.ts";
 import { P2PError } from "../errors.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
@@ -40,8 +44,9 @@ export class Partials implements Disposable {
   readonly #inbox: string;
   readonly #folder: string;
   readonly #lock: Lock;
-  /** The mode of new files, and whether names that differ in case only are one file here. */
-  readonly #files: { mode: number; foldsCase: boolean };
+  readonly #files: DiskTraits;
+  /** The names in the inbox. */
+  readonly #names: FreeNames;
   /** Partials that wait to be gone on with: their paths without `.part`, by the text of their key. */
   readonly #unfinished: Map<string, string>;
 
@@ -49,7 +54,7 @@ export class Partials implements Disposable {
     inbox: string;
     folder: string;
     lock: Lock;
-    files: { mode: number; foldsCase: boolean };
+    files: DiskTraits;
     receipts: Receipts;
     unfinished: Map<string, string>;
   }) {
@@ -57,6 +62,7 @@ export class Partials implements Disposable {
     this.#folder = options.folder;
     this.#lock = options.lock;
     this.#files = options.files;
+    this.#names = new FreeNames(options.inbox);
     this.receipts = options.receipts;
     this.#unfinished = options.unfinished;
   }
@@ -65,16 +71,22 @@ export class Partials implements Disposable {
    * Opens the folder of `ownId` below an inbox, which has to be there. Partials that a process left behind wait
    * when their journal says what they are and is younger than `keep` milliseconds; the others are swept.
    *
-   * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it.
+   * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it. What the disk
+   * cannot do goes to `notice`.
    */
-  static async open(inbox: string, ownId: string, { keep }: { keep: number }): Promise<Partials> {
+  static async open(
+    inbox: string,
+    ownId: string,
+    { keep, notice }: { keep: number; notice?: (text: string) => void },
+  ): Promise<Partials> {
     const parent = join(inbox, PARTIAL_FOLDER);
     const folder = join(parent, ownId);
-    await makePrivateFolder(parent);
-    await makePrivateFolder(folder);
+    const disk = new BestEffort(inbox, notice);
+    await makePrivateFolder(parent, disk);
+    await makePrivateFolder(folder, disk);
     await using stack = new AsyncDisposableStack();
     const lock = stack.use(await takeLock(folder));
-    const files = { mode: await publicMode(folder), foldsCase: await foldsCaseIn(folder) };
+    const files = await traitsOf(folder, disk);
     const receipts = stack.use(await Receipts.open(folder, inbox));
     const unfinished = await sweep(folder, { keep, receipts });
     stack.move();
@@ -136,7 +148,7 @@ export class Partials implements Disposable {
     how: "create" | "reopen",
     room: RoomOf,
   ): Promise<Target> {
-    if (head === null) return FileTarget[how](path, this.#files.mode);
+    if (head === null) return FileTarget[how](path, this.#files);
     const onPlanned = (entries: number) => room.grow({ entries });
     return TreeTarget[how]({ path, head, size: size ?? 0, ...this.#files, onPlanned });
   }
@@ -151,6 +163,8 @@ export class Partials implements Disposable {
     return new PartialItem({
       target,
       inbox: this.#inbox,
+      names: this.#names,
+      disk: this.#files.disk,
       size,
       pieceSize,
       about: size === null
@@ -187,7 +201,7 @@ export async function removePartial(base: string): Promise<void> {
 }
 
 /** Makes a folder of mode 0700, or makes one that is there and is no link private; it has to be ours. */
-async function makePrivateFolder(path: string): Promise<void> {
+async function makePrivateFolder(path: string, disk: BestEffort): Promise<void> {
   try {
     await Deno.mkdir(path, { mode: 0o700 });
   } catch (error) {
@@ -196,7 +210,26 @@ async function makePrivateFolder(path: string): Promise<void> {
     if (!isDirectory) {
       throw new P2PError("disk", `Cannot use ${path}: it is not a folder; move it away`);
     }
-    if (Deno.build.os !== "windows") await Deno.chmod(path, 0o700);
+    try {
+      if (Deno.build.os !== "windows") await Deno.chmod(path, 0o700);
+    } catch (error) {
+      // Somebody else's folder is told from a disk without modes by a folder that is certainly ours.
+      if (!isUnable(error) || await hasModes(path)) throw error;
+      disk.tellOfModes();
+    }
+  }
+}
+
+/** Whether the modes of what this process makes in the folder can be set. */
+async function hasModes(folder: string): Promise<boolean> {
+  const path = await Deno.makeTempDir({ dir: folder, prefix: "mode-" });
+  try {
+    await Deno.chmod(path, 0o700);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await Deno.remove(path).catch(ignoreMissing);
   }
 }
 
@@ -246,25 +279,37 @@ async function readPartialKey(path: string, keep: number): Promise<PartialKey | 
   return parsePartialKey(await readJournalHeader(path));
 }
 
-/** Whether names that differ in case only are one file in the folder. */
-async function foldsCaseIn(folder: string): Promise<boolean> {
+/** What has to be known of a disk before something is received there. */
+interface DiskTraits {
+  /** The mode that this process gives new files: 0666 & ~umask. */
+  mode: number;
+  /** Whether names that differ in case only are one file here. */
+  foldsCase: boolean;
+  /** Whether a file keeps its inode when it gets another name: not on sshfs. */
+  keepsInodes: boolean;
+  disk: BestEffort;
+}
+
+/** Learns the traits from a file of our own, which is deleted again; nobody has to be asked for the umask. */
+async function traitsOf(folder: string, disk: BestEffort): Promise<DiskTraits> {
+  const [path, moved] = [join(folder, "probe"), join(folder, "probe.moved")];
   try {
-    return (await Deno.stat(join(folder, "LOCK"))).isFile;
-  } catch {
-    return false;
+    using file = await openFile(path, { write: true, createNew: true });
+    const { mode } = await Deno.stat(path);
+    const foldsCase = await isThere(join(folder, "PROBE"));
+    await linkOrReserve(path, moved);
+    const [ours, there] = [await file.stat(), await Deno.lstat(moved)];
+    return {
+      mode: (mode ?? 0o644) & 0o666,
+      foldsCase,
+      keepsInodes: ours.ino === there.ino && ours.dev === there.dev,
+      disk,
+    };
+  } finally {
+    for (const name of [path, moved]) await Deno.remove(name).catch(ignoreMissing);
   }
 }
 
-/** The mode that this process gives new files: 0666 & ~umask, learnt without asking for the umask. */
-async function publicMode(folder: string): Promise<number> {
-  const path = join(folder, "mode");
-  try {
-    (await Deno.open(path, { write: true, createNew: true })).close();
-    const { mode } = await Deno.stat(path);
-    return (mode ?? 0o644) & 0o666;
-  } finally {
-    await Deno.remove(path).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
-  }
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
 }

@@ -12,7 +12,8 @@ import {
   type TreePlan,
 } from "../pieces/tree_table.ts";
 import { FileWriter } from "../disk/file_writer.ts";
-import { ignoreMissing, syncFolder } from "../disk/folder.ts";
+import type { BestEffort } from "../disk/best_effort.ts";
+import { ignoreMissing } from "../disk/folder.ts";
 import type { FileStamp, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 import { Yielder } from "../async/yielder.ts";
@@ -40,6 +41,7 @@ export interface TreeTargetOptions {
   mode: number;
   /** Whether names that differ in case or normalisation only are one file here. */
   foldsCase: boolean;
+  disk: BestEffort;
   /** Hears how many files and folders are about to be made; what it throws is why they are not. */
   onPlanned?: ((entries: number) => Promise<void>) | undefined;
 }
@@ -168,7 +170,12 @@ export class TreeTarget implements Target {
     this.#changedFolders = new Set();
     // Files are synced through handles of their own: on the one that is written to a sync would hold up the writes.
     const begun = [...this.#begun.keys()].map((file) => this.#at(file));
-    await Promise.all([...this.#syncs, forEach(begun, syncFile), forEach(folders, syncFolder)]);
+    const { disk } = this.#options;
+    await Promise.all([
+      ...this.#syncs,
+      forEach(begun, syncFile),
+      forEach(folders, (path) => disk.syncFolder(path)),
+    ]);
     if (this.#failure) throw this.#failure;
   }
 
@@ -180,7 +187,7 @@ export class TreeTarget implements Target {
     for (const folder of folders.toReversed()) {
       this.#changedFolders.add(this.#at(folder));
       this.#openToOthers(this.#at(folder));
-      setTime(this.#at(folder), folder.mtime);
+      this.#options.disk.setTime(this.#at(folder), folder.mtime);
     }
     this.#changedFolders.add(this.path);
     this.#openToOthers(this.path);
@@ -356,7 +363,7 @@ export class TreeTarget implements Target {
     this.#begun.delete(file);
     let syncing: Promise<void> | undefined;
     try {
-      handle.utimeSync(new Date(), new Date(file.mtime));
+      this.#options.disk.setTime(handle, file.mtime);
       syncing = this.#syncer.sync(handle);
     } catch (error) {
       handle.close();
@@ -381,14 +388,14 @@ export class TreeTarget implements Target {
     for (const file of files) {
       const { mtime } = Deno.statSync(this.#at(file));
       if (mtime?.getTime() === file.mtime) continue;
-      setTime(this.#at(file), file.mtime);
+      this.#options.disk.setTime(this.#at(file), file.mtime);
       // Whatever is in this list is synced with the rest.
       this.#begun.set(file, 0);
     }
   }
 
   #openToOthers(path: string): void {
-    if (Deno.build.os !== "windows") Deno.chmodSync(path, folderMode(this.#options.mode));
+    this.#options.disk.setMode(path, folderMode(this.#options.mode));
   }
 
   #at({ path }: { path: string }): string {
@@ -398,10 +405,6 @@ export class TreeTarget implements Target {
 
 function* chain<T>(...lists: readonly Iterable<T>[]): Generator<T> {
   for (const list of lists) yield* list;
-}
-
-function setTime(path: string, mtime: number): void {
-  Deno.utimeSync(path, new Date(), new Date(mtime));
 }
 
 async function forEach(

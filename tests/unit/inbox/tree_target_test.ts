@@ -1,3 +1,4 @@
+import { BestEffort } from "../../../lib/disk/best_effort.ts";
 import { assert, assertEquals } from "@std/assert";
 import { TreeTarget, type TreeTargetOptions } from "../../../lib/inbox/tree_target.ts";
 import { encodeTable } from "../../../lib/pieces/tree_table.ts";
@@ -24,7 +25,14 @@ const NEEDS: Deno.PermissionName[] = ["read", "write"];
 const MODE = 0o640;
 
 function optionsOf(dir: TempDir, head: number, size: number): TreeTargetOptions {
-  return { path: dir.at("x.part"), head, size, mode: MODE, foldsCase: false };
+  return {
+    path: dir.at("x.part"),
+    head,
+    size,
+    mode: MODE,
+    foldsCase: false,
+    disk: new BestEffort(dir.path),
+  };
 }
 
 interface Piece {
