@@ -2,7 +2,7 @@ import { openFile } from "../disk/descriptors.ts";
 import { basename, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
-import { type AgeOptions, isYoung } from "./file_age.ts";
+import { type AgeOptions, isYoung, stateOf } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 
 /** A regular file as a content: read through a byte stream, which reads ahead; again through a second handle. */
@@ -103,12 +103,4 @@ export class FileContent implements Content {
     else this.#file.close();
     (await this.#again?.catch(() => undefined))?.close();
   }
-}
-
-/**
- * What changes when a file does: its size, its times in milliseconds, and which file of which file system it is.
- * The time of the last change is the one that `touch` cannot put back.
- */
-function stateOf({ size, mtime, ctime, ino, dev }: Deno.FileInfo): (number | null)[] {
-  return [size, mtime?.getTime() ?? null, ctime?.getTime() ?? null, ino, dev];
 }

@@ -3,7 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
-import { type AgeOptions, isYoung } from "./file_age.ts";
+import { type AgeOptions, isYoung } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Yielder } from "../async/yielder.ts";
@@ -100,6 +100,7 @@ export class TreeContent implements Content {
     // The time before the first file is looked at: whatever is written to from here on is younger than that.
     const now = clock();
     let hasYoung = false;
+    const device = await deviceOf(path);
     const skipped = await visitTree(path, {
       ...options,
       onEntry: (path, info) => {
@@ -114,7 +115,8 @@ export class TreeContent implements Content {
         const { path: relative, size, mtime } = entry;
         if (size !== null) {
           files.push({ path: relative, size, mtime, offset: 0 });
-          hasYoung ||= isYoung(info, now);
+          // Another disk below this one may say less of its files.
+          hasYoung ||= isYoung(info, now) || info.dev !== device;
         }
         if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
           throw new P2PError(
@@ -244,4 +246,9 @@ function expectSame(file: SourceFile, path: string): void {
   const { size, mtime } = Deno.statSync(path);
   if (size === file.size && (mtime?.getTime() ?? 0) === file.mtime) return;
   throw sourceChanged(path, "its size or time is not what it was");
+}
+
+/** The device that a folder is on; null when that is not known, or the folder not there. */
+async function deviceOf(path: string): Promise<number | null> {
+  return await Deno.stat(path).then(({ dev }) => dev, () => null);
 }

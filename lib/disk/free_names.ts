@@ -68,7 +68,7 @@ export class FreeNames {
     const time = timeOf(this.#folder);
     const last = this.#next.get(nameKey(name))?.last;
     // What goes within the tick of the clock in which it came leaves the folder's time as it is.
-    const isGone = last !== undefined && timeOf(join(this.#folder, last)) === null;
+    const isGone = last !== undefined && !isThere(join(this.#folder, last));
     if (this.#asOf !== null && time === this.#asOf && !isGone) return;
     // Within the call: an iteration over promises takes five times as long.
     const entries = await patiently(() => [...Deno.readDirSync(this.#folder)]);
@@ -79,11 +79,20 @@ export class FreeNames {
   }
 }
 
-/** The time of the last change at a path in milliseconds; null where it has none, or there is nothing. */
-function timeOf(path: string): number | null {
+/** The time of a folder's last change in milliseconds; null where it has none, or is gone. */
+function timeOf(folder: string): number | null {
   try {
-    return Deno.lstatSync(path).mtime?.getTime() ?? null;
+    return Deno.statSync(folder).mtime?.getTime() ?? null;
   } catch {
     return null;
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -6,7 +6,7 @@ import { P2PError } from "../errors.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { linkOrReserve } from "../disk/take_name.ts";
-import type { FileStamp, Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 
 /** What a {@linkcode FileTarget} needs to know of its disk. */
@@ -22,6 +22,7 @@ export interface FileTargetOptions {
 export class FileTarget implements Target {
   readonly path: string;
   readonly head = 0;
+  readonly table = null;
   readonly files = null;
   readonly entries = 1;
   readonly #file: Deno.FsFile;
@@ -80,11 +81,6 @@ export class FileTarget implements Target {
     await this.#expectOurs(this.path);
     this.#options.disk.setMode(this.path, this.#options.mode);
     await this.#file.sync();
-  }
-
-  async stamp(): Promise<FileStamp> {
-    const { ino, mtime } = await this.#file.stat();
-    return { ino, mtime: mtime?.getTime() ?? null };
   }
 
   async moveTo(path: string): Promise<boolean> {

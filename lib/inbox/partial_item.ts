@@ -6,7 +6,7 @@ import type { FreeNames } from "../disk/free_names.ts";
 import { Gate } from "../async/gate.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import { type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
-import type { FileStamp, Published, Target } from "./target.ts";
+import type { Published, Target } from "./target.ts";
 
 /** Bytes that are written between two entries of the journal: what a crash may cost. */
 const CHECKPOINT = 2 * 1024 * 1024;
@@ -94,6 +94,11 @@ export class PartialItem implements PieceTarget {
     return this.#closed;
   }
 
+  /** Path of the table of a tree, once all of it is there; null for a file. */
+  get table(): string | null {
+    return this.#target.table;
+  }
+
   /** The files of a tree, once its table is there. */
   get files(): FileCount | null {
     return this.#target.files;
@@ -157,20 +162,20 @@ export class PartialItem implements PieceTarget {
    * Makes it durable and gives it its name: data and modes are synced, the name is taken (never one that
    * exists), the folder is synced. After this a power cut loses nothing.
    *
-   * @param intend hears, before it is taken, each name that is tried and what the thing is recognised by.
+   * @param intend hears, before it is taken, each name that is tried, and the inode that is about to have it.
    * @throws {P2PError} `disk` or `no-space`; nothing is published then.
    */
   async publish(
     name: string,
-    intend: (name: string, stamp: FileStamp) => Promise<void> = () => Promise.resolve(),
+    intend: (name: string, ino: number | null) => Promise<void> = () => Promise.resolve(),
   ): Promise<Published> {
     const { inbox, names, disk } = this.#options;
     await this.#written();
     try {
       await this.#target.settle();
-      const stamp = await this.#target.stamp();
+      const { ino } = await Deno.lstat(this.#target.path);
       const published = await names.take(name, async (candidate, path) => {
-        await intend(candidate, stamp);
+        await intend(candidate, ino);
         return await this.#target.moveTo(path);
       });
       try {

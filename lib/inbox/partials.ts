@@ -13,7 +13,7 @@ import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
 import { FileTarget } from "./file_target.ts";
 import { PartialItem, removeJournal } from "./partial_item.ts";
 import { headerOf, parsePartialKey, type PartialKey, textOfKey } from "./partial_key.ts";
-import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
+import { Receipts, RECEIPTS_FILE, TABLES_FOLDER } from "./receipts.ts";
 import type { Target } from "./target.ts";
 import { TreeTarget } from "./tree_target.ts";
 
@@ -87,7 +87,7 @@ export class Partials implements Disposable {
     await using stack = new AsyncDisposableStack();
     const lock = stack.use(await takeLock(folder));
     const files = await traitsOf(folder, disk);
-    const receipts = stack.use(await Receipts.open(folder, inbox));
+    const receipts = stack.use(await Receipts.open(folder, inbox, files));
     const unfinished = await sweep(folder, { keep, receipts });
     stack.move();
     return new Partials({ inbox, folder, lock, files, receipts, unfinished });
@@ -253,7 +253,7 @@ async function sweep(
   const unfinished = new Map<string, string>();
   const names = new Set<string>();
   for await (const { name } of Deno.readDir(folder)) names.add(name);
-  const wanted = new Set([LOCK_FILE, RECEIPTS_FILE]);
+  const wanted = new Set([LOCK_FILE, RECEIPTS_FILE, TABLES_FOLDER]);
   for (const name of names) {
     const base = /^(.*)\.journal$/.exec(name)?.[1];
     if (base === undefined || !names.has(`${base}.part`)) continue;

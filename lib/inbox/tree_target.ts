@@ -8,13 +8,12 @@ import {
   type FileCount,
   planTreeInTurns,
   type TreeFile,
-  treeFingerprint,
   type TreePlan,
 } from "../pieces/tree_table.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import type { BestEffort } from "../disk/best_effort.ts";
 import { ignoreMissing } from "../disk/folder.ts";
-import type { FileStamp, Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 import { Yielder } from "../async/yielder.ts";
 
@@ -102,6 +101,10 @@ export class TreeTarget implements Target {
     await target.#planned(table);
     target.#isReopened = true;
     return target;
+  }
+
+  get table(): string {
+    return tableOf(this.path);
   }
 
   get files(): FileCount | null {
@@ -192,13 +195,6 @@ export class TreeTarget implements Target {
     this.#changedFolders.add(this.path);
     this.#openToOthers(this.path);
     await this.sync();
-  }
-
-  async stamp(): Promise<FileStamp> {
-    const { ino, mtime } = await Deno.lstat(this.path);
-    const { folders, files } = this.#planOrThrow();
-    const tree = treeFingerprint(chain(folders, files));
-    return { ino, mtime: mtime?.getTime() ?? null, tree };
   }
 
   async moveTo(path: string): Promise<boolean> {
@@ -401,10 +397,6 @@ export class TreeTarget implements Target {
   #at({ path }: { path: string }): string {
     return `${this.path}/${path}`;
   }
-}
-
-function* chain<T>(...lists: readonly Iterable<T>[]): Generator<T> {
-  for (const list of lists) yield* list;
 }
 
 async function forEach(

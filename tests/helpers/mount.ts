@@ -39,12 +39,12 @@ export class Mount implements AsyncDisposable {
 
   /**
    * A folder as an odd disk shows it: where a name has an inode of its own, and with the oddities that `odd_disk.py`
-   * lists.
+   * lists. What was there on an earlier mount is there again.
    */
   static async odd(path: string, ...oddities: string[]): Promise<Mount> {
     const folder = `${path}.real`;
-    await Deno.mkdir(path);
-    await Deno.mkdir(folder);
+    await Deno.mkdir(path, { recursive: true });
+    await Deno.mkdir(folder, { recursive: true });
     const script = fromFileUrl(new URL("odd_disk.py", import.meta.url));
     await command("/usr/bin/python3", script, folder, path, ...oddities);
     return new Mount(path);

@@ -15,6 +15,7 @@ class OddDisk(Operations):
     modes: chmod fails with EPERM           times: utime fails with EPERM
     syncs: fsync of a folder is EINVAL      broken-syncs: it is EIO
     links: link fails with EPERM            coarse: times are kept in steps of ten seconds
+    folds: names are kept in lower case, and found in any
     """
 
     def __init__(self, root, oddities):
@@ -22,7 +23,10 @@ class OddDisk(Operations):
         self.odd = set(oddities)
 
     def __call__(self, op, path, *args):
-        return super().__call__(op, self.root + path, *args)
+        return super().__call__(op, self.real(path), *args)
+
+    def real(self, path):
+        return self.root + (path.lower() if "folds" in self.odd else path)
 
     def getattr(self, path, fh=None):
         stat = os.lstat(path)
@@ -53,10 +57,10 @@ class OddDisk(Operations):
     def link(self, target, source):
         if "links" in self.odd:
             raise FuseOSError(errno.EPERM)
-        os.link(self.root + source, target)
+        os.link(self.real(source), target)
 
     def rename(self, old, new):
-        os.rename(old, self.root + new)
+        os.rename(old, self.real(new))
 
     def create(self, path, mode, fi=None):
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
