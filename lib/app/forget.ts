@@ -1,7 +1,7 @@
 import { textOf } from "../cli/arguments/arguments.ts";
 import { ExitCode } from "../errors.ts";
 import { forgetUnreceived, listUnreceived } from "../inbox/unfinished.ts";
-import { chooseById, Outbox } from "../peer/outbox.ts";
+import { chooseById, expectAllRead, Outbox } from "../peer/outbox.ts";
 import { inboxOf } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -10,19 +10,24 @@ import { stateFolders } from "./state_folder.ts";
 export async function forget({ command, env, emit }: CommandContext): Promise<ExitCode> {
   const { peers } = stateFolders(textOf(command.values, "state"), env);
   const outbox = new Outbox(peers);
-  const unsent = (await outbox.list()).map((entry) => ({
+  const unread: string[] = [];
+  const onLeftOut = (message: string) => void unread.push(message);
+  const unsent = (await outbox.list(onLeftOut)).map((entry) => ({
     ...entry,
     forget: () => outbox.remove(entry.id),
   }));
-  const unreceived = (await listUnreceived(inboxOf(command))).map((entry) => ({
+  const unreceived = (await listUnreceived(inboxOf(command), onLeftOut)).map((entry) => ({
     ...entry,
     forget: () => forgetUnreceived(entry),
   }));
   const chosen = chooseById([...unsent, ...unreceived], command.positionals[0] ?? "");
-  if (chosen.length === 0) emit({ event: "notice", message: "Nothing is unfinished" });
+  if (chosen.length === 0 && unread.length === 0) {
+    emit({ event: "notice", message: "Nothing is unfinished" });
+  }
   for (const { name, forget } of chosen) {
     await forget();
     emit({ event: "notice", message: `Forgot ${name}` });
   }
+  expectAllRead(unread);
   return ExitCode.done;
 }

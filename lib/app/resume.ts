@@ -1,14 +1,18 @@
 import { errorEvent } from "../cli/output/output.ts";
 import { asP2PError, ExitCode, type P2PError } from "../errors.ts";
-import { chooseById } from "../peer/outbox.ts";
+import { chooseById, expectAllRead } from "../peer/outbox.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command } from "./program.ts";
 
 /** `peer resume`: sends what is left of transfers that did not come to their end. */
 export const resume: Command = oneShot(async (peer, { command, signal, emit }) => {
-  const unsent = chooseById(await peer.outbox.list(), command.positionals[0] ?? "");
-  if (unsent.length === 0) emit({ event: "notice", message: "Nothing is unfinished" });
+  const unread: string[] = [];
+  const all = await peer.outbox.list((message) => unread.push(message));
+  const unsent = chooseById(all, command.positionals[0] ?? "");
+  if (unsent.length === 0 && unread.length === 0) {
+    emit({ event: "notice", message: "Nothing is unfinished" });
+  }
   const reports: SendReport[] = [];
   const failed: P2PError[] = [];
   for (const entry of unsent) {
@@ -32,5 +36,6 @@ export const resume: Command = oneShot(async (peer, { command, signal, emit }) =
     }
   }
   if (reports.length === 0 && failed[0]) throw failed[0];
+  expectAllRead(unread);
   return exitCodeOfReports(reports, failed.length);
 });

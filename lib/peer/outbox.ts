@@ -88,6 +88,15 @@ export class Outbox {
 }
 
 /**
+ * Ends a command that could not read all notes, after it has done what it could.
+ *
+ * @throws {P2PError} `disk`, with the first reason.
+ */
+export function expectAllRead([reason]: readonly string[]): void {
+  if (reason !== undefined) throw new P2PError("disk", reason);
+}
+
+/**
  * The entry whose id begins with `prefix`; all entries for `all`.
  *
  * @throws {P2PError} `usage` when no entry has it, or several have.

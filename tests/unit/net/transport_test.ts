@@ -2,6 +2,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
 import { certificatePem } from "../../../lib/identity/certificate.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
+import { mayTrustOthers } from "../../../lib/net/authorities.ts";
 import { openSession } from "../../../lib/net/open_session.ts";
 import { dial, listen } from "../../../lib/net/transport.ts";
 import { deadline } from "../../helpers/deadline.ts";
@@ -13,6 +14,10 @@ import { newMembership, startServer } from "../../helpers/server.ts";
 const identity = Identity.generate();
 const timeout = 60_000;
 const HERE = { host: "127.0.0.1", port: 0 };
+
+/** With node:tls a dial that is given up leaves nothing behind, and none is counted. */
+const CHECKED = mayTrustOthers() &&
+  "the environment has Deno trust other authorities, so that dials go through node:tls";
 
 function portOf(listener: { addr: Deno.Addr }): number {
   return (listener.addr as Deno.NetAddr).port;
@@ -158,4 +163,5 @@ permitted(
       "room for another dial",
     );
   },
+  { ignore: CHECKED },
 );
