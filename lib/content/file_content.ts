@@ -1,7 +1,7 @@
 import { basename, resolve } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { Content, SuspectPart } from "./content.ts";
-import { type AgeOptions, isYoung } from "./file_age.ts";
+import { type AgeOptions, isYoung, stateOf } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { type FileAttributes, limitOf } from "../disk/file_mode.ts";
 import { timeOf } from "../disk/file_time.ts";
@@ -127,12 +127,4 @@ export class FileContent implements Content {
     else this.#file.close();
     this.#again.close();
   }
-}
-
-/**
- * What changes when a file does: its size, its times in milliseconds, and which file of which file system it is.
- * The time of the last change is the one that `touch` cannot put back.
- */
-function stateOf({ size, mtime, ctime, ino, dev }: Deno.FileInfo): (number | null)[] {
-  return [size, mtime?.getTime() ?? null, ctime?.getTime() ?? null, ino, dev];
 }

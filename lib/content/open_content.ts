@@ -1,6 +1,6 @@
 import { P2PError } from "../errors.ts";
 import type { Content } from "./content.ts";
-import type { AgeOptions } from "./file_age.ts";
+import type { AgeOptions } from "../disk/file_age.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { FileContent } from "./file_content.ts";
 import { TreeContent, type TreeOptions } from "./tree_content.ts";

@@ -1,5 +1,6 @@
 import { Gate } from "../async/gate.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
+import { stampsChanges } from "../disk/file_age.ts";
 import type { FileAttributes } from "../disk/file_mode.ts";
 import { P2PError } from "../errors.ts";
 import { type FileDigest, Manifest, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
@@ -75,6 +76,10 @@ export class SourcePieces implements Pieces, AsyncDisposable {
       ? await cache.open({ key, size, pieceSize, pieces: pieceCountOf(size, pieceSize) })
         .catch(() => null)
       : null;
+    if (cached && cached.hashes.length > 0 && !await stampsChanges(content.path)) {
+      cached.drop();
+      return new SourcePieces(content, null);
+    }
     return new SourcePieces(content, cached);
   }
 

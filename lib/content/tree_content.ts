@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { Gate } from "../async/gate.ts";
 import { P2PError } from "../errors.ts";
 import type { Content, SuspectPart } from "./content.ts";
-import { type AgeOptions, isYoung } from "./file_age.ts";
+import { type AgeOptions, isYoung } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { timeOf } from "../disk/file_time.ts";
 import { type FileAttributes, limitOf } from "../disk/file_mode.ts";
@@ -124,6 +124,7 @@ export class TreeContent implements Content {
     const now = clock();
     let hasYoung = false;
     const root = join(path, "/");
+    const device = await deviceOf(path);
     const { skipped, failed } = await visitTree(path, {
       ...options,
       problemOf: (path, info) => problemOf(`${root}${path}`, { path, info }),
@@ -139,7 +140,8 @@ export class TreeContent implements Content {
         const { path: relative, size, mtime } = entry;
         if (size !== null) {
           files.push({ path: relative, size, mtime, ctime: timeOf(ctime), offset: 0 });
-          hasYoung ||= isYoung(info, now);
+          // Another disk below this one may say less of its files.
+          hasYoung ||= isYoung(info, now) || info.dev !== device;
         }
         if (++count > MAX_ENTRIES || writer.bytes.length > MAX_TABLE) {
           throw new P2PError(
@@ -317,4 +319,9 @@ function problemOf(
     // Whoever reads it waits until it may be opened.
     return isOutOfDescriptors(error) ? null : diskError("read", at, error);
   }
+}
+
+/** The device that a folder is on; null when that is not known, or the folder not there. */
+async function deviceOf(path: string): Promise<number | null> {
+  return await Deno.stat(path).then(({ dev }) => dev, () => null);
 }

@@ -2,6 +2,10 @@ import { P2PError, reasonOf } from "../errors.ts";
 
 /** A failure of the file system as an error that names the path; ENOSPC is `no-space`, and EDQUOT is `quota`. */
 export function diskError(action: string, path: string, cause: unknown): P2PError {
+  // What failed in a pool comes wrapped, and the wrapping says nothing.
+  if (cause instanceof AggregateError && cause.errors.length > 0) {
+    return diskError(action, path, cause.errors[0]);
+  }
   if (cause instanceof P2PError) return cause;
   const code = (cause as { code?: string } | null)?.code;
   if (code === "ENOSPC") {

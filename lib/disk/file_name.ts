@@ -126,6 +126,7 @@ function cut(name: string): string {
 
 /** The longest start of `text` within `max` bytes that ends between two graphemes. */
 function cutTo(text: string, max: number): string {
+  if (byteLength(text) <= max) return text;
   graphemes ??= new Intl.Segmenter("en", { granularity: "grapheme" });
   let end = 0;
   let size = 0;

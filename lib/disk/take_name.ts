@@ -1,19 +1,6 @@
 import { openFile } from "./descriptors.ts";
 import { ignoreMissing } from "./folder.ts";
-
-/**
- * How it is said that a file can have no second name here: FAT, CIFS and FUSE have the first four, Android EACCES,
- * Windows EISDIR for FAT, a file system that counts links EMLINK.
- */
-const NO_LINKS = new Set([
-  "EPERM",
-  "ENOTSUP",
-  "EOPNOTSUPP",
-  "ENOSYS",
-  "EACCES",
-  "EISDIR",
-  "EMLINK",
-]);
+import { isUnable } from "./unable.ts";
 
 /**
  * Gives the file at `from` the new name `to` in the same file system, never in the place of one that is there; false
@@ -45,7 +32,7 @@ export async function linkOrReserve(from: string, to: string): Promise<boolean> 
   }
 }
 
+/** Whether the file can have no second name here; a file system that counts the names says EMLINK. */
 function cannotLink(error: unknown): boolean {
-  const { code = "" } = error as { code?: string };
-  return NO_LINKS.has(code) || error instanceof Deno.errors.NotSupported;
+  return isUnable(error) || (error as { code?: string }).code === "EMLINK";
 }

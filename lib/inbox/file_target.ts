@@ -1,24 +1,35 @@
 import { openFile } from "../disk/descriptors.ts";
 import { Gate } from "../async/gate.ts";
+import type { BestEffort } from "../disk/best_effort.ts";
 import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
 import { type FileAttributes, modeWithin } from "../disk/file_mode.ts";
-import { dateOf } from "../disk/file_time.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { linkOrReserve } from "../disk/take_name.ts";
-import type { FileStamp, Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
+
+/** What a {@linkcode FileTarget} needs to know of its disk. */
+export interface FileTargetOptions {
+  /** Mode of the file when it is settled. */
+  mode: number;
+  /** Whether a file keeps its inode when it gets another name. */
+  keepsInodes: boolean;
+  disk: BestEffort;
+  /** What is kept of the file beside its bytes. */
+  attributes?: FileAttributes | undefined;
+}
 
 /** A single file being received. */
 export class FileTarget implements Target {
   readonly path: string;
   readonly head = 0;
+  readonly table = null;
   readonly files = null;
   readonly entries = 1;
   readonly #file: Deno.FsFile;
-  readonly #mode: number;
-  readonly #attributes: FileAttributes;
+  readonly #options: FileTargetOptions;
   readonly #writer: FileWriter;
   /** Second handle of the file, for syncs: on the first one they would hold up the writes. */
   #again: Deno.FsFile | undefined;
@@ -28,38 +39,24 @@ export class FileTarget implements Target {
   #closed = false;
   readonly #syncer = new AdaptiveSync("data");
 
-  private constructor(
-    path: string,
-    file: Deno.FsFile,
-    { mode, attributes }: { mode: number; attributes: FileAttributes },
-  ) {
+  private constructor(path: string, file: Deno.FsFile, options: FileTargetOptions) {
     this.path = path;
     this.#file = file;
-    this.#mode = mode;
-    this.#attributes = attributes;
+    this.#options = options;
     this.#writer = new FileWriter(file);
   }
 
-  /** Creates an empty file, 0600 until it is settled with `mode`; a link in its place is an error. */
-  static async create(
-    path: string,
-    mode: number,
-    attributes: FileAttributes = {},
-  ): Promise<FileTarget> {
+  /** Creates an empty file, 0600 until it is settled; a link in its place is an error. */
+  static async create(path: string, options: FileTargetOptions): Promise<FileTarget> {
     const file = await openFile(path, { read: true, write: true, createNew: true, mode: 0o600 });
-    return new FileTarget(path, file, { mode, attributes });
+    return new FileTarget(path, file, options);
   }
 
   /** Opens the file that an earlier run left; throws NotFound when there is none, or something else. */
-  static async reopen(
-    path: string,
-    mode: number,
-    attributes: FileAttributes = {},
-  ): Promise<FileTarget> {
+  static async reopen(path: string, options: FileTargetOptions): Promise<FileTarget> {
     const { isFile } = await Deno.lstat(path);
     if (!isFile) throw new Deno.errors.NotFound(`${path} is not a regular file`);
-    const file = await openFile(path, { read: true, write: true });
-    return new FileTarget(path, file, { mode, attributes });
+    return new FileTarget(path, await openFile(path, { read: true, write: true }), options);
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -85,17 +82,10 @@ export class FileTarget implements Target {
 
   async settle(): Promise<void> {
     await this.#expectOurs(this.path);
-    const { mtime } = this.#attributes;
-    if (mtime !== undefined) await this.#file.utime(new Date(), dateOf(mtime));
-    if (Deno.build.os !== "windows") {
-      await Deno.chmod(this.path, modeWithin(this.#mode, this.#attributes));
-    }
+    const { disk, mode, attributes = {} } = this.#options;
+    if (attributes.mtime !== undefined) disk.setTime(this.#file, attributes.mtime);
+    disk.setMode(this.path, modeWithin(mode, attributes));
     await this.#file.sync();
-  }
-
-  async stamp(): Promise<FileStamp> {
-    const { ino, mtime } = await this.#file.stat();
-    return { ino, mtime: mtime?.getTime() ?? null };
   }
 
   async moveTo(path: string): Promise<boolean> {
@@ -127,7 +117,10 @@ export class FileTarget implements Target {
   /** Throws when another file is at the path: whoever can write into the inbox may have exchanged ours. */
   async #expectOurs(path: string): Promise<void> {
     const [ours, there] = [await this.#file.stat(), await Deno.lstat(path)];
-    if (there.isFile && there.ino === ours.ino && there.dev === ours.dev) return;
+    const isSame = this.#options.keepsInodes
+      ? there.ino === ours.ino && there.dev === ours.dev
+      : there.size === ours.size && there.mtime?.getTime() === ours.mtime?.getTime();
+    if (there.isFile && isSame) return;
     throw new P2PError("integrity", `Cannot save the file: ${path} was exchanged for another`);
   }
 }

@@ -66,7 +66,7 @@ export class Inbox implements Destination, Disposable {
     const { transfer, from, name: offered, manifest } = offer;
     const done = await this.#partials.receipts.ofTransfer(transfer, from);
     if (done) return { state: "saved", item: this.#kept(done) };
-    const same = manifest && await this.#partials.receipts.ofContent({ manifest, from, offered });
+    const same = manifest && await this.#partials.receipts.ofOffer({ manifest, from, offered });
     if (!same) return null;
     this.#partials.receipts.add({ ...same, transfer });
     return { state: "already", item: this.#kept(same) };
@@ -103,20 +103,19 @@ export class Inbox implements Destination, Disposable {
   ): Promise<Published & { already: boolean }> {
     const { item, offer } = this.#begunOrThrow(target);
     const { transfer, from, name: offered } = offer;
-    const same = await this.#partials.receipts.ofContent({
-      manifest: content.manifest,
-      from,
-      offered,
-    });
+    const key = { manifest: content.manifest, from, offered };
+    const same = await this.#partials.receipts.ofContent(key, item.table);
     if (same) {
       await this.release(item, false);
       this.#partials.receipts.add({ ...same, transfer });
       return { name: same.name, path: join(this.path, same.name), already: true };
     }
+    const { pieceSize, scheme } = offer;
+    if (item.table !== null) await this.#partials.receipts.keepTable(content.manifest, item.table);
     let receipt: Receipt | undefined;
-    const published = await item.publish(offered, async (name, stamp) => {
+    const published = await item.publish(offered, async (name, ino) => {
       const files = item.files?.count;
-      receipt = { transfer, from, offered, name, files, ...content, ...stamp };
+      receipt = { transfer, from, offered, name, files, ...content, pieceSize, scheme, ino };
       await this.#partials.receipts.intend(receipt);
     });
     if (receipt) this.#partials.receipts.add(receipt);

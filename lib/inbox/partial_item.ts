@@ -2,11 +2,12 @@ import { dirname } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError } from "../disk/disk_error.ts";
-import { syncFolder, takeFreeName } from "../disk/folder.ts";
+import type { BestEffort } from "../disk/best_effort.ts";
+import type { FreeNames } from "../disk/free_names.ts";
 import { Gate } from "../async/gate.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import { type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
-import type { FileStamp, Published, Target } from "./target.ts";
+import type { Published, Target } from "./target.ts";
 
 /** Bytes that are written between two entries of the journal: what a crash may cost. */
 const CHECKPOINT = 2 * 1024 * 1024;
@@ -21,6 +22,9 @@ export interface PartialOptions {
   target: Target;
   /** Folder of the final name; on the same file system. */
   inbox: string;
+  /** The names in that folder. */
+  names: FreeNames;
+  disk: BestEffort;
   /** Bytes. */
   pieceSize: number;
   /** Bytes in all; null for a stream. */
@@ -91,6 +95,11 @@ export class PartialItem implements PieceTarget {
     return this.#closed;
   }
 
+  /** Path of the table of a tree, once all of it is there; null for a file. */
+  get table(): string | null {
+    return this.#target.table;
+  }
+
   /** The files of a tree, once its table is there. */
   get files(): FileCount | null {
     return this.#target.files;
@@ -145,7 +154,7 @@ export class PartialItem implements PieceTarget {
       this.#bytes = 0;
       this.#counted.clear();
       await removeJournal(this.base);
-      await syncFolder(dirname(this.base));
+      await this.#options.disk.syncFolder(dirname(this.base));
       await this.#target.restart();
     });
   }
@@ -154,24 +163,24 @@ export class PartialItem implements PieceTarget {
    * Makes it durable and gives it its name: data and modes are synced, the name is taken (never one that
    * exists), the folder is synced. After this a power cut loses nothing.
    *
-   * @param intend hears, before it is taken, each name that is tried and what the thing is recognised by.
+   * @param intend hears, before it is taken, each name that is tried, and the inode that is about to have it.
    * @throws {P2PError} `disk` or `no-space`; nothing is published then.
    */
   async publish(
     name: string,
-    intend: (name: string, stamp: FileStamp) => Promise<void> = () => Promise.resolve(),
+    intend: (name: string, ino: number | null) => Promise<void> = () => Promise.resolve(),
   ): Promise<Published> {
-    const { inbox } = this.#options;
+    const { inbox, names, disk } = this.#options;
     await this.#written();
     try {
       await this.#target.settle();
-      const stamp = await this.#target.stamp();
-      const published = await takeFreeName(inbox, name, async (candidate, path) => {
-        await intend(candidate, stamp);
+      const { ino } = await Deno.lstat(this.#target.path);
+      const published = await names.take(name, async (candidate, path) => {
+        await intend(candidate, ino);
         return await this.#target.moveTo(path);
       });
       try {
-        await syncFolder(inbox);
+        await disk.syncFolder(inbox);
       } catch (error) {
         await this.#target.takeBack(published.path);
         throw error;

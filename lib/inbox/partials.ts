@@ -1,17 +1,21 @@
 import { dirname, join } from "node:path";
 import { Gate } from "../async/gate.ts";
+import { BestEffort } from "../disk/best_effort.ts";
 import { isOutOfDescriptors, openFile } from "../disk/descriptors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
+import { FreeNames } from "../disk/free_names.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
 import { type NameRules, nameRulesOf } from "../disk/name_rules.ts";
+import { linkOrReserve } from "../disk/take_name.ts";
+import { isUnable } from "../disk/unable.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
 import { FileTarget } from "./file_target.ts";
 import { PartialItem, removeJournal } from "./partial_item.ts";
 import { headerOf, parsePartialKey, type PartialKey, textOfKey } from "./partial_key.ts";
-import { Receipts, RECEIPTS_FILE } from "./receipts.ts";
+import { Receipts, RECEIPTS_FILE, TABLES_FOLDER } from "./receipts.ts";
 import type { OfferedItem } from "./destination.ts";
 import type { Target } from "./target.ts";
 import { TreeTarget } from "./tree_target.ts";
@@ -47,8 +51,9 @@ export class Partials implements Disposable {
   /** What the folder is recognised by. */
   #stamp: string;
   readonly #looks = new Gate(1);
-  /** The mode of new files, and what the file system does with names. */
-  readonly #files: { mode: number } & NameRules;
+  readonly #files: DiskTraits;
+  /** The names in the inbox. */
+  readonly #names: FreeNames;
   /** Partials that wait to be gone on with: their paths without `.part`, by the text of their key. */
   readonly #unfinished: Map<string, string>;
 
@@ -58,7 +63,7 @@ export class Partials implements Disposable {
     notice: (message: string) => void;
     lock: Lock;
     stamp: string;
-    files: { mode: number } & NameRules;
+    files: DiskTraits;
     receipts: Receipts;
     unfinished: Map<string, string>;
   }) {
@@ -68,6 +73,7 @@ export class Partials implements Disposable {
     this.#lock = options.lock;
     this.#stamp = options.stamp;
     this.#files = options.files;
+    this.#names = new FreeNames(options.inbox);
     this.receipts = options.receipts;
     this.#unfinished = options.unfinished;
   }
@@ -77,7 +83,8 @@ export class Partials implements Disposable {
    * when their journal says what they are and is younger than `keep` milliseconds; the others are swept. What is in
    * the way, of another user or unreadable, is set aside or left out, and `notice` hears of it.
    *
-   * @throws {P2PError} `disk` when another process has the folder, or what is in the way cannot be moved.
+   * @throws {P2PError} `disk` when another process has the folder, or what is in the way cannot be moved. What the disk
+   * cannot do goes to `notice`.
    */
   static async open(
     inbox: string,
@@ -85,13 +92,14 @@ export class Partials implements Disposable {
     { keep, notice }: { keep: number; notice: (message: string) => void },
   ): Promise<Partials> {
     const folder = join(inbox, PARTIAL_FOLDER, ownId);
-    const mode = await makePrivateFolders(folder, notice);
+    const disk = new BestEffort(inbox, notice);
+    const mode = await makePrivateFolders(folder, { notice, disk });
     await using stack = new AsyncDisposableStack();
     const lock = stack.use(await takeLock(folder, notice));
-    const files = { mode, ...await nameRulesOf(folder, LOCK_FILE) };
-    const receipts = stack.use(await openReceipts(folder, inbox, notice));
+    const files = await traitsOf(folder, { mode, disk });
+    const receipts = stack.use(await openReceipts(folder, inbox, { rules: files, notice }));
     const unfinished = await sweep(folder, { keep, receipts, notice });
-    const stamp = await stampOf(folder);
+    const stamp = await stampOf(folder, files);
     stack.move();
     return new Partials({ inbox, folder, notice, lock, stamp, files, receipts, unfinished });
   }
@@ -104,21 +112,25 @@ export class Partials implements Disposable {
    */
   async expectThere(): Promise<void> {
     await this.#looks.run(async () => {
-      if (this.#lock && await stampOf(this.#folder).catch(() => "") === this.#stamp) return;
+      const stamp = await stampOf(this.#folder, this.#files).catch(() => "");
+      if (this.#lock && stamp === this.#stamp) return;
       this.#notice(
         `${this.#folder} is not what it was: it was changed or removed; it is made anew`,
       );
       try {
         await makeInboxFolder(this.#inbox);
-        await makePrivateFolders(this.#folder, this.#notice);
+        await makePrivateFolders(this.#folder, { notice: this.#notice, disk: this.#files.disk });
         // Where the folder is the same after all the lock is our own.
         this.#lock?.[Symbol.dispose]();
         this.#lock = undefined;
         this.#lock = await takeLock(this.#folder, this.#notice);
-        const receipts = await openReceipts(this.#folder, this.#inbox, this.#notice);
+        const receipts = await openReceipts(this.#folder, this.#inbox, {
+          rules: this.#files,
+          notice: this.#notice,
+        });
         this.receipts[Symbol.dispose]();
         this.receipts = receipts;
-        this.#stamp = await stampOf(this.#folder);
+        this.#stamp = await stampOf(this.#folder, this.#files);
       } catch (error) {
         throw diskError("use the inbox", this.#inbox, error);
       }
@@ -180,7 +192,7 @@ export class Partials implements Disposable {
     how: "create" | "reopen",
     room: RoomOf,
   ): Promise<Target> {
-    if (head === null) return FileTarget[how](path, this.#files.mode, attributes);
+    if (head === null) return FileTarget[how](path, { ...this.#files, attributes });
     const onPlanned = (entries: number) => room.grow({ entries });
     return TreeTarget[how]({ path, head, size: size ?? 0, ...this.#files, attributes, onPlanned });
   }
@@ -195,6 +207,8 @@ export class Partials implements Disposable {
     return new PartialItem({
       target,
       inbox: this.#inbox,
+      names: this.#names,
+      disk: this.#files.disk,
       size,
       pieceSize,
       about: size === null
@@ -238,34 +252,48 @@ export async function makeInboxFolder(path: string): Promise<void> {
 /** Rounds in which what is not ours is set aside: one for each of the two folders, and one that finds nothing. */
 const ROUNDS = 3;
 
+/** Who hears of what is not as it should be: a person, and what is done where the disk can. */
+interface Heard {
+  notice: (message: string) => void;
+  disk: BestEffort;
+}
+
 /**
  * Makes the private folder, and the one around it, of mode 0700, or makes those that are there so; what is not ours is
  * set aside.
  *
  * @returns the mode that this process gives new files.
  */
-async function makePrivateFolders(
-  folder: string,
-  notice: (message: string) => void,
-): Promise<number> {
+async function makePrivateFolders(folder: string, heard: Heard): Promise<number> {
   const paths = [dirname(folder), folder];
   for (let round = 1;; round++) {
-    for (const path of paths) await makePrivateFolder(path, notice);
+    for (const path of paths) await makePrivateFolder(path, heard);
     const file = await probe(folder).catch((error) => {
       if (error instanceof Deno.errors.PermissionDenied && round < ROUNDS) return null;
       throw error;
     });
     const foreign = await firstForeign(paths, file?.uid);
     if (file && (foreign === undefined || round === ROUNDS)) return (file.mode ?? 0o644) & 0o666;
-    await setAside(foreign ?? dirname(folder), "it belongs to another user", notice);
+    await setAside(foreign ?? dirname(folder), "it belongs to another user", heard.notice);
+  }
+}
+
+/** Whether the modes of what this process makes in the folder can be set; also true where it can make nothing. */
+async function hasModes(folder: string): Promise<boolean> {
+  const path = await Deno.makeTempDir({ dir: folder, prefix: "mode-" }).catch(() => null);
+  if (path === null) return true;
+  try {
+    await Deno.chmod(path, 0o700);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await Deno.remove(path).catch(ignoreMissing);
   }
 }
 
 /** Makes a folder of mode 0700, or makes one that is there private; what is no folder is set aside. */
-async function makePrivateFolder(
-  path: string,
-  notice: (message: string) => void,
-): Promise<void> {
+async function makePrivateFolder(path: string, { notice, disk }: Heard): Promise<void> {
   try {
     return await Deno.mkdir(path, { mode: 0o700 });
   } catch (error) {
@@ -276,8 +304,13 @@ async function makePrivateFolder(
     await setAside(path, "it is not a folder", notice);
     return await Deno.mkdir(path, { mode: 0o700 });
   }
-  // Some file systems have no modes: what is there shows when it is used.
-  if (mode !== null && (mode & 0o777) !== 0o700) await Deno.chmod(path, 0o700).catch(() => {});
+  if (mode === null || (mode & 0o777) === 0o700) return;
+  try {
+    await Deno.chmod(path, 0o700);
+  } catch (error) {
+    // Whose a folder is shows when it is used. Somebody else's is told from a disk without modes by one that is ours.
+    if (isUnable(error) && !await hasModes(path)) disk.tellOfModes();
+  }
 }
 
 /** The first of the paths whose owner is another than that of a file which this process has made. */
@@ -334,11 +367,14 @@ async function clearAway(
   }
 }
 
-/** What a private folder is recognised by: which it is, whose, and that its owner may use it. */
-async function stampOf(folder: string): Promise<string> {
+/**
+ * What a private folder is recognised by: which it is, whose, and that its owner may use it. A disk that does not keep
+ * inodes may give the same folder another one.
+ */
+async function stampOf(folder: string, { keepsInodes }: DiskTraits): Promise<string> {
   const { isDirectory, dev, ino, uid, mode } = await Deno.lstat(folder);
   await Deno.lstat(join(folder, LOCK_FILE));
-  return `${isDirectory} ${dev} ${ino} ${uid} ${(mode ?? 0) & 0o700}`;
+  return `${isDirectory} ${dev} ${keepsInodes ? ino : ""} ${uid} ${(mode ?? 0) & 0o700}`;
 }
 
 async function takeLock(folder: string, notice: (message: string) => void): Promise<Lock> {
@@ -362,7 +398,7 @@ async function takeLock(folder: string, notice: (message: string) => void): Prom
 async function openReceipts(
   folder: string,
   inbox: string,
-  notice: (message: string) => void,
+  { rules, notice }: { rules: NameRules; notice: (message: string) => void },
 ): Promise<Receipts> {
   const path = join(folder, RECEIPTS_FILE);
   // A link that somebody has put there leads elsewhere: what is noted would be written to its target.
@@ -370,12 +406,15 @@ async function openReceipts(
     const info = await Deno.lstat(name).catch(() => null);
     if (info && !info.isFile) await clearAway(name, "it is not a regular file", notice);
   }
+  const tables = join(folder, TABLES_FOLDER);
+  const info = await Deno.lstat(tables).catch(() => null);
+  if (info && !info.isDirectory) await clearAway(tables, "it is not a folder", notice);
   try {
-    return await Receipts.open(folder, inbox);
+    return await Receipts.open(folder, inbox, rules);
   } catch (error) {
     if (isOutOfDescriptors(error)) throw error;
     await clearAway(path, reasonOf(error), notice);
-    return await Receipts.open(folder, inbox);
+    return await Receipts.open(folder, inbox, rules);
   }
 }
 
@@ -399,7 +438,7 @@ async function sweep(
   const unfinished = new Map<string, string>();
   const names = new Set<string>();
   for await (const { name } of Deno.readDir(folder)) names.add(name);
-  const wanted = new Set([LOCK_FILE, RECEIPTS_FILE]);
+  const wanted = new Set([LOCK_FILE, RECEIPTS_FILE, TABLES_FOLDER]);
   for (const name of names) {
     const base = /^(.*)\.journal$/.exec(name)?.[1];
     if (base === undefined || !names.has(`${base}.part`)) continue;
@@ -426,4 +465,30 @@ async function readPartialKey(path: string, keep: number): Promise<PartialKey | 
   const { isFile, mtime } = await Deno.lstat(path);
   if (!isFile || Date.now() - (mtime?.getTime() ?? 0) > keep) return null;
   return parsePartialKey(await readJournalHeader(path));
+}
+
+/** What has to be known of a disk before something is received there. */
+interface DiskTraits extends NameRules {
+  /** The mode that this process gives new files: 0666 & ~umask. */
+  mode: number;
+  /** Whether a file keeps its inode when it gets another name: not on sshfs. */
+  keepsInodes: boolean;
+  disk: BestEffort;
+}
+
+/** Learns the traits from files of our own, which are deleted again. */
+async function traitsOf(
+  folder: string,
+  { mode, disk }: { mode: number; disk: BestEffort },
+): Promise<DiskTraits> {
+  const rules = await nameRulesOf(folder, LOCK_FILE);
+  const [path, moved] = [join(folder, "probe"), join(folder, "probe.moved")];
+  try {
+    using file = await openFile(path, { write: true, createNew: true });
+    await linkOrReserve(path, moved);
+    const [ours, there] = [await file.stat(), await Deno.lstat(moved)];
+    return { ...rules, mode, keepsInodes: ours.ino === there.ino && ours.dev === there.dev, disk };
+  } finally {
+    for (const name of [path, moved]) await Deno.remove(name).catch(ignoreMissing);
+  }
 }

@@ -16,7 +16,7 @@ export const ENTRY = 4096;
 const FREE_OVERHEAD = 64 * 1024;
 
 /** Names of what this program keeps beside the files, journals, tables and receipts: they are overhead. */
-const NOTES = /^(?:[0-9a-f-]{36}\.(?:journal|table|table\.new)|receipts\.jsonl)$/;
+const NOTES = /^(?:[0-9a-f-]{36}\.(?:journal|table|table\.new)|[\w-]{43}\.table|receipts\.jsonl)$/;
 
 /** What is in a folder, or is to come. */
 export interface Usage {

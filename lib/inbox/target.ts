@@ -14,16 +14,6 @@ export interface Published extends Partial<Renamed> {
   path: string;
 }
 
-/** How the file system tells a file or folder apart from another that takes its name later. */
-export interface FileStamp {
-  /** Inode. */
-  ino: number | null;
-  /** Milliseconds since 1970. */
-  mtime: number | null;
-  /** Of a folder: a hash of the names, sizes and times of what is in it. */
-  tree?: string | undefined;
-}
-
 /**
  * Where the bytes of one transfer go while they arrive: under a random name in a private folder until
  * they are published. One write at a time; `sync` may run beside it.
@@ -33,6 +23,8 @@ export interface Target {
   readonly path: string;
   /** Bytes at the start that have to be written before any other (a tree's table); 0 for a file. */
   readonly head: number;
+  /** Path of the table of a tree, once all of it is there; null for a file. */
+  readonly table: string | null;
   /** The files of a tree, once its table is there. */
   readonly files: FileCount | null;
   /** Files and folders: 1 for a file, and for a tree whose table is not there. */
@@ -53,8 +45,6 @@ export interface Target {
   sync(): Promise<void>;
   /** Gives what is written its final modes and times, and makes it durable; after the last write. */
   settle(): Promise<void>;
-  /** What the published thing will be recognised by. */
-  stamp(): Promise<FileStamp>;
   /** Gives it the path; false when something is there, which is never touched. */
   moveTo(path: string): Promise<boolean>;
   /** Takes it back from the path: the name could not be made durable. */

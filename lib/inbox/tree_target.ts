@@ -8,14 +8,13 @@ import {
   type FileCount,
   planTreeInTurns,
   type TreeFile,
-  treeFingerprint,
   type TreePlan,
 } from "../pieces/tree_table.ts";
 import { enterable, type FileAttributes, modeWithin } from "../disk/file_mode.ts";
-import { dateOf } from "../disk/file_time.ts";
 import { FileWriter } from "../disk/file_writer.ts";
-import { ignoreMissing, syncFolder } from "../disk/folder.ts";
-import type { FileStamp, Renamed, Target } from "./target.ts";
+import type { BestEffort } from "../disk/best_effort.ts";
+import { ignoreMissing } from "../disk/folder.ts";
+import type { Renamed, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 import { Yielder } from "../async/yielder.ts";
 
@@ -46,6 +45,7 @@ export interface TreeTargetOptions {
   keepsNames?: boolean;
   /** What is kept of the folder itself. */
   attributes?: FileAttributes | undefined;
+  disk: BestEffort;
   /** Hears how many files and folders are about to be made; what it throws is why they are not. */
   onPlanned?: ((entries: number) => Promise<void>) | undefined;
 }
@@ -106,6 +106,10 @@ export class TreeTarget implements Target {
     await target.#planned(table);
     target.#isReopened = true;
     return target;
+  }
+
+  get table(): string {
+    return tableOf(this.path);
   }
 
   get renamed(): Renamed {
@@ -178,7 +182,12 @@ export class TreeTarget implements Target {
     this.#changedFolders = new Set();
     // Files are synced through handles of their own: on the one that is written to a sync would hold up the writes.
     const begun = [...this.#begun.keys()].map((file) => this.#at(file));
-    await Promise.all([...this.#syncs, forEach(begun, syncFile), forEach(folders, syncFolder)]);
+    const { disk } = this.#options;
+    await Promise.all([
+      ...this.#syncs,
+      forEach(begun, syncFile),
+      forEach(folders, (path) => disk.syncFolder(path)),
+    ]);
     if (this.#failure) throw this.#failure;
   }
 
@@ -190,18 +199,11 @@ export class TreeTarget implements Target {
     for (const folder of folders.toReversed()) {
       this.#changedFolders.add(this.#at(folder));
       this.#openToOthers(this.#at(folder), folder);
-      setTime(this.#at(folder), folder.mtime);
+      this.#options.disk.setTime(this.#at(folder), folder.mtime);
     }
     this.#changedFolders.add(this.path);
     this.#openToOthers(this.path, this.#options.attributes ?? {});
     await this.sync();
-  }
-
-  async stamp(): Promise<FileStamp> {
-    const { ino, mtime } = await Deno.lstat(this.path);
-    const { folders, files } = this.#planOrThrow();
-    const tree = treeFingerprint(chain(folders, files));
-    return { ino, mtime: mtime?.getTime() ?? null, tree };
   }
 
   async moveTo(path: string): Promise<boolean> {
@@ -366,7 +368,7 @@ export class TreeTarget implements Target {
     this.#begun.delete(file);
     let syncing: Promise<void> | undefined;
     try {
-      handle.utimeSync(new Date(), dateOf(file.mtime));
+      this.#options.disk.setTime(handle, file.mtime);
       syncing = this.#syncer.sync(handle);
     } catch (error) {
       handle.close();
@@ -391,28 +393,20 @@ export class TreeTarget implements Target {
     for (const file of files) {
       const { mtime } = Deno.statSync(this.#at(file));
       if (mtime?.getTime() === file.mtime) continue;
-      setTime(this.#at(file), file.mtime);
+      this.#options.disk.setTime(this.#at(file), file.mtime);
       // Whatever is in this list is synced with the rest.
       this.#begun.set(file, 0);
     }
   }
 
   #openToOthers(path: string, { mode }: FileAttributes): void {
-    if (Deno.build.os === "windows") return;
-    Deno.chmodSync(path, enterable(modeWithin(this.#options.mode, { mode })));
+    const { disk, mode: base } = this.#options;
+    disk.setMode(path, enterable(modeWithin(base, { mode })));
   }
 
   #at({ path }: { path: string }): string {
     return `${this.path}/${path}`;
   }
-}
-
-function* chain<T>(...lists: readonly Iterable<T>[]): Generator<T> {
-  for (const list of lists) yield* list;
-}
-
-function setTime(path: string, mtime: number): void {
-  Deno.utimeSync(path, new Date(), dateOf(mtime));
 }
 
 async function forEach(

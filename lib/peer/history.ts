@@ -1,10 +1,10 @@
 import { tellOnce } from "../disk/tell_once.ts";
-import { patiently } from "../disk/descriptors.ts";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { openRegular } from "../disk/open_regular.ts";
 import type { AppEvent, HistoryEvent } from "../events.ts";
 import { stateError } from "../disk/private_file.ts";
+import { writeOwn } from "../disk/write_file.ts";
 import { asP2PError } from "../errors.ts";
 
 /** The list of what was sent and received, one JSON object per line, shared by all peers of a user. */
@@ -19,9 +19,7 @@ export class History {
   async add(entry: Omit<HistoryEvent, "event">): Promise<void> {
     await Deno.mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     const line = new TextEncoder().encode(JSON.stringify(entry) + "\n");
-    await patiently(() =>
-      Deno.writeFile(this.#path, line, { append: true, create: true, mode: 0o600 })
-    );
+    await writeOwn(this.#path, line, { append: true });
   }
 
   /** All entries, oldest first. A line that a crash cut short is passed over. */

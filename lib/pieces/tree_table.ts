@@ -6,7 +6,6 @@
  */
 
 import { P2PError } from "../errors.ts";
-import { Sha256 } from "./hash.ts";
 import { legalComponent, nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
 import { yieldTurn } from "../async/yielder.ts";
 
@@ -173,23 +172,6 @@ function noteName(
   plan.renamed++;
   const isShown = plan.renames.length < RENAMES_TOLD && offered.length + path.length < RENAME_TOLD;
   if (isShown) plan.renames.push({ from: offered, to: path });
-}
-
-/**
- * A hash, base64url, of the names, sizes, times and modes of a tree, in whatever order they come. Two trees with the
- * same hash are taken for one, as a build tool would: it says nothing about the bytes of their files.
- */
-export function treeFingerprint(entries: Iterable<TreeEntry>): string {
-  const hash = new Sha256();
-  for (const { path, size, mtime, executable } of [...entries].sort(byPath)) {
-    const fields = size === null ? [path] : [path, size, mtime, executable];
-    hash.update(encoder.encode(`${JSON.stringify(fields)}\n`));
-  }
-  return hash.digest();
-}
-
-function byPath(a: TreeEntry, b: TreeEntry): number {
-  return a.path < b.path ? -1 : 1;
 }
 
 /** The index of the file that has the byte at `offset` of the transfer, or else of the next file. */

@@ -1,18 +1,18 @@
-/** Files that are old enough for their times to vouch for their bytes; see lib/content/file_age.ts. */
+/** Files that are old enough for their times to vouch for their bytes; see lib/disk/file_age.ts. */
 
 import { join } from "@std/path";
-import { isYoung } from "../../lib/content/file_age.ts";
+import { isYoung } from "../../lib/disk/file_age.ts";
 import { eventually } from "./deadline.ts";
 
 /** Milliseconds by which the clock of {@linkcode later} is ahead: every file that there is is old then. */
-const AHEAD = 60_000;
+const AHEAD = 120_000;
 
-/** The wall clock a minute from now, for what takes a clock. */
+/** The wall clock two minutes from now, for what takes a clock. */
 export const later = () => realNow() + AHEAD;
 const realNow = Date.now;
 
-/** Sets `Date.now` of this process a minute ahead until it is disposed of. */
-export function aMinuteAhead(): Disposable {
+/** Sets `Date.now` of this process two minutes ahead until it is disposed of. */
+export function minutesAhead(): Disposable {
   Date.now = later;
   return { [Symbol.dispose]: () => void (Date.now = realNow) };
 }
@@ -25,7 +25,7 @@ export async function grownOld(path: string): Promise<void> {
     return;
   }
   const isOld = async () => !isYoung(await Deno.stat(path), realNow());
-  await eventually(isOld, `two seconds without a change of ${path}`);
+  await eventually(isOld, `a minute without a change of ${path}`);
 }
 
 /** Resolves at the beginning of a second, so that what is done at once has the same `ctime` as Deno tells it. */

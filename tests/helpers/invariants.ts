@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
 import { basename, join } from "@std/path";
 import { sha256 } from "../../lib/pieces/hash.ts";
-import { RECEIPTS_FILE } from "../../lib/inbox/receipts.ts";
+import { RECEIPTS_FILE, TABLES_FOLDER } from "../../lib/inbox/receipts.ts";
 import type { SendReport } from "../../lib/peer/send_job.ts";
 import { eventually } from "./deadline.ts";
 import type { TestPeer } from "./peer.ts";
@@ -29,7 +29,7 @@ export async function hashesIn(folder: string): Promise<Record<string, string>> 
 }
 
 /** What stays in the private folder of an inbox. */
-export const KEPT_PRIVATE: readonly string[] = ["lock", RECEIPTS_FILE];
+export const KEPT_PRIVATE: readonly string[] = ["lock", RECEIPTS_FILE, TABLES_FOLDER];
 
 /** What lies in the private folders of an inbox beside that. */
 export async function partialsIn(inbox: string): Promise<string[]> {

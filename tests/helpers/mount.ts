@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 
 /** A file system that a test mounts for itself. */
 export class Mount implements AsyncDisposable {
@@ -35,6 +35,19 @@ export class Mount implements AsyncDisposable {
       await mount[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /**
+   * A folder as an odd disk shows it: where a name has an inode of its own, and with the oddities that `odd_disk.py`
+   * lists. What was there on an earlier mount is there again.
+   */
+  static async odd(path: string, ...oddities: string[]): Promise<Mount> {
+    const folder = `${path}.real`;
+    await Deno.mkdir(path, { recursive: true });
+    await Deno.mkdir(folder, { recursive: true });
+    const script = fromFileUrl(new URL("odd_disk.py", import.meta.url));
+    await command("/usr/bin/python3", script, folder, path, ...oddities);
+    return new Mount(path);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

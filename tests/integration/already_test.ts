@@ -6,7 +6,7 @@ import { assertSameBytes } from "../helpers/bytes.ts";
 import { eventually } from "../helpers/deadline.ts";
 import { FaultyLink } from "../helpers/faulty_link.ts";
 import { NO_PROXY } from "../helpers/faulty_proxy.ts";
-import { aMinuteAhead, secondBegins } from "../helpers/file_age.ts";
+import { minutesAhead, secondBegins } from "../helpers/file_age.ts";
 import { hashesIn, hexHash, Invariants, partialsIn } from "../helpers/invariants.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
@@ -39,7 +39,7 @@ function scene(
   { fresh = false }: { fresh?: boolean } = {},
 ): void {
   permitted(name, NEEDS, async () => {
-    using _clock = fresh ? null : aMinuteAhead();
+    using _clock = fresh ? null : minutesAhead();
     await using stack = new AsyncDisposableStack();
     const dir = stack.use(await tempDir());
     const tracker = stack.use(startTracker());
@@ -167,6 +167,24 @@ for (const what of ["file", "tree"] as const) {
       const { path: saved } = await bob.until("file-received", () => true, seen);
       const arrived = what === "file" ? saved : join(saved, "a", "run.sh");
       assertSameBytes(await Deno.readFile(arrived), others);
+    },
+    { fresh: true },
+  );
+}
+
+for (const what of ["file", "tree"] as const) {
+  scene(
+    `a ${what} whose bytes were changed at the receiver, its size and times put back, is sent again`,
+    async ({ anna, bob, file, tree }) => {
+      const path = what === "file" ? file : tree;
+      const name = what === "file" ? "a.bin" : "photos";
+      assertEquals((await send(anna, path))[0], `delivered ${name}`);
+      const changed = what === "file" ? join(bob.inbox, name) : join(bob.inbox, name, "a/run.sh");
+      const bytes = await Deno.readFile(changed);
+      const { mtime } = await Deno.stat(changed);
+      await Deno.writeFile(changed, bytes.map((byte) => byte ^ 0xff));
+      await Deno.utime(changed, new Date(), mtime ?? new Date());
+      assertEquals((await send(anna, path))[0], `delivered ${name.replace(/^\w+/, "$& (1)")}`);
     },
     { fresh: true },
   );

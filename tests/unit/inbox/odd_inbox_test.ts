@@ -3,13 +3,15 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
+import { RECEIPTS_FILE, TABLES_FOLDER } from "../../../lib/inbox/receipts.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { KEPT_PRIVATE, partialsIn } from "../../helpers/invariants.ts";
+import { partialsIn } from "../../helpers/invariants.ts";
 import { HASH, offerOf } from "../../helpers/partials.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
+import { receiveTree } from "../../helpers/receive.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
-import { transferOf } from "../../helpers/tree.ts";
+import { sampleTree, transferOf } from "../../helpers/tree.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
@@ -58,7 +60,7 @@ for (const [what, pathOf] of Object.entries(REMOVED)) {
       assertEquals(notices.length, 1);
       assertStringIncludes(notices[0] as string, "it is made anew");
       const kept = [...Deno.readDirSync(own(dir))].map(({ name }) => name).sort();
-      assertEquals(kept, [...KEPT_PRIVATE].sort());
+      assertEquals(kept, ["lock", RECEIPTS_FILE]);
       // Nobody else gets the identity meanwhile.
       await rejectsWith("disk", () => Inbox.open(dir.at("inbox"), ID));
     },
@@ -134,6 +136,20 @@ for (const name of ["lock", "receipts.jsonl", "receipts.jsonl.new", "x.journal",
     }, { ignore: NO_LINUX });
   }
 }
+
+permitted("the tables of trees are kept in no folder that a link leads to", NEEDS, async () => {
+  await using dir = await tempDir();
+  const { notices, notice } = listening();
+  await Deno.mkdir(own(dir), { recursive: true });
+  await Deno.mkdir(dir.at("elsewhere"));
+  await Deno.symlink(dir.at("elsewhere"), join(own(dir), TABLES_FOLDER));
+  using inbox = await Inbox.open(dir.at("inbox"), ID, { notice });
+  await receiveTree(inbox, "tree", sampleTree());
+  assertEquals([...Deno.readDirSync(dir.at("elsewhere"))], []);
+  assertEquals([...Deno.readDirSync(join(own(dir), TABLES_FOLDER))].length, 1);
+  assertEquals(notices.length, 1);
+  assertStringIncludes(notices[0] as string, "it is not a folder");
+}, { ignore: NO_LINUX });
 
 permitted("an inbox that everybody may write to is said so", NEEDS, async () => {
   await using dir = await tempDir();

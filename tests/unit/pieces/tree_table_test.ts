@@ -1,14 +1,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  encodeTable,
-  fileAt,
-  planTree,
-  type TreeEntry,
-  treeFingerprint,
-} from "../../../lib/pieces/tree_table.ts";
+import { encodeTable, fileAt, planTree, type TreeEntry } from "../../../lib/pieces/tree_table.ts";
 import type { P2PError } from "../../../lib/errors.ts";
 import { throwsWith } from "../../helpers/errors.ts";
-import { entriesOf, LONG_AGO, sampleTree } from "../../helpers/tree.ts";
+import { entriesOf, sampleTree } from "../../helpers/tree.ts";
 
 const TIME = 1234;
 
@@ -201,24 +195,6 @@ Deno.test("the file at an offset is the one with that byte; empty files have non
   assertEquals([16, 100].map(at), [7, 7]);
   assertEquals([0, 9].map(at), [0, 0]);
   assertEquals(fileAt([], 0), 0);
-});
-
-Deno.test("a fingerprint tells names, sizes, times and modes of files apart, and no order", () => {
-  const tree = [folder("a"), file("a/b"), file("c", 0)];
-  const print = treeFingerprint(tree);
-  assertEquals(treeFingerprint(tree.toReversed()), print);
-  // A folder's time changes with what others put into it.
-  assertEquals(treeFingerprint([{ ...folder("a"), mtime: LONG_AGO }, ...tree.slice(1)]), print);
-  const others: TreeEntry[][] = [
-    tree.slice(1),
-    [...tree, folder("d")],
-    [folder("a"), file("a/b"), folder("c")],
-    [folder("a"), file("a/b", 2), file("c", 0)],
-    [folder("a"), { ...file("a/b"), mtime: TIME + 1 }, file("c", 0)],
-    [folder("a"), file("a/B"), file("c", 0)],
-    [folder("a"), { ...file("a/b"), executable: true }, file("c", 0)],
-  ];
-  for (const other of others) assertEquals(treeFingerprint(other) === print, false);
 });
 
 Deno.test("very many names that become one are numbered, or refused, at once", () => {

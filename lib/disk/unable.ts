@@ -1,0 +1,21 @@
+/**
+ * How it is said that a file system cannot do something: FAT, CIFS and FUSE have the first ones, Android EACCES, and
+ * those without a sync of folders EINVAL, EBADF or EISDIR.
+ */
+const UNABLE = new Set([
+  "EPERM",
+  "EACCES",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "EINVAL",
+  "EBADF",
+  "EISDIR",
+]);
+
+/** Whether an error means that the file system cannot do it at all, and not that it failed or is full. */
+export function isUnable(error: unknown): boolean {
+  const { code = "" } = (error ?? {}) as { code?: string };
+  return UNABLE.has(code) || error instanceof Deno.errors.NotSupported ||
+    error instanceof Deno.errors.PermissionDenied;
+}

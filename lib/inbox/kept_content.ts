@@ -1,0 +1,207 @@
+/**
+ * What is in the inbox, looked at again: its bytes, and what the disk says of it.
+ *
+ * @module
+ */
+
+import { patiently } from "../disk/descriptors.ts";
+import { isYoung, stateOf } from "../disk/file_age.ts";
+import { ignoreMissing } from "../disk/folder.ts";
+import type { NameRules } from "../disk/name_rules.ts";
+import { openRegular } from "../disk/open_regular.ts";
+import { visitTree } from "../disk/tree_walk.ts";
+import { writeOwn } from "../disk/write_file.ts";
+import { Sha256 } from "../pieces/hash.ts";
+import { Manifest } from "../pieces/manifest.ts";
+import { planTreeInTurns } from "../pieces/tree_table.ts";
+import { schemeOf, verificationOf } from "../pieces/verification.ts";
+
+/** What a content is proven by. */
+export interface ContentProof {
+  /** The id of its manifest, base64url. */
+  manifest: string;
+  /** Bytes. */
+  size: number;
+  /** Bytes. */
+  pieceSize: number;
+  scheme: string;
+}
+
+/** What the disk says of a file or folder. */
+export interface DiskState {
+  /** Another one whenever something has changed that the disk tells of. */
+  text: string;
+  /** Whether a change could leave it as it is; see {@linkcode isYoung}. */
+  isYoung: boolean;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * What the disk says of what is at a path, of a folder with all that is in it.
+ *
+ * @param now milliseconds since 1970, taken before the call.
+ */
+export async function diskState(path: string, now: number): Promise<DiskState> {
+  const top = await Deno.lstat(path);
+  if (!top.isDirectory) return { text: stateOf(top).join(" "), isYoung: isYoung(top, now) };
+  const hash = new Sha256();
+  let hasYoung = isYoung(top, now);
+  const { skipped, failed } = await visitTree(path, {
+    onEntry: (path, info) => {
+      hash.update(encoder.encode(`${JSON.stringify([path, info.mode, ...stateOf(info)])}\n`));
+      // Another disk below this one may say less of its files.
+      hasYoung ||= isYoung(info, now) || info.dev !== top.dev;
+    },
+  });
+  hash.update(encoder.encode(JSON.stringify([skipped, failed.map(({ message }) => message)])));
+  return { text: hash.digest(), isYoung: hasYoung };
+}
+
+/** Whether a regular file has the very bytes. */
+export async function fileHas(path: string, proof: ContentProof): Promise<boolean> {
+  const { isFile, size } = await Deno.lstat(path);
+  if (!isFile || size !== proof.size) return false;
+  const prover = new Prover(proof, null);
+  await prover.addFile(path, size);
+  return prover.isRight;
+}
+
+/**
+ * Whether a folder has what a table lists, each file with its very bytes, and nothing else.
+ *
+ * @param rules those that made the names in the table the ones in the folder.
+ */
+export async function treeHas(
+  path: string,
+  proof: ContentProof,
+  { table, rules }: { table: Uint8Array; rules: NameRules },
+): Promise<boolean> {
+  const { folders, files } = await planTreeInTurns(table, rules);
+  // The disk may show the names in another case or form, so that they are counted and not compared.
+  let count = 0;
+  const { skipped, failed } = await visitTree(path, { onEntry: () => void count++ });
+  if (skipped.length + failed.length > 0 || count !== folders.length + files.length) return false;
+  for (const folder of folders) {
+    if (!(await Deno.lstat(`${path}/${folder.path}`)).isDirectory) return false;
+  }
+  const prover = new Prover(proof, table.length);
+  prover.add(table);
+  for (const file of files) {
+    const { isFile, size } = await Deno.lstat(`${path}/${file.path}`);
+    if (!isFile || size !== file.size) return false;
+    await prover.addFile(`${path}/${file.path}`, size);
+  }
+  return prover.isRight;
+}
+
+/** Hashes bytes that come one after another as the sender of a content did. */
+class Prover {
+  readonly #proof: ContentProof;
+  readonly #manifest: Manifest;
+  readonly #verification;
+  readonly #piece: Uint8Array<ArrayBuffer>;
+  #filled = 0;
+
+  constructor(proof: ContentProof, table: number | null) {
+    const scheme = schemeOf(proof.scheme);
+    this.#proof = proof;
+    this.#manifest = new Manifest(proof.pieceSize, { table, scheme });
+    // The hash of the whole is not asked for, as of a tree.
+    this.#verification = verificationOf(scheme, { isTree: true });
+    this.#piece = new Uint8Array(Math.min(proof.pieceSize, proof.size));
+  }
+
+  /** Whether all that was added is the content. */
+  get isRight(): boolean {
+    this.#prove();
+    const { size, manifest, pieceSize } = this.#proof;
+    if (this.#manifest.count !== Math.ceil(size / pieceSize)) return false;
+    this.#manifest.finish({ size, sha256: null });
+    return this.#manifest.id === manifest;
+  }
+
+  add(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + this.#piece.length - this.#filled);
+      this.#piece.set(part, this.#filled);
+      at += part.length;
+      this.#fill(part.length);
+    }
+  }
+
+  /** Adds the bytes of a file, as many as it had; fewer make the content a wrong one. */
+  async addFile(path: string, size: number): Promise<void> {
+    using file = await openRegular(path);
+    for (let left = size; left > 0;) {
+      const room = Math.min(left, this.#piece.length - this.#filled);
+      const n = await file.read(this.#piece.subarray(this.#filled, this.#filled + room));
+      if (n === null) return;
+      left -= n;
+      this.#fill(n);
+    }
+  }
+
+  #fill(bytes: number): void {
+    this.#filled += bytes;
+    if (this.#filled === this.#piece.length) this.#prove();
+  }
+
+  #prove(): void {
+    if (this.#filled === 0) return;
+    const hash = this.#verification.prove(this.#piece.subarray(0, this.#filled));
+    this.#manifest.add(this.#manifest.count, hash);
+    this.#filled = 0;
+  }
+}
+
+/** Bytes of the tables of trees that are kept at most. */
+const MOST_TABLES = 64 * 1024 * 1024;
+
+/**
+ * The tables of trees that have arrived, without which nobody could tell whether they are still what they were. One that
+ * is missing costs that such a tree is received before it is known again.
+ */
+export class KeptTables {
+  readonly #folder: string;
+
+  /** @param folder of the tables, made when it is needed. */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** The table of a content; null when it is not kept. */
+  async find(manifest: string): Promise<Uint8Array | null> {
+    return await patiently(() => Deno.readFile(this.#at(manifest))).catch(() => null);
+  }
+
+  /** Keeps a copy of a table; those kept longest ago go when there are too many. */
+  async keep(manifest: string, path: string): Promise<void> {
+    try {
+      await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await writeOwn(this.#at(manifest), await Deno.readFile(path));
+      await this.#makeRoom();
+    } catch {
+      // What it costs to have none is little.
+    }
+  }
+
+  async #makeRoom(): Promise<void> {
+    const tables = [];
+    for (const { name } of Deno.readDirSync(this.#folder)) {
+      const path = `${this.#folder}/${name}`;
+      const { size, mtime } = await Deno.lstat(path);
+      tables.push({ path, size, at: mtime?.getTime() ?? 0 });
+    }
+    tables.sort((a, b) => b.at - a.at);
+    let bytes = 0;
+    for (const { path, size } of tables) {
+      bytes += size;
+      if (bytes > MOST_TABLES) await Deno.remove(path, { recursive: true }).catch(ignoreMissing);
+    }
+  }
+
+  #at(manifest: string): string {
+    return `${this.#folder}/${manifest}.table`;
+  }
+}
