@@ -76,8 +76,10 @@ e2e("a silent peer that answers stays", async (world) => {
   await other.program.stop();
   // At once: it unregisters, whatever it was at.
   assertEquals((await (await world.peer("in2")).program.stop()).code, 0);
-  const left = tracker.program.lines.filter(({ event }) => event === "peer-left");
-  assertEquals(left.map(({ id, reason }) => [id, reason]), [
+  const { program } = tracker;
+  const left = () => program.lines.filter(({ event }) => event === "peer-left");
+  while (left().length < 2) await program.until("peer-left", { from: program.lines.length });
+  assertEquals(left().map(({ id, reason }) => [id, reason]), [
     [other.id, "unregistered"],
     [other.id, "unregistered"],
   ]);

@@ -184,7 +184,9 @@ e2e("20 peers: a file to all arrives at each, and each is reported", async (worl
     numbers.map((n) => world.peer(`in${n}`, ["--name", `p${n}`])),
   );
   assertEquals(new Set(peers.map(({ id }) => id)).size, 20);
-  assertEquals(tracker.lines.filter(({ event }) => event === "peer-joined").length, 20);
+  const joined = () => tracker.lines.filter(({ event }) => event === "peer-joined").length;
+  while (joined() < 20) await tracker.until("peer-joined", { from: tracker.lines.length });
+  assertEquals(joined(), 20);
   const { path, sha256 } = await world.file("f.bin", 10 * 1024 * 1024);
   const { code, lines } = await world.run("peer", ["send", path, "--to", "all", "--json"]);
   assertEquals(code, 0);
