@@ -3,11 +3,10 @@ import { timeOf } from "./file_time.ts";
 /**
  * Milliseconds that a file must have been left alone before size and times can vouch for its bytes, Git's "racy"
  * rule. Within one tick of the clock that stamps a file it can be written twice and look the same: a tick is 4 ms
- * of a kernel's coarse clock, a second of `ctime` as Deno tells it, and two seconds on FAT. Longest of all takes
- * memory that a program has mapped: a page is stamped with its first write only, until the kernel has written it back,
- * which takes it up to 35 s.
+ * of a kernel's coarse clock, a second of `ctime` as Deno tells it, and two seconds on FAT. Memory that a program has
+ * mapped may change later without another stamp, until the kernel has written it back; that is not covered.
  */
-const SETTLED_AFTER = 60_000;
+const SETTLED_AFTER = 2_000;
 
 /**
  * Numbers by which `statfs` of Linux tells the file systems that stamp each change, with the clock of this machine, and

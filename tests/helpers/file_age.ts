@@ -25,7 +25,7 @@ export async function grownOld(path: string): Promise<void> {
     return;
   }
   const isOld = async () => !isYoung(await Deno.stat(path), realNow());
-  await eventually(isOld, `a minute without a change of ${path}`);
+  await eventually(isOld, `two seconds without a change of ${path}`);
 }
 
 /** Resolves at the beginning of a second, so that what is done at once has the same `ctime` as Deno tells it. */
