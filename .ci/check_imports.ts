@@ -40,6 +40,7 @@ const GROUND = [
   "lib/errors.ts",
   "lib/events.ts",
   "lib/suggest.ts",
+  "lib/tell_once.ts",
   "lib/unicode.ts",
 ];
 

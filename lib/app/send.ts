@@ -3,6 +3,7 @@ import { errorEvent } from "../cli/output/output.ts";
 import { openContent } from "../content/open_content.ts";
 import { StreamContent } from "../content/stream_content.ts";
 import type { TreeOptions } from "../content/tree_content.ts";
+import { isThere } from "../disk/is_there.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import type { Peer } from "../peer/peer.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
@@ -75,7 +76,7 @@ async function refusePeers(peer: Peer, { positionals }: CommandContext["command"
   const names = new Set(peer.knownPeers.map(({ name }) => name));
   for (const path of positionals) {
     if (!names.has(path) && path !== "all") continue;
-    if (await Deno.lstat(path).then(() => true, () => false)) continue;
+    if (await isThere(path)) continue;
     throw new P2PError(
       "usage",
       `Cannot send ${path}: there is no such file, and it is the name of a peer; write --to ${path}`,

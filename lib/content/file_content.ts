@@ -3,7 +3,7 @@ import { P2PError } from "../errors.ts";
 import type { Content, SuspectPart } from "./content.ts";
 import { type AgeOptions, isYoung, stateOf } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
-import { type FileAttributes, limitOf } from "../disk/file_mode.ts";
+import { type FileAttributes, isExecutable, limitOf } from "../disk/file_mode.ts";
 import { timeOf } from "../disk/file_time.ts";
 import { openRegular } from "../disk/open_regular.ts";
 
@@ -44,7 +44,7 @@ export class FileContent implements Content {
       : JSON.stringify(["file", resolve(path), ...stateOf(stat)]);
     this.attributes = {
       mtime: timeOf(stat.mtime) ?? undefined,
-      executable: ((stat.mode ?? 0) & 0o100) !== 0,
+      executable: isExecutable(stat.mode),
       mode: limitOf(stat.mode),
     };
     this.#stat = stat;

@@ -124,7 +124,7 @@ export class TreeContent implements Content {
     const now = clock();
     let hasYoung = false;
     const root = join(path, "/");
-    const device = await deviceOf(path);
+    const { dev: device, mode } = await statOf(path);
     const { skipped, failed } = await visitTree(path, {
       ...options,
       problemOf: (path, info) => problemOf(`${root}${path}`, { path, info }),
@@ -160,7 +160,7 @@ export class TreeContent implements Content {
       size += file.size;
     }
     const key = hasYoung ? null : JSON.stringify(["tree", resolve(path), state.digest()]);
-    const attributes = { mode: limitOf(Deno.statSync(path).mode) };
+    const attributes = { mode: limitOf(mode) };
     return new TreeContent(path, { table, attributes, files, skipped, failed, size, key });
   }
 
@@ -299,9 +299,6 @@ function isSame(file: SourceFile, { size, mtime, ctime }: Deno.FileInfo): boolea
   return size === file.size && (timeOf(mtime) ?? 0) === file.mtime && timeOf(ctime) === file.ctime;
 }
 
-/** Bits of the mode of a file that anybody can read. */
-const READABLE = 0o444;
-
 /** Why the table cannot have an entry, or the file cannot be read: found out before anything is sent. */
 function problemOf(
   at: string,
@@ -311,7 +308,7 @@ function problemOf(
   if (why !== null) return new P2PError("disk", `Cannot send ${at}: ${why}; move it further up`);
   const { isFile, mode } = info;
   // To open each file would take as long as to read a small one; nearly all are for everybody to read.
-  if (!isFile || mode === null || (mode & READABLE) === READABLE) return null;
+  if (!isFile || limitOf(mode) === undefined) return null;
   try {
     Deno.openSync(at, { read: true }).close();
     return null;
@@ -321,7 +318,10 @@ function problemOf(
   }
 }
 
-/** The device that a folder is on; null when that is not known, or the folder not there. */
-async function deviceOf(path: string): Promise<number | null> {
-  return await Deno.stat(path).then(({ dev }) => dev, () => null);
+async function statOf(folder: string): Promise<Deno.FileInfo> {
+  try {
+    return await Deno.stat(folder);
+  } catch (error) {
+    throw diskError("read", folder, error);
+  }
 }

@@ -1,4 +1,4 @@
-import { tellOnce } from "../disk/tell_once.ts";
+import { tellOnce } from "../tell_once.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
@@ -117,7 +117,7 @@ export class Directory {
     try {
       this.#pins = await this.names?.read() ?? new Map();
     } catch (error) {
-      if (this.#pins !== null) this.#options.notice?.(reasonOf(error));
+      this.#notice(reasonOf(error));
       this.#pins = null;
     }
   }

@@ -1,6 +1,6 @@
 import { dateOf } from "./file_time.ts";
 import { syncFolder } from "./folder.ts";
-import { tellOnce } from "./tell_once.ts";
+import { tellOnce } from "../tell_once.ts";
 import { isUnable } from "./unable.ts";
 
 /**

@@ -21,21 +21,24 @@ export function openAtOnce(): number {
   return atOnce;
 }
 
-/** Whether the process, or the machine, may open no more files: then fewer are opened at once from now on. */
+/** Whether it failed because the process, or the machine, may open no more files. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: string };
-  const isOut = code === "EMFILE" || code === "ENFILE";
-  if (isOut) atOnce = Math.max(FEW, Math.floor(atOnce / 2));
-  return isOut;
+  return code === "EMFILE" || code === "ENFILE";
 }
 
-/** Does what opens a file, again and again for some seconds while the process may open no more. */
+/**
+ * Does what opens a file, again and again for some seconds while the process may open no more; fewer are opened at once
+ * from then on.
+ */
 export async function patiently<T>(open: () => T | Promise<T>): Promise<T> {
   for (let tries = 1;; tries++) {
     try {
       return await open();
     } catch (error) {
-      if (!isOutOfDescriptors(error) || tries >= TRIES) throw error;
+      if (!isOutOfDescriptors(error)) throw error;
+      atOnce = Math.max(FEW, Math.floor(atOnce / 2));
+      if (tries >= TRIES) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }

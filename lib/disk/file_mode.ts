@@ -11,6 +11,11 @@ export interface FileAttributes {
   mode?: number | undefined;
 }
 
+/** Whether the owner of a file of that mode may execute it. */
+export function isExecutable(mode: number | null): boolean {
+  return ((mode ?? 0) & 0o100) !== 0;
+}
+
 /** The permissions of a mode as a limit for others; undefined when everybody may read anyway, or there are no modes. */
 export function limitOf(mode: number | null): number | undefined {
   return mode === null || (mode & READABLE) === READABLE ? undefined : mode & 0o777;

@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { patiently } from "./descriptors.ts";
 import { nameKey, numberedName } from "./file_name.ts";
+import { timeOf } from "./file_time.ts";
+import { isThere } from "./is_there.ts";
 
 /**
  * The names in a folder that many things are put into, one after another. The folder is listed at first, and again
@@ -47,7 +49,7 @@ export class FreeNames {
       this.#asOf = null;
       throw error;
     } finally {
-      if (--this.#taking === 0 && this.#asOf !== null) this.#asOf = timeOf(this.#folder);
+      if (--this.#taking === 0 && this.#asOf !== null) this.#asOf = changedAt(this.#folder);
     }
   }
 
@@ -65,10 +67,10 @@ export class FreeNames {
   }
 
   async #refresh(name: string): Promise<void> {
-    const time = timeOf(this.#folder);
+    const time = changedAt(this.#folder);
     const last = this.#next.get(nameKey(name))?.last;
     // What goes within the tick of the clock in which it came leaves the folder's time as it is.
-    const isGone = last !== undefined && !isThere(join(this.#folder, last));
+    const isGone = last !== undefined && !await isThere(join(this.#folder, last));
     if (this.#asOf !== null && time === this.#asOf && !isGone) return;
     // Within the call: an iteration over promises takes five times as long.
     const entries = await patiently(() => [...Deno.readDirSync(this.#folder)]);
@@ -80,19 +82,10 @@ export class FreeNames {
 }
 
 /** The time of a folder's last change in milliseconds; null where it has none, or is gone. */
-function timeOf(folder: string): number | null {
+function changedAt(folder: string): number | null {
   try {
-    return Deno.statSync(folder).mtime?.getTime() ?? null;
+    return timeOf(Deno.statSync(folder).mtime);
   } catch {
     return null;
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { openFile } from "./descriptors.ts";
 import { LONGEST_NAME } from "./file_name.ts";
+import { isThere } from "./is_there.ts";
 
 /** What a file system does with names. */
 export interface NameRules {
@@ -23,10 +24,9 @@ const [DECOMPOSED, COMPOSED] = ["n\u0303.p", "\u00f1.p"];
  * @param there a name in the folder, in lower case.
  */
 export async function nameRulesOf(folder: string, there: string): Promise<NameRules> {
-  const isThere = async (name: string) =>
-    await Deno.lstat(join(folder, name)).then(() => true, () => false);
-  const foldsCase = await isThere(there.toUpperCase()) ||
-    await withFile(folder, DECOMPOSED, () => isThere(COMPOSED));
+  const has = (name: string) => isThere(join(folder, name));
+  const foldsCase = await has(there.toUpperCase()) ||
+    await withFile(folder, DECOMPOSED, () => has(COMPOSED));
   const keeps = (name: string) => withFile(folder, name, () => isListed(folder, name));
   const keepsNames = Deno.build.os !== "windows" && await keeps(ODD) &&
     await keeps("p".repeat(LONGEST_NAME));

@@ -12,6 +12,7 @@ import { randomToken } from "../async/random.ts";
 import { readRegularText } from "./open_regular.ts";
 import { syncFolder } from "./folder.ts";
 import { linkOrReserve } from "./take_name.ts";
+import { writeAll } from "./write_file.ts";
 
 /** Mode of a private file. */
 const FILE_MODE = 0o600;
@@ -112,8 +113,7 @@ async function writing(
 
 async function writeSynced(path: string, text: string): Promise<void> {
   using file = await openFile(path, { write: true, createNew: true, mode: FILE_MODE });
-  let left = new TextEncoder().encode(text);
-  while (left.length > 0) left = left.subarray(await file.write(left));
+  await writeAll(file, text);
   await file.sync();
 }
 

@@ -15,6 +15,11 @@ export async function writeOwn(
     mode: 0o600,
     ...(append ? { append } : { truncate: true }),
   });
+  await writeAll(file, content);
+}
+
+/** Writes all of it, in as many writes as that takes; a text in UTF-8. */
+export async function writeAll(file: Deno.FsFile, content: Uint8Array | string): Promise<void> {
   let left = typeof content === "string" ? new TextEncoder().encode(content) : content;
   while (left.length > 0) left = left.subarray(await file.write(left));
 }

@@ -1,9 +1,10 @@
 import { join, resolve } from "node:path";
 import { diskError } from "../disk/disk_error.ts";
-import { tellOnce } from "../disk/tell_once.ts";
+import { tellOnce } from "../tell_once.ts";
 import type { ArrivedContent, Destination, Found, KeptItem, OfferedItem } from "./destination.ts";
 import { PartialItem } from "./partial_item.ts";
-import { KEEP_PARTIALS, makeInboxFolder, Partials, type RoomOf } from "./partials.ts";
+import { KEEP_PARTIALS, Partials, type RoomOf } from "./partials.ts";
+import { makeInboxFolder } from "./private_folder.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import type { Receipt } from "./receipts.ts";
 import { type Claim, Room } from "./room.ts";

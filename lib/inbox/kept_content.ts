@@ -4,13 +4,10 @@
  * @module
  */
 
-import { patiently } from "../disk/descriptors.ts";
 import { isYoung, stateOf } from "../disk/file_age.ts";
-import { ignoreMissing } from "../disk/folder.ts";
 import type { NameRules } from "../disk/name_rules.ts";
 import { openRegular } from "../disk/open_regular.ts";
 import { visitTree } from "../disk/tree_walk.ts";
-import { writeOwn } from "../disk/write_file.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Manifest } from "../pieces/manifest.ts";
 import { planTreeInTurns } from "../pieces/tree_table.ts";
@@ -152,56 +149,5 @@ class Prover {
     const hash = this.#verification.prove(this.#piece.subarray(0, this.#filled));
     this.#manifest.add(this.#manifest.count, hash);
     this.#filled = 0;
-  }
-}
-
-/** Bytes of the tables of trees that are kept at most. */
-const MOST_TABLES = 64 * 1024 * 1024;
-
-/**
- * The tables of trees that have arrived, without which nobody could tell whether they are still what they were. One that
- * is missing costs that such a tree is received before it is known again.
- */
-export class KeptTables {
-  readonly #folder: string;
-
-  /** @param folder of the tables, made when it is needed. */
-  constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  /** The table of a content; null when it is not kept. */
-  async find(manifest: string): Promise<Uint8Array | null> {
-    return await patiently(() => Deno.readFile(this.#at(manifest))).catch(() => null);
-  }
-
-  /** Keeps a copy of a table; those kept longest ago go when there are too many. */
-  async keep(manifest: string, path: string): Promise<void> {
-    try {
-      await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeOwn(this.#at(manifest), await Deno.readFile(path));
-      await this.#makeRoom();
-    } catch {
-      // What it costs to have none is little.
-    }
-  }
-
-  async #makeRoom(): Promise<void> {
-    const tables = [];
-    for (const { name } of Deno.readDirSync(this.#folder)) {
-      const path = `${this.#folder}/${name}`;
-      const { size, mtime } = await Deno.lstat(path);
-      tables.push({ path, size, at: mtime?.getTime() ?? 0 });
-    }
-    tables.sort((a, b) => b.at - a.at);
-    let bytes = 0;
-    for (const { path, size } of tables) {
-      bytes += size;
-      if (bytes > MOST_TABLES) await Deno.remove(path, { recursive: true }).catch(ignoreMissing);
-    }
-  }
-
-  #at(manifest: string): string {
-    return `${this.#folder}/${manifest}.table`;
   }
 }

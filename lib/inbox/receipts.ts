@@ -4,8 +4,9 @@ import { Gate } from "../async/gate.ts";
 import { stampsChanges } from "../disk/file_age.ts";
 import type { NameRules } from "../disk/name_rules.ts";
 import { readRegularText } from "../disk/open_regular.ts";
-import { writeOwn } from "../disk/write_file.ts";
-import { type ContentProof, diskState, fileHas, KeptTables, treeHas } from "./kept_content.ts";
+import { writeAll, writeOwn } from "../disk/write_file.ts";
+import { type ContentProof, diskState, fileHas, treeHas } from "./kept_content.ts";
+import { KeptTables } from "./kept_tables.ts";
 
 /** Receipts that are remembered. */
 const REMEMBERED = 10_000;
@@ -207,8 +208,7 @@ export class Receipts implements Disposable {
   }
 
   async #append(receipt: Receipt): Promise<void> {
-    const line = new TextEncoder().encode(`${JSON.stringify(receipt)}\n`);
-    for (let at = 0; at < line.length;) at += await this.#file.write(line.subarray(at));
+    await writeAll(this.#file, `${JSON.stringify(receipt)}\n`);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { StatsFs } from "node:fs";
 import { Gate } from "../async/gate.ts";
-import { tellOnce } from "../disk/tell_once.ts";
+import { tellOnce } from "../tell_once.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { countedBytes, ENTRY, type Usage, usageOf } from "./quota.ts";
 

@@ -3,7 +3,8 @@ import { diskError } from "../disk/disk_error.ts";
 import { tryLock } from "../disk/lock.ts";
 import { P2PError } from "../errors.ts";
 import { parsePartialKey, type PartialKey } from "./partial_key.ts";
-import { LOCK_FILE, PARTIAL_FOLDER, removePartial } from "./partials.ts";
+import { PARTIAL_FOLDER, removePartial } from "./partials.ts";
+import { LOCK_FILE } from "./private_folder.ts";
 import { readJournal } from "../pieces/piece_journal.ts";
 
 /** A transfer that was received in part and waits for its sender. */

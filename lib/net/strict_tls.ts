@@ -2,9 +2,7 @@ import { createServer, type Server as TcpServer, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
 import type { ListenerKey } from "./tls_door.ts";
 import type { Address } from "../address.ts";
-
-/** Most bytes that one write takes: the caller sees from each write that the other side goes on reading. */
-const WRITE_AT_ONCE = 64 * 1024;
+import { closedHere, NodeTlsConn } from "./node_tls_conn.ts";
 
 /**
  * A TLS listener on node:tls, whose connections give their descriptor back whenever they are closed. Each costs 130 KiB
@@ -21,7 +19,7 @@ export class StrictTlsListener {
     this.#server = createServer((socket) => {
       socket.setNoDelay(true);
       const tls = new TLSSocket(socket, { isServer: true, secureContext });
-      this.#give(new StrictTlsConn(tls, socket) as unknown as Deno.TlsConn);
+      this.#give(strictConn(tls, socket) as unknown as Deno.TlsConn);
     });
   }
 
@@ -39,7 +37,7 @@ export class StrictTlsListener {
   accept(): Promise<Deno.Conn> {
     const next = this.#ready.shift();
     if (next) return Promise.resolve(next);
-    if (this.#isClosed) return Promise.reject(closed());
+    if (this.#isClosed) return Promise.reject(closedHere());
     const waiting = Promise.withResolvers<Deno.Conn>();
     this.#waiting.push(waiting);
     return waiting.promise;
@@ -50,7 +48,7 @@ export class StrictTlsListener {
     this.#isClosed = true;
     this.#server.close();
     for (const conn of this.#ready.splice(0)) conn.close();
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(closed());
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(closedHere());
   }
 
   #give(conn: Deno.Conn): void {
@@ -61,83 +59,17 @@ export class StrictTlsListener {
   }
 }
 
-/** The part of `Deno.TlsConn` that a connection of ours uses, on a socket of node:tls. */
-class StrictTlsConn {
-  /** See `isFreedByClose` in tls_door.ts. */
-  readonly isFreedByClose = true;
-  readonly localAddr: Deno.NetAddr;
-  readonly remoteAddr: Deno.NetAddr;
-  readonly #socket: TLSSocket;
-  readonly #secured = Promise.withResolvers<void>();
-  /** Bytes that came and that a smaller buffer did not take. */
-  #left: Uint8Array = new Uint8Array(0);
-  #hasEnded = false;
-  #error: Error | undefined;
-  /** Has whoever waits for bytes, the end or an error look again. */
-  #wake: () => void = () => {};
-
-  constructor(socket: TLSSocket, tcp: Socket) {
-    this.#socket = socket;
-    this.localAddr = netAddr(tcp.localAddress, tcp.localPort);
-    this.remoteAddr = netAddr(tcp.remoteAddress, tcp.remotePort);
-    this.#secured.promise.catch(() => {});
-    socket.on("secure", () => this.#secured.resolve());
-    socket.on("readable", () => this.#wake());
-    socket.on("end", () => {
-      this.#hasEnded = true;
-      this.#wake();
-    });
-    socket.on("error", (error: Error) => this.#fail(error));
-    tcp.on("error", (error: Error) => this.#fail(error));
-    socket.on("close", () => this.#fail(closed()));
-  }
-
-  /** Resolves when the handshake has ended; rejects when it failed or the connection was closed. */
-  handshake(): Promise<void> {
-    return this.#secured.promise;
-  }
-
-  async read(into: Uint8Array): Promise<number | null> {
-    while (true) {
-      if (this.#left.length === 0) this.#left = this.#socket.read() ?? this.#left;
-      if (this.#left.length > 0) {
-        const taken = this.#left.subarray(0, into.length);
-        into.set(taken);
-        this.#left = this.#left.subarray(taken.length);
-        return taken.length;
-      }
-      if (this.#hasEnded) return null;
-      if (this.#error) throw this.#error;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    const part = bytes.subarray(0, WRITE_AT_ONCE);
-    return new Promise((resolve, reject) => {
-      if (this.#error) return reject(this.#error);
-      this.#socket.write(part, (error) => error ? reject(error) : resolve(part.length));
-    });
-  }
-
-  closeWrite(): Promise<void> {
-    return new Promise((resolve) => this.#socket.end(resolve));
-  }
-
-  close(): void {
-    this.#socket.destroy();
-    this.#fail(closed());
-  }
-
-  #fail(error: Error): void {
-    this.#error ??= error;
-    this.#secured.reject(error);
-    this.#wake();
-  }
-}
-
-function closed(): Error {
-  return new Deno.errors.BadResource("The connection or listener is closed");
+/** A connection that was accepted, whose handshake goes on. */
+function strictConn(tls: TLSSocket, tcp: Socket): NodeTlsConn {
+  const secured = Promise.withResolvers<void>();
+  tls.on("secure", () => secured.resolve());
+  const conn = new NodeTlsConn(tls, {
+    localAddr: netAddr(tcp.localAddress, tcp.localPort),
+    remoteAddr: netAddr(tcp.remoteAddress, tcp.remotePort),
+    secured: secured.promise,
+  });
+  tcp.on("error", (error: Error) => conn.fail(error));
+  return conn;
 }
 
 function netAddr(hostname = "", port = 0): Deno.NetAddr {

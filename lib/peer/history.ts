@@ -1,4 +1,4 @@
-import { tellOnce } from "../disk/tell_once.ts";
+import { tellOnce } from "../tell_once.ts";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { openRegular } from "../disk/open_regular.ts";

@@ -40,17 +40,16 @@ export class Messenger {
     const { credentials: { identity, membership }, ownName, tracker, emit } = this.#options;
     const message = composeMessage(text, { identity, network: membership?.id, name: ownName() });
     const { id } = message.header;
-    let results: BroadcastRecipient[];
-    try {
-      const { delivered, to } = await tracker.broadcast(message.header, message.text);
-      const event = broadcastSent(id, { delivered, to, nameOf: (peer) => this.#nameOf(peer) });
-      emit(event);
-      if (delivered === 0) throw nobodyThere();
-      return { delivered, failed: 0 };
-    } catch (error) {
+    const relayed = await tracker.broadcast(message.header, message.text).catch((error) => {
       if (!isRetriable(error) || (error as P2PError).code === "rate-limited") throw error;
-      results = await this.#sendToEach(message);
+      return null;
+    });
+    if (relayed) {
+      emit(broadcastSent(id, { ...relayed, nameOf: (peer) => this.#nameOf(peer) }));
+      if (relayed.delivered === 0) throw nobodyThere();
+      return { delivered: relayed.delivered, failed: 0 };
     }
+    const results = await this.#sendToEach(message);
     const failures = results.filter(({ state }) => state === "failed");
     const delivered = results.length - failures.length;
     emit({ event: "broadcast-sent", id, delivered, recipients: results });

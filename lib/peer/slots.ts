@@ -1,3 +1,4 @@
+import { isThere } from "../disk/is_there.ts";
 import { join } from "node:path";
 import { openFile } from "../disk/descriptors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
@@ -94,10 +95,6 @@ async function expectReadable(path: string): Promise<void> {
 function isForbidden(error: unknown): boolean {
   const { cause } = error as { cause?: unknown };
   return [error, cause].some((it) => it instanceof Deno.errors.PermissionDenied);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.lstat(path).then(() => true, () => false);
 }
 
 function passedOver(folder: string, error: unknown): string {

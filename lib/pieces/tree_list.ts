@@ -1,5 +1,5 @@
 import { visitTree } from "../disk/tree_walk.ts";
-import { limitOf } from "../disk/file_mode.ts";
+import { isExecutable, limitOf } from "../disk/file_mode.ts";
 import { timeOf } from "../disk/file_time.ts";
 import type { TreeEntry } from "./tree_table.ts";
 
@@ -33,7 +33,7 @@ export function treeEntryOf(path: string, { isFile, size, mtime, mode }: Deno.Fi
     path,
     size: isFile ? size : null,
     mtime: timeOf(mtime) ?? 0,
-    executable: isFile && ((mode ?? 0) & 0o100) !== 0,
+    executable: isFile && isExecutable(mode),
     ...(limit === undefined ? {} : { mode: limit }),
   };
 }

@@ -127,7 +127,7 @@ const COMMANDS: Record<string, CommandCase> = {
   "tracker remove": {
     // A key that nobody has.
     args: () => [`id:${Identity.generate().id}`],
-    says: /Removed \w+|"removed"/,
+    says: /Removed [\w-]+|"removed"/,
     full: 8,
   },
   "peer menu": { args: receiving, named: true, says: /Registered at|"registered"|^$/, full: 8 },
