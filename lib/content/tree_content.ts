@@ -8,7 +8,8 @@ import { type AgeOptions, isYoung } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { timeOf } from "../disk/file_time.ts";
 import { type FileAttributes, limitOf } from "../disk/file_mode.ts";
-import { openRegular, openRegularSync } from "../disk/open_regular.ts";
+import { notRegular, openRegular } from "../disk/open_regular.ts";
+import { type OpenQuickly, type QuickFile, quickOpener } from "../disk/quick_file.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Yielder } from "../async/yielder.ts";
 import { treeEntryOf } from "../pieces/tree_list.ts";
@@ -71,6 +72,7 @@ export class TreeContent implements Content {
   readonly #folder: string;
   readonly #table: Uint8Array;
   readonly #files: SourceFile[];
+  readonly #openQuickly: OpenQuickly;
   readonly #suspects: SuspectPart[] = [];
   readonly #yielder = new Yielder(TURN);
   #position = 0;
@@ -81,7 +83,7 @@ export class TreeContent implements Content {
 
   private constructor(
     path: string,
-    { table, attributes, files, skipped, failed, size, key }: {
+    { table, attributes, files, skipped, failed, size, key, openQuickly }: {
       table: Uint8Array;
       attributes: FileAttributes;
       files: SourceFile[];
@@ -89,6 +91,7 @@ export class TreeContent implements Content {
       failed: P2PError[];
       size: number;
       key: string | null;
+      openQuickly: OpenQuickly;
     },
   ) {
     this.path = path;
@@ -100,6 +103,7 @@ export class TreeContent implements Content {
     this.size = size;
     this.key = key;
     this.attributes = attributes;
+    this.#openQuickly = openQuickly;
     this.skipped = skipped;
     this.failed = failed;
     this.files = { count: files.length, within: (bytes) => fileAt(files, bytes) };
@@ -124,10 +128,10 @@ export class TreeContent implements Content {
     const now = clock();
     let hasYoung = false;
     const root = join(path, "/");
-    const { dev: device, mode } = await statOf(path);
+    const { dev: device, mode } = statOf(path);
     const { skipped, failed } = await visitTree(path, {
       ...options,
-      problemOf: (path, info) => problemOf(`${root}${path}`, { path, info }),
+      problemOf: (path, info) => problemOf(root, { path, info }),
       onEntry: (path, info) => {
         const entry = treeEntryOf(path, info);
         const { ino, dev, ctime } = info;
@@ -161,7 +165,17 @@ export class TreeContent implements Content {
     }
     const key = hasYoung ? null : JSON.stringify(["tree", resolve(path), state.digest()]);
     const attributes = { mode: limitOf(mode) };
-    return new TreeContent(path, { table, attributes, files, skipped, failed, size, key });
+    const openQuickly = await quickOpener();
+    return new TreeContent(path, {
+      table,
+      attributes,
+      files,
+      skipped,
+      failed,
+      size,
+      key,
+      openQuickly,
+    });
   }
 
   skipTo(offset: number): void {
@@ -230,17 +244,17 @@ export class TreeContent implements Content {
 
   #readAtOnce(file: SourceFile, into: Uint8Array, isFirst: boolean): void {
     const path = this.#at(file);
-    using handle = openRegularSync(path);
-    fillSync(handle, path, into);
-    if (!isFirst) return;
-    const info = handle.statSync();
-    if (isSame(file, info)) return;
+    using quick = this.#openQuickly(path);
+    const isWhole = readQuickly(quick, path, into) === into.length;
+    if (isWhole && (!isFirst || isSameAt(file, path))) return;
+    const { isFile, size } = quick.look();
+    if (!isFile) throw notRegular(path);
+    if (!isWhole) throw sourceChanged(path, "it became shorter");
     // What reads the same twice was not written to in between.
     const again = new Uint8Array(into.length);
-    handle.seekSync(0, Deno.SeekMode.Start);
-    fillSync(handle, path, again);
-    if (!equals(into, again)) throw sourceChanged(path, "its content differs");
-    if (info.size > file.size) this.grown.push(path);
+    const isSame = readQuickly(quick, path, again) === again.length && equals(into, again);
+    if (!isSame) throw sourceChanged(path, "its content differs");
+    if (size > file.size) this.grown.push(path);
   }
 
   async #readPart(
@@ -286,29 +300,42 @@ export class TreeContent implements Content {
   }
 }
 
-function fillSync(handle: Deno.FsFile, path: string, into: Uint8Array): void {
-  for (let filled = 0; filled < into.length;) {
-    const n = handle.readSync(into.subarray(filled));
-    if (n === null) throw sourceChanged(path, "it became shorter");
-    filled += n;
-  }
-}
-
 /** Whether a file looks as it did when it was listed. */
 function isSame(file: SourceFile, { size, mtime, ctime }: Deno.FileInfo): boolean {
   return size === file.size && (timeOf(mtime) ?? 0) === file.mtime && timeOf(ctime) === file.ctime;
 }
 
+/** Reads a file from its beginning and returns how many bytes it has for `into`. */
+function readQuickly(quick: QuickFile, path: string, into: Uint8Array): number {
+  try {
+    return quick.read(into, 0);
+  } catch (error) {
+    // A pipe cannot be read from a position.
+    throw quick.look().isFile ? error : notRegular(path);
+  }
+}
+
+/** The same of what is at its path now, which costs half of what a handle's information does. */
+function isSameAt(file: SourceFile, path: string): boolean {
+  try {
+    return isSame(file, Deno.statSync(path));
+  } catch {
+    return false;
+  }
+}
+
 /** Why the table cannot have an entry, or the file cannot be read: found out before anything is sent. */
 function problemOf(
-  at: string,
-  { path, info }: { path: string; info: Deno.FileInfo },
+  root: string,
+  { path, info: { isFile, mode } }: { path: string; info: Deno.FileInfo },
 ): P2PError | null {
   const why = pathProblem(path);
-  if (why !== null) return new P2PError("disk", `Cannot send ${at}: ${why}; move it further up`);
-  const { isFile, mode } = info;
+  if (why !== null) {
+    return new P2PError("disk", `Cannot send ${root}${path}: ${why}; move it further up`);
+  }
   // To open each file would take as long as to read a small one; nearly all are for everybody to read.
   if (!isFile || limitOf(mode) === undefined) return null;
+  const at = `${root}${path}`;
   try {
     Deno.openSync(at, { read: true }).close();
     return null;
@@ -318,9 +345,9 @@ function problemOf(
   }
 }
 
-async function statOf(folder: string): Promise<Deno.FileInfo> {
+function statOf(folder: string): Deno.FileInfo {
   try {
-    return await Deno.stat(folder);
+    return Deno.statSync(folder);
   } catch (error) {
     throw diskError("read", folder, error);
   }

@@ -18,12 +18,6 @@ export async function openRegular(path: string): Promise<Deno.FsFile> {
   return expectOpened(path, await openFile(path));
 }
 
-/** As {@linkcode openRegular}, within the call: for small files, where a round through the event loop costs more. */
-export function openRegularSync(path: string): Deno.FsFile {
-  expectRegular(path, Deno.statSync(path));
-  return Deno.openSync(path, { read: true });
-}
-
 /**
  * The text of a regular file.
  *
@@ -46,7 +40,10 @@ function expectOpened(path: string, file: Deno.FsFile): Deno.FsFile {
 }
 
 function expectRegular(path: string, { isFile, isFifo }: Deno.FileInfo): void {
-  if (isFile) return;
-  const what = isFifo ? "a pipe" : "no regular file";
-  throw new P2PError("disk", `Cannot read ${path}: it is ${what}; put a regular file there`);
+  if (!isFile) throw notRegular(path, isFifo ? "a pipe" : undefined);
+}
+
+/** The error for something that has taken the place of a file. */
+export function notRegular(path: string, what = "no regular file"): P2PError {
+  return new P2PError("disk", `Cannot read ${path}: it is ${what}; put a regular file there`);
 }

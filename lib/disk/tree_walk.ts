@@ -79,7 +79,8 @@ class Walk implements LeftOut {
       const turn = this.#turns.step();
       if (turn) await turn;
       const path = place.path === "" ? entry.name : `${place.path}/${entry.name}`;
-      const found = this.#look(place, { ...entry, path, at: `${folder}${entry.name}` });
+      const { name, isSymlink, isText } = entry;
+      const found = this.#look(place, { name, isSymlink, isText, path, at: `${folder}${name}` });
       if (!found) continue;
       this.#options.onEntry(path, found.info);
       if (found.below) await this.#visit(found.below, found.entries);

@@ -28,12 +28,13 @@ export async function listTree(
 
 /** The entry of a path below a folder, as its line in the table will say. */
 export function treeEntryOf(path: string, { isFile, size, mtime, mode }: Deno.FileInfo): TreeEntry {
-  const limit = limitOf(mode);
-  return {
+  const entry: TreeEntry = {
     path,
     size: isFile ? size : null,
     mtime: timeOf(mtime) ?? 0,
     executable: isFile && isExecutable(mode),
-    ...(limit === undefined ? {} : { mode: limit }),
   };
+  const limit = limitOf(mode);
+  if (limit !== undefined) entry.mode = limit;
+  return entry;
 }

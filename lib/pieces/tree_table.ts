@@ -298,6 +298,8 @@ function isSafeInteger(value: unknown): value is number {
 
 /** Why a path is too much for a table; null when it is not. */
 export function pathProblem(path: string): string | null {
+  // Nearly all paths are too short to be too deep or too long.
+  if (path.length <= 2 * MAX_DEPTH) return null;
   return isTooDeep(path, path.split("/").length) ? "it is too deep" : null;
 }
 
