@@ -31,9 +31,12 @@ function readWithoutThem(): boolean {
     for (const name of VARIABLES) before.set(name, Deno.env.get(name));
     if ([...before.values()].every((value = "") => NONE.includes(value))) return true;
     for (const name of VARIABLES) Deno.env.delete(name);
-    Deno.env.set(STORE, UNKNOWN_STORE);
-    if (!failsToRead()) return false;
-    Deno.env.delete(STORE);
+    // A compiled program is ours from its first line, which reads none before, and would keep the failure for good.
+    if (!Deno.build.standalone) {
+      Deno.env.set(STORE, UNKNOWN_STORE);
+      if (!failsToRead()) return false;
+      Deno.env.delete(STORE);
+    }
     return !failsToRead();
   } catch {
     return false;

@@ -148,16 +148,11 @@ async function secureChecked(
   pin: Uint8Array,
   signal: AbortSignal,
 ): Promise<Deno.Conn> {
-  let conn: Deno.Conn = tcp;
-  // Only closing ends a stalled handshake.
-  using _ = onAbort(signal, () => closeQuietly(conn));
   try {
     const { startCheckedTls } = await import("./checked_tls.ts");
-    conn = await startCheckedTls(tcp, pin);
-    signal.throwIfAborted();
-    return conn;
+    return await abortable(startCheckedTls(tcp, pin), signal, (late) => late.close());
   } catch (error) {
-    closeQuietly(conn);
+    closeQuietly(tcp);
     throw error;
   }
 }

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { certificatePem } from "../../lib/identity/certificate.ts";
+import { Identity } from "../../lib/identity/keys.ts";
 import { e2e, last, type Outcome, procFile, secretOf, sha256Of, type World } from "./helpers.ts";
 import { NO_PROXY, Proxy } from "./proxy.ts";
 
@@ -239,3 +241,23 @@ function withOtherSecret(invite: string): string {
   const at = invite.lastIndexOf(".") + 1;
   return invite.slice(0, at) + (invite[at] === "A" ? "B" : "A") + invite.slice(at + 1);
 }
+
+e2e("whatever authorities the environment names, members reach each other", async (world) => {
+  const authority = Identity.generate();
+  const pem = world.path("authority.pem");
+  await Deno.writeTextFile(
+    pem,
+    certificatePem({ subjectKey: authority.publicKey, issuer: authority }),
+  );
+  for (const variable of ["DENO_CERT", "NODE_EXTRA_CA_CERTS"]) {
+    const options = { env: { [variable]: pem } };
+    const tracker = await world.tracker([], options);
+    const peer = await world.peer(variable, [], options);
+    const { path, sha256 } = await world.file(`${variable}.bin`, 100_000);
+    const { code, stderr } = await world.run("peer", ["send", path, "--to", peer.name], options);
+    assertEquals(code, 0, stderr);
+    assertEquals((await peer.program.until("file-received")).sha256, sha256);
+    await peer.program.stop();
+    await tracker.program.stop();
+  }
+});
