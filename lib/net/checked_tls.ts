@@ -9,7 +9,7 @@
 import { Duplex } from "node:stream";
 import { connect } from "node:tls";
 import { P2PError } from "../errors.ts";
-import { closeQuietly } from "./close_quietly.ts";
+import { closeQuietly } from "./closing.ts";
 import { NodeTlsConn } from "./node_tls_conn.ts";
 import { isCertifiedBy, SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
 

@@ -11,8 +11,7 @@ import {
 } from "../wire/frame.ts";
 import type { Message } from "../wire/message.ts";
 import { type Address } from "../address.ts";
-import { closeQuietly } from "./close_quietly.ts";
-import { isFreedByClose } from "./tls_door.ts";
+import { closeQuietly, isFreedByClose } from "./closing.ts";
 
 /** What may wait to be written, in bytes, before the other side counts as stuck. */
 const MAX_QUEUED = 16 * 1024 * 1024;

@@ -15,7 +15,7 @@ export interface NodeTlsOptions {
 
 /** The part of `Deno.TlsConn` that connections of ours use, on a socket of node:tls, which is freed whenever it is closed. */
 export class NodeTlsConn {
-  /** See `isFreedByClose` in tls_door.ts. */
+  /** See `isFreedByClose` in closing.ts. */
   readonly isFreedByClose = true;
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;

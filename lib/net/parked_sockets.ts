@@ -1,4 +1,4 @@
-import { closeQuietly } from "./close_quietly.ts";
+import { closeQuietly } from "./closing.ts";
 import { HostCounts } from "./host_counts.ts";
 
 /**

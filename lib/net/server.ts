@@ -6,11 +6,11 @@ import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
 import { keepAlive } from "./keep_alive.ts";
 import { Session } from "./session.ts";
 import { type Address } from "../address.ts";
-import { closeQuietly } from "./close_quietly.ts";
+import { closeQuietly, isFreedByClose } from "./closing.ts";
 import { type Caps, HostCounts } from "./host_counts.ts";
 import { ParkedSockets } from "./parked_sockets.ts";
-import { isFreedByClose, TlsDoor } from "./tls_door.ts";
-import { accept, type Listener } from "./transport.ts";
+import { accept, type Listener } from "./listen.ts";
+import { TlsDoor } from "./tls_door.ts";
 import { type Caller, WaitingRoom } from "./waiting_room.ts";
 
 /** Settings and callbacks of a {@linkcode Server}. */

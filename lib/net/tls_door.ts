@@ -6,11 +6,6 @@ export interface ListenerKey {
   key: string;
 }
 
-/** Whether a TLS connection is gone as soon as it is closed, also in the middle of its handshake. */
-export function isFreedByClose(conn: Deno.Conn): boolean {
-  return "isFreedByClose" in conn;
-}
-
 /** What a {@linkcode TlsDoor} takes connections from. */
 interface Acceptor {
   accept(): Promise<Deno.Conn>;

@@ -1,5 +1,5 @@
 /**
- * Dialling and listening: the one place that opens sockets, speaks TLS 1.3 and holds a listener to the key that is
+ * Dialling: the one place that opens connections, speaks TLS 1.3 and holds a listener to the key that is
  * expected of it (its certificate must be, or be signed by, that key). The certificates are made in
  * identity/certificate.ts, members prove themselves in handshake.ts, and names are pinned in directory/name_book.ts.
  *
@@ -11,11 +11,10 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
-import { closeQuietly } from "./close_quietly.ts";
+import { closeQuietly } from "./closing.ts";
 import type { Caps } from "./host_counts.ts";
 import { ParkedSockets } from "./parked_sockets.ts";
 import { ProvenHosts } from "./proven_hosts.ts";
-import { type ListenerKey, TlsDoor } from "./tls_door.ts";
 import { mayTrustOthers } from "./authorities.ts";
 
 /** What to dial. */
@@ -28,9 +27,6 @@ export interface DialOptions extends Address {
   clock?: Clock;
 }
 
-/** A listener of either kind. */
-export type Listener = Deno.Listener<Deno.TcpConn> | TlsDoor;
-
 /**
  * Dials of ours that were given up in the middle of TLS and hang until the other side goes: a process has only so many
  * descriptors, whoever dials. Addresses that have proven themselves are held to the first cap alone.
@@ -39,41 +35,6 @@ const HANGING_DIALS = new ParkedSockets();
 const MAX_HANGING: Caps = { address: 8, network: 32, all: 64 };
 const MAX_HANGING_PROVEN: Caps = { address: 8, network: Infinity, all: Infinity };
 const PROVEN = new ProvenHosts();
-
-/**
- * Listens on TCP, with TLS when `tls` is given.
- *
- * @throws {P2PError} `address-in-use`, or `address-unavailable` when the host is none of this machine's.
- */
-export function listen({ host, port }: Address, tls: ListenerKey | null): Listener {
-  try {
-    return tls === null ? Deno.listen({ hostname: host, port }) : new TlsDoor({ host, port }, tls);
-  } catch (cause) {
-    const where = formatAddress({ host, port });
-    if (cause instanceof Deno.errors.AddrInUse) {
-      throw new P2PError(
-        "address-in-use",
-        `Cannot listen on ${where}: the port is in use; choose another with --port`,
-        { cause },
-      );
-    }
-    const remedy = cause instanceof Deno.errors.PermissionDenied
-      ? "ports below 1024 are for the administrator; choose another with --port"
-      : "choose an address of this machine with --host";
-    throw new P2PError(
-      "address-unavailable",
-      `Cannot listen on ${where}: ${reasonOf(cause)}; ${remedy}`,
-      { cause },
-    );
-  }
-}
-
-/** The next connection of a listener: as `listener.accept()`, but that small frames do not wait for an ACK of TCP. */
-export async function accept(listener: Listener): Promise<Deno.Conn> {
-  const conn = await listener.accept();
-  sendAtOnce(conn);
-  return conn;
-}
 
 /**
  * Connects, and when a key is pinned completes TLS with a listener that proves it.
@@ -161,7 +122,7 @@ async function secureChecked(
  * Switches Nagle's algorithm (RFC 896) off: writes are whole frames, so it joins nothing and only makes a request wait
  * up to 40 ms for a delayed ACK. A `TlsConn` of a listener has no such switch in Deno.
  */
-function sendAtOnce(conn: Deno.Conn): void {
+export function sendAtOnce(conn: Deno.Conn): void {
   try {
     if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
   } catch {

@@ -18,7 +18,7 @@ export interface DiallerOptions {
   credentials: Credentials;
   tracker: TrackerClient;
   /** The port that others can dial; starts to listen when there is none yet. */
-  listeningPort: () => number;
+  listeningPort: () => Promise<number>;
   clock: Clock;
 }
 
@@ -180,7 +180,7 @@ export class Dialler {
     const { signal } = this.#stop;
     using _ = onAbort(signal, () => reject(signal.reason));
     try {
-      await tracker.requestDial(entry.id, listeningPort(), token);
+      await tracker.requestDial(entry.id, await listeningPort(), token);
       return await promise;
     } catch (error) {
       // The peer may have dialled all the same: a session that nobody runs would never end.

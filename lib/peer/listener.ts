@@ -4,10 +4,9 @@ import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import type { RequestLimits } from "../net/request_buckets.ts";
-import { Server } from "../net/server.ts";
+import type { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, isLoopback } from "../address.ts";
-import { listen } from "../net/transport.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 
 /** What a {@linkcode PeerListener} needs. */
@@ -34,6 +33,7 @@ export interface PeerListenerOptions {
 export class PeerListener {
   readonly #options: PeerListenerOptions;
   #server: Server | undefined;
+  #listening: Promise<Address> | undefined;
 
   constructor(options: PeerListenerOptions) {
     this.#options = options;
@@ -53,11 +53,15 @@ export class PeerListener {
   }
 
   /**
-   * Starts to listen, and returns where.
+   * Starts to listen, and resolves with where. What listens is loaded here: most one-shot commands need none of it.
    *
    * @throws {P2PError} `address-in-use`, or `address-unavailable` when the host is none of this machine's.
    */
-  listen(): Address {
+  async listen(): Promise<Address> {
+    const [{ Server }, { listen }] = await Promise.all([
+      import("../net/server.ts"),
+      import("../net/listen.ts"),
+    ]);
     const { credentials, onSession, clock, port } = this.#options;
     const host = this.#options.host ?? this.ownHost;
     const { identity, membership } = credentials;
@@ -77,15 +81,22 @@ export class PeerListener {
     return { host, port: this.#server.address.port };
   }
 
+  /** The port that others can dial; undefined until it listens. */
+  get port(): number | undefined {
+    return this.#options.dialBackPort ?? this.address?.port;
+  }
+
   /**
-   * The port that others can dial; a one-shot command starts to listen when it needs one.
+   * Starts to listen unless it does, and resolves with the port: a one-shot command needs one when it has to be dialled.
    *
    * @throws {P2PError} as {@linkcode listen} does.
    */
-  port(): number {
-    const { dialBackPort } = this.#options;
-    if (dialBackPort !== undefined) return dialBackPort;
-    return (this.address ?? this.listen()).port;
+  async expectPort(): Promise<number> {
+    if (this.port === undefined) {
+      this.#listening ??= this.listen().finally(() => this.#listening = undefined);
+      await this.#listening;
+    }
+    return this.port as number;
   }
 
   /** Ends what a barred peer has opened. */
@@ -100,6 +111,7 @@ export class PeerListener {
 
   /** Ends all sessions and waits for them. */
   async close(): Promise<void> {
+    await this.#listening?.catch(() => {});
     await this.#server?.close();
   }
 

@@ -97,7 +97,7 @@ export class Peer implements AsyncDisposable {
       emit,
       clock,
     });
-    const listeningPort = () => this.#listener.port();
+    const listeningPort = () => this.#listener.expectPort();
     const dialler = new Dialler({ credentials, tracker, listeningPort, clock });
     this.#dialler = dialler;
     this.#policy = new AcceptPolicy({
@@ -223,7 +223,7 @@ export class Peer implements AsyncDisposable {
   async startListening(): Promise<void> {
     const { membership, role } = this.#options;
     const { inbox } = this.#receiving = await this.#openReceiving();
-    const { host, port } = this.#listener.listen();
+    const { host, port } = await this.#listener.listen();
     if (role !== "peer") return;
     this.#emit({
       event: "listening",
@@ -355,7 +355,7 @@ export class Peer implements AsyncDisposable {
 
   #registration(): { name: string; port: number; host?: string } {
     const { advertise } = this.#options;
-    const port = advertise?.port ?? this.#listener.port();
+    const port = advertise?.port ?? this.#listener.port ?? 0;
     // The name as given: at a tracker that was restarted peers of one name must not swap theirs.
     return { name: this.#name, port, ...(advertise ? { host: advertise.host } : {}) };
   }

@@ -7,7 +7,7 @@ import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import type { Address } from "../address.ts";
-import type { Listener } from "../net/transport.ts";
+import type { Listener } from "../net/listen.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { DialBacks } from "./dial_backs.ts";
 import { diallingHandlers } from "./handlers/dialling.ts";

@@ -6,7 +6,7 @@ import type { NetworkKey } from "../identity/network.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
 import { type Address } from "../address.ts";
-import { listen, type Listener } from "../net/transport.ts";
+import { listen, type Listener } from "../net/listen.ts";
 
 /** The tracker's trust: its own key, certified by the network's key. Null means `--insecure`. */
 export interface TrackerTrust {

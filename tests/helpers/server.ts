@@ -7,7 +7,7 @@ import type { Credentials } from "../../lib/net/handshake.ts";
 import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import { Server, type ServerOptions } from "../../lib/net/server.ts";
 import { type Address } from "../../lib/address.ts";
-import { listen } from "../../lib/net/transport.ts";
+import { listen } from "../../lib/net/listen.ts";
 import { EventLog } from "./event_log.ts";
 
 /** A server whose sessions answer PING and refuse everything else. */

@@ -297,7 +297,12 @@ permitted("a peer dials nobody for others by name, nor what is only here", NEEDS
   } as const;
   const client = new TrackerClient({ address: tracker.address, credentials });
   await client.connect();
-  const dialler = new Dialler({ credentials, tracker: client, listeningPort: () => 1, clock });
+  const dialler = new Dialler({
+    credentials,
+    tracker: client,
+    listeningPort: () => Promise.resolve(1),
+    clock,
+  });
   const asked = { id: Identity.generate().id, port: closedPort(), token: randomToken(16) };
   const serve = () => Promise.reject(new Error("nobody is to be served"));
   const causes: Record<string, string> = {};

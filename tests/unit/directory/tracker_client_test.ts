@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { Identity, randomToken } from "../../../lib/identity/keys.ts";
 import { TrackerClient } from "../../../lib/directory/tracker_client.ts";
-import { closeQuietly } from "../../../lib/net/close_quietly.ts";
+import { closeQuietly } from "../../../lib/net/closing.ts";
 import { PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
 import { EventLog } from "../../helpers/event_log.ts";
 import { rejectsWith } from "../../helpers/errors.ts";

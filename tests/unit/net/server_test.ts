@@ -5,7 +5,7 @@ import { Connection } from "../../../lib/net/connection.ts";
 import { Server, type ServerOptions } from "../../../lib/net/server.ts";
 import { ASKING_ONLY, openSession, probe } from "../../../lib/net/open_session.ts";
 import type { Session } from "../../../lib/net/session.ts";
-import type { Listener } from "../../../lib/net/transport.ts";
+import type { Listener } from "../../../lib/net/listen.ts";
 import type { Frame } from "../../../lib/wire/frame.ts";
 import { deadline } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
