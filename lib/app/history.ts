@@ -4,6 +4,7 @@ import { namesById } from "../directory/name_book.ts";
 import type { AppEvent } from "../events.ts";
 import { listUnreceived } from "../inbox/unfinished.ts";
 import { History } from "../peer/history.ts";
+import { readHistory } from "../peer/read_history.ts";
 import { Outbox } from "../peer/outbox.ts";
 import { inboxOf } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
@@ -37,7 +38,7 @@ export async function listHistory(
     emit(event);
     empty = false;
   };
-  for await (const entry of history.entries()) {
+  for await (const entry of readHistory(history)) {
     show({ ...entry, peer: nameOf(entry.peer) ?? entry.peer });
   }
   for (const { id, at, name, size, path, to } of await outbox.list(notice)) {

@@ -1,46 +1,22 @@
 import { tellOnce } from "../tell_once.ts";
 import { dirname, join } from "node:path";
-import { TextLineStream } from "@std/streams/text-line-stream";
-import { openRegular } from "../disk/open_regular.ts";
 import type { AppEvent, HistoryEvent } from "../events.ts";
-import { stateError } from "../disk/private_file.ts";
 import { writeOwn } from "../disk/write_file.ts";
 import { asP2PError } from "../errors.ts";
 
 /** The list of what was sent and received, one JSON object per line, shared by all peers of a user. */
 export class History {
-  readonly #path: string;
+  readonly path: string;
 
   constructor(peersFolder: string) {
-    this.#path = join(peersFolder, "history.jsonl");
+    this.path = join(peersFolder, "history.jsonl");
   }
 
   /** Appends an entry, in one write, so that two processes do not mix their lines. */
   async add(entry: Omit<HistoryEvent, "event">): Promise<void> {
-    await Deno.mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+    await Deno.mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
     const line = new TextEncoder().encode(JSON.stringify(entry) + "\n");
-    await writeOwn(this.#path, line, { append: true });
-  }
-
-  /** All entries, oldest first. A line that a crash cut short is passed over. */
-  async *entries(): AsyncGenerator<HistoryEvent> {
-    let file: Deno.FsFile;
-    try {
-      file = await openRegular(this.#path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      throw stateError("read", this.#path, error);
-    }
-    const lines = file.readable.pipeThrough(new TextDecoderStream()).pipeThrough(
-      new TextLineStream(),
-    );
-    for await (const line of lines) {
-      try {
-        yield { ...JSON.parse(line), event: "history" };
-      } catch {
-        continue;
-      }
-    }
+    await writeOwn(this.path, line, { append: true });
   }
 }
 

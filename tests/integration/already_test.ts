@@ -1,5 +1,6 @@
 /** Nothing is received twice: what is there costs no bytes, and a lost ACK makes no second copy. */
 
+import { readHistory } from "../../lib/peer/read_history.ts";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { assertSameBytes } from "../helpers/bytes.ts";
@@ -93,7 +94,9 @@ scene("what is there already costs no bytes, and the report says so", async (sce
   // The peer does not wait for its history.
   await eventually(async () => {
     states = [];
-    for await (const { name, state } of bob.peer.history.entries()) states.push(`${state} ${name}`);
+    for await (const { name, state } of readHistory(bob.peer.history)) {
+      states.push(`${state} ${name}`);
+    }
     return states.length >= 4;
   }, "four entries of the history");
   assertEquals(states.sort(), [

@@ -10,17 +10,16 @@ import { INVISIBLE } from "../../unicode.ts";
 /** Text of one column a character: nothing of it has to be looked up. */
 const NARROW = /^[ -~]*$/;
 /** Controls, marks that join the character before them, and what is not shown at all. */
-const ZERO_WIDTH = new RegExp(
-  String.raw`^(?:[\p{Cc}\p{Cs}\p{Mn}\p{Me}\p{Variation_Selector}]|${INVISIBLE.source})+`,
-  "u",
-);
+const ZERO_WIDTH = String
+  .raw`^(?:[\p{Cc}\p{Cs}\p{Mn}\p{Me}\p{Variation_Selector}]|${INVISIBLE.source})+`;
 /** The forms of half width that join the character before them: the sound marks of Japanese. */
 const HALF_WIDTH_MARK = /[\uff9e\uff9f]/g;
 
 /** Made for the first text that needs it: its tables take 30 ms to load. */
 let graphemes: Intl.Segmenter | undefined;
-/** So is this one, and no literal: V8 reads a literal, and 20 ms of tables for it, whenever it loads the module. */
+/** So are these, and no literals: V8 reads a literal, and up to 20 ms of tables for it, whenever it loads the module. */
 let emoji: RegExp | undefined;
+let zeroWidth: RegExp | undefined;
 
 /** Columns of `text`: two for each wide character of East Asia and each emoji, however many parts it has. */
 export function displayWidth(text: string): number {
@@ -48,7 +47,11 @@ export function fit(text: string, width: number): string {
 
 /** Columns of one code point by itself, as terminals that know no graphemes count. */
 export function columnsOf(character: string): number {
-  return ZERO_WIDTH.test(character) ? 0 : eastAsianWidth(character.codePointAt(0) ?? 0);
+  return zeroWidthAtStart().test(character) ? 0 : eastAsianWidth(character.codePointAt(0) ?? 0);
+}
+
+function zeroWidthAtStart(): RegExp {
+  return zeroWidth ??= new RegExp(ZERO_WIDTH, "u");
 }
 
 function* graphemesOf(text: string): Generator<string> {
@@ -58,7 +61,7 @@ function* graphemesOf(text: string): Generator<string> {
 
 /** Columns of one grapheme: those of the first character of it that is seen, and two for an emoji. */
 function columnsOfGrapheme(grapheme: string): number {
-  const [first] = grapheme.replace(ZERO_WIDTH, "");
+  const [first] = grapheme.replace(zeroWidthAtStart(), "");
   if (first === undefined) return 0;
   if (grapheme.length > 1) {
     emoji ??= new RegExp(String.raw`^\p{RGI_Emoji}$`, "v");
