@@ -25,10 +25,14 @@ export interface Content extends AsyncDisposable {
   /** Bytes of the table that a tree begins with; null for anything else. */
   readonly table: number | null;
   /**
-   * Key under which hashes of the content may be remembered: another one whenever its bytes may have changed. Null
-   * where that cannot be told, as of a stream, or of a file that was written to just before it was opened.
+   * Key under which hashes of the content may be remembered: what the disk says of it. Null of a stream.
    */
   readonly key: string | null;
+  /**
+   * Whether the key was another one if the bytes were others. Not of what was written to shortly before it was opened:
+   * what is remembered of that is compared with the bytes before it is believed.
+   */
+  readonly isSettled: boolean;
   /** Whether `skipTo` and `readAt` work; on anything else they throw a TypeError. */
   readonly isSeekable: boolean;
   /** What is kept of the file or folder beside its bytes; empty for a stream. */

@@ -13,7 +13,8 @@ export class FileContent implements Content {
   readonly name: string;
   readonly size: number;
   readonly table = null;
-  readonly key: string | null;
+  readonly key: string;
+  readonly isSettled: boolean;
   readonly isSeekable = true;
   readonly attributes: FileAttributes;
   readonly files = null;
@@ -39,9 +40,8 @@ export class FileContent implements Content {
     this.path = path;
     this.name = basename(path);
     this.size = stat.size;
-    this.key = isYoung(stat, now)
-      ? null
-      : JSON.stringify(["file", resolve(path), ...stateOf(stat)]);
+    this.key = JSON.stringify(["file", resolve(path), ...stateOf(stat)]);
+    this.isSettled = !isYoung(stat, now);
     this.attributes = {
       mtime: timeOf(stat.mtime) ?? undefined,
       executable: isExecutable(stat.mode),

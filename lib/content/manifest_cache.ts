@@ -20,13 +20,15 @@ export interface CacheKey {
   pieceSize: number;
   /** Pieces of the content. */
   pieces: number;
+  /** {@linkcode Content.isSettled} now, when the hashes are made that will be noted. */
+  isSettled: boolean;
 }
 
 /**
  * Piece hashes of contents that were sent, so that an unchanged one is not hashed again: one file each, named by a hash
- * of the key. What is wrong with such a file costs a hashing; but hashes that are kept under the key of other bytes
- * would have the sender offer what is no longer there, and the recipient answer that it has it. Hence
- * {@linkcode Content.key} is null where there is any doubt.
+ * of the key. What is wrong with such a file costs a hashing; but hashes that are believed under the key of other bytes
+ * would have the sender offer what is no longer there, and the recipient answer that it has it. Hence they say whether
+ * the content was settled when they were made.
  */
 export class ManifestCache {
   readonly #folder: string;
@@ -75,6 +77,8 @@ export class CachedManifest implements AsyncDisposable {
   readonly hashes: readonly Uint8Array[];
   /** SHA-256 of the whole content, base64url; null when that is not known. */
   readonly sha256: string | null;
+  /** Whether the content was settled when the hashes were made: else its bytes may be others by now. */
+  readonly wasSettled: boolean;
   readonly #path: string;
   readonly #key: CacheKey;
   #journal: PieceJournal | undefined;
@@ -101,7 +105,8 @@ export class CachedManifest implements AsyncDisposable {
       hashes.push(hash);
     }
     this.hashes = hashes;
-    const { sha256 } = found?.header ?? {};
+    const { sha256, isSettled } = found?.header ?? {};
+    this.wasSettled = isSettled === true;
     this.sha256 = typeof sha256 === "string" ? sha256 : null;
   }
 
@@ -122,9 +127,14 @@ export class CachedManifest implements AsyncDisposable {
     this.#write(sha256);
   }
 
-  /** Deletes the manifest, which turned out to be wrong. */
-  drop(): void {
-    void this.#changes.run(async () => {
+  /** Keeps what is only believed after a comparison no longer than it is needed: until everybody has the content. */
+  settle(): void {
+    if (!this.#key.isSettled) void this.drop();
+  }
+
+  /** Deletes the manifest, which turned out to be wrong; resolves when it is gone. */
+  async drop(): Promise<void> {
+    await this.#changes.run(async () => {
       this.#close();
       await Deno.remove(this.#path).catch(() => {});
     });

@@ -60,27 +60,23 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   /**
    * Makes a source of a content, which it closes at the end; with the hashes that `cache` has of it. What is
    * one piece is read at once, which takes no longer than to look it up: its manifest is known from the start.
+   *
+   * @throws what `signal` is aborted with, while cached hashes are compared with the bytes.
    */
-  static async open(content: Content, cache?: ManifestCache): Promise<SourcePieces> {
-    const { key, size } = content;
-    const pieceSize = pieceSizeFor(size);
-    if (size !== null && size <= pieceSize) {
-      const source = new SourcePieces(content, null);
-      source.start();
-      // A failure is told to each who asks.
-      await source.hashesFrom(1, 1).catch(() => {});
-      return source;
+  static async open(
+    content: Content,
+    cache?: ManifestCache,
+    signal?: AbortSignal,
+  ): Promise<SourcePieces> {
+    const { size } = content;
+    if (size === null || size > pieceSizeFor(size)) {
+      return new SourcePieces(content, cache ? await openCached(cache, content, signal) : null);
     }
-    const cached = cache && key !== null && size !== null
-      // A cache that cannot be used costs a hashing.
-      ? await cache.open({ key, size, pieceSize, pieces: pieceCountOf(size, pieceSize) })
-        .catch(() => null)
-      : null;
-    if (cached && cached.hashes.length > 0 && !await stampsChanges(content.path)) {
-      cached.drop();
-      return new SourcePieces(content, null);
-    }
-    return new SourcePieces(content, cached);
+    const source = new SourcePieces(content, null);
+    source.start();
+    // A failure is told to each who asks.
+    await source.hashesFrom(1, 1).catch(() => {});
+    return source;
   }
 
   /** Name under which it is offered. */
@@ -192,6 +188,11 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     };
   }
 
+  /** Everybody has it: nothing is kept any more for a later run to go on with. */
+  settle(): void {
+    this.#cached?.settle();
+  }
+
   /** Stops reading and closes the content. Loans stay valid. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
@@ -299,7 +300,7 @@ export class SourcePieces implements Pieces, AsyncDisposable {
       const read = await this.#content.readAt(index * this.pieceSize, piece);
       if (read < piece.length) throw sourceChanged(path, "it became shorter");
       if (!this.#isRight(index, piece)) {
-        this.#cached?.drop();
+        void this.#cached?.drop();
         throw sourceChanged(path, "its content differs");
       }
       return piece;
@@ -318,4 +319,58 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     const expected = this.manifest.hashOf(index);
     return expected !== undefined && this.#verification.check(index, piece, expected);
   }
+}
+
+/** The cached manifest of a content, with what is to be believed of it; null where nothing can be kept. */
+async function openCached(
+  cache: ManifestCache,
+  content: Content,
+  signal: AbortSignal | undefined,
+): Promise<CachedManifest | null> {
+  const { key, size, isSettled } = content;
+  if (key === null || size === null) return null;
+  const pieceSize = pieceSizeFor(size);
+  const asked = { key, size, isSettled, pieceSize, pieces: pieceCountOf(size, pieceSize) };
+  // A cache that cannot be used costs a hashing.
+  const open = () => cache.open(asked).catch(() => null);
+  const cached = await open();
+  if (!cached || cached.hashes.length === 0) return cached;
+  try {
+    if (await isBelievable(content, cached, signal)) return cached;
+  } catch (error) {
+    await cached[Symbol.asyncDispose]();
+    await content[Symbol.asyncDispose]();
+    throw error;
+  }
+  await cached.drop();
+  return await open();
+}
+
+/**
+ * Whether cached hashes are those of the content: because it was settled when they were made, on a disk that stamps
+ * every change, or because its bytes say so. To read these takes a while, but only what was cut off before has such
+ * hashes, and to send it once more takes longer.
+ */
+async function isBelievable(
+  content: Content,
+  cached: CachedManifest,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  if (cached.wasSettled) {
+    if (await stampsChanges(content.path)) return true;
+    // Nobody knows whether it was cut off.
+    if (cached.isComplete) return false;
+  }
+  const size = content.size ?? 0;
+  const pieceSize = pieceSizeFor(size);
+  const verification = verificationOf(SCHEME, { isTree: true });
+  const piece = new Uint8Array(pieceSize);
+  for (const [index, hash] of cached.hashes.entries()) {
+    signal?.throwIfAborted();
+    const start = index * pieceSize;
+    const expected = piece.subarray(0, Math.min(pieceSize, size - start));
+    const read = await content.readAt(start, expected).catch(() => 0);
+    if (read < expected.length || !verification.check(index, expected, hash)) return false;
+  }
+  return true;
 }

@@ -9,6 +9,7 @@ export class StreamContent implements Content {
   readonly size = null;
   readonly table = null;
   readonly key = null;
+  readonly isSettled = false;
   readonly isSeekable = false;
   readonly attributes: FileAttributes = {};
   readonly files = null;

@@ -61,7 +61,8 @@ export class TreeContent implements Content {
   readonly name: string;
   readonly size: number;
   readonly table: number;
-  readonly key: string | null;
+  readonly key: string;
+  readonly isSettled: boolean;
   readonly isSeekable = true;
   readonly skipped: readonly string[];
   readonly failed: readonly P2PError[];
@@ -83,14 +84,15 @@ export class TreeContent implements Content {
 
   private constructor(
     path: string,
-    { table, attributes, files, skipped, failed, size, key, openQuickly }: {
+    { table, attributes, files, skipped, failed, size, key, isSettled, openQuickly }: {
       table: Uint8Array;
       attributes: FileAttributes;
       files: SourceFile[];
       skipped: string[];
       failed: P2PError[];
       size: number;
-      key: string | null;
+      key: string;
+      isSettled: boolean;
       openQuickly: OpenQuickly;
     },
   ) {
@@ -102,6 +104,7 @@ export class TreeContent implements Content {
     this.table = table.length;
     this.size = size;
     this.key = key;
+    this.isSettled = isSettled;
     this.attributes = attributes;
     this.#openQuickly = openQuickly;
     this.skipped = skipped;
@@ -163,7 +166,7 @@ export class TreeContent implements Content {
       file.offset = size;
       size += file.size;
     }
-    const key = hasYoung ? null : JSON.stringify(["tree", resolve(path), state.digest()]);
+    const key = JSON.stringify(["tree", resolve(path), state.digest()]);
     const attributes = { mode: limitOf(mode) };
     const openQuickly = await quickOpener();
     return new TreeContent(path, {
@@ -174,6 +177,7 @@ export class TreeContent implements Content {
       failed,
       size,
       key,
+      isSettled: !hasYoung,
       openQuickly,
     });
   }

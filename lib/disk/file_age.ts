@@ -3,10 +3,11 @@ import { timeOf } from "./file_time.ts";
 /**
  * Milliseconds that a file must have been left alone before size and times can vouch for its bytes, Git's "racy"
  * rule. Within one tick of the clock that stamps a file it can be written twice and look the same: a tick is 4 ms
- * of a kernel's coarse clock, a second of `ctime` as Deno tells it, and two seconds on FAT. Memory that a program has
- * mapped may change later without another stamp, until the kernel has written it back; that is not covered.
+ * of a kernel's coarse clock, a second of `ctime` as Deno tells it, and two seconds on FAT. A page of memory that a
+ * program has mapped is stamped at its first change, and not again before the kernel has written it back, which Linux
+ * does after 35 s (`vm.dirty_expire_centisecs` and one round of `vm.dirty_writeback_centisecs`).
  */
-const SETTLED_AFTER = 2_000;
+const SETTLED_AFTER = 60_000;
 
 /**
  * Numbers by which `statfs` of Linux tells the file systems that stamp each change, with the clock of this machine, and

@@ -156,7 +156,8 @@ export class SendService {
     signal: AbortSignal | undefined,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
-    await using source = await SourcePieces.open(content, manifests);
+    const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
+    await using source = await SourcePieces.open(content, manifests, stop);
     this.#sayWhatIsSkipped(content);
     this.#sayWhatFailed(content);
     const report = await sendToAll({
@@ -168,7 +169,7 @@ export class SendService {
       settings,
       emit,
       limiter: this.#options.limiter,
-      signal: AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]),
+      signal: stop,
     });
     for (const path of content.grown) {
       emit({
@@ -176,6 +177,7 @@ export class SendService {
         message: `${path} has grown: what was there when it was looked at first has been sent`,
       });
     }
+    if (report.failures.length === 0) source.settle();
     await this.#remember(report, content.path);
     return report;
   }

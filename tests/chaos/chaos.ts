@@ -11,7 +11,6 @@
 import { World } from "../e2e/helpers.ts";
 import { type Campaign, carryOut, readOptions } from "../helpers/campaign.ts";
 import { describe, planOf } from "./plan.ts";
-import { grownOld } from "../helpers/file_age.ts";
 import { run } from "./run.ts";
 
 const SIZE = 256 * 1024 * 1024;
@@ -19,8 +18,6 @@ const NAME = "chaos.bin";
 
 await using world = await World.create();
 const source = { ...await world.file(NAME, SIZE), name: NAME, size: SIZE };
-// Of a young file a killed sender has kept nothing.
-await grownOld(source.path);
 const campaign: Campaign = {
   task: "chaos",
   count: "seeds",

@@ -66,7 +66,7 @@ for (const victims of [["sender"], ["receiver", "sender"]]) {
     await world.tracker();
     let peer = await world.peer("in");
     const { path, sha256 } = await world.file("big.bin", 10 * GIB);
-    // What the first one hashes is remembered of a file only that has not been written to for a while.
+    // The bytes of a file that was written to lately are compared with what the first one hashed, which takes a while.
     await grownOld(path);
     const first = await world.start("peer", ["send", path, "--json"]);
     await follow(first, ({ event, bytes }) => event === "transfer-progress" && bytes >= 9 * GIB);

@@ -5,7 +5,13 @@ import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
 const MIB = 1024 * 1024;
-const KEY: CacheKey = { key: "/a/file 1", size: 100 * MIB, pieceSize: MIB, pieces: 100 };
+const KEY: CacheKey = {
+  key: "/a/file 1",
+  size: 100 * MIB,
+  pieceSize: MIB,
+  pieces: 100,
+  isSettled: true,
+};
 const SHA = "A".repeat(43);
 /** Bytes between two writes to the disk, as pieces of the key. */
 const WRITE_EVERY = 32;
