@@ -4,7 +4,7 @@ import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import { formatInvite } from "../identity/invite.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { machineAddresses } from "./addresses.ts";
-import { announceTracker, findTracker } from "./local_tracker.ts";
+import { announceTracker, findTracker, holdTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import { folderOf, inviteAt, listenOn, operate, reachableAt } from "./tracker_setup.ts";
 
@@ -83,6 +83,9 @@ async function rotate(context: CommandContext): Promise<NetworkKey> {
   } catch (error) {
     if (!(error instanceof P2PError) || error.code !== "tracker-unreachable") throw error;
   }
+  const notice = (message: string) => context.emit({ event: "notice", message });
+  // One that runs and does not answer would go on with the old secret.
+  using _folder = await holdTracker(folder, "make a new secret", notice);
   const network = await rotateSecret(folder);
   const known = await findTracker(folder);
   if (known) await announceTracker(folder, { ...known, invite: inviteAt(known, network) });

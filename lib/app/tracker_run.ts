@@ -10,7 +10,7 @@ import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { announceTracker } from "./local_tracker.ts";
+import { announceTracker, holdTracker } from "./local_tracker.ts";
 import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
 
@@ -20,6 +20,8 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   const folder = folderOf(command, env);
   const { host, port } = listenOn(command);
   const insecure = isOn(values, "insecure");
+  const notice = (message: string) => emit({ event: "notice", message });
+  using _folder = await holdTracker(folder, "start", notice);
   const trust = insecure ? null : {
     network: await loadOrCreateNetwork(folder),
     rotate: async () => {
