@@ -315,6 +315,24 @@ export interface ShareDeliveredEvent {
 export interface RemovedEvent {
   event: "removed";
   id: string;
+  /** The name that it had; absent when it was not there. */
+  name?: string;
+}
+
+/** One line of `tracker removed`: somebody who is barred from the network. */
+export interface BarredEvent {
+  event: "barred";
+  id: string;
+  /** The name that it had; absent when it was not there. */
+  name?: string;
+}
+
+/** Somebody who was barred may join again. */
+export interface RestoredEvent {
+  event: "restored";
+  id: string;
+  /** The name that it had. */
+  name?: string;
 }
 
 /** Something a person may want to know. */
@@ -357,5 +375,7 @@ export type AppEvent =
   | SharingEvent
   | ShareDeliveredEvent
   | RemovedEvent
+  | BarredEvent
+  | RestoredEvent
   | NoticeEvent
   | ErrorEvent;

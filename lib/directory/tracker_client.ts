@@ -199,6 +199,11 @@ export class TrackerClient implements AsyncDisposable {
     await this.#ask({ verb: "REMOVE", id });
   }
 
+  /** As a tracker's operator: lets a barred id join again. */
+  async restore(id: string): Promise<void> {
+    await this.#ask({ verb: "RESTORE", id });
+  }
+
   /** As a tracker's operator: makes a new secret; resolves with the new invite. */
   async rotate(): Promise<string | undefined> {
     const { message } = await this.#ask({ verb: "ROTATE" });

@@ -20,7 +20,7 @@ import { Leases } from "./leases.ts";
 import { LEFT, type LeftReason } from "./left_reason.ts";
 import { Liveness } from "./liveness.ts";
 import { PeerLists } from "./peer_lists.ts";
-import { MemoryRegistry } from "./registry/memory_registry.ts";
+import { BARRED, MemoryRegistry } from "./registry/memory_registry.ts";
 import type { Registry } from "./registry/registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
@@ -217,7 +217,7 @@ class RunningTracker implements Tracker {
 
   async #admit(remote: Remote): Promise<void> {
     if (await this.#registry.isBarred(remote.id)) {
-      throw new P2PError("barred", "Cannot join: this peer has been removed from the network");
+      throw new P2PError("barred", BARRED);
     }
     this.#network.checkRole(remote);
   }

@@ -116,6 +116,7 @@ export type Message =
   | { verb: "CONNECT"; seq: number; peer: string; port: number; token: string }
   | { verb: "DIAL"; peer: string; host: string; port: number; token: string }
   | { verb: "REMOVE"; seq: number; id: string }
+  | { verb: "RESTORE"; seq: number; id: string }
   | { verb: "ROTATE"; seq: number }
   | {
     verb: "SEND_FILE";
@@ -335,6 +336,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     token: f.bytes("token", TOKEN),
   }),
   REMOVE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),
+  RESTORE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),
   ROTATE: (f) => ({ seq: seq(f) }),
   SEND_FILE: (f) => ({
     seq: seq(f),

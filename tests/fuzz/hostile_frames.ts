@@ -201,6 +201,7 @@ const GRAMMAR: Record<Verb, Shape> = {
   CONNECT: { seq, peer: id, port, token: bytes(16) },
   DIAL: { peer: id, host, port, token: bytes(16) },
   REMOVE: { seq, id },
+  RESTORE: { seq, id },
   ROTATE: { seq },
   SEND_FILE: { ...OFFER, recipients: (known) => `[${id(known)}]` },
   SEND_TREE: { ...OFFER, table: int(0, 10, 149, 16_000, 67_108_864) },

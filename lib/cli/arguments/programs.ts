@@ -138,13 +138,31 @@ export const TRACKER_PROGRAM: ProgramSpec = {
     },
     {
       name: "remove",
-      summary: "bar a peer from the network for good",
+      summary: "bar a peer from the network, until it is restored",
       usage: "remove <peer> [flags]",
       positionals: { min: 1, max: 1, names: ["peer"] },
       flags: [],
       // Without keys nobody can be barred.
       common: ["host", "port", ...ALWAYS],
       examples: ["tracker remove laptop", "tracker remove id:3fA9c2d1"],
+    },
+    {
+      name: "removed",
+      summary: "list who was removed",
+      usage: "removed [flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [],
+      common: ALWAYS,
+      examples: ["tracker removed"],
+    },
+    {
+      name: "restore",
+      summary: "let a peer that was removed join again",
+      usage: "restore <peer> [flags]",
+      positionals: { min: 1, max: 1, names: ["peer"] },
+      flags: [],
+      common: ["host", "port", ...ALWAYS],
+      examples: ["tracker restore laptop", "tracker restore id:3fA9c2d1"],
     },
   ],
   commonFlags: [

@@ -134,7 +134,16 @@ export class EventText {
       case "share-delivered":
         return this.#shareDelivered(event);
       case "removed":
-        return good(`Removed ${shortId(event.id)}: it can no longer join this network`);
+        return good(
+          `Removed ${who(event)}: it can no longer join this network, ` +
+            `until \`tracker restore ${escapeText(event.name ?? `id:${shortId(event.id)}`)}\``,
+        );
+      case "barred": {
+        const name = bold(fitAtLeast(escapeText(event.name ?? "(no name)"), 20));
+        return `${name}  ${shortId(event.id)}  removed`;
+      }
+      case "restored":
+        return good(`Restored ${who(event)}: it can join this network again`);
       case "notice":
         return dim(escapeText(event.message));
       default:
@@ -294,7 +303,7 @@ function itemsText(items: readonly SharedItem[]): string {
 }
 
 /** `laptop (3fA9c2d1)`. */
-function who({ id, name }: { id: string; name: string }): string {
+function who({ id, name = "" }: { id: string; name?: string }): string {
   return name === "" || name === id ? shortId(id) : `${escapeText(name)} (${shortId(id)})`;
 }
 

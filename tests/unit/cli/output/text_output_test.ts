@@ -225,7 +225,20 @@ Deno.test("Each event has its text", () => {
       "Not received: a from id:3fA9c2d1: Cannot verify a: piece 3 differs\n",
     ],
     [{ event: "invite", invite: INVITE, addresses: ["10.0.0.1"] }, `${INVITE}\n`],
-    [{ event: "removed", id }, "Removed 3fA9c2d1: it can no longer join this network\n"],
+    [
+      { event: "removed", id },
+      "Removed 3fA9c2d1: it can no longer join this network, until `tracker restore id:3fA9c2d1`\n",
+    ],
+    [
+      { event: "removed", id, name: "box" },
+      "Removed box (3fA9c2d1): it can no longer join this network, until `tracker restore box`\n",
+    ],
+    [{ event: "barred", id, name: "box" }, "box                   3fA9c2d1  removed\n"],
+    [{ event: "barred", id }, "(no name)             3fA9c2d1  removed\n"],
+    [
+      { event: "restored", id, name: "box" },
+      "Restored box (3fA9c2d1): it can join this network again\n",
+    ],
     [{ event: "notice", message: "a\nb" }, "a\\x0ab\n"],
     [
       {
