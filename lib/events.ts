@@ -39,6 +39,8 @@ export interface RegisteredEvent {
   reachable: boolean;
   /** Why it could not, and which port to open. */
   reason?: string;
+  /** Address of a peer with the same key that was there, and has been sent away: a state folder is used twice. */
+  replaced?: string;
 }
 
 /** The tracker does not list this peer any longer, as it asked. */

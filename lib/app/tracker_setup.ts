@@ -59,16 +59,16 @@ export async function atTracker(
     stopped: () => Promise<unknown>;
   },
 ): Promise<void> {
+  const { command, env, emit } = context;
   try {
     await using client = await operate(context);
     await running(client);
     return;
   } catch (error) {
     if (!(error instanceof P2PError) || error.code !== "tracker-unreachable") throw error;
-    // Whoever says where it is means one that runs.
-    if (isPlaced(context)) throw error;
+    // Whoever says on the command line where it is means one that runs.
+    if (command.typed.has("host") || command.typed.has("port")) throw error;
   }
-  const { command, env, emit } = context;
   const notice = (message: string) => emit({ event: "notice", message });
   using _folder = await holdTracker(folderOf(command, env), doing, notice);
   await stopped();

@@ -381,7 +381,7 @@ export class Peer implements AsyncDisposable {
     );
   }
 
-  #onRegistered({ name, host, port, reachable, reason }: MessageOf<"OK">): void {
+  #onRegistered({ name, host, port, reachable, reason, replaced }: MessageOf<"OK">): void {
     this.#name = name ?? this.#name;
     this.#emit({
       event: "registered",
@@ -391,6 +391,7 @@ export class Peer implements AsyncDisposable {
       port: port ?? 0,
       reachable: reachable ?? true,
       ...(reason === undefined ? {} : { reason }),
+      ...(replaced === undefined ? {} : { replaced }),
     });
   }
 

@@ -74,6 +74,8 @@ export type Message =
     port?: number;
     reachable?: boolean;
     reason?: string;
+    /** Address of a peer with the same key that was there and alive, and has been sent away. */
+    replaced?: string;
     delivered?: number;
     /** Ids of those that a broadcast was passed on to. */
     to?: string[];
@@ -211,6 +213,8 @@ const TOKEN = 16;
 const SIGNATURE = 64;
 const NAME = 64 * 4;
 const HOST = 253;
+/** Bytes of a host, which may stand in brackets, a colon and a port. */
+const ADDRESS = HOST + 8;
 const TIME = 40;
 const REASON = 2048;
 const SCHEME = 32;
@@ -273,6 +277,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "port", () => port(f)),
     ...maybe(f, "reachable", (n) => f.boolean(n)),
     ...maybe(f, "reason", (n) => f.string(n, REASON)),
+    ...maybe(f, "replaced", (n) => f.string(n, ADDRESS)),
     ...maybe(f, "delivered", (n) => f.integer(n)),
     ...maybe(f, "to", (n) => f.byteStrings(n, MAX_TOLD, ID)),
     ...maybe(f, "invite", (n) => f.string(n, REASON)),

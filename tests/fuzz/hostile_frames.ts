@@ -176,6 +176,7 @@ const GRAMMAR: Record<Verb, Shape> = {
     port,
     reachable: bool,
     reason: text,
+    replaced: host,
     delivered: int(0, 5),
     invite: text,
   },

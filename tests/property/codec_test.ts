@@ -98,6 +98,7 @@ const MESSAGES: Arbitraries = {
     port,
     reachable: fc.boolean(),
     reason,
+    replaced: host,
     delivered: size,
     invite: reason,
   }),

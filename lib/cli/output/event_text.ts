@@ -210,11 +210,20 @@ export class EventText {
   }
 
   #registered(event: RegisteredEvent): string {
-    const { tracker, name, host, port, reachable, reason } = event;
+    const { tracker, name, host, port, reachable, reason, replaced } = event;
+    const { warn } = this.#palette;
     const address = escapeText(formatAddress({ host, port }));
-    const line = `Registered at tracker ${escapeText(tracker)} as ${escapeText(name)} (${address})`;
-    if (reachable) return line;
-    return `${line}\n${this.#palette.warn(`Others cannot reach this peer${because(reason)}`)}`;
+    const lines = [
+      `Registered at tracker ${escapeText(tracker)} as ${escapeText(name)} (${address})`,
+    ];
+    if (!reachable) lines.push(warn(`Others cannot reach this peer${because(reason)}`));
+    if (replaced !== undefined) {
+      lines.push(warn(
+        `A peer with the same key was there, at ${escapeText(replaced)}, and has been sent away: ` +
+          "this state folder is used twice; give one of the two its own with --state DIR",
+      ));
+    }
+    return lines.join("\n");
   }
 
   #finished(event: TransferFinishedEvent): string {

@@ -85,6 +85,20 @@ Deno.test("Each event has its text", () => {
       "Registered at tracker h:5000 as desk-2 (10.0.0.2:7)\n" +
       "Others cannot reach this peer: open port 7\n",
     ],
+    [
+      {
+        event: "registered",
+        tracker: "h:5000",
+        name: "desk",
+        host: "10.0.0.2",
+        port: 7,
+        reachable: true,
+        replaced: "10.0.0.9:7",
+      },
+      "Registered at tracker h:5000 as desk (10.0.0.2:7)\n" +
+      "A peer with the same key was there, at 10.0.0.9:7, and has been sent away: this state folder " +
+      "is used twice; give one of the two its own with --state DIR\n",
+    ],
     [{ event: "unregistered" }, "Unregistered from the tracker\n"],
     [{ event: "tracker-lost", reason: "eof" }, "Lost the tracker: eof; trying to come back\n"],
     [
