@@ -3,7 +3,7 @@ import type { PeerEntry } from "../wire/message.ts";
 import type { NameBook } from "../directory/name_book.ts";
 import { isMeant } from "../directory/target.ts";
 import type { OfferPolicy, OfferQuestion } from "../transfer/downloads.ts";
-import type { Offer } from "../transfer/offer.ts";
+import { fileBytes } from "../pieces/manifest.ts";
 import type { AcceptRule } from "./accept_rule.ts";
 
 /** What a person is asked about. */
@@ -25,6 +25,7 @@ export interface OfferedFile {
   from: string;
   transfer: string;
   name: string;
+  /** Bytes of files; null when the sender does not know. */
   size: number | null;
 }
 
@@ -63,11 +64,12 @@ export class AcceptPolicy implements OfferPolicy {
   }
 
   async decide({ offer, isKept, signal }: OfferQuestion): Promise<() => void> {
-    const { transfer, from, name, size } = offer;
+    const { transfer, from, name } = offer;
+    const size = fileBytes(offer.size, offer.table);
     const undo = await this.#options.takeOffer?.({ from, transfer, name, size });
     try {
       // What is there already puts nothing into the inbox.
-      if (!isKept) await this.#expectAccepted(offer, signal);
+      if (!isKept) await this.#expectAccepted({ from, name, size }, signal);
     } catch (error) {
       undo?.();
       throw error;
@@ -81,7 +83,10 @@ export class AcceptPolicy implements OfferPolicy {
     if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.pin(entry);
   }
 
-  async #expectAccepted({ from, name, size }: Offer, signal: AbortSignal): Promise<void> {
+  async #expectAccepted(
+    { from, name, size }: Omit<OfferedFile, "transfer">,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { rule, askPerson, nameOf } = this.#options;
     if (rule.who === "peers" && !await this.#isNamed(from, rule.peers)) {
       throw this.#refused("takes files from some peers only; ask its owner to add this one");
