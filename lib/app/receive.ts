@@ -100,7 +100,13 @@ async function receiveBy(
   const working = async () => {
     await peer.connect();
     isShare = peer.isShare;
-    if (isShare) reception = new ShareReception({ sharer: network, ready: ready.promise });
+    if (isShare) {
+      reception = new ShareReception({
+        sharer: network,
+        ready: ready.promise,
+        contents: () => peer.contents ?? 1,
+      });
+    }
     await peer.start();
     if (isShare) emit({ event: "notice", message: welcome(peer, network) });
     ready.resolve();

@@ -6,6 +6,11 @@ import { countedBytes, ENTRY, type Usage, usageOf } from "./quota.ts";
 
 /** Bytes that stay free beside what is received. */
 const RESERVE = 16 * 1024 * 1024;
+/**
+ * Bytes that stay free beside what nobody has said the size of, or what comes from somebody who is not known: this part
+ * of what was free at first, and at most so many.
+ */
+const CAREFUL_RESERVE = { part: 1 / 10, most: 1024 ** 3 };
 /** Inodes that stay free: this part of all that the disk has, and at most so many. */
 const INODE_RESERVE = { part: 1 / 20, most: 1024 };
 /** Bytes that a stream is given room for at a time, where there are so many. */
@@ -15,6 +20,8 @@ const STRIDE = 8 * 1024 * 1024;
 export interface Claim {
   /** Bytes in all, with those of an earlier run. */
   bytes: number;
+  /** Whether the sender does not know how many: a stream may have no end. */
+  isOpen?: boolean;
   /** Files and folders. */
   entries: number;
   /** Bytes of it that are on the disk. */
@@ -29,6 +36,8 @@ export interface RoomOptions {
   folder: string;
   /** Bytes that the folder may hold in all, hidden files and partials included; undefined for all that the disk has. */
   quota: number | undefined;
+  /** Whether to leave more of the disk free where there is no quota: whoever sends is not known. */
+  isCareful?: boolean | undefined;
   /** Hears what a person should know. */
   notice: (message: string) => void;
 }
@@ -42,6 +51,7 @@ export interface RoomOptions {
 export class Room {
   readonly #folder: string;
   readonly #quota: number | undefined;
+  readonly #isCareful: boolean;
   readonly #notice: (message: string) => void;
   readonly #claims = new Set<Claim>();
   /** Claims that there was no whole stride for: each further one would have the folder counted in vain. */
@@ -49,10 +59,13 @@ export class Room {
   readonly #requests = new Gate(1);
   /** What the folder holds at most: what was counted last, and what was granted since. */
   #used: Usage | undefined;
+  /** Bytes that were free when the disk was first asked. */
+  #freeAtFirst: number | undefined;
 
-  constructor({ folder, quota, notice }: RoomOptions) {
+  constructor({ folder, quota, isCareful = false, notice }: RoomOptions) {
     this.#folder = folder;
     this.#quota = quota;
+    this.#isCareful = isCareful;
     this.#notice = tellOnce(notice);
   }
 
@@ -66,7 +79,7 @@ export class Room {
       await this.#grant({
         bytes: Math.max(0, claim.bytes - claim.present()),
         entries: claim.entries,
-      });
+      }, claim);
       this.#claims.add(claim);
     });
   }
@@ -89,12 +102,12 @@ export class Room {
       const isStriding = more.bytes > 0 && !this.#tight.has(claim);
       const stride = isStriding ? Math.max(STRIDE, more.bytes) : more.bytes;
       try {
-        await this.#grant({ ...more, bytes: stride });
+        await this.#grant({ ...more, bytes: stride }, claim);
         more.bytes = stride;
       } catch (error) {
         if (stride === more.bytes) throw error;
         this.#tight.add(claim);
-        await this.#grant(more);
+        await this.#grant(more, claim);
       }
       claim.bytes += more.bytes;
       claim.entries += more.entries;
@@ -107,8 +120,11 @@ export class Room {
   }
 
   /** Checks that there is room for so much more. */
-  async #grant(more: { bytes: number; entries: number }): Promise<void> {
-    await this.#expectFree(more);
+  async #grant(
+    more: { bytes: number; entries: number },
+    { isOpen = false }: Claim,
+  ): Promise<void> {
+    await this.#expectFree(more, isOpen || this.#isCareful);
     const quota = this.#quota;
     if (quota === undefined) return;
     const isOver = (used: Usage) => countedBytes(plus(used, more)) > quota;
@@ -135,7 +151,10 @@ export class Room {
     return { bytes: bytes + promised.bytes, overhead: overhead + promised.overhead };
   }
 
-  async #expectFree(more: { bytes: number; entries: number }): Promise<void> {
+  async #expectFree(
+    more: { bytes: number; entries: number },
+    isCareful: boolean,
+  ): Promise<void> {
     // Before the disk is asked: what is written meanwhile would else count as free and as present.
     let bytes = 0;
     let entries = 0;
@@ -146,7 +165,13 @@ export class Room {
       bytes += missing;
     }
     const disk = await this.#free();
-    const room = Math.max(0, disk.bytes - RESERVE - bytes - entries * ENTRY);
+    const { part, most } = CAREFUL_RESERVE;
+    this.#freeAtFirst ??= disk.bytes;
+    // With a quota the bound is known.
+    const reserve = isCareful && this.#quota === undefined
+      ? Math.max(RESERVE, Math.min(most, this.#freeAtFirst * part))
+      : RESERVE;
+    const room = Math.max(0, Math.floor(disk.bytes - reserve - bytes - entries * ENTRY));
     if (more.bytes + (more.entries > 1 ? more.entries * ENTRY : 0) > room) {
       throw new P2PError(
         "no-space",

@@ -27,6 +27,10 @@ export interface OfferedFile {
   name: string;
   /** Bytes of files; null when the sender does not know. */
   size: number | null;
+  /** Bytes of a piece. */
+  pieceSize?: number;
+  /** Bytes of the table of a folder; null for anything else. */
+  table?: number | null;
 }
 
 /**
@@ -64,9 +68,9 @@ export class AcceptPolicy implements OfferPolicy {
   }
 
   async decide({ offer, isKept, signal }: OfferQuestion): Promise<() => void> {
-    const { transfer, from, name } = offer;
-    const size = fileBytes(offer.size, offer.table);
-    const undo = await this.#options.takeOffer?.({ from, transfer, name, size });
+    const { transfer, from, name, pieceSize, table } = offer;
+    const size = fileBytes(offer.size, table);
+    const undo = await this.#options.takeOffer?.({ from, transfer, name, size, pieceSize, table });
     try {
       // What is there already puts nothing into the inbox.
       if (!isKept) await this.#expectAccepted({ from, name, size }, signal);
@@ -84,7 +88,7 @@ export class AcceptPolicy implements OfferPolicy {
   }
 
   async #expectAccepted(
-    { from, name, size }: Omit<OfferedFile, "transfer">,
+    { from, name, size }: Pick<OfferedFile, "from" | "name" | "size">,
     signal: AbortSignal,
   ): Promise<void> {
     const { rule, askPerson, nameOf } = this.#options;

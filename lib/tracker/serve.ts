@@ -45,6 +45,8 @@ export interface TrackerOptions extends TrackerStanding {
   acceptDialBack?: ((session: Session) => boolean) | undefined;
   /** Whether peers may be listed under another address than they come from, once dialled back there. */
   allowAdvertise?: boolean | undefined;
+  /** Of a share: how many files and folders it hands to each peer, which take no more. */
+  contents?: number | undefined;
   pingAfter?: number | undefined;
   pongTimeout?: number | undefined;
   dialTimeout?: number | undefined;
@@ -127,6 +129,7 @@ class RunningTracker implements Tracker {
         roster,
         dialBacks,
         dialBack: options.dialBack ?? true,
+        contents: options.contents,
         allowAdvertise: (options.allowAdvertise ?? false) && options.trust !== null,
       }),
       ...listHandlers({ lists, roster }),

@@ -76,6 +76,8 @@ export type Message =
     reason?: string;
     /** Address of a peer with the same key that was there and alive, and has been sent away. */
     replaced?: string;
+    /** Of a share: how many files and folders it hands to each peer. */
+    contents?: number;
     delivered?: number;
     /** Ids of those that a broadcast was passed on to. */
     to?: string[];
@@ -278,6 +280,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "reachable", (n) => f.boolean(n)),
     ...maybe(f, "reason", (n) => f.string(n, REASON)),
     ...maybe(f, "replaced", (n) => f.string(n, ADDRESS)),
+    ...maybe(f, "contents", (n) => f.integer(n, 1)),
     ...maybe(f, "delivered", (n) => f.integer(n)),
     ...maybe(f, "to", (n) => f.byteStrings(n, MAX_TOLD, ID)),
     ...maybe(f, "invite", (n) => f.string(n, REASON)),

@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { eventually } from "../helpers/deadline.ts";
+import { rejectsWith } from "../helpers/errors.ts";
+import { bytesOf } from "../helpers/random.ts";
+import { manifestOf, openRaw } from "../helpers/raw.ts";
+import { newNetwork, startTracker, type TrackerEvent } from "../helpers/tracker.ts";
 import {
   e2e,
   type Line,
@@ -434,3 +438,25 @@ e2e(
   },
   { ignore: await whyNoHosts() },
 );
+
+e2e("the host of a share cannot send more than it has announced", async (world) => {
+  const network = newNetwork();
+  const { key } = network;
+  await using host = startTracker({ network, identity: key });
+  const laptop = await receiver(world, "laptop", host.tracker.invite ?? "");
+  const { entry } = await host.events.until(
+    (event): event is Extract<TrackerEvent, { event: "joined" }> => event.event === "joined",
+  );
+  const { membership } = host;
+  await using hostile = await openRaw({ address: entry, id: entry.id, membership, identity: key });
+  const pieces = manifestOf(bytesOf(20));
+  const first = await hostile.offer({ name: "wanted", size: 20 });
+  assertEquals((await hostile.serve(first, pieces)).verb, "ACK");
+  for (const more of ["wanted", "unwanted"]) {
+    await rejectsWith("refused", () => hostile.offer({ name: more, size: 20 }));
+  }
+  await rejectsWith("refused", () => hostile.offer({ name: "stream" }));
+  await host.tracker.dismiss(entry.id);
+  assertEquals((await laptop.outcome).code, 0);
+  assertEquals(await namesIn(world.path("laptop")), [".partial", "wanted"]);
+});

@@ -177,6 +177,7 @@ const GRAMMAR: Record<Verb, Shape> = {
     reachable: bool,
     reason: text,
     replaced: host,
+    contents: int(1, 2, 2 ** 40),
     delivered: int(0, 5),
     invite: text,
   },

@@ -99,6 +99,7 @@ const MESSAGES: Arbitraries = {
     reachable: fc.boolean(),
     reason,
     replaced: host,
+    contents: number,
     delivered: size,
     invite: reason,
   }),

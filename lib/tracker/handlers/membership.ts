@@ -13,6 +13,8 @@ export interface MembershipOptions {
   dialBacks: DialBacks;
   /** False lists every peer as unreachable. */
   dialBack: boolean;
+  /** See `TrackerOptions.contents`. */
+  contents?: number | undefined;
   /** Whether peers may be listed under another address than they come from. */
   allowAdvertise: boolean;
 }
@@ -40,7 +42,7 @@ export function membershipHandlers(
  * cannot be dialled is listed as unreachable and told why.
  */
 async function register(
-  { roster, dialBacks, dialBack, allowAdvertise }: MembershipOptions,
+  { roster, dialBacks, dialBack, contents, allowAdvertise }: MembershipOptions,
   { session, message }: Request<"REGISTER">,
 ): Promise<void> {
   const { id, role } = session.remote;
@@ -79,6 +81,7 @@ async function register(
     host,
     port,
     reachable,
+    ...(contents === undefined ? {} : { contents }),
     ...(displaced ? { replaced: formatAddress(displaced) } : {}),
     ...(reason === undefined
       ? {}
