@@ -288,7 +288,7 @@ export interface SharedItem {
 /** A share waits for peers. */
 export interface SharingEvent {
   event: "sharing";
-  /** What another machine gets it with: `peer receive INVITE`. */
+  /** What is pasted at `peer receive` on another machine. */
   invite: string;
   host: string;
   port: number;

@@ -298,7 +298,7 @@ export class TrackerClient implements AsyncDisposable {
 
   /** Says of a failed connection what it means for a tracker. */
   #explain(error: P2PError): P2PError {
-    const remedy = "get the invite of today with `tracker invite` and join with --join";
+    const remedy = "get the invite of today with `tracker invite` and paste it at `peer --join -`";
     switch (error.code) {
       case "wrong-key":
         return new P2PError(

@@ -195,7 +195,8 @@ const PEER_FLAGS: FlagSpec[] = [
     env: "P2P_JOIN",
     placeholder: "INVITE",
     help:
-      "Join the network of this invite, which is then remembered; - reads it from standard input",
+      "Join the network of this invite, which is then remembered; - asks for it, or reads it from " +
+      "standard input: an argument is in the list of processes, its secret too",
   },
   {
     name: "tracker",
@@ -360,7 +361,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         FOLLOW,
       ],
       common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
-      examples: ["peer", "peer --join 'p2p://192.168.1.7:5000/#...'", "peer < commands.txt"],
+      examples: ["peer", "peer --join -", "peer < commands.txt"],
     },
     {
       name: "run",
@@ -478,8 +479,9 @@ export const PEER_PROGRAM: ProgramSpec = {
     },
     {
       name: "receive",
-      summary: "take what `peer share` hands over, or one transfer of the usual network, and end",
-      usage: "receive [<invite>] [flags]",
+      summary: "take what `peer share` hands over, whose invite is asked for, or one transfer of " +
+        "the usual network, and end",
+      usage: "receive [-|<invite>] [flags]",
       positionals: { min: 0, max: 1, names: ["invite"] },
       flags: [
         {
@@ -493,10 +495,9 @@ export const PEER_PROGRAM: ProgramSpec = {
       ],
       common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
       examples: [
-        "peer receive 'p2p://192.168.1.7:5005/#...'",
-        "peer receive - --received ~/Downloads",
-        "peer receive --stdout",
         "peer receive",
+        "peer receive - --received ~/Downloads < invite.txt",
+        "peer receive --stdout",
       ],
     },
     {

@@ -124,9 +124,9 @@ Deno.test("Each event has its text", () => {
         wanted: 1,
         addresses: ["10.0.0.5", "10.9.0.5"],
       },
-      "Sharing a.txt (2 KiB), - with the first that joins. On another machine:\n\n" +
-      `  peer receive '${INVITE}'\n\n` +
-      "Other addresses of this machine, which the line may name instead: 10.0.0.5, 10.9.0.5\n",
+      "Sharing a.txt (2 KiB), - with the first that joins. On another machine, run\n\n" +
+      `  peer receive\n\nand paste there:\n\n  ${INVITE}\n\n` +
+      "Other addresses of this machine, which the invite may name instead: 10.0.0.5, 10.9.0.5\n",
     ],
     [
       { event: "share-delivered", id, peer: "tv", delivered: 1, wanted: 1 },
@@ -322,7 +322,7 @@ Deno.test("The invite is shown at start-up on a terminal only", () => {
   assertStringIncludes(textOf(event), "`tracker invite`");
   assertStringIncludes(
     textOf(event, { showInvite: true }),
-    `To join from another machine, paste there:\n  peer --join '${INVITE}'\n`,
+    `To join from another machine, run \`peer --join -\` there and paste:\n  ${INVITE}\n`,
   );
 });
 
@@ -475,10 +475,11 @@ Deno.test("Many things that are shared are counted, and quiet leaves the line to
     items: sizes.map(item),
     wanted,
   });
-  const line = `peer receive '${INVITE}'\n`;
+  const line = `${INVITE}\n`;
   assertEquals(
     textOf(sharing(2, [1024, 1024, 1024, 1024])),
-    `Sharing 4 items (4 KiB) with the first 2 that join. On another machine:\n\n  ${line}`,
+    `Sharing 4 items (4 KiB) with the first 2 that join. On another machine, run\n\n  peer receive\n\n` +
+      `and paste there:\n\n  ${line}`,
   );
   assertStringIncludes(
     textOf(sharing(null, [1, 2, 3, null])),
