@@ -39,6 +39,8 @@ export interface RegisteredEvent {
   reachable: boolean;
   /** Why it could not, and which port to open. */
   reason?: string;
+  /** Address of a peer with the same key that was there, and has been sent away: a state folder is used twice. */
+  replaced?: string;
 }
 
 /** The tracker does not list this peer any longer, as it asked. */
@@ -286,7 +288,7 @@ export interface SharedItem {
 /** A share waits for peers. */
 export interface SharingEvent {
   event: "sharing";
-  /** What another machine gets it with: `peer receive INVITE`. */
+  /** What is pasted at `peer receive` on another machine. */
   invite: string;
   host: string;
   port: number;
@@ -315,6 +317,24 @@ export interface ShareDeliveredEvent {
 export interface RemovedEvent {
   event: "removed";
   id: string;
+  /** The name that it had; absent when it was not there. */
+  name?: string;
+}
+
+/** One line of `tracker removed`: somebody who is barred from the network. */
+export interface BarredEvent {
+  event: "barred";
+  id: string;
+  /** The name that it had; absent when it was not there. */
+  name?: string;
+}
+
+/** Somebody who was barred may join again. */
+export interface RestoredEvent {
+  event: "restored";
+  id: string;
+  /** The name that it had. */
+  name?: string;
 }
 
 /** Something a person may want to know. */
@@ -357,5 +377,7 @@ export type AppEvent =
   | SharingEvent
   | ShareDeliveredEvent
   | RemovedEvent
+  | BarredEvent
+  | RestoredEvent
   | NoticeEvent
   | ErrorEvent;

@@ -3,6 +3,7 @@ import { asP2PError, ExitCode } from "../errors.ts";
 import { namesById } from "../directory/name_book.ts";
 import type { AppEvent } from "../events.ts";
 import { listUnreceived } from "../inbox/unfinished.ts";
+import { fileBytes } from "../pieces/manifest.ts";
 import { History } from "../peer/history.ts";
 import { readHistory } from "../peer/read_history.ts";
 import { Outbox } from "../peer/outbox.ts";
@@ -46,8 +47,9 @@ export async function listHistory(
     show({ event: "unfinished", id, direction: "send", at, name, size, peers, path });
   }
   const unreceived = await listUnreceived(inboxOf(command), notice);
-  for (const { id, at, name, size, bytes, from } of unreceived) {
+  for (const { id, at, name, table, from, ...all } of unreceived) {
     const peers = [nameOf(from) ?? from];
+    const [size, bytes] = [fileBytes(all.size, table), fileBytes(all.bytes, table)];
     show({ event: "unfinished", id, direction: "receive", at, name, size, bytes, peers });
   }
   if (empty) emit({ event: "notice", message: "Nothing has been sent or received yet" });

@@ -1,8 +1,13 @@
 import { join } from "node:path";
+import { formatAddress } from "../address.ts";
+import { type Lock, tryLock } from "../disk/lock.ts";
+import { FOLDER_MODE, readPrivate, replacePrivate, stateError } from "../disk/private_file.ts";
+import { isUnable } from "../disk/unable.ts";
+import { P2PError, reasonOf } from "../errors.ts";
 import { formatInvite, type Invite, parseInvite } from "../identity/invite.ts";
-import { readPrivate, replacePrivate } from "../disk/private_file.ts";
 
 const FILE = "address.json";
+const LOCK = "lock";
 
 /** Address of this user's tracker, now or when it ran last. Other programs of the user find it here. */
 export interface LocalTracker {
@@ -33,4 +38,43 @@ export async function findTracker(folder: string): Promise<LocalTracker | null> 
     // A note for convenience; the tracker writes it anew when it starts.
     return null;
   }
+}
+
+/**
+ * Takes a tracker's state folder for this process: of two trackers with the same one, the second would send the user's
+ * other programs to itself, and each would undo what the other writes of the network and of who was removed.
+ *
+ * @param doing what the folder is for, as in "Cannot start".
+ * @param notice hears that the disk of the folder has no locks, where nothing keeps a second tracker away.
+ * @throws {P2PError} `disk` when a tracker runs with it, or the folder cannot be used.
+ */
+export async function holdTracker(
+  folder: string,
+  doing: string,
+  notice: (message: string) => void,
+): Promise<Lock> {
+  let lock: Lock | null;
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+  } catch (error) {
+    throw stateError("write", folder, error);
+  }
+  try {
+    lock = await tryLock(join(folder, LOCK));
+  } catch (error) {
+    if (!isUnable(error)) throw stateError("use", join(folder, LOCK), error);
+    notice(
+      `Cannot lock ${folder}: ${reasonOf(error)}; ` +
+        "do not run a second tracker with it: it would displace the first",
+    );
+    return { [Symbol.dispose]() {} };
+  }
+  if (lock) return lock;
+  const known = await findTracker(folder);
+  throw new P2PError(
+    "disk",
+    `Cannot ${doing}: a tracker is running already with the state folder ${folder}` +
+      `${known ? `, at ${formatAddress(known)}` : ""}; use or stop that one, ` +
+      "or name another folder with --state",
+  );
 }

@@ -42,7 +42,7 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
       throw new P2PError(
         "no-invite",
         `Cannot join the tracker at ${tracker.host}:${tracker.port}: this peer has no invite; ` +
-          "run `tracker invite` there and paste what it prints, with --join",
+          "run `tracker invite` there and paste what it prints at `peer --join -`",
       );
     }
     return { ...fromInvite(invite), tracker, joined: null };
@@ -55,7 +55,7 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
       ? "Cannot join: the tracker of this machine ran with --insecure; use --insecure here too, " +
         "or start it without"
       : "Cannot find a tracker: start `tracker` on this machine, or paste the invite of another " +
-        "machine's with --join",
+        "machine's at `peer --join -`",
   );
 }
 

@@ -128,7 +128,7 @@ export async function choose(
   const { host, port } = addressOf(values, "tracker") ?? { host: "localhost", port: null };
   const network = chooseNetwork({
     insecure: isOn(values, "insecure"),
-    join: await pastedInvite(textOf(values, "join")),
+    join: await joinInvite(context),
     tracker: { host, port: port ?? 5000 },
     isTrackerExplicit: explicit.has("tracker"),
     remembered: await recallNetwork(folders.peers),
@@ -137,10 +137,40 @@ export async function choose(
   return { folder: folders.peers, network };
 }
 
-/** Reads an invite that was given as a value; `-` reads a line of standard input. */
-export async function pastedInvite(flag: string | undefined): Promise<Invite | null> {
-  if (flag === undefined) return null;
-  return parseInvite(flag === "-" ? await readLine() : flag);
+/** The invite of `--join`, if it is given. */
+async function joinInvite(context: CommandContext): Promise<Invite | null> {
+  const { values, typed } = context.command;
+  const given = textOf(values, "join");
+  if (given === undefined) return null;
+  if (given !== "-" && typed.has("join")) warnOfProcessList("peer --join -", context);
+  return await pastedInvite(given, context);
+}
+
+/**
+ * Reads an invite that was given as a value; `-` reads a line of standard input, and asks for it at a terminal.
+ *
+ * @throws {P2PError} `usage` when it is none, `interrupted` when a signal ends the question.
+ */
+export async function pastedInvite(given: string, { signal }: CommandContext): Promise<Invite> {
+  return parseInvite(given === "-" ? await ask("Paste the invite: ", signal) : given);
+}
+
+/** Says where an invite is safe that was given as an argument. */
+export function warnOfProcessList(instead: string, context: CommandContext): void {
+  noticeOf(context)(
+    "Other users of this machine can see the invite, with its secret, in the list of processes; " +
+      `next time paste it at \`${instead}\``,
+  );
+}
+
+/**
+ * One line of standard input. At a terminal the question is asked, on standard error: standard output may be for bytes.
+ *
+ * @throws {P2PError} `interrupted` when a signal comes instead.
+ */
+export async function ask(question: string, signal: AbortSignal): Promise<string> {
+  if (Deno.stdin.isTerminal()) await Deno.stderr.write(new TextEncoder().encode(question));
+  return await Promise.race([readLine(), interrupted(signal)]);
 }
 
 /** One line of standard input, read byte by byte so that the rest stays for the menu. */

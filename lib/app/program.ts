@@ -1,4 +1,4 @@
-import { isOn, parseCommandLine, type ParsedCommand } from "../cli/arguments/arguments.ts";
+import { isOn, parseCommandLine, type ParsedCommand, textOf } from "../cli/arguments/arguments.ts";
 import { untilAborted } from "../async/abort.ts";
 import { delay, systemClock } from "../async/clock.ts";
 import type { AppEvent } from "../events.ts";
@@ -12,6 +12,7 @@ import type { ProgramSpec } from "../cli/arguments/spec.ts";
 import { redactInvite } from "../cli/output/redact.ts";
 import { TextOutput } from "../cli/output/text_output.ts";
 import { asP2PError, ExitCode, P2PError, reasonOf } from "../errors.ts";
+import { keepPrivate, stateFolders } from "./state_folder.ts";
 import config from "../../deno.json" with { type: "json" };
 
 /** Milliseconds that a command gets to stop at once. */
@@ -79,11 +80,16 @@ async function runCommand(
 ): Promise<ExitCode> {
   const command = program.commands[parsed.command];
   if (!command) throw new TypeError(`the command ${parsed.command} has no code`);
+  const emit = (event: AppEvent) => output.emit(event);
   try {
+    keepPrivate(
+      stateFolders(textOf(parsed.values, "state"), env),
+      (message) => emit({ event: "notice", message }),
+    );
     const running = command({
       command: parsed,
       output,
-      emit: (event) => output.emit(event),
+      emit,
       menu,
       env,
       signal: signals.first,

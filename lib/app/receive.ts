@@ -1,11 +1,19 @@
 import { isOn, textOf } from "../cli/arguments/arguments.ts";
 import type { AppEvent } from "../events.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
-import type { Invite } from "../identity/invite.ts";
+import { type Invite, parseInvite } from "../identity/invite.ts";
 import { formatAddress } from "../address.ts";
 import type { Peer, PeerOptions } from "../peer/peer.ts";
 import { takeSlot } from "../peer/slots.ts";
-import { interrupted, listed, makePeer, noticeOf, pastedInvite } from "./peer_setup.ts";
+import {
+  ask,
+  interrupted,
+  listed,
+  makePeer,
+  noticeOf,
+  pastedInvite,
+  warnOfProcessList,
+} from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { OneTransfer, type Reception, ShareReception } from "./reception.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -25,7 +33,10 @@ export async function receive(context: CommandContext): Promise<ExitCode> {
   if (isOn(values, "stdout") && isOn(values, "json")) {
     throw new P2PError("usage", "Cannot use --stdout with --json: both write to standard output");
   }
-  const invite = await pastedInvite(positionals[0]);
+  if (isOn(values, "stdout")) await expectNoBinary(context);
+  const [given] = positionals;
+  if (given !== undefined && given !== "-") warnOfProcessList("peer receive", context);
+  const invite = await (given === undefined ? askedInvite(context) : pastedInvite(given, context));
   if (invite === null) return await receiveListed(context);
   for (const flag of ["join", "tracker"]) {
     if (!typed.has(flag)) continue;
@@ -45,6 +56,34 @@ export async function receive(context: CommandContext): Promise<ExitCode> {
   } catch (error) {
     throw error instanceof P2PError ? explain(error, invite) : error;
   }
+}
+
+/** Flags that are about the usual network: whoever types one of them has no invite to paste. */
+const OF_THE_NETWORK = ["join", "tracker", "insecure", "name", "host", "port", "advertise"];
+
+/** The invite that a person pastes; null when there is nobody to ask, or the usual network is meant. */
+async function askedInvite({ command: { typed }, signal }: CommandContext): Promise<Invite | null> {
+  if (!Deno.stdin.isTerminal() || OF_THE_NETWORK.some((flag) => typed.has(flag))) return null;
+  const line = await ask(
+    "Paste the invite that `peer share` shows, or press Enter to take one transfer of your network: ",
+    signal,
+  );
+  return line.trim() === "" ? null : parseInvite(line);
+}
+
+/**
+ * Asks before whatever arrives is written to a terminal, which obeys some of it.
+ *
+ * @throws {P2PError} `usage` when the answer is not yes, or there is nobody to ask.
+ */
+async function expectNoBinary({ signal }: CommandContext): Promise<void> {
+  if (!Deno.stdout.isTerminal()) return;
+  const question = "Show what arrives on this terminal, which it may confuse? [y/N] ";
+  if (Deno.stdin.isTerminal() && /^y(es)?$/i.test((await ask(question, signal)).trim())) return;
+  throw new P2PError(
+    "usage",
+    "Cannot use --stdout: standard output is a terminal; add `> FILE` or `| PROGRAM`, or leave it out",
+  );
 }
 
 /** Receives one transfer on the usual network, listed like any other peer. */
@@ -100,7 +139,13 @@ async function receiveBy(
   const working = async () => {
     await peer.connect();
     isShare = peer.isShare;
-    if (isShare) reception = new ShareReception({ sharer: network, ready: ready.promise });
+    if (isShare) {
+      reception = new ShareReception({
+        sharer: network,
+        ready: ready.promise,
+        contents: () => peer.contents ?? 1,
+      });
+    }
     await peer.start();
     if (isShare) emit({ event: "notice", message: welcome(peer, network) });
     ready.resolve();

@@ -24,12 +24,74 @@ export interface Reception {
 /** How long in milliseconds a share that went away may take to come back. */
 const GIVE_UP_AFTER = 30_000;
 
+/** What an offer is recognised by. */
+function isSame(a: OfferedFile, b: OfferedFile): boolean {
+  return a.from === b.from && a.name === b.name && a.size === b.size &&
+    a.pieceSize === b.pieceSize && a.table === b.table;
+}
+
+/**
+ * The contents that a command takes, so many and no others: whoever sends must not fill the disk with what nobody asked
+ * for. A sender that was started again goes on with the same content under another transfer, until it has come.
+ */
+class Contents {
+  readonly #taken: { offer: OfferedFile; isDone: boolean }[] = [];
+
+  /** How many have been begun. */
+  get count(): number {
+    return this.#taken.length;
+  }
+
+  /** Whether the transfer is the one that a content comes by now. */
+  has(transfer: string): boolean {
+    return this.#taken.some(({ offer }) => offer.transfer === transfer);
+  }
+
+  /**
+   * Takes an offer; what is returned takes that back.
+   *
+   * @throws {P2PError} `refused` with the text when there are `most` others already.
+   */
+  take(offer: OfferedFile, most: number, text: string): () => void {
+    const same = this.#taken.find((one) =>
+      isSame(one.offer, offer) && (!one.isDone || one.offer.transfer === offer.transfer)
+    );
+    if (same) {
+      const before = same.offer;
+      same.offer = offer;
+      return () => {
+        if (same.offer === offer) same.offer = before;
+      };
+    }
+    if (this.#taken.length >= most) throw new P2PError("refused", text);
+    this.#taken.push({ offer, isDone: false });
+    return () => this.#drop((taken) => taken === offer);
+  }
+
+  /** A content has come. */
+  finish(transfer: string): void {
+    for (const one of this.#taken) one.isDone ||= one.offer.transfer === transfer;
+  }
+
+  /** A content was turned down: another may come in its place. */
+  forget(transfer: string): void {
+    this.#drop((offer) => offer.transfer === transfer);
+  }
+
+  #drop(isMeant: (offer: OfferedFile) => boolean): void {
+    const at = this.#taken.findIndex(({ offer }) => isMeant(offer));
+    if (at >= 0) this.#taken.splice(at, 1);
+  }
+}
+
 /** Settings of a {@linkcode ShareReception}. */
 export interface ShareReceptionOptions {
   /** The only id that files are taken from. */
   sharer: string;
   /** Offers wait for this, so that what is shown of them comes in order. */
   ready: Promise<unknown>;
+  /** How many contents the share has announced, once it is ready; one when it is not said. */
+  contents?: () => number;
   clock?: Clock;
 }
 
@@ -38,7 +100,7 @@ export class ShareReception implements Reception {
   readonly #options: ShareReceptionOptions;
   readonly #clock: Clock;
   readonly #ended = Promise.withResolvers<void>();
-  #offers = 0;
+  readonly #contents = new Contents();
   #failure: P2PError | undefined;
   #cancelTimer: () => void = () => {};
 
@@ -52,18 +114,21 @@ export class ShareReception implements Reception {
     return this.#ended.promise;
   }
 
-  async accept({ from }: OfferedFile): Promise<() => void> {
-    const { sharer, ready } = this.#options;
-    if (from !== sharer) {
+  async accept(offer: OfferedFile): Promise<() => void> {
+    const { sharer, ready, contents = () => 1 } = this.#options;
+    if (offer.from !== sharer) {
       throw new P2PError("refused", "Cannot receive: only who shares may send here");
     }
     await ready;
-    this.#offers++;
-    return () => this.#offers--;
+    const text = "Cannot receive: this is more than the share has announced";
+    return this.#contents.take(offer, contents(), text);
   }
 
   onEvent(event: AppEvent): void {
     switch (event.event) {
+      case "file-received":
+        this.#contents.finish(event.transfer);
+        return;
       case "receive-failed":
         this.#failure = failureOf(event);
         return;
@@ -83,7 +148,7 @@ export class ShareReception implements Reception {
   onTrackerEnded(error: P2PError | null): boolean {
     this.#cancelTimer();
     if (error) this.#ended.reject(this.#why(error));
-    else if (this.#offers > 0) this.#ended.resolve();
+    else if (this.#contents.count > 0) this.#ended.resolve();
     else this.#ended.reject(new P2PError("shutting-down", "Cannot receive: the share has ended"));
     return true;
   }
@@ -98,7 +163,7 @@ export class ShareReception implements Reception {
 /** The first transfer that somebody begins; meanwhile others are refused. */
 export class OneTransfer implements Reception {
   readonly #ended = Promise.withResolvers<void>();
-  #taken: OfferedFile | undefined;
+  readonly #contents = new Contents();
 
   constructor() {
     this.#ended.promise.catch(() => {});
@@ -108,28 +173,17 @@ export class OneTransfer implements Reception {
     return this.#ended.promise;
   }
 
-  /** A sender that was started again goes on with the same file under another transfer. */
-  accept(offer: OfferedFile): Promise<() => void> {
-    const taken = this.#taken;
-    const goesOn = taken === undefined || taken.from === offer.from &&
-        (taken.transfer === offer.transfer ||
-          taken.name === offer.name && taken.size === offer.size);
-    if (!goesOn) {
-      const text = "Cannot receive: this peer takes one transfer, which has begun";
-      return Promise.reject(new P2PError("refused", text));
-    }
-    this.#taken = offer;
-    return Promise.resolve(() => {
-      if (this.#taken === offer) this.#taken = taken;
-    });
+  async accept(offer: OfferedFile): Promise<() => void> {
+    const text = "Cannot receive: this peer takes one transfer, which has begun";
+    return await this.#contents.take(offer, 1, text);
   }
 
   onEvent(event: AppEvent): void {
-    if (!("transfer" in event) || event.transfer !== this.#taken?.transfer) return;
+    if (!("transfer" in event) || !this.#contents.has(event.transfer)) return;
     if (event.event === "file-received") this.#ended.resolve();
     if (event.event !== "receive-failed") return;
     // A transfer that was turned down has not begun: another one may come.
-    if (event.code === "refused") this.#taken = undefined;
+    if (event.code === "refused") this.#contents.forget(event.transfer);
     else this.#ended.reject(failureOf(event));
   }
 

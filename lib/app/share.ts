@@ -6,6 +6,7 @@ import { qrCode } from "../cli/terminal/qr.ts";
 import { stdoutSink } from "../cli/output/sink.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import { takeSlot } from "../peer/slots.ts";
+import { fileBytes } from "../pieces/manifest.ts";
 import { openContent } from "../content/open_content.ts";
 import { sharePlace } from "./addresses.ts";
 import { noticeOf, peerName } from "./peer_setup.ts";
@@ -91,8 +92,12 @@ async function itemsAt(paths: readonly string[], follow: boolean): Promise<Share
   const items: SharedItem[] = [];
   for (const path of paths) {
     await using content = await openContent(path, { follow });
-    const { name, size, files } = content;
-    items.push({ name, size: size ?? 0, ...(files ? { files: files.count } : {}) });
+    const { name, size, table, files } = content;
+    items.push({
+      name,
+      size: fileBytes(size ?? 0, table),
+      ...(files ? { files: files.count } : {}),
+    });
   }
   return items;
 }

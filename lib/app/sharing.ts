@@ -71,6 +71,7 @@ export class Sharing implements AsyncDisposable {
       registry,
       // Receivers dial in: a firewall of theirs is in nobody's way, and one port here is enough.
       dialBack: false,
+      contents: options.paths.length,
       acceptDialBack: (session) =>
         session.remote.token !== undefined && !!this.#peer?.acceptDialBack(session),
       observer: {

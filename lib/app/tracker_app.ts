@@ -11,6 +11,8 @@ const PROGRAM: Program = {
     invite: async (context) => await (await import("./tracker_invite.ts")).invite(context),
     peers: async (context) => await (await import("./tracker_peers.ts")).peers(context),
     broadcast: async (context) => await (await import("./tracker_broadcast.ts")).broadcast(context),
+    removed: async (context) => await (await import("./tracker_removed.ts")).removed(context),
+    restore: async (context) => await (await import("./tracker_restore.ts")).restore(context),
     remove: async (context) => await (await import("./tracker_remove.ts")).remove(context),
   },
 };

@@ -6,7 +6,15 @@ import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/
 import { machineAddresses } from "./addresses.ts";
 import { announceTracker, findTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
-import { folderOf, inviteAt, listenOn, operate, reachableAt } from "./tracker_setup.ts";
+import {
+  atTracker,
+  folderOf,
+  inviteAt,
+  isPlaced,
+  listenOn,
+  operate,
+  reachableAt,
+} from "./tracker_setup.ts";
 
 /**
  * `tracker invite`: the invite of the running tracker. One that leads nowhere is not handed out: nobody could tell why
@@ -34,9 +42,10 @@ export async function invite(context: CommandContext): Promise<ExitCode> {
  *
  * @throws {P2PError} `tracker-unreachable` when none has run, `usage` when it has no invites
  */
-async function trackerAt({ command, env }: CommandContext): Promise<Address> {
+async function trackerAt(context: CommandContext): Promise<Address> {
+  const { command, env } = context;
   const known = await findTracker(folderOf(command, env));
-  if (command.explicit.has("host") || command.explicit.has("port")) {
+  if (isPlaced(context)) {
     return reachableAt(command, listenOn(command));
   }
   if (known === null) {
@@ -56,9 +65,8 @@ async function trackerAt({ command, env }: CommandContext): Promise<Address> {
 /** The network of the tracker, once that has answered. */
 async function ofRunning(context: CommandContext, at: Address): Promise<NetworkKey> {
   // An address of a router or proxy, named with --advertise, may not lead back from here.
-  const { explicit } = context.command;
   const isOwn = isLoopback(at.host) || machineAddresses().includes(at.host);
-  if (isOwn || explicit.has("host") || explicit.has("port")) {
+  if (isOwn || isPlaced(context)) {
     try {
       await using _client = await operate(context);
     } catch (error) {
@@ -76,15 +84,13 @@ async function ofRunning(context: CommandContext, at: Address): Promise<NetworkK
 /** Asks the running tracker for a new secret; makes one in its files when it does not run. */
 async function rotate(context: CommandContext): Promise<NetworkKey> {
   const folder = folderOf(context.command, context.env);
-  try {
-    await using client = await operate(context);
-    await client.rotate();
-    return await loadOrCreateNetwork(folder);
-  } catch (error) {
-    if (!(error instanceof P2PError) || error.code !== "tracker-unreachable") throw error;
-  }
-  const network = await rotateSecret(folder);
-  const known = await findTracker(folder);
-  if (known) await announceTracker(folder, { ...known, invite: inviteAt(known, network) });
-  return network;
+  await atTracker(context, "make a new secret", {
+    running: (client) => client.rotate(),
+    async stopped() {
+      const network = await rotateSecret(folder);
+      const known = await findTracker(folder);
+      if (known) await announceTracker(folder, { ...known, invite: inviteAt(known, network) });
+    },
+  });
+  return await loadOrCreateNetwork(folder);
 }

@@ -9,8 +9,10 @@ export async function remove(context: CommandContext): Promise<ExitCode> {
   await using client = await operate(context);
   const [target = ""] = context.command.positionals;
   const plain = target.replace(/^id:/, "");
-  const id = isBase64Url(plain, 32) ? plain : resolveTarget(target, await client.refresh()).id;
+  const listed = await client.refresh();
+  const id = isBase64Url(plain, 32) ? plain : resolveTarget(target, listed).id;
   await client.remove(id);
-  context.emit({ event: "removed", id });
+  const name = listed.find((entry) => entry.id === id)?.name;
+  context.emit({ event: "removed", id, ...(name === undefined ? {} : { name }) });
   return ExitCode.done;
 }

@@ -1,16 +1,15 @@
 import { join } from "node:path";
 import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
-import { readPrivate, replacePrivate } from "../disk/private_file.ts";
-import { ExitCode, P2PError } from "../errors.ts";
+import { ExitCode } from "../errors.ts";
 import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
-import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { announceTracker } from "./local_tracker.ts";
+import { loadBarred, saveBarred } from "./barred_file.ts";
+import { announceTracker, holdTracker } from "./local_tracker.ts";
 import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
 
@@ -20,6 +19,8 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   const folder = folderOf(command, env);
   const { host, port } = listenOn(command);
   const insecure = isOn(values, "insecure");
+  const notice = (message: string) => emit({ event: "notice", message });
+  using _folder = await holdTracker(folder, "start", notice);
   const trust = insecure ? null : {
     network: await loadOrCreateNetwork(folder),
     rotate: async () => {
@@ -30,7 +31,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   };
   const registry = new MemoryRegistry(() => randomToken(16), {
     barred: insecure ? [] : await loadBarred(folder),
-    saveBarred: (ids) => replacePrivate(join(folder, "barred.json"), JSON.stringify(ids)),
+    saveBarred: (barred) => saveBarred(folder, barred),
   });
   const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
   const listener = listenAsTracker({ host, port }, { identity, trust });
@@ -59,21 +60,6 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   });
   await tracker.closed;
   return ExitCode.done;
-}
-
-async function loadBarred(folder: string): Promise<string[]> {
-  const text = await readPrivate(join(folder, "barred.json"));
-  if (text === null) return [];
-  try {
-    const ids: unknown = JSON.parse(text);
-    if (Array.isArray(ids) && ids.every((id) => isBase64Url(id, 32))) return ids;
-  } catch {
-    // Broken JSON is reported like JSON of something else, below.
-  }
-  throw new P2PError(
-    "disk",
-    `Cannot read ${join(folder, "barred.json")}: it is not a list of ids; mend it or move it away`,
-  );
 }
 
 function observer(emit: CommandContext["emit"]): TrackerObserver {

@@ -13,12 +13,13 @@ import {
   textOf,
 } from "../cli/arguments/arguments.ts";
 import { TrackerClient } from "../directory/tracker_client.ts";
+import { P2PError } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
 import type { Address } from "../address.ts";
 import { isWildcard, machineAddresses } from "./addresses.ts";
-import { findTracker } from "./local_tracker.ts";
+import { findTracker, holdTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 
@@ -26,8 +27,7 @@ import { stateFolders } from "./state_folder.ts";
 export async function operate({ command, env }: CommandContext): Promise<TrackerClient> {
   const folder = folderOf(command, env);
   const insecure = isOn(command.values, "insecure");
-  const explicit = command.explicit.has("port") || command.explicit.has("host");
-  const known = explicit ? null : await findTracker(folder);
+  const known = isPlaced({ command }) ? null : await findTracker(folder);
   const network = insecure ? null : await loadOrCreateNetwork(folder);
   const client = new TrackerClient({
     address: known ?? listenOn(command),
@@ -41,6 +41,42 @@ export async function operate({ command, env }: CommandContext): Promise<Tracker
   });
   await client.connect();
   return client;
+}
+
+/**
+ * Has the running tracker do something; when none is there, `stopped` does it to the files, which no tracker begins to
+ * use meanwhile.
+ *
+ * @param doing as in "Cannot make a new secret".
+ * @throws {P2PError} `disk` when the tracker runs and does not answer, `tracker-unreachable` when it is not where
+ * --host and --port say.
+ */
+export async function atTracker(
+  context: CommandContext,
+  doing: string,
+  { running, stopped }: {
+    running: (client: TrackerClient) => Promise<unknown>;
+    stopped: () => Promise<unknown>;
+  },
+): Promise<void> {
+  const { command, env, emit } = context;
+  try {
+    await using client = await operate(context);
+    await running(client);
+    return;
+  } catch (error) {
+    if (!(error instanceof P2PError) || error.code !== "tracker-unreachable") throw error;
+    // Whoever says on the command line where it is means one that runs.
+    if (command.typed.has("host") || command.typed.has("port")) throw error;
+  }
+  const notice = (message: string) => emit({ event: "notice", message });
+  using _folder = await holdTracker(folderOf(command, env), doing, notice);
+  await stopped();
+}
+
+/** Whether somebody has said where the tracker is. */
+export function isPlaced({ command: { explicit } }: Pick<CommandContext, "command">): boolean {
+  return explicit.has("host") || explicit.has("port");
 }
 
 /** Folder of the keys, the network and the last address of a tracker. */

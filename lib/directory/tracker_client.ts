@@ -199,6 +199,11 @@ export class TrackerClient implements AsyncDisposable {
     await this.#ask({ verb: "REMOVE", id });
   }
 
+  /** As a tracker's operator: lets a barred id join again. */
+  async restore(id: string): Promise<void> {
+    await this.#ask({ verb: "RESTORE", id });
+  }
+
   /** As a tracker's operator: makes a new secret; resolves with the new invite. */
   async rotate(): Promise<string | undefined> {
     const { message } = await this.#ask({ verb: "ROTATE" });
@@ -293,7 +298,7 @@ export class TrackerClient implements AsyncDisposable {
 
   /** Says of a failed connection what it means for a tracker. */
   #explain(error: P2PError): P2PError {
-    const remedy = "get the invite of today with `tracker invite` and join with --join";
+    const remedy = "get the invite of today with `tracker invite` and paste it at `peer --join -`";
     switch (error.code) {
       case "wrong-key":
         return new P2PError(

@@ -1,6 +1,6 @@
 /**
- * How it is said that a file system cannot do something: FAT, CIFS and FUSE have the first ones, Android EACCES, and
- * those without a sync of folders EINVAL, EBADF or EISDIR.
+ * How it is said that a file system cannot do something: FAT, CIFS and FUSE have the first ones, Android EACCES,
+ * those without a sync of folders EINVAL, EBADF or EISDIR, and network mounts without locks ENOLCK.
  */
 const UNABLE = new Set([
   "EPERM",
@@ -11,6 +11,7 @@ const UNABLE = new Set([
   "EINVAL",
   "EBADF",
   "EISDIR",
+  "ENOLCK",
 ]);
 
 /** Whether an error means that the file system cannot do it at all, and not that it failed or is full. */

@@ -78,6 +78,6 @@ function unquote(text: string): string {
 function unreadable(reason: string): P2PError {
   return new P2PError(
     "usage",
-    `Cannot read the invite: ${reason}; paste the whole of what \`tracker invite\` or \`peer share\` prints, ${SHAPE}`,
+    `Cannot read the invite: ${reason}; paste the whole line that \`tracker invite\` or \`peer share\` prints, ${SHAPE}`,
   );
 }

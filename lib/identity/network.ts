@@ -87,7 +87,7 @@ export async function recallNetwork(dir: string): Promise<Invite | null> {
   }
   throw new P2PError(
     "disk",
-    `Cannot read the network: ${path} holds no invite; delete it and join again with --join INVITE`,
+    `Cannot read the network: ${path} holds no invite; delete it and join again with --join -`,
   );
 }
 

@@ -37,7 +37,8 @@ export class Inbox implements Destination, Disposable {
   /**
    * Opens the inbox, making the folder when it is missing. Partials that a process with the same identity
    * left behind wait to be gone on with when their journal says what they are and is younger than
-   * `keepPartials` milliseconds; the others are swept. The folder may hold `quota` bytes in all. What a person should
+   * `keepPartials` milliseconds; the others are swept. The folder may hold `quota` bytes in all; see
+   * {@linkcode RoomOptions} for `isCareful`. What a person should
    * know goes to `notice`.
    *
    * @throws {P2PError} `disk` when a part of the path is a link or no folder, or another process has it.
@@ -45,9 +46,10 @@ export class Inbox implements Destination, Disposable {
   static async open(
     path: string,
     ownId: string,
-    { keepPartials = KEEP_PARTIALS, quota, notice = () => {} }: {
+    { keepPartials = KEEP_PARTIALS, quota, isCareful, notice = () => {} }: {
       keepPartials?: number | undefined;
       quota?: number | undefined;
+      isCareful?: boolean | undefined;
       notice?: (message: string) => void;
     } = {},
   ): Promise<Inbox> {
@@ -57,7 +59,7 @@ export class Inbox implements Destination, Disposable {
       const once = tellOnce(notice);
       await warnOfOthers(inbox, once);
       const partials = await Partials.open(inbox, ownId, { keep: keepPartials, notice: once });
-      return new Inbox(inbox, partials, new Room({ folder: inbox, quota, notice }));
+      return new Inbox(inbox, partials, new Room({ folder: inbox, quota, isCareful, notice }));
     } catch (error) {
       throw diskError("use the inbox", inbox, error);
     }
@@ -80,7 +82,13 @@ export class Inbox implements Destination, Disposable {
    * @throws {P2PError} `no-space`, `quota` or `disk`.
    */
   async begin(offer: OfferedItem): Promise<PartialItem> {
-    const claim: Claim = { bytes: offer.size ?? 0, entries: 1, present: () => 0, base: undefined };
+    const claim: Claim = {
+      bytes: offer.size ?? 0,
+      isOpen: offer.size === null,
+      entries: 1,
+      present: () => 0,
+      base: undefined,
+    };
     const room: RoomOf = { grow: (to) => this.#room.grow(claim, to) };
     await this.#partials.expectThere();
     const reopened = await this.#partials.reopen(offer, room);

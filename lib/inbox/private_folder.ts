@@ -165,7 +165,8 @@ export async function takeLock(folder: string, notice: (message: string) => void
   if (lock) return lock;
   throw new P2PError(
     "disk",
-    `Cannot use ${folder}: another peer with the same identity is receiving there; stop it first`,
+    `Cannot use ${folder}: another peer with the same identity is receiving there; ` +
+      "stop it first, or give this one a state folder of its own with --state DIR",
   );
 }
 

@@ -149,7 +149,7 @@ function checkHello(theirs: Hello, { membership }: Credentials): void {
     throw new P2PError(
       "wrong-network",
       "Cannot join: the two sides are of different networks; " +
-        "paste the invite that `tracker invite` prints, with --join",
+        "paste the invite that `tracker invite` prints at `peer --join -`",
     );
   }
 }

@@ -3,7 +3,7 @@ import type { PeerEntry } from "../wire/message.ts";
 import type { NameBook } from "../directory/name_book.ts";
 import { isMeant } from "../directory/target.ts";
 import type { OfferPolicy, OfferQuestion } from "../transfer/downloads.ts";
-import type { Offer } from "../transfer/offer.ts";
+import { fileBytes } from "../pieces/manifest.ts";
 import type { AcceptRule } from "./accept_rule.ts";
 
 /** What a person is asked about. */
@@ -25,7 +25,12 @@ export interface OfferedFile {
   from: string;
   transfer: string;
   name: string;
+  /** Bytes of files; null when the sender does not know. */
   size: number | null;
+  /** Bytes of a piece. */
+  pieceSize?: number;
+  /** Bytes of the table of a folder; null for anything else. */
+  table?: number | null;
 }
 
 /**
@@ -63,11 +68,12 @@ export class AcceptPolicy implements OfferPolicy {
   }
 
   async decide({ offer, isKept, signal }: OfferQuestion): Promise<() => void> {
-    const { transfer, from, name, size } = offer;
-    const undo = await this.#options.takeOffer?.({ from, transfer, name, size });
+    const { transfer, from, name, pieceSize, table } = offer;
+    const size = fileBytes(offer.size, table);
+    const undo = await this.#options.takeOffer?.({ from, transfer, name, size, pieceSize, table });
     try {
       // What is there already puts nothing into the inbox.
-      if (!isKept) await this.#expectAccepted(offer, signal);
+      if (!isKept) await this.#expectAccepted({ from, name, size }, signal);
     } catch (error) {
       undo?.();
       throw error;
@@ -81,7 +87,10 @@ export class AcceptPolicy implements OfferPolicy {
     if (rule.who === "peers" && rule.peers.includes(entry.name)) await names?.pin(entry);
   }
 
-  async #expectAccepted({ from, name, size }: Offer, signal: AbortSignal): Promise<void> {
+  async #expectAccepted(
+    { from, name, size }: Pick<OfferedFile, "from" | "name" | "size">,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { rule, askPerson, nameOf } = this.#options;
     if (rule.who === "peers" && !await this.#isNamed(from, rule.peers)) {
       throw this.#refused("takes files from some peers only; ask its owner to add this one");

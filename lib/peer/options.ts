@@ -38,7 +38,10 @@ export interface PeerOptions extends TransferChoices {
   keepPartials?: number | undefined;
   /** Where the one file goes that is received, in place of the inbox. */
   streamTo?: ((bytes: Uint8Array) => Promise<void>) | undefined;
-  /** Whether the network ends with the command (`peer share`, `peer receive`): its names and its list are not kept. */
+  /**
+   * Whether the network ends with the command (`peer share`, `peer receive`): its names and its list are not kept, and
+   * what its members send leaves more of the disk free, unless there is a quota.
+   */
   transient?: boolean | undefined;
   /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
   dialBackPort?: number | undefined;

@@ -57,6 +57,7 @@ export class Peer implements AsyncDisposable {
   /** Promise that rejects when the tracker refuses this peer for good. */
   readonly #refusedByTracker = Promise.withResolvers<never>();
   #receiving: Receiving | undefined;
+  #contents: number | undefined;
   #name: string;
 
   constructor(options: PeerOptions) {
@@ -174,6 +175,11 @@ export class Peer implements AsyncDisposable {
   get isShare(): boolean {
     const { membership } = this.#options;
     return membership !== null && this.#tracker.trackerId === membership.id;
+  }
+
+  /** How many files and folders a share hands to each peer, as it says; undefined before it has, and elsewhere. */
+  get contents(): number | undefined {
+    return this.#contents;
   }
 
   /** Whether something is being sent or received. */
@@ -381,8 +387,11 @@ export class Peer implements AsyncDisposable {
     );
   }
 
-  #onRegistered({ name, host, port, reachable, reason }: MessageOf<"OK">): void {
+  #onRegistered(
+    { name, host, port, reachable, reason, replaced, contents }: MessageOf<"OK">,
+  ): void {
     this.#name = name ?? this.#name;
+    this.#contents = contents;
     this.#emit({
       event: "registered",
       tracker: formatAddress(this.#tracker.address),
@@ -391,6 +400,7 @@ export class Peer implements AsyncDisposable {
       port: port ?? 0,
       reachable: reachable ?? true,
       ...(reason === undefined ? {} : { reason }),
+      ...(replaced === undefined ? {} : { replaced }),
     });
   }
 
@@ -441,13 +451,14 @@ export class Peer implements AsyncDisposable {
 
   async #openReceiving(): Promise<Receiving> {
     const { openReceiving } = await import("./receiving.ts");
-    const { received, keepPartials, quota, streamTo } = this.#options;
+    const { received, keepPartials, quota, streamTo, transient } = this.#options;
     return await openReceiving({
       id: this.id,
       received,
       keepPartials,
       quota,
       streamTo,
+      transient,
       settings: this.#settings,
       policy: this.#policy,
       limiter: this.#makeLimiter(),

@@ -5,6 +5,7 @@ import type { P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
 import type { RequestLimits } from "../net/request_buckets.ts";
 import { hexOf } from "../pieces/hash.ts";
+import { fileBytes } from "../pieces/manifest.ts";
 import type { DownloadsObserver } from "../transfer/downloads.ts";
 import type { Offer, Received } from "../transfer/offer.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
@@ -31,7 +32,8 @@ export class ReceiveReporter implements DownloadsObserver {
 
   onStarted(offer: Offer): TransferObserver {
     const { clock, directory, emit } = this.#options;
-    const { transfer, name, size } = offer;
+    const { transfer, name, table } = offer;
+    const size = fileBytes(offer.size, table);
     const meter = new RateMeter();
     const peers = [senderOf(offer, directory)];
     emit({ event: "transfer-started", transfer, name, size, direction: "receive", peers });
@@ -41,7 +43,7 @@ export class ReceiveReporter implements DownloadsObserver {
           event: "transfer-progress",
           transfer,
           peer: senderOf(offer, directory),
-          bytes,
+          bytes: fileBytes(bytes, table),
           size,
           rate: meter.update(bytes, clock.now()),
           ...(files === undefined ? {} : { files }),
@@ -53,7 +55,8 @@ export class ReceiveReporter implements DownloadsObserver {
     const { directory, emit, history } = this.#options;
     const { transfer } = offer;
     const from = senderOf(offer, directory);
-    const { path, name, size, files, seconds, bytesReceived, already } = received;
+    const { path, name, files, seconds, bytesReceived, already } = received;
+    const size = fileBytes(received.size, offer.table);
     const sha256 = received.sha256 === null ? null : hexOf(received.sha256);
     emit({
       event: "file-received",

@@ -13,7 +13,7 @@ import { ReceiveReporter } from "./receive_reporter.ts";
 
 /** What {@linkcode openReceiving} needs. */
 export interface ReceivingOptions
-  extends Pick<PeerOptions, "received" | "keepPartials" | "quota" | "streamTo"> {
+  extends Pick<PeerOptions, "received" | "keepPartials" | "quota" | "streamTo" | "transient"> {
   /** Own id. */
   id: string;
   settings: TransferSettings;
@@ -38,9 +38,15 @@ export interface Receiving {
  * nothing, need not load a fifth of the program.
  */
 export async function openReceiving(options: ReceivingOptions): Promise<Receiving> {
-  const { id, received, keepPartials, quota, streamTo, settings, policy, limiter } = options;
+  const { id, received, keepPartials, quota, streamTo, transient } = options;
+  const { settings, policy, limiter } = options;
   const notice = (message: string) => options.emit({ event: "notice", message });
-  const inbox = await Inbox.open(received, id, { keepPartials, quota, notice });
+  const inbox = await Inbox.open(received, id, {
+    keepPartials,
+    quota,
+    isCareful: transient,
+    notice,
+  });
   const downloads = new Downloads({
     destination: streamTo ? new StreamInbox(streamTo) : inbox,
     settings,

@@ -2,6 +2,7 @@ import { pooledMap } from "@std/async/pool";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events.ts";
 import { asP2PError, ExitCode, mayPass, P2PError } from "../errors.ts";
 import { hexOf } from "../pieces/hash.ts";
+import { fileBytes } from "../pieces/manifest.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import type { TransferObserver, TransferSettings } from "../transfer/settings.ts";
@@ -45,7 +46,8 @@ export interface SendReport extends TransferFinishedEvent {
 export async function sendToAll(job: SendJob): Promise<SendReport> {
   const { transfer, source, recipients, settings, emit } = job;
   const { clock } = settings;
-  const { name, offeredSize: size } = source;
+  const { name, manifest: { table } } = source;
+  const size = fileBytes(source.offeredSize, table);
   const started = clock.now();
   let bytesSent = 0;
   emit({
@@ -70,7 +72,15 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
         const rate = meter.update(bytes, clock.now());
         const files = source.files?.within(bytes);
         const more = files === undefined ? {} : { files };
-        emit({ event: "transfer-progress", transfer, peer, bytes, size, rate, ...more });
+        emit({
+          event: "transfer-progress",
+          transfer,
+          peer,
+          bytes: fileBytes(bytes, table),
+          size,
+          rate,
+          ...more,
+        });
       },
       onSent: (bytes) => bytesSent += bytes,
       onStale: () =>
@@ -107,7 +117,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     event: "transfer-finished",
     transfer,
     name,
-    size: source.size ?? bytesSent,
+    size: fileBytes(source.size ?? bytesSent, table),
     sha256: digest?.sha256 ? hexOf(digest.sha256) : null,
     ...(source.files ? { files: source.files.count } : {}),
     bytesSent,

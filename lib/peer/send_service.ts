@@ -6,6 +6,7 @@ import type { Content } from "../content/content.ts";
 import type { ManifestCache } from "../content/manifest_cache.ts";
 import { openContent } from "../content/open_content.ts";
 import { SourcePieces } from "../content/source_pieces.ts";
+import { fileBytes } from "../pieces/manifest.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -78,8 +79,9 @@ export class SendService {
     const content = await openContent(path, { follow, strict });
     const { outbox } = this.#options;
     if (!outbox) return await this.sendContent(content, recipients, { signal });
-    const { name, size } = content;
-    const about = { id: crypto.randomUUID(), path, name, size: size ?? 0, follow };
+    const { name, table } = content;
+    const size = fileBytes(content.size ?? 0, table);
+    const about = { id: crypto.randomUUID(), path, name, size, follow };
     const unsent = { ...about, at: new Date().toISOString(), to: briefly(recipients.peers) };
     return await this.#tracked(this.#sendNoted(content, recipients, { outbox, unsent, signal }));
   }

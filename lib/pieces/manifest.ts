@@ -154,3 +154,14 @@ export class Manifest {
     this.#hashes = larger;
   }
 }
+
+/**
+ * How many of the first `bytes` of a content are bytes of files: all but those of the table that a tree begins with. What
+ * people and programs are told of sizes is this; null when `bytes` is.
+ */
+export function fileBytes(bytes: number, table: number | null): number;
+/** The same where the size of the content may not be known. */
+export function fileBytes(bytes: number | null, table: number | null): number | null;
+export function fileBytes(bytes: number | null, table: number | null): number | null {
+  return bytes === null ? null : Math.max(0, bytes - (table ?? 0));
+}

@@ -2,10 +2,18 @@
 export interface LeftReason {
   /**
    * `unregistered`: it asked to be. `goodbye`: it said BYE. `dismissed`: the application sent it away.
-   * `removed`: the operator barred it. `lost`: its session broke and it was not to be reached, or its lease in
+   * `removed`: the operator barred it. `replaced`: its key registered anew, under another name or address or while it
+   * was alive. `lost`: its session broke and it was not to be reached, or its lease in
    * the registry ended. `silent`: no answer to PING, nor to a dial-back.
    */
-  readonly code: "unregistered" | "goodbye" | "dismissed" | "removed" | "lost" | "silent";
+  readonly code:
+    | "unregistered"
+    | "goodbye"
+    | "dismissed"
+    | "removed"
+    | "replaced"
+    | "lost"
+    | "silent";
   readonly text: string;
 }
 

@@ -1,3 +1,4 @@
+import { formatAddress } from "../address.ts";
 import { KeyedGate } from "../async/gate.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
@@ -42,8 +43,9 @@ export const LEASE = 60_000;
  * | registry has given its lease away       | leases.ts, `renew`        | `drop`    | `lost`         | aborted here  |
  * | `Tracker.dismiss` (of a share)          | serve.ts                  | `release` | `dismissed`    | closed by it  |
  * | REMOVE by the operator                  | handlers/operating.ts     | `release` | `removed`      | refused by it |
+ * | REGISTER of its key on another session  | handlers/membership.ts    | `register` | `replaced`    | refused here  |
  *
- * Each of these ends in `#remove`, which has the registry `unregister` it. `Registry.expire` removes what is no member
+ * Each of these but the last ends in `#remove`, which has the registry `unregister` it. `Registry.expire` removes what is no member
  * of any tracker: registrations whose tracker has died and renews no lease.
  */
 export class Roster implements Iterable<Member> {
@@ -78,18 +80,23 @@ export class Roster implements Iterable<Member> {
 
   /**
    * Registers the peer of `session`; resolves with its entry as listed. An older session of the same key is
-   * told that it has been replaced, and closed.
+   * told that it has been replaced, and closed. When that is `alive`, which has just answered, two peers have one key:
+   * the entry that the older one had is in `displaced`.
    *
    * @throws {P2PError} as {@linkcode Registry.register} does.
    */
-  register(entry: PeerEntry, session: Session): Promise<PeerEntry> {
+  register(
+    entry: PeerEntry,
+    session: Session,
+    alive: Session | null = null,
+  ): Promise<{ entry: PeerEntry; displaced?: PeerEntry }> {
     const { id } = entry;
     return this.#turns.run(id, async () => {
-      const { registry, clock, onJoined } = this.#options;
+      const { registry, clock, onJoined, onLeft } = this.#options;
       const { entry: listed, token } = await registry.register(entry, { lease: LEASE });
       const known = this.#members.get(id);
       const isSame = known?.session === session;
-      if (known?.session && !isSame) void known.session.refuse(replaced());
+      if (known?.session && !isSame) void known.session.refuse(replaced(listed));
       this.#members.set(id, {
         entry: listed,
         session,
@@ -98,8 +105,19 @@ export class Roster implements Iterable<Member> {
         checking: false,
         told: isSame ? known.told : TOLD_NOTHING,
       });
-      if (!known) onJoined?.(listed);
-      return listed;
+      const isAlive = !isSame && alive !== null && known?.session === alive;
+      const isOther = !isSame && known !== undefined && !isSamePlace(known.entry, listed);
+      if (known && (isAlive || isOther)) {
+        const where = formatAddress(listed);
+        onLeft?.(known.entry, {
+          code: "replaced",
+          text: isAlive
+            ? `sent away by a peer with the same key at ${where}: its state folder is used twice`
+            : `came back at ${where}`,
+        });
+      }
+      if (!known || isAlive || isOther) onJoined?.(listed);
+      return { entry: listed, ...(isAlive ? { displaced: known.entry } : {}) };
     });
   }
 
@@ -145,10 +163,17 @@ export class Roster implements Iterable<Member> {
   }
 }
 
+function isSamePlace(a: PeerEntry, b: PeerEntry): boolean {
+  return a.name === b.name && a.host === b.host && a.port === b.port;
+}
+
 /** For the old session of a peer that came back, which is dead; one that is alive is of a copy of the state folder. */
-function replaced(): P2PError {
+function replaced(by: PeerEntry): P2PError {
   return new P2PError(
     "replaced",
-    "Another peer with the same key has registered; each needs its own --state folder",
+    `Cannot stay: another peer with the same key has registered from ${
+      formatAddress(by)
+    }, so this ` +
+      "state folder is used twice; give this one a state folder of its own with --state DIR",
   );
 }

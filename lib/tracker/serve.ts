@@ -20,7 +20,7 @@ import { Leases } from "./leases.ts";
 import { LEFT, type LeftReason } from "./left_reason.ts";
 import { Liveness } from "./liveness.ts";
 import { PeerLists } from "./peer_lists.ts";
-import { MemoryRegistry } from "./registry/memory_registry.ts";
+import { BARRED, MemoryRegistry } from "./registry/memory_registry.ts";
 import type { Registry } from "./registry/registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
@@ -45,6 +45,8 @@ export interface TrackerOptions extends TrackerStanding {
   acceptDialBack?: ((session: Session) => boolean) | undefined;
   /** Whether peers may be listed under another address than they come from, once dialled back there. */
   allowAdvertise?: boolean | undefined;
+  /** Of a share: how many files and folders it hands to each peer, which take no more. */
+  contents?: number | undefined;
   pingAfter?: number | undefined;
   pongTimeout?: number | undefined;
   dialTimeout?: number | undefined;
@@ -127,6 +129,7 @@ class RunningTracker implements Tracker {
         roster,
         dialBacks,
         dialBack: options.dialBack ?? true,
+        contents: options.contents,
         allowAdvertise: (options.allowAdvertise ?? false) && options.trust !== null,
       }),
       ...listHandlers({ lists, roster }),
@@ -217,7 +220,7 @@ class RunningTracker implements Tracker {
 
   async #admit(remote: Remote): Promise<void> {
     if (await this.#registry.isBarred(remote.id)) {
-      throw new P2PError("barred", "Cannot join: this peer has been removed from the network");
+      throw new P2PError("barred", BARRED);
     }
     this.#network.checkRole(remote);
   }

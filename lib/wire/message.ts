@@ -74,6 +74,10 @@ export type Message =
     port?: number;
     reachable?: boolean;
     reason?: string;
+    /** Address of a peer with the same key that was there and alive, and has been sent away. */
+    replaced?: string;
+    /** Of a share: how many files and folders it hands to each peer. */
+    contents?: number;
     delivered?: number;
     /** Ids of those that a broadcast was passed on to. */
     to?: string[];
@@ -116,6 +120,7 @@ export type Message =
   | { verb: "CONNECT"; seq: number; peer: string; port: number; token: string }
   | { verb: "DIAL"; peer: string; host: string; port: number; token: string }
   | { verb: "REMOVE"; seq: number; id: string }
+  | { verb: "RESTORE"; seq: number; id: string }
   | { verb: "ROTATE"; seq: number }
   | {
     verb: "SEND_FILE";
@@ -210,6 +215,8 @@ const TOKEN = 16;
 const SIGNATURE = 64;
 const NAME = 64 * 4;
 const HOST = 253;
+/** Bytes of a host, which may stand in brackets, a colon and a port. */
+const ADDRESS = HOST + 8;
 const TIME = 40;
 const REASON = 2048;
 const SCHEME = 32;
@@ -272,6 +279,8 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "port", () => port(f)),
     ...maybe(f, "reachable", (n) => f.boolean(n)),
     ...maybe(f, "reason", (n) => f.string(n, REASON)),
+    ...maybe(f, "replaced", (n) => f.string(n, ADDRESS)),
+    ...maybe(f, "contents", (n) => f.integer(n, 1)),
     ...maybe(f, "delivered", (n) => f.integer(n)),
     ...maybe(f, "to", (n) => f.byteStrings(n, MAX_TOLD, ID)),
     ...maybe(f, "invite", (n) => f.string(n, REASON)),
@@ -335,6 +344,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     token: f.bytes("token", TOKEN),
   }),
   REMOVE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),
+  RESTORE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),
   ROTATE: (f) => ({ seq: seq(f) }),
   SEND_FILE: (f) => ({
     seq: seq(f),

@@ -42,6 +42,8 @@ interface Scene {
   file: string;
   /** A port that is in use. */
   taken: number;
+  /** The id of somebody who was removed, another one each time. */
+  removed(): string;
   /** What is different each time it is asked for. */
   unique(): string;
 }
@@ -128,6 +130,13 @@ const COMMANDS: Record<string, CommandCase> = {
     // A key that nobody has.
     args: () => [`id:${Identity.generate().id}`],
     says: /Removed [\w-]+|"removed"/,
+    full: 8,
+  },
+  "tracker removed": { args: () => [], says: /Nobody has been removed|removed|"barred"/, full: 8 },
+  "tracker restore": {
+    // Whoever is restored once is not there to be restored again.
+    args: ({ removed }) => [`id:${removed()}`],
+    says: /Restored [\w-]+|"restored"/,
     full: 8,
   },
   "peer menu": { args: receiving, named: true, says: /Registered at|"registered"|^$/, full: 8 },
@@ -571,17 +580,21 @@ async function sceneIn(world: World): Promise<Scene> {
   const state = world.path("home", ".local", "state", "p2p");
   const file = world.path("f.txt");
   await Deno.writeTextFile(file, "hello");
+  const ids = Array.from({ length: 40 }, () => Identity.generate().id);
+  await Deno.mkdir(join(state, "tracker"), { recursive: true, mode: 0o700 });
+  await Deno.writeTextFile(join(state, "tracker", "barred.json"), JSON.stringify(ids));
+  const removed = () => ids.pop() ?? "";
   const tracker = await world.tracker(["--allow-advertise"]);
   await world.peer("in", ["--name", "box"]);
   // The list that serves while the tracker does not answer.
   await world.run("peer", ["peers"]);
   const other = ["--state", world.path("insecure"), "--insecure"];
   const insecure = await world.tracker(other);
-  const join = ["--tracker", `localhost:${insecure.port}`];
-  await world.peer("in-insecure", ["--name", "box", ...other, ...join]);
+  const there = ["--tracker", `localhost:${insecure.port}`];
+  await world.peer("in-insecure", ["--name", "box", ...other, ...there]);
   let count = 0;
   const unique = () => `unique-${++count}`;
-  return { world, state, file, tracker, insecure, taken: tracker.port, unique };
+  return { world, state, file, tracker, insecure, taken: tracker.port, removed, unique };
 }
 
 async function start(

@@ -22,6 +22,25 @@ async function whyNotAsUser(): Promise<string | undefined> {
   }
 }
 
+e2e("a key that others can read is said once, and is private again", async (world) => {
+  await world.tracker();
+  const { program } = await world.peer("in", ["--name", "box"]);
+  await program.stop();
+  const state = join(world.home, ".local", "state", "p2p");
+  const key = join(state, "peers", "1", "identity.key");
+  await Deno.chmod(key, 0o644);
+  const again = await world.peer("in", ["--name", "box"]);
+  const said = notices(again.program.lines).filter((text) => text.includes("could read"));
+  assertEquals(said.length, 1);
+  assertStringIncludes(said[0] ?? "", `${key}: its mode was 644, and is 600 now`);
+  assertEquals(((await Deno.stat(key)).mode ?? 0) & 0o777, 0o600);
+  const network = join(state, "tracker", "network.json");
+  await Deno.chmod(network, 0o664);
+  const { code, stderr, stdout } = await world.run("tracker", ["peers"]);
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout + stderr, `could read ${network}: its mode was 664`);
+}, { ignore: Deno.build.os === "linux" ? undefined : "the XDG folder is Linux's" });
+
 function notices(lines: readonly Line[]): string[] {
   return lines.filter(({ event }) => event === "notice").map(({ message }) => message);
 }

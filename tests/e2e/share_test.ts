@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { eventually } from "../helpers/deadline.ts";
+import { rejectsWith } from "../helpers/errors.ts";
+import { bytesOf } from "../helpers/random.ts";
+import { manifestOf, openRaw } from "../helpers/raw.ts";
+import { newNetwork, startTracker, type TrackerEvent } from "../helpers/tracker.ts";
 import {
   e2e,
   type Line,
@@ -20,6 +24,9 @@ import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 const MIB = 1024 * 1024;
 /** Bytes of a receiver's requests after which well over 8 MiB of a file have been asked for, and not 40. */
 const SOME_REQUESTS = 8_000;
+
+/** A whole invite in what is shown. */
+const INVITE = /p2p:\/\/[\w.:/-]+#[\w-]{43}\.[\w-]{22}/;
 
 /** A share that waits for receivers on this machine. */
 async function share(
@@ -41,9 +48,12 @@ async function share(
 }
 
 /** A receiver with a state and an inbox of its own. */
-function receiver(world: World, name: string, invite: string): Promise<Program> {
+async function receiver(world: World, name: string, invite: string): Promise<Program> {
   const own = ["--state", world.path(`${name}-state`), "--received", world.path(name)];
-  return world.start("peer", ["receive", invite, ...own, "--name", name, "--json"]);
+  const args = ["receive", "-", ...own, "--name", name, "--json"];
+  const program = await world.start("peer", args, { stdin: true });
+  await program.write(`${invite}\n`);
+  return program;
 }
 
 function of(lines: Line[], event: string): Line[] {
@@ -157,11 +167,10 @@ e2e("share and receive as text: the line to paste, and what came", async (world)
   const sharer = await world.start("peer", ["share", path, "--host", "127.0.0.1", "--quiet"]);
   // A line that was taken from a pipe is the whole of it.
   await sharer.untilText((text) => text.includes("\n"));
-  const line = /^peer receive '(p2p:[^']+)'\n$/.exec(sharer.stdout);
-  assert(line, sharer.stdout);
+  assert(/^p2p:\S+\n$/.test(sharer.stdout), sharer.stdout);
   const received = ["--received", world.path("in")];
   const receiving = await world.start("peer", ["receive", "-", ...received], { stdin: true });
-  await receiving.write(`${line[1]}\n`);
+  await receiving.write(sharer.stdout);
   const { code, stdout, stderr } = await receiving.outcome;
   assertEquals([code, stderr], [0, ""]);
   assertStringIncludes(stdout, `  ${world.path("in", "notes.txt")}\n  SHA-256 ${sha256}\n`);
@@ -398,15 +407,15 @@ e2e("share on a terminal shows a QR code where there is room for it", async (wor
   const args = ["share", path, "--host", "127.0.0.1"];
   const shown = await Terminal.start(world, args);
   await shown.shows("\u2580".repeat(41));
-  await shown.shows("peer receive 'p2p://127.0.0.1:");
+  await shown.shows("  p2p://127.0.0.1:");
   assertStringIncludes(shown.program.stdout, "\x1b[97;40m");
   const plain = await Terminal.start(world, args, { env: { NO_COLOR: "1" } });
   await plain.shows("\u2580".repeat(41));
   assert(!plain.program.stdout.includes("\x1b["), JSON.stringify(plain.program.stdout));
 
   const low = await Terminal.start(world, args, { rows: 24 });
-  await low.shows("peer receive 'p2p://127.0.0.1:");
-  const invite = /'(p2p:[^']+)'/.exec(low.program.stdout)?.[1] ?? "";
+  await low.shows("  p2p://127.0.0.1:");
+  const invite = INVITE.exec(low.program.stdout)?.[0] ?? "";
   assertEquals((await (await receiver(world, "in", invite)).outcome).code, 0);
   const { code, stdout } = await low.program.outcome;
   assertEquals(code, 0);
@@ -420,8 +429,8 @@ e2e(
     const hosts = world.use(await TwoHosts.create());
     const { path, sha256 } = await world.file("f.bin", 30 * MIB);
     const sharer = await world.start("peer", ["share", path, "--port", "5005"], hosts.on(0));
-    await sharer.untilText((text) => text.includes("peer receive"));
-    const invite = /peer receive '(p2p:[^']+)'/.exec(sharer.stdout)?.[1] ?? "";
+    await sharer.untilText((text) => INVITE.test(text));
+    const invite = INVITE.exec(sharer.stdout)?.[0] ?? "";
     assertStringIncludes(invite, `p2p://${hosts.address(0)}:5005/#`);
     const own = ["--state", world.path("state"), "--received", world.path("in"), "--json"];
     const receiving = await world.start("peer", ["receive", invite, ...own], hosts.on(1));
@@ -434,3 +443,123 @@ e2e(
   },
   { ignore: await whyNoHosts() },
 );
+
+e2e("the host of a share cannot send more than it has announced", async (world) => {
+  const network = newNetwork();
+  const { key } = network;
+  await using host = startTracker({ network, identity: key });
+  const laptop = await receiver(world, "laptop", host.tracker.invite ?? "");
+  const { entry } = await host.events.until(
+    (event): event is Extract<TrackerEvent, { event: "joined" }> => event.event === "joined",
+  );
+  const { membership } = host;
+  await using hostile = await openRaw({ address: entry, id: entry.id, membership, identity: key });
+  const pieces = manifestOf(bytesOf(20));
+  const first = await hostile.offer({ name: "wanted", size: 20 });
+  assertEquals((await hostile.serve(first, pieces)).verb, "ACK");
+  for (const more of ["wanted", "unwanted"]) {
+    await rejectsWith("refused", () => hostile.offer({ name: more, size: 20 }));
+  }
+  await rejectsWith("refused", () => hostile.offer({ name: "stream" }));
+  await host.tracker.dismiss(entry.id);
+  assertEquals((await laptop.outcome).code, 0);
+  assertEquals(await namesIn(world.path("laptop")), [".partial", "wanted"]);
+});
+
+e2e(
+  "receive asks for the invite at a terminal, and it is in no list of processes",
+  async (world) => {
+    const { path, sha256 } = await world.file("f.bin", 1000);
+    const { invite } = await share(world, [path]);
+    const args = ["receive", "--received", world.path("in")];
+    const terminal = await Terminal.start(world, args);
+    await terminal.shows("Paste the invite");
+    if (Deno.build.os === "linux") {
+      assert(!(await procFile(terminal.program.pid, "cmdline")).includes(secretOf(invite)));
+    }
+    await terminal.enter(invite);
+    await terminal.shows("Received 1000 B");
+    assertEquals((await terminal.program.outcome).code, 0);
+    assertEquals(await sha256Of(world.path("in", "f.bin")), sha256);
+  },
+  { ignore: NO_TERMINAL },
+);
+
+e2e(
+  "receive at a terminal takes a transfer of the usual network when Enter is pressed",
+  async (world) => {
+    await world.tracker();
+    const terminal = await Terminal.start(world, ["receive", "--received", world.path("in")]);
+    await terminal.shows("Paste the invite");
+    await terminal.enter("");
+    await terminal.shows("Registered at tracker");
+    const { path } = await world.file("f.bin", 1000);
+    assertEquals((await world.run("peer", ["send", path])).code, 0);
+    assertEquals((await terminal.program.outcome).code, 0);
+    // Whoever names the network is not asked.
+    const named = await Terminal.start(world, [
+      "receive",
+      "--name",
+      "me",
+      "--received",
+      world.path("in"),
+    ]);
+    await named.shows("Registered at tracker");
+    assert(!named.program.stdout.includes("Paste"), named.program.stdout);
+  },
+  { ignore: NO_TERMINAL },
+);
+
+e2e("a question for the invite ends with Ctrl-C, and --join - asks too", async (world) => {
+  const tracker = await world.tracker();
+  for (const args of [["receive"], ["receive", "-"], ["peers", "--join", "-"]]) {
+    const terminal = await Terminal.start(world, args);
+    await terminal.shows("Paste the invite");
+    await terminal.type("\x03");
+    assertEquals((await terminal.program.outcome).code, 130);
+  }
+  const joining = await Terminal.start(world, ["peers", "--join", "-"]);
+  await joining.shows("Paste the invite:");
+  await joining.enter(tracker.invite);
+  await joining.shows("No other peer is there");
+  assertEquals((await joining.program.outcome).code, 0);
+}, { ignore: NO_TERMINAL });
+
+e2e("an invite that is an argument works, and is said to be seen by others", async (world) => {
+  const tracker = await world.tracker();
+  const joined = await world.run("peer", ["peers", "--join", tracker.invite, "--json"]);
+  assertEquals(joined.code, 0);
+  assertStringIncludes(joined.stderr, "paste it at `peer --join -`");
+  const { path } = await world.file("f.bin", 10);
+  const { invite } = await share(world, [path]);
+  const receiving = await world.run("peer", ["receive", invite, "--received", world.path("in")]);
+  assertEquals(receiving.code, 0);
+  assertStringIncludes(receiving.stdout + receiving.stderr, "paste it at `peer receive`");
+  for (const how of ["variable", "quiet"]) {
+    const env: Record<string, string> = how === "variable" ? { P2P_JOIN: tracker.invite } : {};
+    const args = how === "quiet" ? ["--join", tracker.invite, "--quiet"] : [];
+    const { stdout, stderr } = await world.run("peer", ["peers", ...args], { env });
+    assert(!`${stdout}${stderr}`.includes("list of processes"), how);
+  }
+});
+
+e2e("receive --stdout asks before a terminal gets what arrives", async (world) => {
+  await Deno.writeTextFile(world.path("note"), "hello there\n");
+  const { invite, program } = await share(world, [world.path("note")]);
+  const args = ["receive", "--stdout"];
+  for (const answer of ["n", ""]) {
+    const declined = await Terminal.start(world, args);
+    await declined.shows("[y/N]");
+    await declined.enter(answer);
+    await declined.shows("add `> FILE` or `| PROGRAM`");
+    assertEquals((await declined.program.outcome).code, 2);
+  }
+  const accepted = await Terminal.start(world, args);
+  await accepted.shows("[y/N]");
+  await accepted.enter("y");
+  await accepted.shows("Paste the invite");
+  await accepted.enter(invite);
+  await accepted.shows("hello there");
+  assertEquals((await accepted.program.outcome).code, 0);
+  assertEquals((await program.outcome).code, 0);
+}, { ignore: NO_TERMINAL });

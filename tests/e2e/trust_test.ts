@@ -236,6 +236,46 @@ e2e("tracker remove bars a peer for good", async (world) => {
   assertEquals((await world.run("peer", ["peers", "--json"])).code, 0);
 });
 
+e2e("a removed peer's name is free, and restore undoes it, running or not", async (world) => {
+  const tracker = await world.tracker();
+  const there = { home: await home(world, "there") };
+  const join = ["--join", tracker.invite, "--name", "box"];
+  const box = await world.peer("in1", join, there);
+  await world.run("tracker", ["remove", "box"]);
+  const { code, lines } = await box.program.outcome;
+  assertEquals([code, last(lines).code], [6, "barred"]);
+  assertStringIncludes(last(lines).message, "`tracker restore`");
+  const heir = await world.peer("in2", ["--name", "box"]);
+  assertEquals(heir.name, "box");
+  const removed = async () =>
+    (await world.run("tracker", ["removed", "--json"])).lines.map(({ event, id, name }) =>
+      event === "barred" ? `${name} ${id}` : event
+    );
+  assertEquals(await removed(), [`box ${box.id}`]);
+  const unknown = await world.run("tracker", ["restore", "bix", "--json"]);
+  assertEquals([unknown.code, last(unknown.lines).code], [4, "peer-unknown"]);
+  assertStringIncludes(last(unknown.lines).message, "did you mean box?");
+  assertEquals((await world.run("peer", ["peers"], there)).code, 6);
+
+  const restored = await world.run("tracker", ["restore", "box", "--json"]);
+  assertEquals([restored.code, last(restored.lines).id], [0, box.id], restored.stderr);
+  assertEquals(await removed(), ["notice"]);
+  const again = await world.peer("in1", join, there);
+  assertEquals([again.id, again.name], [box.id, "box-2"]);
+  // The other members take it back, too.
+  const { path } = await world.file("f", 10);
+  const send = await world.run("peer", ["send", path, "--to", "box"], there);
+  assertEquals(send.code, 0, send.stderr);
+
+  await world.run("tracker", ["remove", "box-2"]);
+  assertEquals((await again.program.outcome).code, 6);
+  await tracker.program.stop();
+  const offline = await world.run("tracker", ["restore", `id:${box.id.slice(0, 8)}`]);
+  assertEquals(offline.code, 0, offline.stderr);
+  await world.tracker(["--port", `${tracker.port}`]);
+  await world.peer("in1", join, there);
+});
+
 /** An invite of the same network with a secret that is none. */
 function withOtherSecret(invite: string): string {
   const at = invite.lastIndexOf(".") + 1;

@@ -62,6 +62,10 @@ export class LateRegistry implements Registry {
     return this.#later("isBarred", () => this.#inner.isBarred(id));
   }
 
+  restore(id: string): Promise<void> {
+    return this.#later("restore", () => this.#inner.restore(id));
+  }
+
   barred(): Promise<readonly string[]> {
     return this.#later("barred", () => this.#inner.barred());
   }

@@ -63,9 +63,9 @@ export class TestTracker implements AsyncDisposable {
     this.tracker = serveTracker(listenAsTracker({ host: "127.0.0.1", port }, standing), {
       ...standing,
       registry: registry ?? new MemoryRegistry(() => randomToken(16), {
-        barred,
-        saveBarred: (ids) => {
-          this.barred = ids;
+        barred: barred.map((id) => ({ id })),
+        saveBarred: (barred) => {
+          this.barred = barred.map(({ id }) => id);
           return Promise.resolve();
         },
         ...(setting.clock && { clock: setting.clock }),

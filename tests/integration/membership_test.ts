@@ -1,8 +1,11 @@
 /** Who is there: registering, listing, joining, leaving. */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { formatAddress } from "../../lib/address.ts";
+import { P2PError } from "../../lib/errors.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import { MAX_PEERS_PER_FRAME } from "../../lib/wire/limits.ts";
+import { deadline } from "../helpers/deadline.ts";
 import { entryOf, epochs, idOf } from "../helpers/entries.ts";
 import { rejectsWith } from "../helpers/errors.ts";
 import { startPeer } from "../helpers/peer.ts";
@@ -139,6 +142,60 @@ permitted("a peer that comes back on a new session replaces the old one", NEEDS,
   await watcher.until("peer-left", ({ name }) => name === "bob");
   assertEquals(watcher.all("peer-left").length, 1);
 });
+
+permitted(
+  "of two peers with one key each is told of the other, and the log is too",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using tracker = startTracker();
+    const identity = Identity.generate();
+    await using older = await startPeer(tracker, dir, { name: "older", identity });
+    await using newer = await startPeer(tracker, dir, { name: "newer", identity });
+    const [there, here] = [older, newer].map(({ address }) => formatAddress(address));
+    const { code, exitCode, message } = await assertRejects(
+      () => deadline(older.peer.refused, "the refusal"),
+      P2PError,
+    );
+    assertEquals([code, exitCode], ["replaced", 6]);
+    for (const part of [`${here}`, "used twice", "--state DIR"]) {
+      assertStringIncludes(message, part);
+    }
+    assertEquals((await newer.until("registered")).replaced, there);
+    const log = tracker.events.all.map((event) =>
+      event.event === "joined"
+        ? `${event.entry.name} joined`
+        : event.event === "left"
+        ? `${event.entry.name} ${event.code}: ${event.reason}`
+        : event.event
+    );
+    const reason =
+      `sent away by a peer with the same key at ${here}: its state folder is used twice`;
+    assertEquals(log, ["older joined", `older replaced: ${reason}`, "newer joined"]);
+    assertEquals(await tracker.names(), ["newer"]);
+  },
+);
+
+permitted(
+  "a peer that comes back while its old session is dead is no second one",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using tracker = startTracker();
+    const identity = Identity.generate();
+    await using old = await raw(tracker, identity);
+    const stuck = Promise.withResolvers<void>();
+    old.busy = stuck.promise;
+    await register(old, 1, "bob");
+    // From this frame on it answers nothing.
+    await old.until("PEER_LIST");
+    await using back = await startPeer(tracker, dir, { name: "bob", identity });
+    assertEquals((await back.until("registered")).replaced, undefined);
+    const left = tracker.events.all.flatMap((event) => event.event === "left" ? event.reason : []);
+    assertEquals(left, [`came back at ${formatAddress(back.address)}`]);
+    stuck.resolve();
+  },
+);
 
 permitted("a list of several pages reaches a peer whole", NEEDS, async () => {
   await using dir = await tempDir();

@@ -98,6 +98,8 @@ const MESSAGES: Arbitraries = {
     port,
     reachable: fc.boolean(),
     reason,
+    replaced: host,
+    contents: number,
     delivered: size,
     invite: reason,
   }),
@@ -122,6 +124,7 @@ const MESSAGES: Arbitraries = {
   CONNECT: record({ seq: number, peer: id, port, token }),
   DIAL: record({ peer: id, host, port, token }),
   REMOVE: record({ seq: number, id }),
+  RESTORE: record({ seq: number, id }),
   ROTATE: record({ seq: number }),
   SEND_FILE: partly({
     seq: number,

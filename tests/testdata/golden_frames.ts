@@ -557,6 +557,20 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
+    name: "an operator lets an id join again",
+    hex: `
+      52 45 53 54 4f 52 45                                                    # RESTORE
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 33 2c                                              # {"seq":3,
+      22 69 64 22 3a 22 51 45 46 43 51 30 52 46 52 6b 64 49 53 55 70 4c 54 45 # "id":"QEFCQ0RFRkdISUpLTE
+      31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 46 6c 61 57 31 78 64 58 6c # 1OT1BRUlNUVVZXWFlaW1xdXl
+      38 22 7d                                                                # 8"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "RESTORE", seq: 3, id: CLEO },
+    body: "",
+  },
+  {
     name: "an operator asks for a new secret",
     hex: `
       52 4f 54 41 54 45                                                       # ROTATE

@@ -138,13 +138,31 @@ export const TRACKER_PROGRAM: ProgramSpec = {
     },
     {
       name: "remove",
-      summary: "bar a peer from the network for good",
+      summary: "bar a peer from the network, until it is restored",
       usage: "remove <peer> [flags]",
       positionals: { min: 1, max: 1, names: ["peer"] },
       flags: [],
       // Without keys nobody can be barred.
       common: ["host", "port", ...ALWAYS],
       examples: ["tracker remove laptop", "tracker remove id:3fA9c2d1"],
+    },
+    {
+      name: "removed",
+      summary: "list who was removed",
+      usage: "removed [flags]",
+      positionals: { min: 0, max: 0, names: [] },
+      flags: [],
+      common: ALWAYS,
+      examples: ["tracker removed"],
+    },
+    {
+      name: "restore",
+      summary: "let a peer that was removed join again",
+      usage: "restore <peer> [flags]",
+      positionals: { min: 1, max: 1, names: ["peer"] },
+      flags: [],
+      common: ["host", "port", ...ALWAYS],
+      examples: ["tracker restore laptop", "tracker restore id:3fA9c2d1"],
     },
   ],
   commonFlags: [
@@ -177,7 +195,8 @@ const PEER_FLAGS: FlagSpec[] = [
     env: "P2P_JOIN",
     placeholder: "INVITE",
     help:
-      "Join the network of this invite, which is then remembered; - reads it from standard input",
+      "Join the network of this invite, which is then remembered; - asks for it, or reads it from " +
+      "standard input: an argument is in the list of processes, its secret too",
   },
   {
     name: "tracker",
@@ -342,7 +361,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         FOLLOW,
       ],
       common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
-      examples: ["peer", "peer --join 'p2p://192.168.1.7:5000/#...'", "peer < commands.txt"],
+      examples: ["peer", "peer --join -", "peer < commands.txt"],
     },
     {
       name: "run",
@@ -460,8 +479,9 @@ export const PEER_PROGRAM: ProgramSpec = {
     },
     {
       name: "receive",
-      summary: "take what `peer share` hands over, or one transfer of the usual network, and end",
-      usage: "receive [<invite>] [flags]",
+      summary: "take what `peer share` hands over, whose invite is asked for, or one transfer of " +
+        "the usual network, and end",
+      usage: "receive [-|<invite>] [flags]",
       positionals: { min: 0, max: 1, names: ["invite"] },
       flags: [
         {
@@ -475,10 +495,9 @@ export const PEER_PROGRAM: ProgramSpec = {
       ],
       common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
       examples: [
-        "peer receive 'p2p://192.168.1.7:5005/#...'",
-        "peer receive - --received ~/Downloads",
-        "peer receive --stdout",
         "peer receive",
+        "peer receive - --received ~/Downloads < invite.txt",
+        "peer receive --stdout",
       ],
     },
     {

@@ -35,6 +35,8 @@ import type { Palette } from "../terminal/palette.ts";
 
 /** More recipients than this are only counted when a transfer starts; its end lists them all. */
 const MAX_NAMES = 6;
+/** What stands above an invite: pasted at a prompt, it is in no list of processes and in no history of a shell. */
+const JOIN_THERE = "To join from another machine, run `peer --join -` there and paste:";
 /** More things that are shared are only counted. */
 const MAX_ITEMS = 3;
 
@@ -134,7 +136,16 @@ export class EventText {
       case "share-delivered":
         return this.#shareDelivered(event);
       case "removed":
-        return good(`Removed ${shortId(event.id)}: it can no longer join this network`);
+        return good(
+          `Removed ${who(event)}: it can no longer join this network, ` +
+            `until \`tracker restore ${escapeText(event.name ?? `id:${shortId(event.id)}`)}\``,
+        );
+      case "barred": {
+        const name = bold(fitAtLeast(escapeText(event.name ?? "(no name)"), 20));
+        return `${name}  ${shortId(event.id)}  removed`;
+      }
+      case "restored":
+        return good(`Restored ${who(event)}: it can join this network again`);
       case "notice":
         return dim(escapeText(event.message));
       default:
@@ -195,17 +206,26 @@ export class EventText {
   #howToJoin(invite: string): string[] {
     if (!this.#showInvite) return ["`tracker invite` shows what other machines join with"];
     return [
-      "To join from another machine, paste there:",
-      `  ${this.#palette.bold(joinLine(invite))}`,
+      JOIN_THERE,
+      `  ${this.#palette.bold(escapeText(invite))}`,
     ];
   }
 
   #registered(event: RegisteredEvent): string {
-    const { tracker, name, host, port, reachable, reason } = event;
+    const { tracker, name, host, port, reachable, reason, replaced } = event;
+    const { warn } = this.#palette;
     const address = escapeText(formatAddress({ host, port }));
-    const line = `Registered at tracker ${escapeText(tracker)} as ${escapeText(name)} (${address})`;
-    if (reachable) return line;
-    return `${line}\n${this.#palette.warn(`Others cannot reach this peer${because(reason)}`)}`;
+    const lines = [
+      `Registered at tracker ${escapeText(tracker)} as ${escapeText(name)} (${address})`,
+    ];
+    if (!reachable) lines.push(warn(`Others cannot reach this peer${because(reason)}`));
+    if (replaced !== undefined) {
+      lines.push(warn(
+        `A peer with the same key was there, at ${escapeText(replaced)}, and has been sent away: ` +
+          "this state folder is used twice; give one of the two its own with --state DIR",
+      ));
+    }
+    return lines.join("\n");
   }
 
   #finished(event: TransferFinishedEvent): string {
@@ -244,7 +264,7 @@ export class EventText {
   #invite({ invite, addresses = [] }: InviteEvent): string {
     const { bold, dim } = this.#palette;
     if (!this.#isTerminal) return escapeText(invite);
-    const lines = ["To join from another machine, paste there:", `  ${bold(joinLine(invite))}`];
+    const lines = [JOIN_THERE, `  ${bold(escapeText(invite))}`];
     if (addresses.length > 0) {
       const list = addresses.map((address) => escapeText(address)).join(", ");
       lines.push(dim(`Other addresses of this machine, for --advertise: ${list}`));
@@ -255,18 +275,20 @@ export class EventText {
   /** The line to paste is the result, wherever it goes: without it the share is of no use. */
   #sharing({ invite, items, wanted, addresses = [] }: SharingEvent): string {
     const { bold, dim } = this.#palette;
-    const line = `peer receive ${shellWord(invite)}`;
+    const line = escapeText(invite);
     if (this.#quiet) return line;
     const whom = wanted === null
       ? "whoever joins, until you press Ctrl-C"
       : wanted === 1
       ? "the first that joins"
       : `the first ${wanted} that join`;
-    const lines = [`Sharing ${itemsText(items)} with ${whom}. On another machine:`, ""];
-    lines.push(`  ${bold(line)}`, "");
+    const lines = [`Sharing ${itemsText(items)} with ${whom}. On another machine, run`, ""];
+    lines.push(`  ${bold("peer receive")}`, "", "and paste there:", "", `  ${bold(line)}`, "");
     if (addresses.length > 0) {
       const list = addresses.map((address) => escapeText(address)).join(", ");
-      lines.push(dim(`Other addresses of this machine, which the line may name instead: ${list}`));
+      lines.push(
+        dim(`Other addresses of this machine, which the invite may name instead: ${list}`),
+      );
     }
     return lines.join("\n").trimEnd();
   }
@@ -294,21 +316,12 @@ function itemsText(items: readonly SharedItem[]): string {
 }
 
 /** `laptop (3fA9c2d1)`. */
-function who({ id, name }: { id: string; name: string }): string {
+function who({ id, name = "" }: { id: string; name?: string }): string {
   return name === "" || name === id ? shortId(id) : `${escapeText(name)} (${shortId(id)})`;
 }
 
 function because(reason: string | undefined): string {
   return reason === undefined || reason === "" ? "" : `: ${escapeText(reason)}`;
-}
-
-/** A command line for a shell. */
-function joinLine(invite: string): string {
-  return `peer --join ${shellWord(invite)}`;
-}
-
-function shellWord(invite: string): string {
-  return `'${escapeText(invite.replaceAll("'", "%27"))}'`;
 }
 
 function formatMilliseconds(ms: number): string {

@@ -21,6 +21,7 @@ export type TrackerVerb =
   | "BROADCAST"
   | "CONNECT"
   | "REMOVE"
+  | "RESTORE"
   | "ROTATE";
 
 /** The handlers of some verbs; those of one family of verbs are in one file. */

@@ -1,4 +1,4 @@
-import { mayBeDialledFor } from "../../address.ts";
+import { formatAddress, mayBeDialledFor } from "../../address.ts";
 import { P2PError, reasonOf } from "../../errors.ts";
 import type { Session } from "../../net/session.ts";
 import type { MessageOf } from "../../wire/message.ts";
@@ -13,9 +13,14 @@ export interface MembershipOptions {
   dialBacks: DialBacks;
   /** False lists every peer as unreachable. */
   dialBack: boolean;
+  /** See `TrackerOptions.contents`. */
+  contents?: number | undefined;
   /** Whether peers may be listed under another address than they come from. */
   allowAdvertise: boolean;
 }
+
+/** How long in milliseconds a peer whose key registers anew may take to show that it is alive. */
+const SIGN_OF_LIFE = 1_000;
 
 /** REGISTER and UNREGISTER. */
 export function membershipHandlers(
@@ -37,7 +42,7 @@ export function membershipHandlers(
  * cannot be dialled is listed as unreachable and told why.
  */
 async function register(
-  { roster, dialBacks, dialBack, allowAdvertise }: MembershipOptions,
+  { roster, dialBacks, dialBack, contents, allowAdvertise }: MembershipOptions,
   { session, message }: Request<"REGISTER">,
 ): Promise<void> {
   const { id, role } = session.remote;
@@ -53,15 +58,22 @@ async function register(
     port: message.port,
     reachable: dialBack,
   };
+  const older = roster.get(id)?.session ?? null;
+  const answering = older && older !== session ? answers(older) : false;
   const reason = dialBack
     ? await dialBacks.ofNew(wanted, source).then(() => undefined, (error) => {
       // One text for every failure at an address of its choice: it is not to look around with the tracker's eyes.
       return wanted.host === source ? reasonOf(error) : "Cannot reach the advertised address";
     })
     : undefined;
+  const alive = await answering ? older : null;
   if (session.connection.closed) return;
   const reachable = dialBack && reason === undefined;
-  const { name, host, port } = await roster.register({ ...wanted, reachable }, session);
+  const { entry: { name, host, port }, displaced } = await roster.register(
+    { ...wanted, reachable },
+    session,
+    alive,
+  );
   session.post({
     verb: "OK",
     re: message.seq,
@@ -69,10 +81,19 @@ async function register(
     host,
     port,
     reachable,
+    ...(contents === undefined ? {} : { contents }),
+    ...(displaced ? { replaced: formatAddress(displaced) } : {}),
     ...(reason === undefined
       ? {}
       : { reason: `${reason}; open port ${port} of this machine to the others` }),
   });
+}
+
+/** Whether the peer of a session is alive: one that lost its connection comes back while the old one still stands. */
+async function answers(session: Session): Promise<boolean> {
+  if (session.connection.closed) return false;
+  return await session.request({ verb: "PING" }, { timeout: SIGN_OF_LIFE })
+    .then(() => true, () => false);
 }
 
 /**

@@ -17,18 +17,27 @@ export interface OperatingOptions {
   invite: () => string | undefined;
 }
 
-/** REMOVE and ROTATE. */
+/** REMOVE, RESTORE and ROTATE. */
 export function operatingHandlers(
   { roster, registry, network, sessions, invite }: OperatingOptions,
-): Handlers<"REMOVE" | "ROTATE"> {
+): Handlers<"REMOVE" | "RESTORE" | "ROTATE"> {
   return {
     async REMOVE({ session, message: { seq, id } }) {
       network.checkOperator(session);
       await registry.bar(id);
       await roster.release(id, LEFT.removed);
-      const error = new P2PError("barred", "This peer has been removed from the network");
+      const error = new P2PError(
+        "barred",
+        "This peer has been removed from the network; " +
+          "whoever runs the tracker can undo that with `tracker restore`",
+      );
       const theirs = [...sessions()].filter(({ remote }) => remote.id === id);
       await Promise.all(theirs.map((other) => other.refuse(error)));
+      session.post({ verb: "OK", re: seq });
+    },
+    async RESTORE({ session, message: { seq, id } }) {
+      network.checkOperator(session);
+      await registry.restore(id);
       session.post({ verb: "OK", re: seq });
     },
     /** Whoever has the old secret is sent away and needs the new invite. */

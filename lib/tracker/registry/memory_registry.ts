@@ -4,16 +4,16 @@ import { PEERS_PER_FRAME } from "../../wire/limits.ts";
 import type { PeerEntry } from "../../wire/message.ts";
 import { ChangeLog } from "./change_log.ts";
 import { Names } from "./names.ts";
-import type { Changes, Registration, Registry, RegistryEvent } from "./registry.ts";
+import type { Barred, Changes, Registration, Registry, RegistryEvent } from "./registry.ts";
 
 /** What differs from an empty {@linkcode MemoryRegistry} that is kept nowhere. */
 export interface MemoryRegistryOptions {
   /** Times the leases. */
   clock?: Clock;
-  /** Ids that are barred from the start. */
-  barred?: Iterable<string>;
-  /** Keeps the list of barred ids. */
-  saveBarred?: (ids: string[]) => Promise<void>;
+  /** Who is barred from the start. */
+  barred?: Iterable<Barred>;
+  /** Keeps the list of those who are barred. */
+  saveBarred?: (barred: Barred[]) => Promise<void>;
 }
 
 interface Slot {
@@ -26,6 +26,10 @@ interface Slot {
   until: number;
 }
 
+/** What one who is barred is told. */
+export const BARRED: string = "Cannot join: this peer has been removed from the network; " +
+  "whoever runs the tracker can undo that with `tracker restore`";
+
 /** Departures that are remembered beyond the peers that are there. */
 const MAX_REMEMBERED = 10_000;
 
@@ -36,12 +40,13 @@ const MAX_REMEMBERED = 10_000;
 export class MemoryRegistry implements Registry {
   readonly #newEpoch: () => string;
   readonly #clock: Clock;
-  readonly #saveBarred: (ids: string[]) => Promise<void>;
+  readonly #saveBarred: (barred: Barred[]) => Promise<void>;
   readonly #slots = new Map<string, Slot>();
   readonly #log = new ChangeLog();
   readonly #names = new Names();
   readonly #listeners = new Set<(event: RegistryEvent) => void>();
-  readonly #barred: Set<string>;
+  /** By id. */
+  readonly #barred: Map<string, Barred>;
   /** The barred ids as {@linkcode MemoryRegistry.barred} hands them out; replaced and never changed. */
   #barredIds: readonly string[];
   #epoch: string;
@@ -55,14 +60,14 @@ export class MemoryRegistry implements Registry {
     this.#epoch = newEpoch();
     this.#clock = options.clock ?? systemClock;
     this.#saveBarred = options.saveBarred ?? (() => Promise.resolve());
-    this.#barred = new Set(options.barred);
-    this.#barredIds = [...this.#barred];
+    this.#barred = new Map([...options.barred ?? []].map((one) => [one.id, one]));
+    this.#barredIds = [...this.#barred.keys()];
   }
 
   register(entry: PeerEntry, { lease = Infinity }: { lease?: number } = {}): Registration {
     const { id, name } = entry;
     if (this.#barred.has(id)) {
-      throw new P2PError("barred", "Cannot join: this peer has been removed from the network");
+      throw new P2PError("barred", BARRED);
     }
     const wanted = { ...entry, name: this.#names.claim(id, name) };
     const known = this.#slots.get(id)?.entry;
@@ -98,13 +103,22 @@ export class MemoryRegistry implements Registry {
 
   async bar(id: string): Promise<void> {
     if (!this.#barred.has(id)) {
-      this.#barred.add(id);
-      this.#barredIds = [...this.#barred];
-      this.#log.count();
+      const entry = this.get(id);
+      this.#barred.set(id, { id, ...(entry ? { name: entry.name } : {}) });
+      this.#names.release(id);
+      this.#barredChanged();
       this.#remove(id, "barred");
       this.#tell({ kind: "barred", id });
     }
-    await this.#saveBarred([...this.#barred]);
+    await this.#saveBarred([...this.#barred.values()]);
+  }
+
+  async restore(id: string): Promise<void> {
+    if (this.#barred.delete(id)) {
+      this.#barredChanged();
+      this.#tell({ kind: "restored", id });
+    }
+    await this.#saveBarred([...this.#barred.values()]);
   }
 
   get(id: string): PeerEntry | undefined {
@@ -150,6 +164,12 @@ export class MemoryRegistry implements Registry {
     const told = (event: RegistryEvent) => listener(event);
     this.#listeners.add(told);
     return () => void this.#listeners.delete(told);
+  }
+
+  /** A new revision, so that the members hear of it. */
+  #barredChanged(): void {
+    this.#barredIds = [...this.#barred.keys()];
+    this.#log.count();
   }
 
   /** Takes an entry off the list; null when there is none. */

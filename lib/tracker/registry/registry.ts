@@ -20,13 +20,22 @@ export interface Registration {
   readonly token: string;
 }
 
+/** One who is barred from the network, and the name it went by when it was. */
+export interface Barred {
+  readonly id: string;
+  /** Absent when it was not listed. */
+  readonly name?: string;
+}
+
 /** One change of a registry. */
 export type RegistryEvent =
   | { kind: "joined"; entry: PeerEntry }
   /** Another name, address or reachability of an entry that was there. */
   | { kind: "changed"; entry: PeerEntry }
   | { kind: "gone"; entry: PeerEntry; cause: "unregistered" | "expired" | "barred" }
-  | { kind: "barred"; id: string };
+  | { kind: "barred"; id: string }
+  /** No longer barred. */
+  | { kind: "restored"; id: string };
 
 /** The part that is written. */
 export interface RegistryStore {
@@ -47,8 +56,10 @@ export interface RegistryStore {
   touch(id: string, token: string): Awaitable<boolean>;
   /** Removes the entries whose lease is over, and resolves with them. Until then they are listed. */
   expire(): Awaitable<PeerEntry[]>;
-  /** Bars an id for good: its entry goes, and it can register no more. */
+  /** Bars an id until it is restored: its entry goes, its names are free, and it can register no more. */
   bar(id: string): Awaitable<void>;
+  /** Lets a barred id register again, under a name that is free then; nothing for one that is not barred. */
+  restore(id: string): Awaitable<void>;
 }
 
 /** The part that is read. */

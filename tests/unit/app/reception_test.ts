@@ -80,6 +80,36 @@ Deno.test("Only the sharer may send, and not before the receiver is ready", asyn
   assert(await accepting);
 });
 
+Deno.test("A share hands over as much as it has announced, and not more", async () => {
+  for (const announced of [undefined, 1, 3]) {
+    const count = announced ?? 1;
+    const reception = new ShareReception({
+      sharer: SHARER,
+      ready: Promise.resolve(),
+      ...(announced === undefined ? {} : { contents: () => announced }),
+    });
+    const isRefused = async (more: Partial<OfferedFile>) => {
+      const { code } = await assertRejects(() => reception.accept(offer(more)), P2PError);
+      assertEquals(code, "refused");
+    };
+    for (let n = 0; n < count; n++) {
+      await reception.accept(offer({ transfer: `t${n}`, name: `${n}` }));
+    }
+    // One that was begun may begin anew under another transfer; with other pieces it would be kept beside that.
+    const undo = await reception.accept(offer({ transfer: "again", name: "0" }));
+    await isRefused({ transfer: "t0", name: "0", pieceSize: 1 });
+    await isRefused({ transfer: "t0", name: "more" });
+    await isRefused({ transfer: "t0", name: "0", size: null });
+    undo();
+    // What has come does not come again as another.
+    reception.onEvent(received("t0"));
+    await isRefused({ transfer: "other", name: "0" });
+    await reception.accept(offer({ transfer: "t0", name: "0" }));
+    assert(reception.onTrackerEnded(null));
+    assertEquals(await codeOf(reception), "");
+  }
+});
+
 Deno.test("What failed here says more than what the sharer was told; a lost connection does not", async () => {
   const told = new P2PError("disk", "The other side cannot use its disk", { remote: true });
   const table: [ErrorCode | null, P2PError, ErrorCode, ExitCode][] = [

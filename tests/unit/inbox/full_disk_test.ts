@@ -1,6 +1,7 @@
 /** A disk that is full, on a tmpfs of a few MiB; root alone may mount one. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { statfs } from "node:fs/promises";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -51,6 +52,33 @@ permitted("streams at once leave the reserve of a disk free", NEEDS, async () =>
   }
   assert(written >= 6 && written <= 8, `${written} MiB were written beside a reserve of 16`);
   for (const item of items) await inbox.release(item, false);
+}, { ignore: await whyNoTmpfs() });
+
+permitted("what has no end, or comes from strangers, leaves a tenth free", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using disk = await Tmpfs.mount(dir.at("disk"), 400);
+  const free = async () => {
+    const { bavail, bsize } = await statfs(disk.path);
+    return bavail * bsize / MIB;
+  };
+  const first = await free();
+  {
+    using inbox = await Inbox.open(dir.at("disk", "inbox"), ID);
+    const stream = await inbox.begin(offerOf(null, 4 * MIB));
+    await rejectsWith("no-space", async () => {
+      for (let i = 0; i < 100; i++) await stream.write(i, new Uint8Array(4 * MIB), HASH);
+    });
+    const left = await free();
+    assert(left >= first / 10 && left < first / 10 + 8, `${left} MiB are free`);
+    await inbox.release(stream, false);
+    // Of a size that was said, by a member, less stays free.
+    const file = await inbox.begin(offerOf((first - 20) * MIB, MIB));
+    await inbox.release(file, false);
+  }
+  const size = (first - 20) * MIB;
+  using careful = await Inbox.open(dir.at("disk", "inbox"), ID, { isCareful: true });
+  await rejectsWith("no-space", () => careful.begin(offerOf(size, MIB)));
+  await careful.release(await careful.begin(offerOf(first / 2 * MIB, MIB)), false);
 }, { ignore: await whyNoTmpfs() });
 
 permitted(

@@ -1,8 +1,9 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { type Claim, Room } from "../../../lib/inbox/room.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
+import { FakeClock } from "../../helpers/fake_clock.ts";
 import { HASH, offerOf } from "../../helpers/partials.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
@@ -131,6 +132,75 @@ permitted("what arrives while the folder is counted is counted", NEEDS, async ()
     await Promise.all([rejectsWith("quota", () => asked), item.write(index, piece, HASH)]);
   }
   await inbox.release(item, false);
+});
+
+/** Makes each count of a folder take so long by the clock, and counts the counts. */
+function slowly(folder: string, clock: FakeClock, ms: number) {
+  const { readDir } = Deno;
+  const counting = {
+    counts: 0,
+    [Symbol.dispose]: () => void (Deno.readDir = readDir),
+  };
+  Deno.readDir = (path) => {
+    if (path === folder) {
+      counting.counts++;
+      clock.advance(ms);
+    }
+    return readDir(path);
+  };
+  return counting;
+}
+
+for (const took of [10, 100, 2_000, 60_000]) {
+  permitted(
+    `offers over the quota do not have an inbox counted that takes ${took} ms`,
+    NEEDS,
+    async () => {
+      await using dir = await tempDir();
+      const folder = await folderIn(dir);
+      const clock = new FakeClock();
+      using counting = slowly(folder, clock, took);
+      const room = new Room({ folder, quota: 8 * KIB, notice: () => {}, clock });
+      await rejectsWith("quota", () => room.take(claimOf(4 * KIB)));
+      const seconds = 100;
+      const [began, first] = [clock.now(), counting.counts];
+      while (clock.now() < began + seconds * 1000) {
+        await rejectsWith("quota", () => room.take(claimOf(4 * KIB)));
+        clock.advance(50);
+      }
+      const perSecond = (counting.counts - first) / ((clock.now() - began) / 1000);
+      const most = Math.max(0.2, 200 / took) * 1.2 + 1_000 / took / seconds;
+      assert(perSecond <= most, `${perSecond} counts in a second`);
+      // What was deleted is room again after some seconds, and what fits takes no count.
+      await Deno.remove(dir.at("in", "a"));
+      await room.take(claimOf(KIB));
+      clock.advance(5_000);
+      await room.take(claimOf(4 * KIB));
+    },
+  );
+}
+
+permitted("what was deleted is room at once when nobody asked in vain before", NEEDS, async () => {
+  await using dir = await tempDir();
+  const folder = await folderIn(dir);
+  const clock = new FakeClock();
+  using counting = slowly(folder, clock, 500);
+  const room = new Room({ folder, quota: 8 * KIB, notice: () => {}, clock });
+  await room.take(claimOf(KIB));
+  await Deno.remove(dir.at("in", "a"));
+  await room.take(claimOf(4 * KIB));
+  assertEquals(counting.counts, 2);
+});
+
+permitted("what fits into no folder has none counted", NEEDS, async () => {
+  await using dir = await tempDir();
+  const folder = await folderIn(dir);
+  const clock = new FakeClock();
+  using counting = slowly(folder, clock, 100);
+  const room = new Room({ folder, quota: 8 * KIB, notice: () => {}, clock });
+  await room.take(claimOf(KIB));
+  await rejectsWith("quota", () => room.take(claimOf(9 * KIB)));
+  assertEquals(counting.counts, 1);
 });
 
 permitted("what cannot be counted is left out, and said once", NEEDS, async () => {

@@ -6,7 +6,12 @@
  */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import type { Changes, Registry, RegistryEvent } from "../../../lib/tracker/registry/registry.ts";
+import type {
+  Barred,
+  Changes,
+  Registry,
+  RegistryEvent,
+} from "../../../lib/tracker/registry/registry.ts";
 import { MAX_PEERS_PER_FRAME, PEERS_PER_FRAME } from "../../../lib/wire/limits.ts";
 import type { PeerEntry } from "../../../lib/wire/message.ts";
 import { entryOf, epochs, idOf } from "../../helpers/entries.ts";
@@ -17,9 +22,9 @@ import { FakeClock } from "../../helpers/fake_clock.ts";
 export interface ContractSetting {
   clock: FakeClock;
   newEpoch: () => string;
-  /** Ids that are barred from the start. */
-  barred: string[];
-  saveBarred: (ids: string[]) => Promise<void>;
+  /** Who is barred from the start. */
+  barred: Barred[];
+  saveBarred: (barred: Barred[]) => Promise<void>;
 }
 
 /** Opens an empty registry; each call opens another one. */
@@ -29,13 +34,13 @@ export type OpenRegistry = (setting: ContractSetting) => Registry;
 class Scene {
   readonly clock = new FakeClock();
   readonly events: RegistryEvent[] = [];
-  readonly saved: string[][] = [];
+  readonly saved: Barred[][] = [];
   readonly registry: Registry;
   readonly unsubscribe: () => void;
 
-  constructor(open: OpenRegistry, barred: string[] = []) {
-    const saveBarred = (ids: string[]) => {
-      this.saved.push(ids);
+  constructor(open: OpenRegistry, barred: Barred[] = []) {
+    const saveBarred = (barred: Barred[]) => {
+      this.saved.push(barred);
       return Promise.resolve();
     };
     this.registry = open({ clock: this.clock, newEpoch: epochs(), barred, saveBarred });
@@ -68,8 +73,8 @@ class Scene {
   /** What has been said since the last call, in short. */
   heard(): string[] {
     return this.events.splice(0).map((event) =>
-      event.kind === "barred"
-        ? `barred ${event.id}`
+      event.kind === "barred" || event.kind === "restored"
+        ? `${event.kind} ${event.id}`
         : event.kind === "gone"
         ? `${event.entry.name} ${event.cause}`
         : `${event.entry.name} ${event.kind}`
@@ -260,7 +265,37 @@ export function registryContract(name: string, open: OpenRegistry): void {
     await registry.bar(idOf(3));
     await registry.bar(idOf(1));
     assertEquals(await registry.barred(), [idOf(1), idOf(3)]);
-    assertEquals(scene.saved.at(-1), [idOf(1), idOf(3)]);
+    assertEquals(scene.saved.at(-1), [{ id: idOf(1), name: entryOf(1).name }, { id: idOf(3) }]);
+  });
+
+  check("the names of one who is barred are free at once", async (scene) => {
+    const { registry } = scene;
+    assertEquals(await scene.ask(1, "anna"), "anna");
+    assertEquals(await scene.ask(2, "bob"), "bob");
+    await registry.unregister(idOf(2));
+    for (const n of [1, 2]) await registry.bar(idOf(n));
+    assertEquals(await scene.ask(3, "Anna"), "Anna");
+    assertEquals(await scene.ask(4, "bob"), "bob");
+    await registry.restore(idOf(1));
+    assertEquals(await scene.ask(1, "anna"), "anna-2");
+  });
+
+  check("who is restored can join again, and the bar is forgotten", async (scene) => {
+    const { registry } = scene;
+    await scene.register(1);
+    await registry.bar(idOf(1));
+    await registry.bar(idOf(2));
+    const { revision, epoch } = await registry.changes(0);
+    scene.heard();
+    await registry.restore(idOf(1));
+    await registry.restore(idOf(3));
+    assertEquals(scene.heard(), [`restored ${idOf(1)}`]);
+    assertEquals([await registry.isBarred(idOf(1)), await registry.barred()], [false, [idOf(2)]]);
+    assertEquals(scene.saved.at(-1), [{ id: idOf(2) }]);
+    assert((await registry.changes(revision, epoch)).revision > revision);
+    assertEquals(await scene.register(1), entryOf(1));
+    await registry.bar(idOf(1));
+    await rejectsWith("barred", () => scene.register(1));
   });
 
   check("barring one who is not there is a change, too", async (scene) => {
@@ -274,11 +309,11 @@ export function registryContract(name: string, open: OpenRegistry): void {
   });
 
   Deno.test(`${name}: who was barred before is barred from the start`, async () => {
-    const scene = new Scene(open, [idOf(1)]);
+    const scene = new Scene(open, [{ id: idOf(1) }]);
     assertEquals(await scene.registry.barred(), [idOf(1)]);
     await rejectsWith("barred", () => scene.register(1));
     await scene.registry.bar(idOf(2));
-    assertEquals(scene.saved, [[idOf(1), idOf(2)]]);
+    assertEquals(scene.saved, [[{ id: idOf(1) }, { id: idOf(2) }]]);
   });
 
   check("the bus tells each change once, and nothing that is none", async (scene) => {

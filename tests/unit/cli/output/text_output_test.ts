@@ -85,6 +85,20 @@ Deno.test("Each event has its text", () => {
       "Registered at tracker h:5000 as desk-2 (10.0.0.2:7)\n" +
       "Others cannot reach this peer: open port 7\n",
     ],
+    [
+      {
+        event: "registered",
+        tracker: "h:5000",
+        name: "desk",
+        host: "10.0.0.2",
+        port: 7,
+        reachable: true,
+        replaced: "10.0.0.9:7",
+      },
+      "Registered at tracker h:5000 as desk (10.0.0.2:7)\n" +
+      "A peer with the same key was there, at 10.0.0.9:7, and has been sent away: this state folder " +
+      "is used twice; give one of the two its own with --state DIR\n",
+    ],
     [{ event: "unregistered" }, "Unregistered from the tracker\n"],
     [{ event: "tracker-lost", reason: "eof" }, "Lost the tracker: eof; trying to come back\n"],
     [
@@ -110,9 +124,9 @@ Deno.test("Each event has its text", () => {
         wanted: 1,
         addresses: ["10.0.0.5", "10.9.0.5"],
       },
-      "Sharing a.txt (2 KiB), - with the first that joins. On another machine:\n\n" +
-      `  peer receive '${INVITE}'\n\n` +
-      "Other addresses of this machine, which the line may name instead: 10.0.0.5, 10.9.0.5\n",
+      "Sharing a.txt (2 KiB), - with the first that joins. On another machine, run\n\n" +
+      `  peer receive\n\nand paste there:\n\n  ${INVITE}\n\n` +
+      "Other addresses of this machine, which the invite may name instead: 10.0.0.5, 10.9.0.5\n",
     ],
     [
       { event: "share-delivered", id, peer: "tv", delivered: 1, wanted: 1 },
@@ -225,7 +239,20 @@ Deno.test("Each event has its text", () => {
       "Not received: a from id:3fA9c2d1: Cannot verify a: piece 3 differs\n",
     ],
     [{ event: "invite", invite: INVITE, addresses: ["10.0.0.1"] }, `${INVITE}\n`],
-    [{ event: "removed", id }, "Removed 3fA9c2d1: it can no longer join this network\n"],
+    [
+      { event: "removed", id },
+      "Removed 3fA9c2d1: it can no longer join this network, until `tracker restore id:3fA9c2d1`\n",
+    ],
+    [
+      { event: "removed", id, name: "box" },
+      "Removed box (3fA9c2d1): it can no longer join this network, until `tracker restore box`\n",
+    ],
+    [{ event: "barred", id, name: "box" }, "box                   3fA9c2d1  removed\n"],
+    [{ event: "barred", id }, "(no name)             3fA9c2d1  removed\n"],
+    [
+      { event: "restored", id, name: "box" },
+      "Restored box (3fA9c2d1): it can join this network again\n",
+    ],
     [{ event: "notice", message: "a\nb" }, "a\\x0ab\n"],
     [
       {
@@ -295,7 +322,7 @@ Deno.test("The invite is shown at start-up on a terminal only", () => {
   assertStringIncludes(textOf(event), "`tracker invite`");
   assertStringIncludes(
     textOf(event, { showInvite: true }),
-    `To join from another machine, paste there:\n  peer --join '${INVITE}'\n`,
+    `To join from another machine, run \`peer --join -\` there and paste:\n  ${INVITE}\n`,
   );
 });
 
@@ -448,10 +475,11 @@ Deno.test("Many things that are shared are counted, and quiet leaves the line to
     items: sizes.map(item),
     wanted,
   });
-  const line = `peer receive '${INVITE}'\n`;
+  const line = `${INVITE}\n`;
   assertEquals(
     textOf(sharing(2, [1024, 1024, 1024, 1024])),
-    `Sharing 4 items (4 KiB) with the first 2 that join. On another machine:\n\n  ${line}`,
+    `Sharing 4 items (4 KiB) with the first 2 that join. On another machine, run\n\n  peer receive\n\n` +
+      `and paste there:\n\n  ${line}`,
   );
   assertStringIncludes(
     textOf(sharing(null, [1, 2, 3, null])),

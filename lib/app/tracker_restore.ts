@@ -1,0 +1,47 @@
+import { ExitCode, P2PError } from "../errors.ts";
+import { suggest } from "../suggest.ts";
+import type { Barred } from "../tracker/registry/registry.ts";
+import { loadBarred, saveBarred } from "./barred_file.ts";
+import type { CommandContext } from "./program.ts";
+import { atTracker, folderOf } from "./tracker_setup.ts";
+
+/** `tracker restore`: lets one who was removed join again, whether the tracker runs or not. */
+export async function restore(context: CommandContext): Promise<ExitCode> {
+  const [target = ""] = context.command.positionals;
+  const folder = folderOf(context.command, context.env);
+  const barred = await loadBarred(folder);
+  const chosen = choose(barred, target);
+  await atTracker(context, `restore ${target}`, {
+    running: (client) => client.restore(chosen.id),
+    stopped: () => saveBarred(folder, barred.filter(({ id }) => id !== chosen.id)),
+  });
+  context.emit({ event: "restored", ...chosen });
+  return ExitCode.done;
+}
+
+/** The one that `target` means: the name that it had, its id, or `id:` and the start of that. */
+function choose(barred: readonly Barred[], target: string): Barred {
+  const prefix = /^id:(.+)$/.exec(target)?.[1];
+  const found = barred.filter(({ id, name }) =>
+    name === target || id === target || prefix !== undefined && id.startsWith(prefix)
+  );
+  const [first] = found;
+  if (first && found.length === 1) return first;
+  const candidates = (first ? found : barred).map(({ id, name }) =>
+    name === undefined ? `id:${id}` : `${name} (id:${id})`
+  );
+  if (first) {
+    throw new P2PError(
+      "peer-ambiguous",
+      `Cannot choose: ${target} fits ${found.length} peers that were removed; say which by its id`,
+      { candidates },
+    );
+  }
+  const near = suggest(target, barred.flatMap(({ name }) => name ?? []));
+  const remedy = near === null ? "`tracker removed` lists who was" : `did you mean ${near}?`;
+  throw new P2PError(
+    "peer-unknown",
+    `Cannot restore ${target}: nobody of that name or id was removed; ${remedy}`,
+    { candidates },
+  );
+}
