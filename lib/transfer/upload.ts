@@ -5,7 +5,7 @@ import type { SourcePieces } from "../content/source_pieces.ts";
 import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
 import { HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
-import type { MessageOf, Rename, ReplyMessage } from "../wire/message.ts";
+import type { MessageOf, Rename } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PieceServer } from "./piece_server.ts";
@@ -104,7 +104,7 @@ export class Upload {
     this.#watch();
     this.#link.session.request(this.#offer(), { timeout: MAX_ACK_EXTENSIONS * ackTimeout })
       .then(({ message }) => this.#onAnswer(message))
-      .catch((error) => this.#ack.reject(asP2PError(error)));
+      .catch((error) => this.#onNoAnswer(asP2PError(error)));
     try {
       return await this.#recvAck();
     } finally {
@@ -143,9 +143,7 @@ export class Upload {
     if (state === "ready" || state === "syncing") return;
     const { source, observer } = this.#options;
     if (name === undefined || manifest === undefined) {
-      return this.#ack.reject(
-        new P2PError("malformed", "Cannot read ACK: it lacks the name or the manifest"),
-      );
+      return void this.cancel(wrongAck("it lacks the name or the manifest"));
     }
     // A receiver cannot have what this side has not read to its end.
     if (source.manifest.id !== manifest) {
@@ -195,13 +193,17 @@ export class Upload {
   }
 
   /** What the receiver says of the offer. */
-  #onAnswer(message: ReplyMessage): void {
+  #onAnswer(answer: MessageOf<"ACK">): void {
     if (this.#state.at !== "offering") return;
-    if (message.verb !== "ACK") {
-      throw new P2PError("unexpected-verb", `The receiver answered an offer with ${message.verb}`);
+    const { transfer, state, have = [] } = answer;
+    if (transfer !== this.transfer) {
+      throw wrongAck(`it answers the offer of ${this.transfer} and names transfer ${transfer}`);
     }
-    if (message.state === "saved" || message.state === "already") this.onAck(message);
-    else this.#begin(message.have ?? []);
+    if (state === "waiting" || state === "syncing") {
+      throw wrongAck(`an offer is not answered with ${state}`);
+    }
+    if (state === "ready") this.#begin(have);
+    else this.onAck(answer);
   }
 
   /** The receiver is ready, and has some pieces already. */
@@ -226,6 +228,12 @@ export class Upload {
     this.#sendHashes().catch((error) => this.cancel(asP2PError(error)));
   }
 
+  /** The offer came to nothing. A receiver that has taken it, and said so wrongly, is told. */
+  #onNoAnswer(error: P2PError): void {
+    if (error.code === "malformed" && !error.remote) void this.cancel(error);
+    else this.#ack.reject(error);
+  }
+
   #stopServing(): void {
     if (this.#state.at === "sending") this.#state.server.stop();
   }
@@ -240,10 +248,18 @@ export class Upload {
     this.#saysWaiting = false;
   }
 
+  /** @throws {P2PError} `malformed` when the content has no such pieces, or their hashes are not known yet. */
   #note(pieces: Range[]): void {
     const { source, observer, place } = this.#options;
+    const [, end = 0] = pieces.at(-1) ?? [];
+    if (end > source.pieceCount) {
+      throw new P2PError(
+        "malformed",
+        `Cannot note piece ${end - 1} as verified: ${source.name} has ${source.pieceCount} pieces`,
+      );
+    }
     for (const [start, end] of pieces) {
-      for (let index = start; index < Math.min(end, source.pieceCount); index++) {
+      for (let index = start; index < end; index++) {
         if (this.#verified.has(index)) continue;
         this.#verified.add(index);
         this.#progressed();
@@ -303,6 +319,10 @@ export class Upload {
     if (clock.now() - session.lastHeard >= ackTimeout) session.abort(error);
     else session.post({ verb: "CANCEL", transfer: this.transfer, ...tellable(error) });
   }
+}
+
+function wrongAck(why: string): P2PError {
+  return new P2PError("malformed", `Cannot read ACK: ${why}`);
 }
 
 /** The attributes that there are: a field that is undefined has no place in a message. */

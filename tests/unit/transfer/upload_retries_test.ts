@@ -478,3 +478,57 @@ permitted(
     raw.close();
   },
 );
+
+const OTHER = "B".repeat(21) + "A";
+const WRONG_ANSWERS: { [what: string]: Record<string, unknown> } = {
+  "names another transfer": { transfer: OTHER, state: "ready" },
+  "says that another transfer is saved": { transfer: OTHER, state: "saved", name: "file" },
+  "says that another transfer was there already": {
+    transfer: OTHER,
+    state: "already",
+    name: "file",
+  },
+  "is no answer": { state: "waiting" },
+  "comes before there is anything to sync": { state: "syncing" },
+  "has pieces that there are not": { state: "ready", have: [[0, 1], [5, 9]] },
+  "lacks the name": { state: "saved" },
+};
+for (const [what, fields] of Object.entries(WRONG_ANSWERS)) {
+  permitted(
+    `an ACK of an offer that ${what} is malformed, and ends the transfer`,
+    NEEDS,
+    async () => {
+      await using dir = await tempDir();
+      await using source = await sourceIn(dir);
+      await source.hashesFrom(1, 1);
+      const { id: manifest } = source.manifest;
+      const { raw, session } = byHand(new FakeClock(), 64 * 1024);
+      const options = settings(source, new FakeClock(), () => Promise.resolve(session));
+      const sending = rejectsWith("malformed", () => uploadWithRetries(options));
+      await hear(raw, "SEND_FILE");
+      await say(raw, [`ACK ${JSON.stringify({ re: 1, transfer: TRANSFER, manifest, ...fields })}`]);
+      await hear(raw, "CANCEL");
+      // What the receiver has heard of it: the session is for other transfers, too.
+      await say(raw, [`PONG {"re":2}`]);
+      await sending;
+      assertEquals([options.retries, session.connection.closed], [[], undefined]);
+      raw.close();
+      await session.ended;
+    },
+  );
+}
+
+permitted("a HAVE of pieces that there are not ends the session", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const { raw, session } = byHand(new FakeClock(), 64 * 1024);
+  const options = settings(source, new FakeClock(), () => Promise.resolve(session));
+  const sending = rejectsWith("malformed", () => uploadWithRetries(options));
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  await say(raw, [`HAVE {"transfer":"${TRANSFER}","pieces":[[0,2]]}`]);
+  await hear(raw, "ERROR");
+  raw.close();
+  await sending;
+});
