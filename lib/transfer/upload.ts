@@ -248,7 +248,11 @@ export class Upload {
     this.#saysWaiting = false;
   }
 
-  /** @throws {P2PError} `malformed` when the content has no such pieces, or their hashes are not known yet. */
+  /**
+   * Notes pieces that the receiver says to have.
+   *
+   * @throws {P2PError} `malformed` when the content has no such pieces, or their hashes are not known yet.
+   */
   #note(pieces: Range[]): void {
     const { source, observer, place } = this.#options;
     const [, end = 0] = pieces.at(-1) ?? [];

@@ -4,6 +4,7 @@ import type { Session } from "../../net/session.ts";
 import type { MessageOf } from "../../wire/message.ts";
 import { type DialBacks, sourceHost } from "../dial_backs.ts";
 import { LEFT } from "../left_reason.ts";
+import { expectPeerName } from "../registry/names.ts";
 import type { Roster } from "../roster.ts";
 import type { Handlers, Request } from "./handlers.ts";
 
@@ -44,15 +45,13 @@ async function register(
   if (id === "" || role !== "peer") {
     throw new P2PError("unauthorised", "Cannot register: only a peer that said HELLO may");
   }
-  dialBacks.expectAllowed(session);
   const source = sourceHost(session);
-  const wanted = {
-    id,
-    name: message.name,
-    host: advertisedHost(message, session, allowAdvertise),
-    port: message.port,
-    reachable: dialBack,
-  };
+  const { name, port } = message;
+  const host = advertisedHost(message, session, allowAdvertise);
+  expectPeerName(name);
+  // Only now: nobody is dialled for what is refused, and it is not counted as one that is.
+  dialBacks.expectAllowed(session);
+  const wanted = { id, name, host, port, reachable: dialBack };
   const reason = dialBack
     ? await dialBacks.ofNew(wanted, source).then(() => undefined, (error) => {
       // One text for every failure at an address of its choice: it is not to look around with the tracker's eyes.
@@ -61,12 +60,12 @@ async function register(
     : undefined;
   if (session.connection.closed) return;
   const reachable = dialBack && reason === undefined;
-  const { name, host, port } = await roster.register({ ...wanted, reachable }, session);
+  const listed = await roster.register({ ...wanted, reachable }, session);
   session.post({
     verb: "OK",
     re: message.seq,
-    name,
-    host,
+    name: listed.name,
+    host: listed.host,
     port,
     reachable,
     ...(reason === undefined
