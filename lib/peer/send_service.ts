@@ -15,7 +15,7 @@ import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
 import type { Outbox, Unsent } from "./outbox.ts";
-import { type SendReport, sendToAll, stillToGet } from "./send_job.ts";
+import { type SendJob, type SendReport, sendToAll, stillToGet } from "./send_job.ts";
 
 /** What a {@linkcode SendService} needs. */
 export interface SendServiceOptions {
@@ -69,15 +69,16 @@ export class SendService {
   async sendFile(
     path: string,
     recipients: Recipients,
-    { signal, follow, strict }: {
+    { signal, follow, strict, onStalled }: {
       signal: AbortSignal | undefined;
       follow: boolean;
       strict: boolean;
+      onStalled?: SendJob["onStalled"];
     },
   ): Promise<SendReport> {
     const content = await openContent(path, { follow, strict });
     const { outbox } = this.#options;
-    if (!outbox) return await this.sendContent(content, recipients, { signal });
+    if (!outbox) return await this.sendContent(content, recipients, { signal, onStalled });
     const { name, size } = content;
     const about = { id: crypto.randomUUID(), path, name, size: size ?? 0, follow };
     const unsent = { ...about, at: new Date().toISOString(), to: briefly(recipients.peers) };
@@ -92,9 +93,9 @@ export class SendService {
   async sendContent(
     content: Content,
     recipients: Recipients,
-    { signal }: { signal: AbortSignal | undefined },
+    hooks: { signal: AbortSignal | undefined; onStalled?: SendJob["onStalled"] },
   ): Promise<SendReport> {
-    return await this.#tracked(this.#send(content, recipients, signal));
+    return await this.#tracked(this.#send(content, recipients, hooks));
   }
 
   async #tracked(sending: Promise<SendReport>): Promise<SendReport> {
@@ -122,7 +123,7 @@ export class SendService {
     });
     let report: SendReport;
     try {
-      report = await this.#send(content, recipients, signal);
+      report = await this.#send(content, recipients, { signal });
     } finally {
       cancel();
       await noting;
@@ -153,7 +154,7 @@ export class SendService {
   async #send(
     content: Content,
     { peers: recipients, missing }: Recipients,
-    signal: AbortSignal | undefined,
+    { signal, onStalled }: Pick<SendJob, "signal" | "onStalled">,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     await using source = await SourcePieces.open(content, manifests);
@@ -168,6 +169,7 @@ export class SendService {
       settings,
       emit,
       limiter: this.#options.limiter,
+      onStalled,
       signal: AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]),
     });
     for (const path of content.grown) {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
@@ -165,6 +165,33 @@ permitted(
     scene.clock.advance(1_000);
     assertEquals(link.session.connection.closed?.code, "timeout");
     await link.ended;
+  },
+);
+
+permitted(
+  "a sender that comes back again and again, and sends nothing, is given up",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+    const { clock, downloads } = scene;
+    const message = offer(encodeBase64Url(bytesOf(16)));
+    const start = clock.now();
+    for (let n = 0; scene.failed.length === 0; n++) {
+      const link = scene.link();
+      await downloads.onOffer(message, from(link));
+      // On some sessions it is gone again before anything is looked at.
+      clock.advance(n % 2 === 0 ? 400 : 30_000);
+      link.session.abort(new P2PError("connection-lost", "gone again"));
+      await link.ended;
+      clock.advance(59_000);
+      const download = downloads.find(message.transfer, link.session.remote.id);
+      if (download?.isEnding) await download.ended;
+      assert(clock.now() - start < 2 * 60 * 60_000 + 120_000, "it has its place still");
+    }
+    assert(clock.now() - start >= 2 * 60 * 60_000);
+    await downloads.drained();
+    assertEquals(scene.failed.map(({ code }) => code), ["timeout"]);
   },
 );
 
