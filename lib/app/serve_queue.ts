@@ -31,6 +31,11 @@ export class ServeQueue {
     return this.#complete >= this.#options.wanted;
   }
 
+  /** Receivers that wait for a place; none once it is closed, since no place will come. */
+  get waiting(): number {
+    return this.#closed ? 0 : this.#waiting.size;
+  }
+
   /** Puts a receiver at the end; one that waits or is being served stays where it is. */
   join(id: string): void {
     if (!this.#serving.has(id)) this.#waiting.add(id);

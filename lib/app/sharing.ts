@@ -44,6 +44,16 @@ export interface SharingOptions {
   emit: (event: AppEvent) => void;
 }
 
+/** A receiver that is being served. */
+interface Delivery {
+  readonly done: Promise<void>;
+  readonly stop: AbortController;
+  isStalled: boolean;
+}
+
+/** Why a delivery ends whose receiver gets no further while others wait. */
+const GIVEN_WAY = new P2PError("busy", "Cannot go on: others wait, and this one gets no further");
+
 /**
  * Hands files to whoever joins: a tracker and a peer in one, on one port, with a network of its own for as
  * long as it lives. Its secret is nowhere but in the invite.
@@ -54,7 +64,7 @@ export class Sharing implements AsyncDisposable {
   readonly #tracker: Tracker;
   readonly #queue: ServeQueue;
   readonly #joined = new Map<string, PeerEntry>();
-  readonly #deliveries = new Map<string, { done: Promise<void>; stop: AbortController }>();
+  readonly #deliveries = new Map<string, Delivery>();
   readonly #over = Promise.withResolvers<void>();
   #peer: Peer | undefined;
 
@@ -206,8 +216,22 @@ export class Sharing implements AsyncDisposable {
         this.#deliveries.delete(entry.id);
         this.#serveNext();
       });
-      this.#deliveries.set(id, { done, stop });
+      this.#deliveries.set(id, { done, stop, isStalled: false });
     }
+    this.#giveWay();
+  }
+
+  /** Has those who get no further give their places to those who wait, and wait behind them. */
+  #giveWay(): void {
+    const stalled = [...this.#deliveries.values()].filter(({ isStalled }) => isStalled);
+    for (const { stop } of stalled.slice(0, this.#queue.waiting)) stop.abort(GIVEN_WAY);
+  }
+
+  #onStalled(id: string, isStalled: boolean): void {
+    const delivery = this.#deliveries.get(id);
+    if (!delivery) return;
+    delivery.isStalled = isStalled;
+    this.#giveWay();
   }
 
   /** Sends everything to one peer; a failure costs it its place, and nothing else. */
@@ -218,6 +242,11 @@ export class Sharing implements AsyncDisposable {
     } catch (thrown) {
       const error = asP2PError(signal.aborted ? signal.reason : thrown);
       this.#queue.end(id, { complete: false });
+      if (error === GIVEN_WAY && this.#joined.has(id)) {
+        this.#queue.join(id);
+        const message = `Peer ${name} gets no further: its place goes to the next who waits`;
+        return emit({ event: "notice", message });
+      }
       // A receiver that came back meanwhile is told, too: it has to begin anew.
       await this.#tracker.dismiss(id, error);
       emit({ event: "notice", message: `Peer ${name} did not get everything` });
@@ -242,7 +271,9 @@ export class Sharing implements AsyncDisposable {
     const { follow } = this.#options;
     let failure: P2PError | undefined;
     try {
-      [failure] = (await peer.sendFile(path, [`id:${id}`], { signal, follow })).failures;
+      const onStalled = (isStalled: boolean) => this.#onStalled(id, isStalled);
+      const report = await peer.sendFile(path, [`id:${id}`], { signal, follow, onStalled });
+      [failure] = report.failures;
     } catch (thrown) {
       failure = asP2PError(thrown);
       // What is shared cannot be read (any more): nobody will get it.

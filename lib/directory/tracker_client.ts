@@ -3,11 +3,12 @@ import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
 import { openSession } from "../net/open_session.ts";
-import type { Session } from "../net/session.ts";
+import type { Answer, Session, WithoutSeq } from "../net/session.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
-import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import type { MessageOf, PeerEntry, ReplyTo, RequestMessage } from "../wire/message.ts";
+import { isNumberedPeerName } from "../wire/peer_name.ts";
 import { type ListChange, PeerList } from "./peer_list.ts";
 
 export type { ListChange };
@@ -143,8 +144,9 @@ export class TrackerClient implements AsyncDisposable {
   async register(): Promise<MessageOf<"OK">> {
     const { registration, observer } = this.#options;
     if (!registration) throw new TypeError("a client without registration cannot register");
-    const { message } = await this.#ask({ verb: "REGISTER", ...registration() });
-    if (message.verb !== "OK") throw unexpected("REGISTER", message.verb);
+    const asked = registration();
+    const { message } = await this.#ask({ verb: "REGISTER", ...asked });
+    checkListedAs(message, asked);
     this.#registered = true;
     observer?.onRegistered?.(message);
     // When the session breaks before the list has come, the client comes back and asks again.
@@ -163,18 +165,15 @@ export class TrackerClient implements AsyncDisposable {
   /** Brings the list up to date and resolves with it. */
   async refresh(): Promise<PeerEntry[]> {
     for (let more = true; more;) {
-      const { since } = this.list.position;
-      const { message } = await this.#ask({
+      const { position } = this.list;
+      const { message: page } = await this.#ask({
         verb: "PEERS",
-        ...this.list.position,
+        ...position,
         limit: MAX_PEERS_PER_FRAME,
       });
-      if (message.verb !== "PEER_LIST") throw unexpected("PEERS", message.verb);
-      this.#apply(message);
-      more = message.more;
-      if (more && !message.full && message.revision <= since) {
-        throw new P2PError("malformed", "Cannot read PEER_LIST: it goes on without end");
-      }
+      checkPage(page, position);
+      this.#apply(page);
+      more = page.more;
     }
     return this.list.entries;
   }
@@ -184,9 +183,18 @@ export class TrackerClient implements AsyncDisposable {
     message: Omit<MessageOf<"BROADCAST">, "verb" | "seq">,
     text: Uint8Array<ArrayBuffer>,
   ): Promise<{ delivered: number; to: string[] | undefined }> {
-    const { message: reply } = await this.#ask({ verb: "BROADCAST", ...message }, undefined, text);
-    if (reply.verb !== "OK") throw unexpected("BROADCAST", reply.verb);
-    return { delivered: reply.delivered ?? 0, to: reply.to };
+    const { message: { delivered, to } } = await this.#ask(
+      { verb: "BROADCAST", ...message },
+      undefined,
+      text,
+    );
+    if (delivered === undefined || (to && new Set(to).size !== delivered)) {
+      throw new P2PError(
+        "malformed",
+        "Cannot read the OK to BROADCAST: it does not say, or not twice the same, how many got it",
+      );
+    }
+    return { delivered, to };
   }
 
   /** Asks the tracker to have `peer` dial this machine's `port`. */
@@ -206,8 +214,7 @@ export class TrackerClient implements AsyncDisposable {
 
   /** As a tracker's operator: makes a new secret; resolves with the new invite. */
   async rotate(): Promise<string | undefined> {
-    const { message } = await this.#ask({ verb: "ROTATE" });
-    return message.verb === "OK" ? message.invite : undefined;
+    return (await this.#ask({ verb: "ROTATE" })).message.invite;
   }
 
   /** Says goodbye and stops coming back. */
@@ -222,11 +229,11 @@ export class TrackerClient implements AsyncDisposable {
     await this.close();
   }
 
-  async #ask(
-    message: Parameters<Session["request"]>[0],
+  async #ask<M extends WithoutSeq<RequestMessage>>(
+    message: M,
     timeout?: number,
     body?: Uint8Array<ArrayBuffer>,
-  ) {
+  ): Promise<Answer<ReplyTo<M["verb"]>>> {
     if (!this.#session) {
       // A tracker that does not admit this peer says so when the handshake is over.
       if (this.#failure?.remote && isFinal(this.#failure)) throw this.#explain(this.#failure);
@@ -337,6 +344,43 @@ function isFinal(error: P2PError): boolean {
     error.code === "invalid";
 }
 
-function unexpected(asked: string, got: string): P2PError {
-  return new P2PError("unexpected-verb", `The tracker answered ${asked} with ${got}`);
+/**
+ * Checks that a registration is the one that was asked for.
+ *
+ * @throws {P2PError} `malformed`.
+ */
+function checkListedAs(
+  { name, port }: MessageOf<"OK">,
+  asked: { name: string; port: number },
+): void {
+  if (name === undefined || !isNumberedPeerName(name, asked.name)) {
+    throw new P2PError(
+      "malformed",
+      `Cannot read the OK to REGISTER: it lists ${name ?? "no name"} and not ${asked.name}`,
+    );
+  }
+  if (port !== undefined && port !== asked.port) {
+    throw new P2PError(
+      "malformed",
+      `Cannot read the OK to REGISTER: it lists port ${port} and not ${asked.port}`,
+    );
+  }
+}
+
+/**
+ * Checks that a page of the list is one that goes on from where it was asked for.
+ *
+ * @throws {P2PError} `malformed`.
+ */
+function checkPage(
+  { full, more, epoch, revision }: MessageOf<"PEER_LIST">,
+  asked: { since: number; epoch?: string },
+): void {
+  if (full) return;
+  if (epoch !== asked.epoch || revision < asked.since) {
+    throw new P2PError("malformed", "Cannot read PEER_LIST: it has changes of another list");
+  }
+  if (more && revision === asked.since) {
+    throw new P2PError("malformed", "Cannot read PEER_LIST: it goes on without end");
+  }
 }

@@ -88,12 +88,16 @@ export class RequestLimits {
   }
 
   /**
-   * Counts a request of `key` that came from the address `host`, where the address is not the key itself; false, and
-   * nothing counted, when it is one too many.
+   * Whether another request of `key` may come from the address `host`, where the address is not the key itself: for
+   * those that have to be looked at before they are known to be good ones, which alone count.
    */
+  has(key: string, host = key): boolean {
+    return this.#keys.has(key) && this.#addresses.has(ownerOf(host)) && this.#all.has("");
+  }
+
+  /** Counts a request; false, and nothing counted, when it is one too many. */
   take(key: string, host = key): boolean {
-    const owner = ownerOf(host);
-    if (!this.#keys.has(key) || !this.#addresses.has(owner) || !this.#all.has("")) return false;
-    return this.#keys.take(key) && this.#addresses.take(owner) && this.#all.take("");
+    if (!this.has(key, host)) return false;
+    return this.#keys.take(key) && this.#addresses.take(ownerOf(host)) && this.#all.take("");
   }
 }

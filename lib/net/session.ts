@@ -4,7 +4,9 @@ import type { Allocate, EncodedFrame, Frame, UnknownFrame } from "../wire/frame.
 import {
   type Message,
   remoteError,
+  REPLIES,
   type ReplyMessage,
+  type ReplyTo,
   type RequestMessage,
 } from "../wire/message.ts";
 import type { Connection } from "./connection.ts";
@@ -30,6 +32,8 @@ export interface Answer<M extends Message = ReplyMessage> {
 }
 
 interface Pending {
+  /** Verb of the request. */
+  asked: RequestMessage["verb"];
   resolve(answer: Answer): void;
   reject(error: P2PError): void;
   cancel(): void;
@@ -93,26 +97,33 @@ export class Session {
   }
 
   /**
-   * Asks, and resolves with the reply.
+   * Asks, and resolves with the reply. That it is about what was asked is for the caller to check.
    *
-   * @throws {P2PError} what the other side said in ERROR (`remote`), `timeout`, or why the connection ended.
+   * @throws {P2PError} what the other side said in ERROR (`remote`), `unexpected-verb` when it answered with a verb that
+   * answers something else, `timeout`, or why the connection ended.
    */
-  request(
-    message: WithoutSeq<RequestMessage>,
+  request<M extends WithoutSeq<RequestMessage>>(
+    message: M,
     { body, timeout = REQUEST_TIMEOUT }: {
       body?: Uint8Array<ArrayBuffer> | undefined;
       timeout?: number | undefined;
     } = {},
-  ): Promise<Answer> {
+  ): Promise<Answer<ReplyTo<M["verb"]>>> {
     const seq = ++this.#lastSeq;
-    return new Promise<Answer>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const cancel = this.#clock.after(timeout, () => {
         this.#pending.delete(seq);
         reject(
           new P2PError("timeout", `No answer to ${message.verb} in ${timeout / 1000} s`),
         );
       });
-      this.#pending.set(seq, { resolve, reject, cancel });
+      this.#pending.set(seq, {
+        asked: message.verb,
+        // The verb is looked at where it is settled, which is more than its type can say here.
+        resolve: resolve as Pending["resolve"],
+        reject,
+        cancel,
+      });
       this.send({ ...message, seq } as RequestMessage, body).catch((error) => {
         if (!this.#pending.delete(seq)) return;
         cancel();
@@ -190,7 +201,8 @@ export class Session {
       this.#pending.delete(message.re);
       pending.cancel();
       if (message.verb === "ERROR") pending.reject(remoteError(message));
-      else pending.resolve({ message: message as ReplyMessage, body });
+      else if (message.verb === REPLIES[pending.asked]) pending.resolve({ message, body });
+      else pending.reject(wrongVerb(pending.asked, message.verb));
       return true;
     }
     if (message.verb === "ERROR") {
@@ -220,4 +232,8 @@ export class Session {
       message: `Cannot answer ${unknown}: unknown verb`,
     });
   }
+}
+
+function wrongVerb(asked: string, got: string): P2PError {
+  return new P2PError("unexpected-verb", `The other side answered ${asked} with ${got}`);
 }

@@ -309,14 +309,16 @@ export class Peer implements AsyncDisposable {
   async sendFile(
     path: string,
     to: readonly string[],
-    { signal, follow = false, strict = false }: {
+    { signal, follow = false, strict = false, onStalled }: {
       signal?: AbortSignal;
       follow?: boolean;
       strict?: boolean;
+      /** Hears whether a recipient gets no further, as a `TransferObserver` does. */
+      onStalled?: (isStalled: boolean) => void;
     } = {},
   ): Promise<SendReport> {
     const recipients = await this.recipients(to);
-    return await this.#sender.sendFile(path, recipients, { signal, follow, strict });
+    return await this.#sender.sendFile(path, recipients, { signal, follow, strict, onStalled });
   }
 
   /** As {@linkcode sendFile}, for bytes that come from elsewhere and can be read once. */

@@ -1,4 +1,4 @@
-import { pooledMap } from "@std/async/pool";
+import { Gate } from "../async/gate.ts";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events.ts";
 import { asP2PError, ExitCode, mayPass, P2PError } from "../errors.ts";
 import { hexOf } from "../pieces/hash.ts";
@@ -28,6 +28,8 @@ export interface SendJob {
   emit: (event: AppEvent) => void;
   /** Bandwidth that is shared with the other transfers that go out. */
   limiter?: BandwidthLimiter | undefined;
+  /** Hears whether a recipient gets no further: see {@linkcode TransferObserver.onStalled}. */
+  onStalled?: ((isStalled: boolean) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -40,8 +42,9 @@ export interface SendReport extends TransferFinishedEvent {
 
 /**
  * Sends one content, a file, a tree or a stream, to every recipient, several at a time. Those that are close to each
- * other are served from one reading; for one that lags behind, or has its turn later, pieces are read again. A failure
- * of one does not stop the others; each is reported, as an event and in the result.
+ * other are served from one reading; for one that lags behind, or has its turn later, pieces are read again. One that
+ * gets no further goes on beside the several, and the next has its turn. A failure of one does not stop the others; each
+ * is reported, as an event and in the result.
  */
 export async function sendToAll(job: SendJob): Promise<SendReport> {
   const { transfer, source, recipients, settings, emit } = job;
@@ -64,7 +67,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   // A stream cannot be read again for somebody who comes later: all come now.
   const places = new Map(recipients.map((entry) => [entry, source.enter()]));
   const parallel = source.isSeekable ? settings.parallel : Math.max(1, recipients.length);
-  const observerOf = (entry: PeerEntry): TransferObserver => {
+  const observerOf = (entry: PeerEntry, leaveTurn: () => void): TransferObserver => {
     const meter = new RateMeter();
     const { name: peer } = entry;
     return {
@@ -88,12 +91,16 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
           event: "notice",
           message: `${peer} had parts of another version of ${name}: they are sent anew`,
         }),
+      onStalled: (isStalled) => {
+        if (isStalled) leaveTurn();
+        job.onStalled?.(isStalled);
+      },
       onWaiting: () => emit({ event: "transfer-waiting", transfer, name, peer }),
       onRetry: (attempt, { message: reason }) =>
         emit({ event: "transfer-retry", transfer, peer, attempt, reason }),
     };
   };
-  const sendTo = async (entry: PeerEntry): Promise<RecipientResult> => {
+  const sendTo = async (entry: PeerEntry, leaveTurn: () => void): Promise<RecipientResult> => {
     using place = places.get(entry) ?? source.enter();
     const sending = uploadWithRetries({
       transfer,
@@ -101,7 +108,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       place,
       settings,
       lane: job.limiter?.lane(),
-      observer: observerOf(entry),
+      observer: observerOf(entry, leaveTurn),
       connect: () => job.connect(entry),
       signal: job.signal,
     });
@@ -111,7 +118,8 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     }, () => {});
     return await resultOf(entry, sending, failures);
   };
-  for await (const result of pooledMap(parallel, recipients, sendTo)) results.push(result);
+  const turns = new Gate(parallel);
+  results.push(...await Promise.all(recipients.map((entry) => inTurn(turns, entry, sendTo))));
   const digest = source.manifest.digest;
   const finished: TransferFinishedEvent = {
     event: "transfer-finished",
@@ -126,6 +134,21 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   };
   emit(finished);
   return { ...finished, failures, leftOut: source.leftOut };
+}
+
+/** Has a recipient served when it is its turn, which it may leave before it has been. */
+async function inTurn<T>(
+  turns: Gate,
+  entry: PeerEntry,
+  serve: (entry: PeerEntry, leaveTurn: () => void) => Promise<T>,
+): Promise<T> {
+  const { promise: served, resolve } = Promise.withResolvers<T>();
+  await turns.run(() => {
+    const { promise: left, resolve: leaveTurn } = Promise.withResolvers<void>();
+    resolve(serve(entry, leaveTurn));
+    return Promise.race([served.then(() => {}), left]);
+  });
+  return await served;
 }
 
 /** A recipient's line of the report, once it has answered with its last ACK or has failed. */

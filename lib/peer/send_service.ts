@@ -16,7 +16,7 @@ import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
 import type { Outbox, Unsent } from "./outbox.ts";
-import { type SendReport, sendToAll, stillToGet } from "./send_job.ts";
+import { type SendJob, type SendReport, sendToAll, stillToGet } from "./send_job.ts";
 
 /** What a {@linkcode SendService} needs. */
 export interface SendServiceOptions {
@@ -70,15 +70,16 @@ export class SendService {
   async sendFile(
     path: string,
     recipients: Recipients,
-    { signal, follow, strict }: {
+    { signal, follow, strict, onStalled }: {
       signal: AbortSignal | undefined;
       follow: boolean;
       strict: boolean;
+      onStalled?: SendJob["onStalled"];
     },
   ): Promise<SendReport> {
     const content = await openContent(path, { follow, strict });
     const { outbox } = this.#options;
-    if (!outbox) return await this.sendContent(content, recipients, { signal });
+    if (!outbox) return await this.sendContent(content, recipients, { signal, onStalled });
     const { name, table } = content;
     const size = fileBytes(content.size ?? 0, table);
     const about = { id: crypto.randomUUID(), path, name, size, follow };
@@ -94,9 +95,9 @@ export class SendService {
   async sendContent(
     content: Content,
     recipients: Recipients,
-    { signal }: { signal: AbortSignal | undefined },
+    hooks: { signal: AbortSignal | undefined; onStalled?: SendJob["onStalled"] },
   ): Promise<SendReport> {
-    return await this.#tracked(this.#send(content, recipients, signal));
+    return await this.#tracked(this.#send(content, recipients, hooks));
   }
 
   async #tracked(sending: Promise<SendReport>): Promise<SendReport> {
@@ -124,7 +125,7 @@ export class SendService {
     });
     let report: SendReport;
     try {
-      report = await this.#send(content, recipients, signal);
+      report = await this.#send(content, recipients, { signal });
     } finally {
       cancel();
       await noting;
@@ -155,7 +156,7 @@ export class SendService {
   async #send(
     content: Content,
     { peers: recipients, missing }: Recipients,
-    signal: AbortSignal | undefined,
+    { signal, onStalled }: Pick<SendJob, "signal" | "onStalled">,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
@@ -171,6 +172,7 @@ export class SendService {
       settings,
       emit,
       limiter: this.#options.limiter,
+      onStalled,
       signal: stop,
     });
     for (const path of content.grown) {

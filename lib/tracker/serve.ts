@@ -11,7 +11,7 @@ import type { Listener } from "../net/listen.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { DialBacks } from "./dial_backs.ts";
 import { diallingHandlers } from "./handlers/dialling.ts";
-import { dispatch, type Handlers, isTaken } from "./handlers/handlers.ts";
+import { Dispatcher } from "./handlers/handlers.ts";
 import { listHandlers } from "./handlers/list.ts";
 import { membershipHandlers } from "./handlers/membership.ts";
 import { messageHandlers } from "./handlers/messages.ts";
@@ -95,7 +95,7 @@ class RunningTracker implements Tracker {
   readonly #lists: PeerLists;
   readonly #liveness: Liveness<Member>;
   readonly #leases: Leases;
-  readonly #handlers: Handlers;
+  readonly #dispatcher: Dispatcher;
   readonly #refusals: RequestLimits;
   readonly #server: Server;
   readonly #unsubscribe: () => void;
@@ -124,7 +124,7 @@ class RunningTracker implements Tracker {
       timeout: options.dialTimeout ?? 5_000,
       clock,
     });
-    this.#handlers = {
+    const handlers = {
       ...membershipHandlers({
         roster,
         dialBacks,
@@ -148,6 +148,7 @@ class RunningTracker implements Tracker {
         invite: () => this.invite,
       }),
     };
+    this.#dispatcher = new Dispatcher(handlers, clock);
     this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
     this.#unsubscribe = registry.subscribe((event) => lists.onChange(event));
     this.#liveness = new Liveness({
@@ -229,8 +230,8 @@ class RunningTracker implements Tracker {
     if (this.#options.acceptDialBack?.(session)) return await session.ended;
     let dropped: Promise<void> | undefined;
     await session.run({
-      allocate: ({ verb }, length) => isTaken(this.#handlers, verb) ? new Uint8Array(length) : null,
-      onMessage: (frame) => dispatch(this.#handlers, frame, session),
+      allocate: ({ verb }, length) => this.#dispatcher.takes(verb) ? new Uint8Array(length) : null,
+      onMessage: (frame) => this.#dispatcher.dispatch(frame, session),
       onClosed: (error) => dropped = this.#onClosed(session, error),
     });
     await dropped;

@@ -17,12 +17,19 @@ import { DownloadSources } from "./download_sources.ts";
 import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
 import { isSameContent, type Offer, type Received } from "./offer.ts";
 import type { PeerLink } from "./peer_link.ts";
+import { Patience } from "./patience.ts";
 import { PiecePicker } from "./picker.ts";
 import type { TransferObserver } from "./settings.ts";
 import { MAX_WRITES } from "./source_requests.ts";
 
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
+
+/**
+ * Longest time in milliseconds without a new piece, over all sessions: twenty minutes on each of the six that a sender
+ * usually tries. Who keeps a place for longer has to get further.
+ */
+const MAX_IDLE = 2 * 60 * 60_000;
 
 /** Verified bytes below which a partial is not worth keeping. */
 const WORTH_KEEPING = 1024 * 1024;
@@ -77,6 +84,7 @@ export class Download implements Pieces {
   readonly #picker = new PiecePicker();
   readonly #reporter: HaveReporter;
   readonly #sources: DownloadSources;
+  readonly #patience: Patience;
   readonly #bad = new Map<number, number>();
   /** Hashes of the pieces that an earlier try left, as far as they are of use. */
   readonly #known: Map<number, Uint8Array>;
@@ -96,6 +104,7 @@ export class Download implements Pieces {
     this.#options = options;
     this.offer = offer;
     this.#started = clock.now();
+    this.#patience = new Patience(MAX_IDLE, clock);
     this.#buffers = new PieceBuffers(pieceSize);
     this.#manifest = new Manifest(pieceSize, { table, scheme });
     this.#verification = verificationOf(scheme, { isTree: table !== null });
@@ -138,6 +147,7 @@ export class Download implements Pieces {
   begin(sender: PeerLink, seq: number): void {
     this.#state = { at: "receiving", sender };
     this.#add(sender);
+    if (!this.#isGoingOn()) return;
     this.#acknowledge(sender, seq);
     this.#schedule();
     // Only now: a GET must not come before the answer to the offer.
@@ -186,6 +196,7 @@ export class Download implements Pieces {
     }
     if (this.#state.at === "ended") return;
     this.#state = { at: "orphaned" };
+    this.#patience.setTurn("theirs");
     this.#cancelTimer();
     this.#cancelTimer = this.#options.clock.after(this.#options.orphanTime, () => {
       void this.fail(
@@ -329,6 +340,17 @@ export class Download implements Pieces {
     this.#sources.add(source);
   }
 
+  /** Notes whose turn it is; false, and the transfer has ended, when others have had all their time. */
+  #isGoingOn(): boolean {
+    if (this.#patience.isOver) {
+      void this.fail(new P2PError("timeout", "Cannot go on: the sender gets no further"));
+      return false;
+    }
+    const isDiskBehind = this.#writes.size > 0 && this.#picker.askedCount === 0;
+    this.#patience.setTurn(this.#sources.areOwing && !isDiskBehind ? "theirs" : "ours");
+    return true;
+  }
+
   /** Answers an offer: which pieces are there already. */
   #acknowledge(sender: PeerLink, seq: number): void {
     const { transfer } = this.offer;
@@ -398,6 +420,7 @@ export class Download implements Pieces {
     this.#picker.verified(index);
     this.#verifiedBytes += body.length;
     this.#receivedBytes += body.length;
+    this.#patience.reached(this.#receivedBytes);
     this.#sources.progressed(source);
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
@@ -488,13 +511,14 @@ export class Download implements Pieces {
   #schedule(): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#options.clock.after(REPORT_INTERVAL, () => {
-      this.#look();
       this.#schedule();
+      this.#look();
     });
   }
 
   #look(): void {
     const isSyncing = this.#state.at === "finishing";
+    if (!isSyncing && !this.#isGoingOn()) return;
     if (!isSyncing) this.#sources.abortOverdue();
     this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing });
   }

@@ -71,6 +71,12 @@ export class DownloadSources {
     this.#requests.get(source)?.progressed();
   }
 
+  /** Whether it is for others to go on: for a source, or for one to come. */
+  get areOwing(): boolean {
+    const requests = [...this.#requests.values()];
+    return requests.length === 0 || requests.some(({ isOwed }) => isOwed);
+  }
+
   /** Ends the sessions of those that owe a piece for too long. */
   abortOverdue(): void {
     for (const [{ session }, requests] of this.#requests) {

@@ -3,6 +3,7 @@ import type { Clock } from "../async/clock.ts";
 import { MemoryBudget } from "../async/memory_budget.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { Destination, Found } from "../inbox/destination.ts";
+import { HostCounts } from "../net/host_counts.ts";
 import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLimiter } from "./bandwidth_limiter.ts";
@@ -66,6 +67,8 @@ const WINDOWS = 16 * 1024 * 1024;
 
 /** Transfers of one sender at once: nobody takes all the places. */
 const MAX_PER_SENDER = 128;
+/** Transfers from one network (a /24 or /64) at once, whoever sends them: whoever has an address has as many keys. */
+const MAX_PER_NETWORK = 256;
 
 /** How long in milliseconds an older session of a sender may take to show that it lives. */
 const PROBE_TIMEOUT = 1_000;
@@ -94,6 +97,8 @@ export class Downloads implements AsyncDisposable {
   readonly #active = new Map<string, Download>();
   /** Transfers under way, or about to be, by their sender's id. */
   readonly #ofSender = new Map<string, number>();
+  /** The same by where they were offered from. */
+  readonly #hosts = new HostCounts();
   /** Offers that are being accepted: their downloads are about to be. */
   readonly #starting = new Map<string, Promise<void>>();
   readonly #waiting: WaitingOffers;
@@ -170,8 +175,8 @@ export class Downloads implements AsyncDisposable {
     expectReceivable(offer);
     if (!found) {
       await this.#suspendAbandoned(offer, asked.link);
-      await this.#placeFor(offer);
-      this.#check(offer);
+      await this.#placeFor(offer, asked);
+      this.#check(offer, asked);
     }
     const undo = await this.#decide(offer, asked, found !== null);
     try {
@@ -181,7 +186,7 @@ export class Downloads implements AsyncDisposable {
         return this.#options.observer.onReceived(offer, received);
       }
       // While a person was asked other transfers may have begun.
-      this.#check(offer);
+      this.#check(offer, asked);
       await this.#begin(offer, asked);
     } catch (error) {
       undo();
@@ -225,7 +230,8 @@ export class Downloads implements AsyncDisposable {
     }
     const over = Promise.withResolvers<void>();
     this.#starting.set(key, over.promise);
-    this.#count(offer.from, 1);
+    const host = hostOf(asked);
+    this.#count(offer.from, host, 1);
     let hasBegun = false;
     try {
       const target = await destination.begin(offer);
@@ -244,7 +250,7 @@ export class Downloads implements AsyncDisposable {
         orphanTime,
         lane: limiter?.lane(),
         observer: observer.onStarted(offer),
-        onEnd: (outcome) => this.#onEnd(offer, outcome),
+        onEnd: (outcome) => this.#onEnd(offer, host, outcome),
       });
       this.#active.set(key, download);
       hasBegun = true;
@@ -252,19 +258,21 @@ export class Downloads implements AsyncDisposable {
     } finally {
       this.#starting.delete(key);
       over.resolve();
-      if (!hasBegun) this.#count(offer.from, -1);
+      if (!hasBegun) this.#count(offer.from, host, -1);
     }
   }
 
-  #onEnd(offer: Offer, outcome: Received | P2PError): void {
+  #onEnd(offer: Offer, host: string, outcome: Received | P2PError): void {
     const { observer } = this.#options;
     this.#active.delete(keyOf(offer.transfer, offer.from));
-    this.#count(offer.from, -1);
+    this.#count(offer.from, host, -1);
     if (outcome instanceof P2PError) observer.onFailed(offer, outcome);
     else observer.onReceived(offer, outcome);
   }
 
-  #count(from: string, change: 1 | -1): void {
+  #count(from: string, host: string, change: 1 | -1): void {
+    if (change > 0) this.#hosts.add(host);
+    else this.#hosts.remove(host);
     const count = (this.#ofSender.get(from) ?? 0) + change;
     if (count > 0) this.#ofSender.set(from, count);
     else this.#ofSender.delete(from);
@@ -304,11 +312,16 @@ export class Downloads implements AsyncDisposable {
     return (this.#ofSender.get(from) ?? 0) >= MAX_PER_SENDER;
   }
 
+  #isNetworkFull(host: string): boolean {
+    return this.#hosts.of(host).network >= MAX_PER_NETWORK;
+  }
+
   /** Where no place is left, waits for those that are about to be: what was cancelled is being deleted. */
-  async #placeFor({ from }: Offer): Promise<void> {
-    while (this.#isFull || this.#hasAll(from)) {
+  async #placeFor({ from }: Offer, asked: OfferRequest): Promise<void> {
+    const host = hostOf(asked);
+    while (this.#isFull || this.#hasAll(from) || this.#isNetworkFull(host)) {
       const ending = [...this.#active.values()].find(({ isEnding, offer }) =>
-        isEnding && (this.#isFull || offer.from === from)
+        isEnding && (this.#isFull || this.#isNetworkFull(host) || offer.from === from)
       );
       if (!ending) return;
       await ending.ended;
@@ -316,7 +329,7 @@ export class Downloads implements AsyncDisposable {
   }
 
   /** Checks the limits of this peer. */
-  #check({ size, from }: Offer): void {
+  #check({ size, from }: Offer, asked: OfferRequest): void {
     if (this.#closed) throw shuttingDown();
     if (this.#isFull) {
       throw new P2PError(
@@ -328,6 +341,12 @@ export class Downloads implements AsyncDisposable {
       throw new P2PError(
         "busy",
         `Cannot receive: ${MAX_PER_SENDER} transfers of this sender are under way; try again later`,
+      );
+    }
+    if (this.#isNetworkFull(hostOf(asked))) {
+      throw new P2PError(
+        "busy",
+        `Cannot receive: ${MAX_PER_NETWORK} transfers from this network are under way; try again later`,
       );
     }
     const { maxSize } = this.#options.settings;
@@ -345,6 +364,11 @@ export class Downloads implements AsyncDisposable {
 /** What a transfer is known by: another peer that knows its id gets nowhere. */
 function keyOf(transfer: string, from: string): string {
   return `${transfer} ${from}`;
+}
+
+/** The address that an offer came from. */
+function hostOf({ link }: OfferRequest): string {
+  return link.session.connection.remote.host;
 }
 
 function lost(): P2PError {

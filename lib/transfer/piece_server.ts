@@ -8,6 +8,12 @@ import type { PeerLink } from "./peer_link.ts";
 /** GETs of one transfer that may wait at a time: twice what a receiver keeps open with the smallest pieces. */
 const MAX_WAITING = 1024;
 
+/**
+ * Times that one piece goes out at most: a receiver gives up after four wrong copies, and asks once more for what it lost
+ * or found changed.
+ */
+const MAX_COPIES = 8;
+
 /** What a {@linkcode PieceServer} needs. */
 export interface PieceServerOptions {
   transfer: string;
@@ -28,11 +34,13 @@ export interface PieceServerOptions {
 /**
  * Answers the GETs of one transfer on one link, in their order and off the read loop: while a piece goes out
  * the link's frames are read, and its control frames leave before the next piece. Invariant: a piece waits at
- * most once.
+ * most once, and goes out {@linkcode MAX_COPIES} times at most.
  */
 export class PieceServer {
   readonly #options: PieceServerOptions;
   readonly #waiting = new Set<number>();
+  /** How often each piece has gone out, by its index: a byte for each of a million pieces. */
+  #copies = new Uint8Array(64);
   readonly #stop = new AbortController();
   #serving: Promise<void> | undefined;
 
@@ -54,6 +62,11 @@ export class PieceServer {
     if (this.#stop.signal.aborted) return;
     if (!this.#options.pieces.has(index)) {
       throw new P2PError("malformed", `Cannot serve piece ${index}: its hash has not been sent`);
+    }
+    if ((this.#copies[index] ?? 0) >= MAX_COPIES) {
+      return this.#fail(
+        new P2PError("malformed", `Cannot serve piece ${index} more than ${MAX_COPIES} times`),
+      );
     }
     this.#waiting.add(index);
     if (this.#waiting.size > MAX_WAITING) {
@@ -94,11 +107,21 @@ export class PieceServer {
     try {
       // From here on the piece may be asked for again: what is on its way may turn out to be wrong.
       this.#waiting.delete(index);
+      this.#count(index);
       await link.sendPiece({ verb: "PIECE", transfer, index }, bytes, this.#stop.signal);
       onSent?.(bytes.length);
     } finally {
       release();
     }
+  }
+
+  #count(index: number): void {
+    if (index >= this.#copies.length) {
+      const copies = new Uint8Array(2 * index);
+      copies.set(this.#copies);
+      this.#copies = copies;
+    }
+    this.#copies[index] = (this.#copies[index] ?? 0) + 1;
   }
 
   #fail(error: P2PError): void {

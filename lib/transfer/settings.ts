@@ -4,6 +4,18 @@ import type { P2PError } from "../errors.ts";
 /** Time in milliseconds between signs of life to the other side while it waits for something here. */
 export const SIGN_INTERVAL = 5_000;
 
+/** Longest time in milliseconds that an offer waits for a person. */
+export const ASK_TIME = 3 * 60_000;
+
+/**
+ * Times the ACK time-out that a receiver may leave its sender waiting without getting any further, however many signs
+ * of life it gives. Long, since a slow disk may have to be synced.
+ */
+export const MAX_ACK_EXTENSIONS = 40;
+
+/** Times the ACK time-out without progress after which a recipient holds nobody else up any more. */
+export const STALLED_AFTER = 2;
+
 /** Settings that all transfers of a peer share. Times are milliseconds. */
 export interface TransferSettings {
   /** Longest silence of a recipient. */
@@ -50,6 +62,11 @@ export interface TransferObserver {
   onWaiting?(): void;
   /** Sender: the receiver had a part of something older; said once for each try. */
   onStale?(): void;
+  /**
+   * Sender: whether the receiver has left this side waiting for so long that others should not have to wait for it. Said
+   * again and again, changed or not.
+   */
+  onStalled?(isStalled: boolean): void;
   /** Sender: try `attempt` has failed, and another follows. */
   onRetry?(attempt: number, error: P2PError): void;
 }

@@ -88,15 +88,19 @@ export class SourceRequests {
     this.#lastProgress = this.#options.clock.now();
   }
 
+  /** Whether something is for the source to send: a piece, or the hashes by which one can be asked for. */
+  get isOwed(): boolean {
+    const { picker, source } = this.#options;
+    return this.#held === 0 || picker.askedOf(source) > this.#held;
+  }
+
   /**
    * Whether the source, which was heard last at `lastHeard`, owes a piece and has been silent or has merely
    * said that it lives for too long.
    */
   isOverdue(lastHeard: number): boolean {
-    const { picker, source, clock } = this.#options;
-    const now = clock.now();
-    const isOwed = this.#held === 0 || picker.askedOf(source) > this.#held;
-    if (!isOwed) this.progressed();
+    const now = this.#options.clock.now();
+    if (!this.isOwed) this.progressed();
     return now - Math.max(this.#lastProgress, lastHeard) > SOURCE_SILENCE ||
       now - this.#lastProgress > MAX_KEEPALIVE_EXTENSIONS * SOURCE_SILENCE;
   }

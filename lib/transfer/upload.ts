@@ -5,17 +5,17 @@ import type { SourcePieces } from "../content/source_pieces.ts";
 import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
 import { HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
-import type { MessageOf, Rename, ReplyMessage } from "../wire/message.ts";
+import type { MessageOf, Rename } from "../wire/message.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { Patience } from "./patience.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PieceServer } from "./piece_server.ts";
-import type { TransferObserver, TransferSettings } from "./settings.ts";
-
-/**
- * Times the ACK time-out that a receiver may go on with signs of life alone: no piece goes out to it and none is said to
- * be verified. Long, since a person may be asked, or a slow disk be synced.
- */
-const MAX_ACK_EXTENSIONS = 40;
+import {
+  ASK_TIME,
+  STALLED_AFTER,
+  type TransferObserver,
+  type TransferSettings,
+} from "./settings.ts";
 
 /** How long in milliseconds the receiver may take to hear that this side gives up. */
 const GOODBYE_TIMEOUT = 5_000;
@@ -39,6 +39,8 @@ export interface UploadOptions {
   place: Place;
   settings: TransferSettings;
   observer: TransferObserver;
+  /** How long the recipient may still leave this side waiting, over all tries. */
+  patience: Patience;
   /** Holds pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
 }
@@ -70,14 +72,15 @@ export class Upload {
   #wasAccepted = false;
   #saysStale = true;
   #saysWaiting = true;
-  /** When a piece went out or was said to be verified for the first time. */
-  #lastProgress: number;
+  /** Hashes that have been sent, and whether they are all. */
+  #hashes = { sent: 0, areAll: false };
+  /** When the receiver said anything, or its turn began. */
+  #lastSign = 0;
   #cancelWatch: () => void = () => {};
 
   constructor(link: PeerLink, options: UploadOptions) {
     this.#link = link;
     this.#options = options;
-    this.#lastProgress = options.settings.clock.now();
     this.#ack.promise.catch(() => {});
   }
 
@@ -98,19 +101,20 @@ export class Upload {
    * the source could not be read.
    */
   async deliver(): Promise<Delivery> {
-    const { source, settings: { ackTimeout } } = this.#options;
+    const { source, patience } = this.#options;
     source.start();
-    // The answer may take a person's time, while the receiver says that it lives.
     this.#watch();
-    this.#link.session.request(this.#offer(), { timeout: MAX_ACK_EXTENSIONS * ackTimeout })
+    // Longer than this side has patience, which ends the wait before.
+    this.#link.session.request(this.#offer(), { timeout: patience.left + 2 * ASK_TIME })
       .then(({ message }) => this.#onAnswer(message))
-      .catch((error) => this.#ack.reject(asP2PError(error)));
+      .catch((error) => this.#onNoAnswer(asP2PError(error)));
     try {
       return await this.#recvAck();
     } finally {
       this.#stopServing();
       this.#state = { at: "ended" };
       this.#cancelWatch();
+      patience.setTurn("ours");
     }
   }
 
@@ -131,8 +135,8 @@ export class Upload {
   /** The receiver has verified pieces. */
   onHave(pieces: Range[]): void {
     if (this.#isOver) return;
-    this.#watch();
     this.#note(pieces);
+    this.#watch();
   }
 
   /** The receiver says where it is, or that it has everything. */
@@ -143,9 +147,7 @@ export class Upload {
     if (state === "ready" || state === "syncing") return;
     const { source, observer } = this.#options;
     if (name === undefined || manifest === undefined) {
-      return this.#ack.reject(
-        new P2PError("malformed", "Cannot read ACK: it lacks the name or the manifest"),
-      );
+      return void this.cancel(wrongAck("it lacks the name or the manifest"));
     }
     // A receiver cannot have what this side has not read to its end.
     if (source.manifest.id !== manifest) {
@@ -195,13 +197,17 @@ export class Upload {
   }
 
   /** What the receiver says of the offer. */
-  #onAnswer(message: ReplyMessage): void {
+  #onAnswer(answer: MessageOf<"ACK">): void {
     if (this.#state.at !== "offering") return;
-    if (message.verb !== "ACK") {
-      throw new P2PError("unexpected-verb", `The receiver answered an offer with ${message.verb}`);
+    const { transfer, state, have = [] } = answer;
+    if (transfer !== this.transfer) {
+      throw wrongAck(`it answers the offer of ${this.transfer} and names transfer ${transfer}`);
     }
-    if (message.state === "saved" || message.state === "already") this.onAck(message);
-    else this.#begin(message.have ?? []);
+    if (state === "waiting" || state === "syncing") {
+      throw wrongAck(`an offer is not answered with ${state}`);
+    }
+    if (state === "ready") this.#begin(have);
+    else this.onAck(answer);
   }
 
   /** The receiver is ready, and has some pieces already. */
@@ -213,10 +219,7 @@ export class Upload {
       pieces: source,
       clock,
       lane,
-      onSent: (bytes) => {
-        observer.onSent?.(bytes);
-        this.#progressed();
-      },
+      onSent: (bytes) => observer.onSent?.(bytes),
       onIdle: () => this.#watch(),
       onFailed: (error) => void this.cancel(error),
     });
@@ -224,6 +227,12 @@ export class Upload {
     this.#note(have);
     this.#watch();
     this.#sendHashes().catch((error) => this.cancel(asP2PError(error)));
+  }
+
+  /** The offer came to nothing. A receiver that has taken it, and said so wrongly, is told. */
+  #onNoAnswer(error: P2PError): void {
+    if (error.code === "malformed" && !error.remote) void this.cancel(error);
+    else this.#ack.reject(error);
   }
 
   #stopServing(): void {
@@ -236,22 +245,36 @@ export class Upload {
   }
 
   #onWaiting(): void {
-    if (this.#saysWaiting) this.#options.observer.onWaiting?.();
+    const { observer, patience } = this.#options;
+    if (this.#saysWaiting) observer.onWaiting?.();
     this.#saysWaiting = false;
+    patience.allowForPerson(ASK_TIME);
   }
 
+  /**
+   * Notes pieces that the receiver says to have.
+   *
+   * @throws {P2PError} `malformed` when the content has no such pieces, or their hashes are not known yet.
+   */
   #note(pieces: Range[]): void {
-    const { source, observer, place } = this.#options;
+    const { source, observer, place, patience } = this.#options;
+    const [, end = 0] = pieces.at(-1) ?? [];
+    if (end > source.pieceCount) {
+      throw new P2PError(
+        "malformed",
+        `Cannot note piece ${end - 1} as verified: ${source.name} has ${source.pieceCount} pieces`,
+      );
+    }
     for (const [start, end] of pieces) {
-      for (let index = start; index < Math.min(end, source.pieceCount); index++) {
+      for (let index = start; index < end; index++) {
         if (this.#verified.has(index)) continue;
         this.#verified.add(index);
-        this.#progressed();
         this.#verifiedBytes += source.lengthOf(index);
       }
     }
     while (this.#verified.has(this.#prefix)) this.#prefix++;
     place.advance(this.#prefix);
+    patience.reached(this.#verifiedBytes);
     if (pieces.length > 0) observer.onProgress(this.#verifiedBytes);
   }
 
@@ -265,44 +288,70 @@ export class Upload {
         { verb: "HASHES", transfer, start, ...(digest ? { last: digest } : {}) },
         hashes,
       );
-      if (digest) return;
       next = start + hashes.length / HASH_BYTES;
+      this.#hashes = { sent: next, areAll: digest !== undefined };
+      this.#look();
+      if (digest) return;
     }
   }
 
-  #progressed(): void {
-    this.#lastProgress = this.#options.settings.clock.now();
+  /** Whether a piece waits to go out, or does. */
+  get #isServing(): boolean {
+    return this.#state.at === "sending" && this.#state.server.isBusy;
   }
 
   /**
-   * Sets the timer of the receiver's silence anew, at every frame that it sends. Signs of life alone are no progress:
-   * after {@linkcode MAX_ACK_EXTENSIONS} time-outs without any, the timer that runs is not put off any more. No timer
-   * runs while a piece goes out: a receiver that takes its bytes slowly is not silent, and one that takes none is the
-   * connection's to notice.
+   * Whether this side has to find out what comes next: of what is known so far the receiver lacks nothing but the last
+   * piece, for which it may have to wait (PROTOCOL.md, "Streams").
    */
-  #watch(): void {
-    const { clock, ackTimeout } = this.#options.settings;
-    const isServing = this.#state.at === "sending" && this.#state.server.isBusy;
-    if (!isServing && clock.now() - this.#lastProgress > MAX_ACK_EXTENSIONS * ackTimeout) {
-      return;
-    }
-    this.#cancelWatch();
-    if (isServing || this.#isOver) return;
-    this.#cancelWatch = clock.after(ackTimeout, () => this.#onSilence());
+  get #isReading(): boolean {
+    const { sent, areAll } = this.#hashes;
+    return this.#state.at === "sending" && !areAll && this.#verified.size >= sent - 1;
   }
 
-  #onSilence(): void {
+  /** The receiver has said something, or its turn begins: its time-out runs anew. */
+  #watch(): void {
+    this.#lastSign = this.#options.settings.clock.now();
+    this.#look();
+  }
+
+  /**
+   * Looks whose turn it is, and whether the receiver has been silent or has left this side waiting for too long. No timer
+   * runs while pieces go out: a receiver that takes its bytes slowly is not silent, and one that takes none is the
+   * connection's to notice.
+   */
+  #look(): void {
+    const { patience, observer, settings: { clock, ackTimeout } } = this.#options;
+    this.#cancelWatch();
+    if (this.#isOver) return;
+    const isTheirs = !this.#isServing && !this.#isReading;
+    patience.setTurn(isTheirs ? "theirs" : "ours");
+    observer.onStalled?.(patience.spent >= STALLED_AFTER * ackTimeout);
+    if (this.#isServing) return;
+    const untilSilent = this.#lastSign + ackTimeout - clock.now();
+    if (untilSilent <= 0) {
+      return this.#giveUp(`No ACK: the receiver was silent for ${ackTimeout / 1000} s`);
+    }
+    if (patience.isOver) {
+      return this.#giveUp("No ACK: the receiver says that it lives, and gets no further");
+    }
+    const wait = isTheirs ? Math.min(untilSilent, patience.left) : untilSilent;
+    this.#cancelWatch = clock.after(wait, () => this.#look());
+  }
+
+  #giveUp(reason: string): void {
     const { clock, ackTimeout } = this.#options.settings;
     const { session } = this.#link;
-    const error = new P2PError(
-      "timeout",
-      `No ACK: the receiver was silent for ${ackTimeout / 1000} s`,
-    );
+    const error = new P2PError("timeout", reason);
     this.#ack.reject(error);
     // Other transfers on the link show that the receiver lives: only this one is given up.
     if (clock.now() - session.lastHeard >= ackTimeout) session.abort(error);
     else session.post({ verb: "CANCEL", transfer: this.transfer, ...tellable(error) });
   }
+}
+
+function wrongAck(why: string): P2PError {
+  return new P2PError("malformed", `Cannot read ACK: ${why}`);
 }
 
 /** The attributes that there are: a field that is undefined has no place in a message. */

@@ -1,7 +1,9 @@
 import { onAbort } from "../async/abort.ts";
 import { delay } from "../async/clock.ts";
 import { isRetriable, P2PError } from "../errors.ts";
+import { Patience } from "./patience.ts";
 import type { PeerLink } from "./peer_link.ts";
+import { MAX_ACK_EXTENSIONS, STALLED_AFTER } from "./settings.ts";
 import { type Delivery, Upload, type UploadOptions } from "./upload.ts";
 
 /** Tries after the first, each on a link that is open then: the old one if it still is, else a new one. */
@@ -12,7 +14,7 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
 
 /** What is sent to one recipient, and how it is reached. */
-export interface RetriedUploadOptions extends UploadOptions {
+export interface RetriedUploadOptions extends Omit<UploadOptions, "patience"> {
   /** Gives a link to the recipient; called again for each try. */
   connect: () => Promise<PeerLink>;
   signal?: AbortSignal | undefined;
@@ -26,11 +28,18 @@ export interface RetriedUploadOptions extends UploadOptions {
  * @throws {P2PError} the last failure.
  */
 export async function uploadWithRetries(options: RetriedUploadOptions): Promise<Delivery> {
-  const { settings: { clock, random, giveUpAfter }, observer, signal } = options;
+  const { settings: { clock, random, giveUpAfter, ackTimeout }, observer, signal } = options;
+  const patience = new Patience(MAX_ACK_EXTENSIONS * ackTimeout, clock);
   let verified = 0;
   let lastProgress = clock.now();
-  const watching: RetriedUploadOptions = {
+  let isStalled = false;
+  const setStalled = (now: boolean) => {
+    if (now !== isStalled) observer.onStalled?.(now);
+    isStalled = now;
+  };
+  const watching: RetriedUploadOptions & UploadOptions = {
     ...options,
+    patience,
     observer: {
       onProgress: (bytes) => {
         verified = Math.max(verified, bytes);
@@ -39,6 +48,7 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
       onSent: (bytes) => observer.onSent?.(bytes),
       onWaiting: () => observer.onWaiting?.(),
       onStale: () => observer.onStale?.(),
+      onStalled: setStalled,
     },
   };
   // Failures of this series of tries: one that got further than all before it begins a new series.
@@ -54,7 +64,9 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
       }
       failures++;
       if (signal?.aborted) throw signal.reason;
-      if (!isRetriable(error)) throw error;
+      // A recipient that has had all its time would go on like that on the next session.
+      if (!isRetriable(error) || patience.isOver) throw error;
+      if (clock.now() - lastProgress >= STALLED_AFTER * ackTimeout) setStalled(true);
       const isPatient = clock.now() - lastProgress < giveUpAfter;
       // A first connection that cannot be made is an answer; one that broke is worth another try.
       const isAnswer = failures === 1 && (error as P2PError).code === "peer-unreachable";
@@ -71,7 +83,7 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
  * Sends over the link that is there, or over a new one when that came to nothing through no fault of the
  * recipient's: it ended while it waited, or was opened by somebody who takes no offers on it.
  */
-async function tryOnce(options: RetriedUploadOptions): Promise<Delivery> {
+async function tryOnce(options: RetriedUploadOptions & UploadOptions): Promise<Delivery> {
   const { connect, signal } = options;
   for (let isFirst = true;; isFirst = false) {
     signal?.throwIfAborted();

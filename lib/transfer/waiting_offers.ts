@@ -3,10 +3,8 @@ import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { type Caps, HostCounts } from "../net/host_counts.ts";
 import type { Session } from "../net/session.ts";
-import { SIGN_INTERVAL } from "./settings.ts";
+import { ASK_TIME, SIGN_INTERVAL } from "./settings.ts";
 
-/** Longest time in milliseconds that an offer waits for a person. */
-const MAX_WAIT = 3 * 60_000;
 /** Offers that may wait at once, by where they come from, and those of one sender, who may have many keys. */
 const MAX_WAITING: Caps = { address: 32, network: 48, all: 64 };
 const MAX_PER_SENDER = 16;
@@ -53,7 +51,7 @@ export class WaitingOffers {
     this.#waiting.set(key, waiting);
     const { signal } = waiting.over;
     using _ = onAbort(offer.signal, () => waiting.over.abort(offer.signal.reason));
-    const cancelLimit = this.#clock.after(MAX_WAIT, () => waiting.over.abort(late()));
+    const cancelLimit = this.#clock.after(ASK_TIME, () => waiting.over.abort(late()));
     const cancelSigns = this.#signs(waiting);
     try {
       return await Promise.race([decide(signal), aborted(signal)]);
@@ -101,7 +99,7 @@ export class WaitingOffers {
 function late(): P2PError {
   return new P2PError(
     "refused",
-    `Cannot deliver: nobody answered there in ${MAX_WAIT / 60_000} minutes; ` +
+    `Cannot deliver: nobody answered there in ${ASK_TIME / 60_000} minutes; ` +
       "send it again when somebody is there",
   );
 }

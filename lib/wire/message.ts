@@ -208,6 +208,25 @@ export type RequestMessage = WithKey<Message, "seq">;
 /** Messages that may answer one. */
 export type ReplyMessage = WithKey<Message, "re">;
 
+/** The verb that answers each request: nothing else does, but ERROR (PROTOCOL.md, "Verbs"). */
+export const REPLIES = {
+  PING: "PONG",
+  REGISTER: "OK",
+  UNREGISTER: "OK",
+  PEERS: "PEER_LIST",
+  BROADCAST: "OK",
+  MESSAGE: "OK",
+  CONNECT: "OK",
+  REMOVE: "OK",
+  RESTORE: "OK",
+  ROTATE: "OK",
+  SEND_FILE: "ACK",
+  SEND_TREE: "ACK",
+} as const satisfies Record<RequestMessage["verb"], ReplyMessage["verb"]>;
+
+/** What answers a request of the verb. */
+export type ReplyTo<V extends RequestMessage["verb"]> = MessageOf<typeof REPLIES[V]>;
+
 type Decoder<V extends Verb> = (fields: Fields) => Omit<MessageOf<V>, "verb">;
 
 const ID = 32;

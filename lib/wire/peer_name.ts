@@ -52,3 +52,9 @@ export function numberedPeerName(name: string, n: number): string {
   const end = `-${n}`;
   return [...name].slice(0, MAX_PEER_NAME - end.length).join("") + end;
 }
+
+/** Whether a name is what {@linkcode numberedPeerName} makes of `wanted`, for some number. */
+export function isNumberedPeerName(name: string, wanted: string): boolean {
+  const number = /-([1-9]\d{0,8})$/.exec(name)?.[1];
+  return name === wanted || (number !== undefined && name === numberedPeerName(wanted, +number));
+}

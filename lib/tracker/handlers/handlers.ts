@@ -1,4 +1,6 @@
-import { P2PError } from "../../errors.ts";
+import type { Clock } from "../../async/clock.ts";
+import { asP2PError, P2PError } from "../../errors.ts";
+import { type Rate, RequestBuckets } from "../../net/request_buckets.ts";
 import type { Session } from "../../net/session.ts";
 import type { Frame } from "../../wire/frame.ts";
 import type { MessageOf, Verb } from "../../wire/message.ts";
@@ -30,27 +32,66 @@ export type Handlers<V extends TrackerVerb = TrackerVerb> = {
 };
 
 /**
- * Gives a frame to the handler of its verb.
- *
- * @throws {P2PError} `unexpected-verb` when a tracker does not take it, or what the handler throws.
+ * Requests of one session that may be refused. Ample for a client that errs, and few enough to make a session that asks
+ * in vain cost its own more than it costs the tracker.
  */
-export async function dispatch(
-  handlers: Handlers,
-  { message, body }: Frame,
-  session: Session,
-): Promise<void> {
-  if (!isTaken(handlers, message.verb)) {
-    throw new P2PError(
-      "unexpected-verb",
-      `Cannot answer ${message.verb}: a tracker does not take it`,
-    );
-  }
-  // The table gives each verb the handler of just that verb, which is more than its type can say here.
-  const handle = handlers[message.verb as TrackerVerb] as Handler<TrackerVerb>;
-  await handle({ session, message: message as MessageOf<TrackerVerb>, body });
-}
+const MAX_REFUSED: Rate = { rate: 10, burst: 200 };
 
-/** Whether there is a handler for the verb: what nobody takes gets no memory for its body. */
-export function isTaken(handlers: Handlers, verb: Verb): verb is TrackerVerb {
-  return Object.hasOwn(handlers, verb);
+/**
+ * Gives each frame to the handler of its verb. A request that is refused takes nothing of what its member, or others at
+ * its address, may ask for: it counts against its own session alone, which is not listened to any more, for a moment,
+ * when too many of its requests were refused.
+ */
+export class Dispatcher {
+  readonly #handlers: Handlers;
+  readonly #clock: Clock;
+  /** Of the sessions with a request that was refused. */
+  readonly #refused = new WeakMap<Session, RequestBuckets>();
+
+  constructor(handlers: Handlers, clock: Clock) {
+    this.#handlers = handlers;
+    this.#clock = clock;
+  }
+
+  /** Whether there is a handler for the verb: what nobody takes gets no memory for its body. */
+  takes(verb: Verb): verb is TrackerVerb {
+    return Object.hasOwn(this.#handlers, verb);
+  }
+
+  /**
+   * Has a frame answered.
+   *
+   * @throws {P2PError} `unexpected-verb` when a tracker does not take it, `rate-limited` when too many requests of the
+   * session were refused, or what the handler throws.
+   */
+  async dispatch({ message, body }: Frame, session: Session): Promise<void> {
+    if (this.#refused.get(session)?.has("") === false) {
+      throw new P2PError(
+        "rate-limited",
+        "Cannot answer: too many requests of this session were refused; wait a moment",
+      );
+    }
+    try {
+      if (!this.takes(message.verb)) {
+        throw new P2PError(
+          "unexpected-verb",
+          `Cannot answer ${message.verb}: a tracker does not take it`,
+        );
+      }
+      // The table gives each verb the handler of just that verb, which is more than its type can say here.
+      const handle = this.#handlers[message.verb] as Handler<TrackerVerb>;
+      await handle({ session, message: message as MessageOf<TrackerVerb>, body });
+    } catch (error) {
+      // What comes too often was not even looked at.
+      if (asP2PError(error).code !== "rate-limited") this.#countRefused(session);
+      throw error;
+    }
+  }
+
+  #countRefused(session: Session): void {
+    const refused = this.#refused.get(session) ??
+      new RequestBuckets({ ...MAX_REFUSED, clock: this.#clock });
+    this.#refused.set(session, refused);
+    refused.take("");
+  }
 }

@@ -4,6 +4,7 @@ import type { Session } from "../../net/session.ts";
 import type { MessageOf } from "../../wire/message.ts";
 import { type DialBacks, sourceHost } from "../dial_backs.ts";
 import { LEFT } from "../left_reason.ts";
+import { expectPeerName } from "../registry/names.ts";
 import type { Roster } from "../roster.ts";
 import type { Handlers, Request } from "./handlers.ts";
 
@@ -49,15 +50,13 @@ async function register(
   if (id === "" || role !== "peer") {
     throw new P2PError("unauthorised", "Cannot register: only a peer that said HELLO may");
   }
-  dialBacks.expectAllowed(session);
   const source = sourceHost(session);
-  const wanted = {
-    id,
-    name: message.name,
-    host: advertisedHost(message, session, allowAdvertise),
-    port: message.port,
-    reachable: dialBack,
-  };
+  const { name, port } = message;
+  const host = advertisedHost(message, session, allowAdvertise);
+  expectPeerName(name);
+  // Only now: nobody is dialled for what is refused, and it is not counted as one that is.
+  dialBacks.expectAllowed(session);
+  const wanted = { id, name, host, port, reachable: dialBack };
   const older = roster.get(id)?.session ?? null;
   const answering = older && older !== session ? answers(older) : false;
   const reason = dialBack
@@ -69,7 +68,7 @@ async function register(
   const alive = await answering ? older : null;
   if (session.connection.closed) return;
   const reachable = dialBack && reason === undefined;
-  const { entry: { name, host, port }, displaced } = await roster.register(
+  const { entry: listed, displaced } = await roster.register(
     { ...wanted, reachable },
     session,
     alive,
@@ -77,8 +76,8 @@ async function register(
   session.post({
     verb: "OK",
     re: message.seq,
-    name,
-    host,
+    name: listed.name,
+    host: listed.host,
     port,
     reachable,
     ...(contents === undefined ? {} : { contents }),

@@ -68,7 +68,7 @@ function check(
   const { id: from } = session.remote;
   const { id, time, name, signature } = message;
   if (from === "") throw new P2PError("unauthorised", "Cannot broadcast: say HELLO first");
-  if (!limits.take(from, sourceHost(session))) {
+  if (!limits.has(from, sourceHost(session))) {
     throw new P2PError(
       "rate-limited",
       "Cannot broadcast: there are too many at once; wait a moment",
@@ -80,6 +80,7 @@ function check(
   if (network && !verifyMessage(from, { network, id, time, name }, text, signature)) {
     throw new P2PError("unauthorised", "Cannot broadcast: the signature is not the sender's");
   }
+  limits.take(from, sourceHost(session));
 }
 
 function isText(bytes: Uint8Array): boolean {

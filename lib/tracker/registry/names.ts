@@ -17,13 +17,7 @@ export class Names {
    * @throws {P2PError} `invalid` on a name that is not allowed.
    */
   claim(id: string, name: string): string {
-    if (!isPeerName(name)) {
-      throw new P2PError(
-        "invalid",
-        `Cannot register the name "${name}": names have 1 to 64 characters without spaces and ` +
-          "without , @ : / and are not `all` or `tracker`; choose another with --name",
-      );
-    }
+    expectPeerName(name);
     for (let n = 1;; n++) {
       const candidate = numberedPeerName(name, n);
       const owner = this.#owners.get(peerNameKey(candidate));
@@ -51,4 +45,18 @@ export class Names {
       this.#owners.delete(oldest);
     }
   }
+}
+
+/**
+ * Checks a name that somebody asks for.
+ *
+ * @throws {P2PError} `invalid` on one that nobody may be listed under.
+ */
+export function expectPeerName(name: string): void {
+  if (isPeerName(name)) return;
+  throw new P2PError(
+    "invalid",
+    `Cannot register the name "${name}": names have 1 to 64 characters without spaces and ` +
+      "without , @ : / and are not `all` or `tracker`; choose another with --name",
+  );
 }

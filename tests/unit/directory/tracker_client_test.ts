@@ -209,3 +209,70 @@ permitted("answers that make no sense are errors, not crashes", ["net"], async (
     assertEquals(clock.pending, []);
   }
 });
+
+/** An answer with these fields, in place of those that an honest tracker gives. */
+function instead(verb: string, fields: Record<string, unknown>): Script {
+  return except(verb, (asked, seq) => {
+    const [reply = "", honestly = ""] = (honest(asked, seq) ?? "").split(/ (.*)\n/);
+    return `${reply} ${JSON.stringify({ ...JSON.parse(honestly), ...fields })}\n`;
+  });
+}
+
+permitted(
+  "a tracker that answers another question than was asked is not believed",
+  ["net"],
+  async () => {
+    const scripts: [string, Script][] = [
+      ["another name", instead("REGISTER", { name: "bob" })],
+      ["a number that is none", instead("REGISTER", { name: "a-02" })],
+      ["no name", instead("REGISTER", { name: null })],
+      ["another port", instead("REGISTER", { port: 2 })],
+      ["changes since another revision", instead("PEERS", { full: false })],
+      ["changes of another list", instead("PEERS", { full: false, epoch: randomToken(16) })],
+    ];
+    for (const [what, script] of scripts) {
+      await using tracker = new ScriptedTracker(script);
+      const { client } = clientOf(tracker, new FakeClock());
+      await client.connect();
+      const error = await rejectsWith("malformed", () => client.register());
+      assertEquals([error.remote, client.isConnected], [false, true], what);
+      await client.close();
+    }
+  },
+);
+
+permitted("a tracker may number the name that was asked for", ["net"], async () => {
+  await using tracker = new ScriptedTracker(instead("REGISTER", { name: "a-2" }));
+  const { client } = clientOf(tracker, new FakeClock());
+  await client.connect();
+  assertEquals((await client.register()).name, "a-2");
+  await client.close();
+});
+
+permitted(
+  "an OK to a broadcast says how many got it, and the same number of ids",
+  ["net"],
+  async () => {
+    const text = { id: randomToken(16), time: "now", name: "a", signature: randomToken(64) };
+    const answers: [Record<string, unknown>, boolean][] = [
+      [{ delivered: 1, to: [id] }, true],
+      [{ delivered: 1000 }, true],
+      [{}, false],
+      [{ delivered: 3, to: [id] }, false],
+      [{ delivered: 2, to: [id, id] }, false],
+    ];
+    for (const [fields, isRight] of answers) {
+      const script = except(
+        "BROADCAST",
+        (_verb, re) => `OK ${JSON.stringify({ re, ...fields })}\n`,
+      );
+      await using tracker = new ScriptedTracker(script);
+      const { client } = clientOf(tracker, new FakeClock());
+      await client.connect();
+      const asked = client.broadcast(text, new TextEncoder().encode("x"));
+      if (isRight) assertEquals((await asked).delivered, fields["delivered"]);
+      else await rejectsWith("malformed", () => asked);
+      await client.close();
+    }
+  },
+);

@@ -1,8 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
 import { Connection } from "../../../lib/net/connection.ts";
-import { Session, type SessionHandler } from "../../../lib/net/session.ts";
+import { Session, type SessionHandler, type WithoutSeq } from "../../../lib/net/session.ts";
 import type { Frame } from "../../../lib/wire/frame.ts";
+import {
+  type MessageOf,
+  REPLIES,
+  type ReplyMessage,
+  type RequestMessage,
+} from "../../../lib/wire/message.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
@@ -12,7 +18,7 @@ const ID = "A".repeat(43);
 const TOKEN = "A".repeat(22);
 const encoder = new TextEncoder();
 
-/** A handler that answers every PEERS request with OK, and notes everything. */
+/** A handler that answers every request with OK, and notes everything. */
 class Recorder implements SessionHandler {
   readonly frames: Frame[] = [];
   readonly closed = Promise.withResolvers<P2PError | null>();
@@ -67,15 +73,17 @@ async function* linesOf(conn: Deno.Conn): AsyncGenerator<string> {
 Deno.test("both sides ask at once and get their own answers", async () => {
   const { a, b, forA, forB, end } = running();
   forA.answer = ({ message }, session) => {
-    if (message.verb === "PEERS") session.post({ verb: "OK", re: message.seq, name: "from a" });
+    if (message.verb === "UNREGISTER") {
+      session.post({ verb: "OK", re: message.seq, name: "from a" });
+    }
   };
   forB.answer = ({ message }, session) => {
-    if (message.verb === "PEERS") session.post({ verb: "OK", re: message.seq, name: "from b" });
+    if (message.verb === "UNREGISTER") {
+      session.post({ verb: "OK", re: message.seq, name: "from b" });
+    }
   };
-  const asked = [a, a, b, b, a].map((side) => side.request({ verb: "PEERS", since: 0 }));
-  const names = (await Promise.all(asked)).map(({ message }) =>
-    message.verb === "OK" ? message.name : message.verb
-  );
+  const asked = [a, a, b, b, a].map((side) => side.request({ verb: "UNREGISTER" }));
+  const names = (await Promise.all(asked)).map(({ message }) => message.name);
   assertEquals(names, ["from b", "from b", "from a", "from a", "from b"]);
   await end();
 });
@@ -84,17 +92,76 @@ Deno.test("answers may come in another order than the questions", async () => {
   const { a, forB, end } = running();
   const waiting: number[] = [];
   forB.answer = ({ message }, session) => {
-    if (message.verb !== "PEERS") return;
+    if (message.verb !== "UNREGISTER") return;
     waiting.push(message.seq);
     if (waiting.length < 3) return;
     for (const re of waiting.reverse()) session.post({ verb: "OK", re, delivered: re });
   };
-  const answers = await Promise.all([1, 2, 3].map(() => a.request({ verb: "PEERS", since: 0 })));
-  assertEquals(
-    answers.map(({ message }) => message.verb === "OK" ? message.delivered : undefined),
-    [1, 2, 3],
-  );
+  const answers = await Promise.all([1, 2, 3].map(() => a.request({ verb: "UNREGISTER" })));
+  assertEquals(answers.map(({ message }) => message.delivered), [1, 2, 3]);
   await end();
+});
+
+const OFFER = {
+  transfer: TOKEN,
+  name: "a",
+  size: 0,
+  pieceSize: 16 * 1024,
+  scheme: "independent",
+};
+const TEXT = { id: TOKEN, name: "a", time: "now", signature: "A".repeat(86) };
+/** One request of each verb. */
+const REQUESTS: WithoutSeq<RequestMessage>[] = [
+  { verb: "PING" },
+  { verb: "REGISTER", name: "a", port: 1 },
+  { verb: "UNREGISTER" },
+  { verb: "PEERS", since: 0 },
+  { verb: "BROADCAST", ...TEXT },
+  { verb: "MESSAGE", from: ID, ...TEXT },
+  { verb: "CONNECT", peer: ID, port: 1, token: TOKEN },
+  { verb: "REMOVE", id: ID },
+  { verb: "ROTATE" },
+  { verb: "SEND_FILE", ...OFFER },
+  { verb: "SEND_TREE", table: 0, ...OFFER },
+];
+const LIST = {
+  epoch: TOKEN,
+  revision: 0,
+  full: true,
+  more: false,
+  peers: [],
+  gone: [],
+  barred: [],
+};
+/** What may answer a request, if it is the right one. */
+const REPLY: { [V in ReplyMessage["verb"]]?: MessageOf<V> } = {
+  OK: { verb: "OK", re: 0 },
+  PONG: { verb: "PONG" },
+  PEER_LIST: { verb: "PEER_LIST", ...LIST },
+  ACK: { verb: "ACK", transfer: TOKEN, state: "saved", name: "a", manifest: ID },
+};
+
+Deno.test("a reply of the wrong verb fails the request, whichever it is, and nothing else", async () => {
+  assertEquals(REQUESTS.map(({ verb }) => verb).sort(), Object.keys(REPLIES).sort());
+  const { raw, session, ended, send, line } = againstBytes();
+  let re = 0;
+  for (const request of REQUESTS) {
+    for (const reply of Object.values(REPLY)) {
+      const { verb, ...fields } = reply;
+      const asked = session.request(request);
+      await line();
+      await send(`${verb} ${JSON.stringify({ ...fields, re: ++re })}\n`);
+      if (verb === REPLIES[request.verb]) {
+        assertEquals((await asked).message, { ...reply, re });
+      } else {
+        const error = await rejectsWith("unexpected-verb", () => asked);
+        assertEquals(error.remote, false);
+      }
+    }
+  }
+  assertEquals(session.connection.closed, undefined);
+  raw.close();
+  await ended;
 });
 
 Deno.test("PING is answered by the session itself", async () => {
@@ -110,7 +177,7 @@ Deno.test("a throw of the handler answers the request, and the session goes on",
   forB.answer = () => {
     throw new P2PError("invalid", "Cannot do that");
   };
-  const error = await rejectsWith("invalid", () => a.request({ verb: "PEERS", since: 0 }));
+  const error = await rejectsWith("invalid", () => a.request({ verb: "UNREGISTER" }));
   assertEquals([error.remote, error.message], [true, "Cannot do that"]);
   assertEquals((await a.request({ verb: "PING" })).message.verb, "PONG");
   await end();
@@ -121,7 +188,7 @@ Deno.test("any error of the handler is one the other side can read", async () =>
   forB.answer = () => {
     throw new Error("\ud800" + "x".repeat(100_000));
   };
-  const error = await rejectsWith("unexpected", () => a.request({ verb: "PEERS", since: 0 }));
+  const error = await rejectsWith("unexpected", () => a.request({ verb: "UNREGISTER" }));
   assert(error.message.length < 2048);
   assertEquals((await a.request({ verb: "PING" })).message.verb, "PONG");
   await end();
@@ -189,11 +256,11 @@ Deno.test("what is asked when the connection goes is rejected with the reason", 
   const clock = new FakeClock();
   const { a, forA, forB, end } = running({ clock });
   forB.answer = () => {};
-  const asked = rejectsWith("timeout", () => a.request({ verb: "PEERS", since: 0 }));
+  const asked = rejectsWith("timeout", () => a.request({ verb: "UNREGISTER" }));
   a.abort(new P2PError("timeout", "enough"));
   await asked;
   assertEquals((await forA.closed.promise)?.message, "enough");
-  await rejectsWith("timeout", () => a.request({ verb: "PEERS", since: 0 }));
+  await rejectsWith("timeout", () => a.request({ verb: "UNREGISTER" }));
   await end();
   assertEquals(clock.pending, []);
 });

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
@@ -9,6 +9,7 @@ import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import { transferSettings } from "../../../lib/transfer/settings.ts";
 import type { MessageOf } from "../../../lib/wire/message.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
+import { idOf } from "../../helpers/entries.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
@@ -61,13 +62,16 @@ class Scene implements AsyncDisposable {
     });
   }
 
-  link(): PeerLink {
-    return this.linkAndFarEnd()[0];
+  /** A link of a sender, who may be another than usual at another address. */
+  link(sender?: { from: string; host: string }): PeerLink {
+    return this.linkAndFarEnd(sender)[0];
   }
 
   /** The receiver's end of a link, and the sender's session. */
-  linkAndFarEnd(): [PeerLink, Session] {
-    const [near, far] = sessionPair({ clock: this.clock });
+  linkAndFarEnd(sender?: { from: string; host: string }): [PeerLink, Session] {
+    const ids = sender && { ids: [ID, sender.from] as [string, string] };
+    const [near, far] = sessionPair({ clock: this.clock, ...ids });
+    if (sender) near.connection.remote.host = sender.host;
     this.#sessions.push(near, far);
     return [new PeerLink(near, { services: { downloads: this.downloads } }), far];
   }
@@ -169,6 +173,33 @@ permitted(
 );
 
 permitted(
+  "a sender that comes back again and again, and sends nothing, is given up",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+    const { clock, downloads } = scene;
+    const message = offer(encodeBase64Url(bytesOf(16)));
+    const start = clock.now();
+    for (let n = 0; scene.failed.length === 0; n++) {
+      const link = scene.link();
+      await downloads.onOffer(message, from(link));
+      // On some sessions it is gone again before anything is looked at.
+      clock.advance(n % 2 === 0 ? 400 : 30_000);
+      link.session.abort(new P2PError("connection-lost", "gone again"));
+      await link.ended;
+      clock.advance(59_000);
+      const download = downloads.find(message.transfer, link.session.remote.id);
+      if (download?.isEnding) await download.ended;
+      assert(clock.now() - start < 2 * 60 * 60_000 + 120_000, "it has its place still");
+    }
+    assert(clock.now() - start >= 2 * 60 * 60_000);
+    await downloads.drained();
+    assertEquals(scene.failed.map(({ code }) => code), ["timeout"]);
+  },
+);
+
+permitted(
   "offers that nobody has answered are bounded, and the session goes on",
   NEEDS,
   async () => {
@@ -213,6 +244,34 @@ permitted("nobody has more transfers than allowed, however many sessions", NEEDS
   assertEquals(results.filter(({ status }) => status === "fulfilled").length, 128);
   assertEquals(scene.downloads.activeCount, 128);
 });
+
+permitted(
+  "keys are free: a network has so many transfers, and others have theirs",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+    let n = 0;
+    const offerFrom = (key: number, host: string) => {
+      const message = { ...offer(encodeBase64Url(bytesOf(16, n))), name: `file ${n++}` };
+      return scene.downloads.onOffer(message, from(scene.link({ from: idOf(key), host })));
+    };
+    // Each with a key of its own, from addresses that one owner may have.
+    for (const network of ["2001:db8::", "::ffff:192.0.2."]) {
+      for (let key = 0; key < 256; key++) await offerFrom(key, `${network}${key % 200 + 1}`);
+      await rejectsWith("busy", () => offerFrom(1000, `${network}222`));
+    }
+    await rejectsWith("busy", () => offerFrom(1000, "192.0.2.7"));
+    await offerFrom(1000, "192.0.3.7");
+    await offerFrom(1000, "2001:db8:0:1::1");
+    assertEquals(scene.downloads.activeCount, 514);
+    // A place that is given back is somebody else's.
+    await scene.downloads.find(encodeBase64Url(bytesOf(16, 257)), idOf(0))
+      ?.fail(new P2PError("cancelled", "enough"));
+    await offerFrom(1000, "192.0.2.7");
+    await rejectsWith("busy", () => offerFrom(1001, "192.0.2.7"));
+  },
+);
 
 permitted(
   "what an earlier try left stays when the sender goes while its offer begins",

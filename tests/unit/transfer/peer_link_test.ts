@@ -128,6 +128,25 @@ Deno.test("more GETs than a receiver may keep open end the transfer, and not the
   assertEquals(await scene.hear(1), ["PONG"]);
 });
 
+Deno.test("a piece goes out eight times at most, then the transfer ends, and not the link", async () => {
+  await using scene = new Scene();
+  const server = scene.serve(ONE);
+  const heard: string[] = [];
+  for (let copy = 0; copy < 8; copy++) {
+    // Beside it others are asked for, each as often as it likes up to there.
+    for (const index of [9, copy]) {
+      await scene.say(get(ONE, index));
+      heard.push(...await scene.hear(1));
+    }
+  }
+  assertEquals(heard.filter((piece) => piece === "one 9").length, 8);
+  assertEquals(scene.failed, []);
+  for (let again = 0; again < 3000; again++) server.request(9);
+  assertEquals(scene.failed.map(({ code }) => code), ["malformed"]);
+  await scene.say({ verb: "PING", seq: 1 });
+  assertEquals([await scene.hear(1), scene.link.isOpen], [["PONG"], true]);
+});
+
 Deno.test("what cannot be served is refused", async () => {
   await using scene = new Scene();
   const server = scene.serve(ONE);

@@ -1,9 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { P2PError } from "../../../lib/errors.ts";
+import { ExitCode, P2PError } from "../../../lib/errors.ts";
 import { Connection } from "../../../lib/net/connection.ts";
 import { Session } from "../../../lib/net/session.ts";
 import { FileContent } from "../../../lib/content/file_content.ts";
 import { SourcePieces } from "../../../lib/content/source_pieces.ts";
+import { StreamContent } from "../../../lib/content/stream_content.ts";
+import { exitCodeOfReports, sendToAll } from "../../../lib/peer/send_job.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import {
   type RetriedUploadOptions,
@@ -11,6 +13,7 @@ import {
 } from "../../../lib/transfer/upload_retries.ts";
 import { type TransferChoices, transferSettings } from "../../../lib/transfer/settings.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
+import { entryOf } from "../../helpers/entries.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -305,12 +308,15 @@ permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, a
 });
 
 /** Plays the receiver of the next offer on a session to its end; `re` is the offer's number. */
-async function take(raw: Deno.Conn, source: SourcePieces, { transfer, re, late = [] }: {
+async function take(raw: Deno.Conn, source: SourcePieces, options: {
   transfer: string;
   re: number;
   late?: string[];
+  /** Whether the offer has been heard. */
+  isOffered?: boolean;
 }): Promise<void> {
-  await hear(raw, "SEND_FILE");
+  const { transfer, re, late = [], isOffered = false } = options;
+  if (!isOffered) await hear(raw, "SEND_FILE");
   await say(raw, late);
   await say(raw, [`ACK ${JSON.stringify({ re, transfer, state: "ready" })}`]);
   await hear(raw, "HASHES");
@@ -476,5 +482,314 @@ permitted(
     await sending;
     assertEquals(options.retries, []);
     raw.close();
+  },
+);
+
+const OTHER = "B".repeat(21) + "A";
+const WRONG_ANSWERS: { [what: string]: Record<string, unknown> } = {
+  "names another transfer": { transfer: OTHER, state: "ready" },
+  "says that another transfer is saved": { transfer: OTHER, state: "saved", name: "file" },
+  "says that another transfer was there already": {
+    transfer: OTHER,
+    state: "already",
+    name: "file",
+  },
+  "is no answer": { state: "waiting" },
+  "comes before there is anything to sync": { state: "syncing" },
+  "has pieces that there are not": { state: "ready", have: [[0, 1], [5, 9]] },
+  "lacks the name": { state: "saved" },
+};
+for (const [what, fields] of Object.entries(WRONG_ANSWERS)) {
+  permitted(
+    `an ACK of an offer that ${what} is malformed, and ends the transfer`,
+    NEEDS,
+    async () => {
+      await using dir = await tempDir();
+      await using source = await sourceIn(dir);
+      await source.hashesFrom(1, 1);
+      const { id: manifest } = source.manifest;
+      const { raw, session } = byHand(new FakeClock(), 64 * 1024);
+      const options = settings(source, new FakeClock(), () => Promise.resolve(session));
+      const sending = rejectsWith("malformed", () => uploadWithRetries(options));
+      await hear(raw, "SEND_FILE");
+      await say(raw, [`ACK ${JSON.stringify({ re: 1, transfer: TRANSFER, manifest, ...fields })}`]);
+      await hear(raw, "CANCEL");
+      // What the receiver has heard of it: the session is for other transfers, too.
+      await say(raw, [`PONG {"re":2}`]);
+      await sending;
+      assertEquals([options.retries, session.connection.closed], [[], undefined]);
+      raw.close();
+      await session.ended;
+    },
+  );
+}
+
+permitted("a HAVE of pieces that there are not ends the session", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const { raw, session } = byHand(new FakeClock(), 64 * 1024);
+  const options = settings(source, new FakeClock(), () => Promise.resolve(session));
+  const sending = rejectsWith("malformed", () => uploadWithRetries(options));
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  await say(raw, [`HAVE {"transfer":"${TRANSFER}","pieces":[[0,2]]}`]);
+  await hear(raw, "ERROR");
+  raw.close();
+  await sending;
+});
+
+/** A receiver that goes on for as long as it is listened to: every `interval` it says the next of `words`. */
+async function dripFeed(
+  { raw, clock, interval, words, limit }: {
+    raw: Deno.Conn;
+    clock: FakeClock;
+    /** Milliseconds. */
+    interval: number;
+    words: (n: number) => string[];
+    /** Milliseconds after which the sender should have given up. */
+    limit: number;
+  },
+): Promise<number> {
+  const start = clock.now();
+  let isOver = false;
+  const over = hear(raw, "CANCEL").then(() => isOver = true);
+  for (let n = 0; !isOver; n++) {
+    assert(clock.now() - start <= limit, `still waiting after ${(clock.now() - start) / 1000} s`);
+    await say(raw, words(n));
+    await turn();
+    await turn();
+    clock.advance(interval);
+    await turn();
+  }
+  await over;
+  return clock.now() - start;
+}
+
+const MINUTE = 60_000;
+const said = (verb: string, fields: Record<string, unknown>) =>
+  `${verb} ${JSON.stringify({ transfer: TRANSFER, ...fields })}`;
+const SIGNS: { [what: string]: (n: number) => string[] } = {
+  "empty HAVEs": () => [said("HAVE", { pieces: [] })],
+  "the same HAVE": () => [said("HAVE", { pieces: [[1, 2]] })],
+  "ACK syncing": () => [said("ACK", { state: "syncing" })],
+  "ACK waiting, after it was accepted": () => [said("ACK", { state: "waiting" })],
+  "GETs of pieces that it has been sent": (n) => [said("GET", { index: Math.floor(n / 8) % 16 })],
+  "all of these and PINGs": (n) => [
+    "PING",
+    n < 100 ? said("GET", { index: n % 16 }) : said("HAVE", { pieces: [] }),
+    said("ACK", { state: n % 2 === 0 ? "syncing" : "ready" }),
+    said("HAVE", { pieces: [[0, 3]] }),
+  ],
+};
+for (const [what, words] of Object.entries(SIGNS)) {
+  permitted(`a receiver that goes on with ${what} is given up for good`, NEEDS, async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir, 16 * PIECE);
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 16 * 1024 * 1024);
+    const options = settings(source, clock, () => Promise.resolve(session));
+    const sending = rejectsWith("timeout", () => uploadWithRetries(options));
+    await hear(raw, "SEND_FILE");
+    await say(raw, [READY]);
+    await hear(raw, "HASHES");
+    // Twenty minutes, and for some three more for a person.
+    const took = await dripFeed({ raw, clock, interval: 11_000, words, limit: 24 * MINUTE });
+    assert(took >= 19 * MINUTE, `given up after ${took / 1000} s`);
+    const { remote } = await sending;
+    assertEquals([options.retries, remote, session.connection.closed], [[], false, undefined]);
+    raw.close();
+    await session.ended;
+    assertEquals(clock.pending, []);
+  });
+}
+
+permitted("a piece now and again does not keep a sender for ever", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir, 16 * PIECE);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 1024 * 1024);
+  const options = settings(source, clock, () => Promise.resolve(session));
+  const sending = rejectsWith("timeout", () => uploadWithRetries(options));
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  // One in fifteen minutes, each of which gives 256 s back.
+  const words = (n: number) => {
+    const have = Math.floor(n * 20_000 / (15 * MINUTE));
+    return [said("HAVE", { pieces: have > 0 ? [[0, have]] : [] })];
+  };
+  await dripFeed({ raw, clock, interval: 20_000, words, limit: 30 * MINUTE });
+  await sending;
+  assertEquals(options.retries, []);
+  raw.close();
+});
+
+permitted("a receiver that gets further by a KiB a second is never given up", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir, 16 * PIECE);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 1024 * 1024);
+  const sending = uploadWithRetries(settings(source, clock, () => Promise.resolve(session)));
+  await hear(raw, "SEND_FILE");
+  await say(raw, [READY]);
+  await hear(raw, "HASHES");
+  for (let have = 1; have <= 16; have++) {
+    await say(raw, [said("GET", { index: have - 1 })]);
+    await hear(raw, "PIECE");
+    for (let second = 0; second < 256; second += 16) {
+      await say(raw, [said("HAVE", { pieces: [] })]);
+      await turn();
+      clock.advance(16_000);
+    }
+    await say(raw, [said("HAVE", { pieces: [[0, have]] })]);
+    await turn();
+  }
+  await source.hashesFrom(16, 1);
+  const { id: manifest } = source.manifest;
+  await say(raw, [said("ACK", { state: "saved", name: "file", manifest })]);
+  assertEquals((await sending).savedAs, "file");
+  raw.close();
+});
+
+permitted(
+  "a receiver that comes back and begins anew has no more time than one that stays",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const start = clock.now();
+    let raw: Deno.Conn | undefined;
+    const connected: (() => void)[] = [];
+    const options = settings(source, clock, () => {
+      const ends = byHand(clock, 64 * 1024);
+      raw = ends.raw;
+      connected.shift()?.();
+      return Promise.resolve(ends.session);
+    });
+    let isOver = false;
+    const next = () => new Promise<void>((resolve) => connected.push(resolve));
+    const first = next();
+    const sending = rejectsWith("timeout", () => uploadWithRetries(options)).then(() =>
+      isOver = true
+    );
+    await first;
+    while (!isOver) {
+      const end = raw as Deno.Conn;
+      await hear(end, "SEND_FILE");
+      await say(end, [READY]);
+      await hear(end, "HASHES");
+      // Silence, after which it is tried again.
+      const again = next();
+      for (let sign = 0; sign < 17 && !isOver; sign++) {
+        await say(end, [said("HAVE", { pieces: [] })]);
+        await turn();
+        clock.advance(20_000);
+        await turn();
+      }
+      end.close();
+      await turn();
+      if (isOver) break;
+      clock.advance(await clock.timer((ms) => ms >= 500 && ms <= 15_000));
+      await again;
+    }
+    await sending;
+    assert(clock.now() - start < 22 * MINUTE, `${(clock.now() - start) / 1000} s`);
+  },
+);
+
+permitted(
+  "a stream that has nothing to send for hours is not its receiver's fault",
+  [],
+  async () => {
+    let add = (_bytes: Uint8Array) => {};
+    let end = () => {};
+    const stream = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        add = (bytes) => controller.enqueue(bytes);
+        end = () => controller.close();
+      },
+    });
+    await using source = await SourcePieces.open(new StreamContent(stream, "log"));
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 4 * 1024 * 1024);
+    const sending = uploadWithRetries(settings(source, clock, () => Promise.resolve(session)));
+    await hear(raw, "SEND_FILE");
+    await say(raw, [READY]);
+    add(bytesOf(1024 * 1024));
+    add(bytesOf(1024 * 1024));
+    await hear(raw, "HASHES");
+    await say(raw, [GET]);
+    await hear(raw, "PIECE");
+    await say(raw, [said("HAVE", { pieces: [[0, 1]] })]);
+    for (let sign = 0; sign < 3 * 60 * 3; sign++) {
+      await say(raw, [said("HAVE", { pieces: [] })]);
+      await turn();
+      clock.advance(20_000);
+      assertEquals(session.connection.closed, undefined);
+    }
+    end();
+    await source.hashesFrom(3, 1);
+    await say(raw, [said("ACK", { state: "saved", name: "log", manifest: source.manifest.id })]);
+    assertEquals((await sending).savedAs, "log");
+    raw.close();
+  },
+);
+
+permitted("a person has three minutes, however short the ACK time-out is", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using source = await sourceIn(dir);
+  const clock = new FakeClock();
+  const { raw, session } = byHand(clock, 64 * 1024);
+  const stalled: boolean[] = [];
+  const options = settings(source, clock, () => Promise.resolve(session), { ackTimeout: 2_000 });
+  options.observer = { ...options.observer, onStalled: (isIt) => void stalled.push(isIt) };
+  const sending = uploadWithRetries(options);
+  await hear(raw, "SEND_FILE");
+  for (let second = 0; second < 180; second++) {
+    await say(raw, [said("ACK", { state: "waiting" })]);
+    await turn();
+    clock.advance(1_000);
+  }
+  await take(raw, source, { transfer: TRANSFER, re: 1, isOffered: true });
+  assertEquals([(await sending).savedAs, options.retries, stalled], ["file", [], []]);
+  raw.close();
+});
+
+permitted(
+  "a recipient that gets no further holds up nobody who has his turn after it",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir);
+    const clock = new FakeClock();
+    const [stuck, well] = [byHand(clock, 64 * 1024), byHand(clock, 64 * 1024)];
+    const links = [new PeerLink(stuck.session), new PeerLink(well.session)];
+    const sending = sendToAll({
+      transfer: TRANSFER,
+      source,
+      recipients: [entryOf(1), entryOf(2)],
+      missing: [],
+      connect: (entry) => Promise.resolve(links[entry.name === "p1" ? 0 : 1] as PeerLink),
+      settings: transferSettings({ clock, parallel: 1 }),
+      emit: () => {},
+    });
+    await hear(stuck.raw, "SEND_FILE");
+    await say(stuck.raw, [READY]);
+    await hear(stuck.raw, "HASHES");
+    const start = clock.now();
+    const served = take(well.raw, source, { transfer: TRANSFER, re: 1 }).then(() => clock.now());
+    const words = () => [said("HAVE", { pieces: [] })];
+    await dripFeed({ raw: stuck.raw, clock, interval: 10_000, words, limit: 21 * MINUTE });
+    const report = await sending;
+    assertEquals(await served - start, MINUTE);
+    assertEquals(report.recipients.map(({ peer, state, error }) => [peer, state, error?.code]), [
+      ["p1", "failed", "timeout"],
+      ["p2", "delivered", undefined],
+    ]);
+    assertEquals(exitCodeOfReports([report]), ExitCode.partialDelivery);
+    stuck.raw.close();
+    well.raw.close();
   },
 );
