@@ -9,8 +9,7 @@ import { frameBytes, GOLDEN_FRAMES, play } from "../testdata/golden_frames.ts";
 
 /** Set it to the number of a failed run to see it again. */
 const SEED: number | undefined = undefined;
-/** A run that takes every branch. */
-/** Several: a verb more, and each of them gives other streams. */
+/** Runs that take every branch together: with each new verb one of them has other streams. */
 const FIXED_SEEDS = [1, 2, 3, 4];
 const ROUNDS = 2000;
 
