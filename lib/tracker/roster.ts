@@ -43,10 +43,10 @@ export const LEASE = 60_000;
  * | registry has given its lease away       | leases.ts, `renew`        | `drop`    | `lost`         | aborted here  |
  * | `Tracker.dismiss` (of a share)          | serve.ts                  | `release` | `dismissed`    | closed by it  |
  * | REMOVE by the operator                  | handlers/operating.ts     | `release` | `removed`      | refused by it |
- * | REGISTER of its key on another session  | handlers/membership.ts    | `register` | `replaced`    | refused here  |
+ * | REGISTER of its key on another session  | handlers/membership.ts    |`register`| `replaced`     | refused here  |
  *
- * Each of these but the last ends in `#remove`, which has the registry `unregister` it. `Registry.expire` removes what is no member
- * of any tracker: registrations whose tracker has died and renews no lease.
+ * Each of these but the last ends in `#remove`, which has the registry `unregister` it. `Registry.expire` removes what
+ * is no member of any tracker: registrations whose tracker has died and renews no lease.
  */
 export class Roster implements Iterable<Member> {
   readonly #options: RosterOptions;
