@@ -12,9 +12,10 @@ import {
 import type { Message } from "../wire/message.ts";
 import { type Address } from "../address.ts";
 import { closeQuietly, isFreedByClose } from "./closing.ts";
+import { type WriteBudget, type WriteQueue, WRITES } from "./write_budget.ts";
 
-/** What may wait to be written, in bytes, before the other side counts as stuck. */
-const MAX_QUEUED = 16 * 1024 * 1024;
+/** What may wait to be written, in bytes, before the other side counts as stuck: a piece, and as much of other frames. */
+const MAX_QUEUED = 8 * 1024 * 1024;
 /** What a queued write costs beside its bytes: many small frames fill the queue too. */
 const QUEUED_COST = 512;
 /** Frames below this are joined into one write. */
@@ -25,6 +26,8 @@ const STREAM_BUFFER = 16 * 1024;
 const WRITE_STALL = 30_000;
 /** Time in milliseconds without a byte taken after which a write under way counts as stuck: see `isCutShort`. */
 const STUCK_AFTER = 1_000;
+/** Bytes a second below which the other side does not read, where memory is short. */
+const SLOWEST_READER = 16 * 1024;
 /** How long in milliseconds the end of a connection waits for what is queued. */
 const END_TIMEOUT = 5_000;
 
@@ -37,13 +40,15 @@ interface Queued {
 /** Settings of a {@linkcode Connection}. */
 export interface ConnectionOptions {
   clock?: Clock;
+  /** Memory for what waits to be written; by default that of the process. */
+  writes?: WriteBudget;
 }
 
 /**
  * Frames over one socket: one reader, one bounded writer queue. Closing overtakes what is queued; every
  * operation that it interrupts rejects with the reason of the close.
  */
-export class Connection {
+export class Connection implements WriteQueue {
   readonly local: Address;
   readonly remote: Address;
   readonly #conn: Deno.Conn;
@@ -54,10 +59,13 @@ export class Connection {
   #unread: Frame | UnknownFrame | undefined;
   #queue: Queued[] = [];
   #queuedBytes = 0;
+  readonly #writes: WriteBudget;
   #writing: Promise<void> | undefined;
   #closed: P2PError | undefined;
   /** When the socket was given bytes that it has not taken yet. */
   #writingSince: number | undefined;
+  /** The write that is under way: its bytes, and when it began. */
+  #head = { bytes: 0, since: 0 };
   #cutShort = false;
   #interrupt: ((reason: P2PError) => void) | undefined;
   #cancelStall: () => void = () => {};
@@ -65,6 +73,7 @@ export class Connection {
   constructor(conn: Deno.Conn, options: ConnectionOptions = {}) {
     this.#conn = conn;
     this.#clock = options.clock ?? systemClock;
+    this.#writes = options.writes ?? WRITES;
     this.local = addressOf(conn.localAddr);
     this.remote = addressOf(conn.remoteAddr);
     // `conn.read` and not `conn.readable`: a TLS read gives one record, 16 KiB at most, however much is asked for,
@@ -78,6 +87,20 @@ export class Connection {
    */
   get isCutShort(): boolean {
     return this.#cutShort;
+  }
+
+  /** Bytes that wait to be written, with what each frame costs beside them. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Whether the other side has taken nothing for a moment, or hardly anything for as long as what is being written lasts. */
+  get isUnread(): boolean {
+    if (this.#writingSince === undefined) return false;
+    const now = this.#clock.now();
+    const { bytes, since } = this.#head;
+    return now - this.#writingSince >= STUCK_AFTER ||
+      now - since >= STUCK_AFTER + bytes / SLOWEST_READER * 1000;
   }
 
   /** Why it is closed, or `undefined` while it is open. */
@@ -123,7 +146,8 @@ export class Connection {
   /**
    * Queues one frame; resolves when the socket has taken it. `body` must not change until then.
    *
-   * @throws {P2PError} `busy` when the other side leaves too much unread (the connection is closed then),
+   * @throws {P2PError} `busy` when the other side leaves too much unread, alone or where memory is short for all
+   * connections together (the connection is closed then),
    * `too-long` when the frame is over its cap (the connection goes on), or the reason of the close.
    */
   write(message: Message, body?: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -143,16 +167,11 @@ export class Connection {
   }
 
   #enqueue(parts: Uint8Array<ArrayBuffer>[]): Promise<void> {
-    this.#queuedBytes += costOf(parts);
-    if (this.#queuedBytes > MAX_QUEUED) {
-      this.close(
-        new P2PError(
-          "busy",
-          `Cannot send to ${this.remote.host}: it does not read what it is sent`,
-        ),
-      );
-      return Promise.reject(this.#closed);
-    }
+    const cost = costOf(parts);
+    this.#queuedBytes += cost;
+    this.#writes.grew(this, cost);
+    if (this.#queuedBytes > MAX_QUEUED) this.dropUnread();
+    if (this.#closed) return Promise.reject(this.#closed);
     const written = new Promise<void>((done, failed) => {
       const nothing = () => {};
       const last = parts.length - 1;
@@ -164,6 +183,17 @@ export class Connection {
     });
     this.#writing ??= this.#drain();
     return written;
+  }
+
+  /** Resolves when nothing waits to be written. */
+  async drained(): Promise<void> {
+    await this.#writing;
+  }
+
+  dropUnread(): void {
+    this.close(
+      new P2PError("busy", `Cannot send to ${this.remote.host}: it does not read what it is sent`),
+    );
   }
 
   /** Waits a while until all that is queued is written, then ends the sending direction and closes. */
@@ -188,6 +218,7 @@ export class Connection {
     this.#cutShort = "handshake" in this.#conn && stalled && !isFreedByClose(this.#conn);
     this.#closed = reason ?? new P2PError("connection-lost", "Connection closed by this side");
     for (const { failed } of this.#queue.splice(0)) failed(this.#closed);
+    this.#shrink(this.#queuedBytes);
     closeQuietly(this.#conn);
     this.#interrupt?.(this.#closed);
   }
@@ -215,12 +246,17 @@ export class Connection {
           this.close(reason);
           return;
         }
-        this.#queuedBytes -= costOf(batch.map(({ bytes }) => bytes));
+        if (!this.#closed) this.#shrink(costOf(batch.map(({ bytes }) => bytes)));
         for (const { done } of batch) done();
       }
     } finally {
       this.#writing = undefined;
     }
+  }
+
+  #shrink(cost: number): void {
+    this.#queuedBytes -= cost;
+    this.#writes.shrank(this, cost);
   }
 
   #takeBatch(): Queued[] {
@@ -236,6 +272,7 @@ export class Connection {
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
     this.#writingSince = this.#clock.now();
+    this.#head = { bytes: bytes.length, since: this.#writingSince };
     this.#watchStall(WRITE_STALL);
     try {
       await this.#untilClosed(this.#push(bytes));
