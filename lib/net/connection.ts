@@ -6,11 +6,13 @@ import {
   type EncodedFrame,
   encodeHeader,
   type Frame,
+  ownMemory,
   readFrame,
   type UnknownFrame,
 } from "../wire/frame.ts";
 import type { Message } from "../wire/message.ts";
 import { type Address } from "../address.ts";
+import { BODIES, type BodyBudget, type BodyReader } from "./body_budget.ts";
 import { closeQuietly, isFreedByClose } from "./closing.ts";
 import { type WriteBudget, type WriteQueue, WRITES } from "./write_budget.ts";
 
@@ -26,8 +28,10 @@ const STREAM_BUFFER = 16 * 1024;
 const WRITE_STALL = 30_000;
 /** Time in milliseconds without a byte taken after which a write under way counts as stuck: see `isCutShort`. */
 const STUCK_AFTER = 1_000;
-/** Bytes a second below which the other side does not read, where memory is short. */
-const SLOWEST_READER = 16 * 1024;
+/** Bytes a second below which the other side does not read, or send, where memory is short. */
+const SLOWEST = 16 * 1024;
+/** Bodies up to so many bytes are not counted. */
+const SMALL_BODY = 1024;
 /** How long in milliseconds the end of a connection waits for what is queued. */
 const END_TIMEOUT = 5_000;
 
@@ -42,13 +46,15 @@ export interface ConnectionOptions {
   clock?: Clock;
   /** Memory for what waits to be written; by default that of the process. */
   writes?: WriteBudget;
+  /** Memory for bodies that are received; by default that of the process. */
+  bodies?: BodyBudget;
 }
 
 /**
  * Frames over one socket: one reader, one bounded writer queue. Closing overtakes what is queued; every
  * operation that it interrupts rejects with the reason of the close.
  */
-export class Connection implements WriteQueue {
+export class Connection implements WriteQueue, BodyReader {
   readonly local: Address;
   readonly remote: Address;
   readonly #conn: Deno.Conn;
@@ -60,6 +66,11 @@ export class Connection implements WriteQueue {
   #queue: Queued[] = [];
   #queuedBytes = 0;
   readonly #writes: WriteBudget;
+  readonly #bodies: BodyBudget;
+  /** When the body that is being received should have come; undefined while none is. */
+  #bodyDue: number | undefined;
+  /** When the socket was asked for bytes last. */
+  #readingSince = 0;
   #writing: Promise<void> | undefined;
   #closed: P2PError | undefined;
   /** When the socket was given bytes that it has not taken yet. */
@@ -74,11 +85,17 @@ export class Connection implements WriteQueue {
     this.#conn = conn;
     this.#clock = options.clock ?? systemClock;
     this.#writes = options.writes ?? WRITES;
+    this.#bodies = options.bodies ?? BODIES;
     this.local = addressOf(conn.localAddr);
     this.remote = addressOf(conn.remoteAddr);
     // `conn.read` and not `conn.readable`: a TLS read gives one record, 16 KiB at most, however much is asked for,
     // and through the stream each of these reads costs about twice as much.
-    this.#reader = new ByteReader(conn);
+    this.#reader = new ByteReader({
+      read: (into) => {
+        this.#readingSince = this.#clock.now();
+        return conn.read(into);
+      },
+    });
   }
 
   /**
@@ -100,7 +117,7 @@ export class Connection implements WriteQueue {
     const now = this.#clock.now();
     const { bytes, since } = this.#head;
     return now - this.#writingSince >= STUCK_AFTER ||
-      now - since >= STUCK_AFTER + bytes / SLOWEST_READER * 1000;
+      now - since >= STUCK_AFTER + bytes / SLOWEST * 1000;
   }
 
   /** Why it is closed, or `undefined` while it is open. */
@@ -114,7 +131,9 @@ export class Connection implements WriteQueue {
    * @throws {P2PError} `malformed`, `too-long`, `connection-lost`, `insecure-mismatch`, or the reason of a
    * local close.
    */
-  async read(allocate?: Allocate): Promise<Frame | UnknownFrame | null> {
+  async read(allocate: Allocate = ownMemory): Promise<Frame | UnknownFrame | null> {
+    // Whoever has taken the last frame is done with it, or holds its body within bounds of its own.
+    this.#bodies.give(this);
     const unread = this.#unread;
     if (unread) {
       this.#unread = undefined;
@@ -127,10 +146,28 @@ export class Connection implements WriteQueue {
         refuseTls(first, this.remote);
         this.#hasBegun = true;
       }
-      return await readFrame(this.#reader, allocate);
+      const frame = await readFrame(
+        this.#reader,
+        (message, length) => this.#memoryFor(allocate, message, length),
+      );
+      this.#bodyDue = undefined;
+      return frame;
     } catch (error) {
       throw this.#closed ?? lost(error);
     }
+  }
+
+  /** Whether a body is being received and nothing has come for a moment, or hardly anything for as long as it should last. */
+  get isHalfSent(): boolean {
+    if (this.#bodyDue === undefined) return false;
+    const now = this.#clock.now();
+    return now - this.#readingSince >= STUCK_AFTER || now >= this.#bodyDue;
+  }
+
+  dropHalfSent(): void {
+    this.close(
+      new P2PError("busy", `Cannot go on with ${this.remote.host}: it does not send what it began`),
+    );
   }
 
   /** Hands a frame back: the next {@linkcode read} gets it. */
@@ -219,6 +256,7 @@ export class Connection implements WriteQueue {
     this.#closed = reason ?? new P2PError("connection-lost", "Connection closed by this side");
     for (const { failed } of this.#queue.splice(0)) failed(this.#closed);
     this.#shrink(this.#queuedBytes);
+    this.#bodies.forget(this, this.#closed);
     closeQuietly(this.#conn);
     this.#interrupt?.(this.#closed);
   }
@@ -252,6 +290,24 @@ export class Connection implements WriteQueue {
     } finally {
       this.#writing = undefined;
     }
+  }
+
+  #memoryFor(
+    allocate: Allocate,
+    message: Message,
+    length: number,
+  ): ReturnType<Allocate> | Promise<ReturnType<Allocate>> {
+    if (length <= SMALL_BODY) return allocate(message, length);
+    const begin = () => {
+      if (this.#closed) throw this.#closed;
+      const memory = allocate(message, length);
+      this.#readingSince = this.#clock.now();
+      if (memory === null) this.#bodies.give(this);
+      else this.#bodyDue = this.#readingSince + STUCK_AFTER + length / SLOWEST * 1000;
+      return memory;
+    };
+    if (this.#bodies.take(this, length)) return begin();
+    return this.#bodies.wait(this, length, this.#clock).then(begin);
   }
 
   #shrink(cost: number): void {
