@@ -39,7 +39,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 /** Memory of its own for each body. */
-export const ownMemory: Allocate = (_message, length) => new Uint8Array(length);
+export function ownMemory(_message: Message, length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(length);
+}
 
 function malformed(reason: string): P2PError {
   return new P2PError("malformed", `Cannot read a frame: ${reason}`);
