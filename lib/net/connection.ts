@@ -6,15 +6,18 @@ import {
   type EncodedFrame,
   encodeHeader,
   type Frame,
+  ownMemory,
   readFrame,
   type UnknownFrame,
 } from "../wire/frame.ts";
 import type { Message } from "../wire/message.ts";
 import { type Address } from "../address.ts";
+import { BODIES, type BodyBudget, type BodyReader } from "./body_budget.ts";
 import { closeQuietly, isFreedByClose } from "./closing.ts";
+import { type WriteBudget, type WriteQueue, WRITES } from "./write_budget.ts";
 
-/** What may wait to be written, in bytes, before the other side counts as stuck. */
-const MAX_QUEUED = 16 * 1024 * 1024;
+/** What may wait to be written, in bytes, before the other side counts as stuck: a piece, and as much of other frames. */
+const MAX_QUEUED = 8 * 1024 * 1024;
 /** What a queued write costs beside its bytes: many small frames fill the queue too. */
 const QUEUED_COST = 512;
 /** Frames below this are joined into one write. */
@@ -25,6 +28,10 @@ const STREAM_BUFFER = 16 * 1024;
 const WRITE_STALL = 30_000;
 /** Time in milliseconds without a byte taken after which a write under way counts as stuck: see `isCutShort`. */
 const STUCK_AFTER = 1_000;
+/** Bytes a second below which the other side does not read, or send, where memory is short. */
+const SLOWEST = 16 * 1024;
+/** Bodies up to so many bytes are not counted. */
+const SMALL_BODY = 1024;
 /** How long in milliseconds the end of a connection waits for what is queued. */
 const END_TIMEOUT = 5_000;
 
@@ -37,13 +44,17 @@ interface Queued {
 /** Settings of a {@linkcode Connection}. */
 export interface ConnectionOptions {
   clock?: Clock;
+  /** Memory for what waits to be written; by default that of the process. */
+  writes?: WriteBudget;
+  /** Memory for bodies that are received; by default that of the process. */
+  bodies?: BodyBudget;
 }
 
 /**
  * Frames over one socket: one reader, one bounded writer queue. Closing overtakes what is queued; every
  * operation that it interrupts rejects with the reason of the close.
  */
-export class Connection {
+export class Connection implements WriteQueue, BodyReader {
   readonly local: Address;
   readonly remote: Address;
   readonly #conn: Deno.Conn;
@@ -54,10 +65,18 @@ export class Connection {
   #unread: Frame | UnknownFrame | undefined;
   #queue: Queued[] = [];
   #queuedBytes = 0;
+  readonly #writes: WriteBudget;
+  readonly #bodies: BodyBudget;
+  /** When the body that is being received should have come; undefined while none is. */
+  #bodyDue: number | undefined;
+  /** When the socket was asked for bytes last. */
+  #readingSince = 0;
   #writing: Promise<void> | undefined;
   #closed: P2PError | undefined;
   /** When the socket was given bytes that it has not taken yet. */
   #writingSince: number | undefined;
+  /** The write that is under way: its bytes, and when it began. */
+  #head = { bytes: 0, since: 0 };
   #cutShort = false;
   #interrupt: ((reason: P2PError) => void) | undefined;
   #cancelStall: () => void = () => {};
@@ -65,11 +84,18 @@ export class Connection {
   constructor(conn: Deno.Conn, options: ConnectionOptions = {}) {
     this.#conn = conn;
     this.#clock = options.clock ?? systemClock;
+    this.#writes = options.writes ?? WRITES;
+    this.#bodies = options.bodies ?? BODIES;
     this.local = addressOf(conn.localAddr);
     this.remote = addressOf(conn.remoteAddr);
     // `conn.read` and not `conn.readable`: a TLS read gives one record, 16 KiB at most, however much is asked for,
     // and through the stream each of these reads costs about twice as much.
-    this.#reader = new ByteReader(conn);
+    this.#reader = new ByteReader({
+      read: (into) => {
+        this.#readingSince = this.#clock.now();
+        return conn.read(into);
+      },
+    });
   }
 
   /**
@@ -78,6 +104,20 @@ export class Connection {
    */
   get isCutShort(): boolean {
     return this.#cutShort;
+  }
+
+  /** Bytes that wait to be written, with what each frame costs beside them. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Whether the other side has taken nothing for a moment, or hardly anything for as long as what is being written lasts. */
+  get isUnread(): boolean {
+    if (this.#writingSince === undefined) return false;
+    const now = this.#clock.now();
+    const { bytes, since } = this.#head;
+    return now - this.#writingSince >= STUCK_AFTER ||
+      now - since >= STUCK_AFTER + bytes / SLOWEST * 1000;
   }
 
   /** Why it is closed, or `undefined` while it is open. */
@@ -91,7 +131,9 @@ export class Connection {
    * @throws {P2PError} `malformed`, `too-long`, `connection-lost`, `insecure-mismatch`, or the reason of a
    * local close.
    */
-  async read(allocate?: Allocate): Promise<Frame | UnknownFrame | null> {
+  async read(allocate: Allocate = ownMemory): Promise<Frame | UnknownFrame | null> {
+    // Whoever has taken the last frame is done with it, or holds its body within bounds of its own.
+    this.#bodies.give(this);
     const unread = this.#unread;
     if (unread) {
       this.#unread = undefined;
@@ -104,10 +146,28 @@ export class Connection {
         refuseTls(first, this.remote);
         this.#hasBegun = true;
       }
-      return await readFrame(this.#reader, allocate);
+      const frame = await readFrame(
+        this.#reader,
+        (message, length) => this.#memoryFor(allocate, message, length),
+      );
+      this.#bodyDue = undefined;
+      return frame;
     } catch (error) {
       throw this.#closed ?? lost(error);
     }
+  }
+
+  /** Whether a body is being received and nothing has come for a moment, or hardly anything for as long as it should last. */
+  get isHalfSent(): boolean {
+    if (this.#bodyDue === undefined) return false;
+    const now = this.#clock.now();
+    return now - this.#readingSince >= STUCK_AFTER || now >= this.#bodyDue;
+  }
+
+  dropHalfSent(): void {
+    this.close(
+      new P2PError("busy", `Cannot go on with ${this.remote.host}: it does not send what it began`),
+    );
   }
 
   /** Hands a frame back: the next {@linkcode read} gets it. */
@@ -123,7 +183,8 @@ export class Connection {
   /**
    * Queues one frame; resolves when the socket has taken it. `body` must not change until then.
    *
-   * @throws {P2PError} `busy` when the other side leaves too much unread (the connection is closed then),
+   * @throws {P2PError} `busy` when the other side leaves too much unread, alone or where memory is short for all
+   * connections together (the connection is closed then),
    * `too-long` when the frame is over its cap (the connection goes on), or the reason of the close.
    */
   write(message: Message, body?: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -143,16 +204,11 @@ export class Connection {
   }
 
   #enqueue(parts: Uint8Array<ArrayBuffer>[]): Promise<void> {
-    this.#queuedBytes += costOf(parts);
-    if (this.#queuedBytes > MAX_QUEUED) {
-      this.close(
-        new P2PError(
-          "busy",
-          `Cannot send to ${this.remote.host}: it does not read what it is sent`,
-        ),
-      );
-      return Promise.reject(this.#closed);
-    }
+    const cost = costOf(parts);
+    this.#queuedBytes += cost;
+    this.#writes.grew(this, cost);
+    if (this.#queuedBytes > MAX_QUEUED) this.dropUnread();
+    if (this.#closed) return Promise.reject(this.#closed);
     const written = new Promise<void>((done, failed) => {
       const nothing = () => {};
       const last = parts.length - 1;
@@ -164,6 +220,17 @@ export class Connection {
     });
     this.#writing ??= this.#drain();
     return written;
+  }
+
+  /** Resolves when nothing waits to be written. */
+  async drained(): Promise<void> {
+    await this.#writing;
+  }
+
+  dropUnread(): void {
+    this.close(
+      new P2PError("busy", `Cannot send to ${this.remote.host}: it does not read what it is sent`),
+    );
   }
 
   /** Waits a while until all that is queued is written, then ends the sending direction and closes. */
@@ -188,6 +255,8 @@ export class Connection {
     this.#cutShort = "handshake" in this.#conn && stalled && !isFreedByClose(this.#conn);
     this.#closed = reason ?? new P2PError("connection-lost", "Connection closed by this side");
     for (const { failed } of this.#queue.splice(0)) failed(this.#closed);
+    this.#shrink(this.#queuedBytes);
+    this.#bodies.forget(this, this.#closed);
     closeQuietly(this.#conn);
     this.#interrupt?.(this.#closed);
   }
@@ -215,12 +284,35 @@ export class Connection {
           this.close(reason);
           return;
         }
-        this.#queuedBytes -= costOf(batch.map(({ bytes }) => bytes));
+        if (!this.#closed) this.#shrink(costOf(batch.map(({ bytes }) => bytes)));
         for (const { done } of batch) done();
       }
     } finally {
       this.#writing = undefined;
     }
+  }
+
+  #memoryFor(
+    allocate: Allocate,
+    message: Message,
+    length: number,
+  ): ReturnType<Allocate> | Promise<ReturnType<Allocate>> {
+    if (length <= SMALL_BODY) return allocate(message, length);
+    const begin = () => {
+      if (this.#closed) throw this.#closed;
+      const memory = allocate(message, length);
+      this.#readingSince = this.#clock.now();
+      if (memory === null) this.#bodies.give(this);
+      else this.#bodyDue = this.#readingSince + STUCK_AFTER + length / SLOWEST * 1000;
+      return memory;
+    };
+    if (this.#bodies.take(this, length)) return begin();
+    return this.#bodies.wait(this, length, this.#clock).then(begin);
+  }
+
+  #shrink(cost: number): void {
+    this.#queuedBytes -= cost;
+    this.#writes.shrank(this, cost);
   }
 
   #takeBatch(): Queued[] {
@@ -236,6 +328,7 @@ export class Connection {
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
     this.#writingSince = this.#clock.now();
+    this.#head = { bytes: bytes.length, since: this.#writingSince };
     this.#watchStall(WRITE_STALL);
     try {
       await this.#untilClosed(this.#push(bytes));

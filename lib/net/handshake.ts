@@ -2,7 +2,7 @@ import { P2PError, tellable } from "../errors.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
 import { checkProof, prove, transcript } from "../identity/proof.ts";
 import type { Membership } from "../identity/network.ts";
-import { PROTOCOL_VERSION } from "../wire/limits.ts";
+import { MAX_TEXT, PROTOCOL_VERSION } from "../wire/limits.ts";
 import { type Message, type MessageOf, remoteError, type Role } from "../wire/message.ts";
 import type { Connection } from "./connection.ts";
 
@@ -87,7 +87,7 @@ export async function greetAsListener(
 ): Promise<Remote> {
   try {
     const { membership } = credentials;
-    const first = await connection.read(membership ? refuseBody : undefined);
+    const first = await connection.read(membership ? refuseBody : onlyText);
     if (first === null) throw new P2PError("connection-lost", "Connection ended before HELLO");
     if ("unknown" in first || first.message.verb !== "HELLO") {
       if (credentials.membership) throw unexpected("HELLO", first);
@@ -168,10 +168,15 @@ async function expect<V extends "HELLO" | "AUTH">(
 
 /**
  * Refuses bodies where a HELLO or AUTH is due: neither has one, and a stranger gets no memory. Only the first frame that
- * a listener with `--insecure` reads may have a body: it may be a request of a client that says no HELLO.
+ * a listener with `--insecure` reads may have a body, a small one: it may be a message of a client that says no HELLO.
  */
 function refuseBody({ verb }: Message): never {
   throw new P2PError("unexpected-verb", `Cannot greet: ${verb} came with a body`);
+}
+
+/** Memory for a text and for nothing larger: of whoever has only just come nobody has asked for anything. */
+function onlyText(_message: Message, length: number): Uint8Array<ArrayBuffer> | null {
+  return length <= MAX_TEXT ? new Uint8Array(length) : null;
 }
 
 function unexpected(

@@ -21,6 +21,11 @@ export interface SessionHandler {
   onMessage(frame: Frame, session: Session): void | Promise<void>;
   /** Called exactly once, after everything else. `null` after a goodbye of either side. */
   onClosed(error: P2PError | null, session: Session): void;
+  /**
+   * Bytes that may wait to be written before nothing more is read, so that nobody asks for more than it reads; by default
+   * no number. Not for sessions that carry pieces, whose other side may wait for this one in the same way.
+   */
+  readonly maxUnread?: number;
   /** Gives the memory for bodies, or none (see {@linkcode Allocate}); by default each body gets its own. */
   allocate?(message: Message, length: number): Uint8Array<ArrayBuffer> | null;
 }
@@ -170,7 +175,9 @@ export class Session {
   async #readAll(handler: SessionHandler): Promise<void> {
     const allocate: Allocate | undefined = handler.allocate &&
       ((message, length) => handler.allocate?.(message, length) ?? null);
+    const { maxUnread = Infinity } = handler;
     while (true) {
+      if (this.connection.queuedBytes > maxUnread) await this.connection.drained();
       const frame = await this.connection.read(allocate);
       if (frame === null) return;
       this.#lastHeard = this.#clock.now();

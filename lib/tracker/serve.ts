@@ -25,6 +25,9 @@ import type { Registry } from "./registry/registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
 
+/** Bytes of answers and lists that a session may leave unread and be listened to: a few pages of the list. */
+const MAX_UNREAD = 256 * 1024;
+
 /** What the application hears of a tracker. */
 export interface TrackerObserver {
   onJoined?(entry: PeerEntry): void;
@@ -230,6 +233,7 @@ class RunningTracker implements Tracker {
     if (this.#options.acceptDialBack?.(session)) return await session.ended;
     let dropped: Promise<void> | undefined;
     await session.run({
+      maxUnread: MAX_UNREAD,
       allocate: ({ verb }, length) => this.#dispatcher.takes(verb) ? new Uint8Array(length) : null,
       onMessage: (frame) => this.#dispatcher.dispatch(frame, session),
       onClosed: (error) => dropped = this.#onClosed(session, error),

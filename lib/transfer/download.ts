@@ -1,6 +1,7 @@
 import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
+import type { SharedBytes } from "../async/shared_bytes.ts";
 import { yieldTurn } from "../async/yielder.ts";
 import { asP2PError, keepsPartial, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
@@ -43,6 +44,10 @@ export interface DownloadOptions {
   /** Memory for what is on its way, shared with the other transfers. */
   share: MemoryShare;
   clock: Clock;
+  /** Verified bytes of all transfers that the disk has not taken yet: while they are too many no more are read. */
+  unwritten?: SharedBytes;
+  /** Bytes of the hashes of all transfers. */
+  hashes?: SharedBytes;
   /** Most bytes that may come. */
   maxSize: number | undefined;
   /** How long in milliseconds it waits for its sender to come back. */
@@ -92,6 +97,8 @@ export class Download implements Pieces {
   /** Bytes of pieces that came in this run and were right. */
   #receivedBytes = 0;
   readonly #writes = new Set<Promise<void>>();
+  /** Bytes of its hashes. */
+  #hashBytes = 0;
   /** Why the first write failed that did. */
   #writeFailure: P2PError | undefined;
   #state: State = { at: "new" };
@@ -218,7 +225,7 @@ export class Download implements Pieces {
     const { size } = this.offer;
     const { maxSize } = this.#options;
     try {
-      this.#manifest.add(start, body);
+      this.#addHashes(start, body);
       checkSize(this.#manifest, { size, maxSize });
       if (last) {
         this.#manifest.finish(last);
@@ -235,8 +242,9 @@ export class Download implements Pieces {
 
   /**
    * Verifies a piece that a source has sent, and has it written. While the disk is behind there is a promise, to be
-   * awaited before the next piece is read: a turn of the event loop, in which finished writes give their memory back.
-   * A socket that always has more to read would go on without one.
+   * awaited before the next piece is read: a turn of the event loop, in which finished writes give their memory back
+   * (a socket that always has more to read would go on without one), or the time until all transfers together wait for
+   * less.
    */
   onPiece(
     source: PeerLink,
@@ -244,6 +252,8 @@ export class Download implements Pieces {
     body: Uint8Array<ArrayBuffer>,
   ): Promise<void> | undefined {
     this.#onPiece(source, index, body);
+    const room = this.#options.unwritten?.room();
+    if (room) return room;
     return this.#writes.size > MAX_WRITES ? yieldTurn() : undefined;
   }
 
@@ -363,6 +373,20 @@ export class Download implements Pieces {
     source.detach(this);
   }
 
+  #addHashes(start: number, body: Uint8Array): void {
+    const { hashes } = this.#options;
+    const before = this.#manifest.count;
+    this.#manifest.add(start, body);
+    const bytes = (this.#manifest.count - before) * HASH_BYTES;
+    this.#hashBytes += bytes;
+    hashes?.add(bytes);
+    if (!hashes?.areTooMany) return;
+    throw new P2PError(
+      "busy",
+      "Cannot receive: the transfers under way have too many pieces together; try again later",
+    );
+  }
+
   /** Something has become known or has come: asks for more, or finishes. */
   #goOn(): void {
     this.#grow();
@@ -424,6 +448,9 @@ export class Download implements Pieces {
     this.#sources.progressed(source);
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
+    const { unwritten } = this.#options;
+    const { length } = body;
+    unwritten?.add(length);
     const write: Promise<void> = this.#options.target.write(index, body, hash).then(
       () => {
         this.#buffers.give(body);
@@ -432,6 +459,7 @@ export class Download implements Pieces {
       (error) => this.#onWriteFailed(asP2PError(error, "disk")),
     ).finally(() => {
       this.#writes.delete(write);
+      unwritten?.remove(length);
       // What waited to be written had taken memory that the next ones need.
       this.#ask();
     });
@@ -504,6 +532,8 @@ export class Download implements Pieces {
     // A sender that came back while the file was being published is not among the sources.
     sender?.detach(this);
     this.#options.share[Symbol.dispose]();
+    this.#options.hashes?.remove(this.#hashBytes);
+    this.#hashBytes = 0;
     this.#cancelTimer();
   }
 

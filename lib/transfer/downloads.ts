@@ -1,6 +1,7 @@
 import { aborted } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { MemoryBudget } from "../async/memory_budget.ts";
+import { SharedBytes } from "../async/shared_bytes.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { Destination, Found } from "../inbox/destination.ts";
 import { HostCounts } from "../net/host_counts.ts";
@@ -65,6 +66,12 @@ export interface DownloadsOptions {
 /** Bytes of pieces that all transfers together may have on their way, but for two pieces each. */
 const WINDOWS = 16 * 1024 * 1024;
 
+/** Verified bytes that may wait for the disk, of all transfers together, before less is read. */
+const MAX_UNWRITTEN = 64 * 1024 * 1024;
+
+/** Bytes of hashes that all transfers under way may have: those of eight with the most pieces. */
+const MAX_HASH_BYTES = 256 * 1024 * 1024;
+
 /** Transfers of one sender at once: nobody takes all the places. */
 const MAX_PER_SENDER = 128;
 /** Transfers from one network (a /24 or /64) at once, whoever sends them: whoever has an address has as many keys. */
@@ -103,6 +110,8 @@ export class Downloads implements AsyncDisposable {
   readonly #starting = new Map<string, Promise<void>>();
   readonly #waiting: WaitingOffers;
   readonly #windows = new MemoryBudget(WINDOWS);
+  readonly #unwritten = new SharedBytes(MAX_UNWRITTEN);
+  readonly #hashes = new SharedBytes(MAX_HASH_BYTES);
   #closed = false;
 
   constructor(options: DownloadsOptions) {
@@ -245,6 +254,8 @@ export class Downloads implements AsyncDisposable {
         target,
         destination,
         share: this.#windows.join(),
+        unwritten: this.#unwritten,
+        hashes: this.#hashes,
         clock: settings.clock,
         maxSize: settings.maxSize,
         orphanTime,

@@ -29,10 +29,19 @@ export interface Header {
  */
 export type Allocate = (message: Message, length: number) => Uint8Array<ArrayBuffer> | null;
 
+/** The same, where memory may have to be waited for. */
+export type AllocateSoon = (
+  message: Message,
+  length: number,
+) => ReturnType<Allocate> | Promise<ReturnType<Allocate>>;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-const ownMemory: Allocate = (_message, length) => new Uint8Array(length);
+/** Memory of its own for each body. */
+export function ownMemory(_message: Message, length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(length);
+}
 
 function malformed(reason: string): P2PError {
   return new P2PError("malformed", `Cannot read a frame: ${reason}`);
@@ -136,7 +145,7 @@ export function encodedReply({ bytes }: EncodedFrame, re: number): EncodedFrame 
  */
 export async function readFrame(
   reader: ByteReader,
-  allocate: Allocate = ownMemory,
+  allocate: AllocateSoon = ownMemory,
 ): Promise<Frame | UnknownFrame | null> {
   const line = await reader.readLine(MAX_HEADER);
   if (line === null) return null;
@@ -152,7 +161,8 @@ export async function readFrame(
   checkBody(verb, bodyLength, bodyCap(verb));
   const message = decodeMessage(verb, fields);
   if (bodyLength === 0) return { message, body: EMPTY };
-  const body = allocate(message, bodyLength);
+  const memory = allocate(message, bodyLength);
+  const body = memory instanceof Promise ? await memory : memory;
   if (body === null) {
     await reader.skip(bodyLength);
     return { message, body: EMPTY };

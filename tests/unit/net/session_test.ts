@@ -9,7 +9,7 @@ import {
   type ReplyMessage,
   type RequestMessage,
 } from "../../../lib/wire/message.ts";
-import { turn } from "../../helpers/deadline.ts";
+import { eventually, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { sessionPair, socketPair } from "../../helpers/pipes.ts";
@@ -331,4 +331,38 @@ Deno.test("a side that asks and does not read is closed at the cap", async () =>
   await ended;
   raw.close();
   await flood;
+});
+
+Deno.test("whoever does not read its answers is not listened to, and gets all of them in the end", async () => {
+  const [a, b] = sessionPair({ capacity: 1000 });
+  const text = "x".repeat(1000);
+  let most = 0;
+  let asked = 0;
+  const recorder = new Recorder();
+  const ended = b.run({
+    maxUnread: 10_000,
+    onMessage: ({ message }, session) => {
+      asked++;
+      if (message.verb === "PEERS") {
+        session.post({ verb: "OK", re: message.seq, reason: text });
+      }
+      most = Math.max(most, session.connection.queuedBytes);
+    },
+    onClosed: (error) => recorder.onClosed(error),
+  });
+  let sent = 0;
+  const sending = (async () => {
+    for (let seq = 1; seq <= 300; seq++, sent++) await a.send({ verb: "PEERS", seq, since: 0 });
+  })();
+  // All that the two pipes hold, and no more.
+  await eventually(() => sent > asked && asked > 5, "requests that are not looked at");
+  for (let seq = 1; seq <= 300; seq++) {
+    const frame = await a.connection.read();
+    assert(frame && "message" in frame && frame.message.verb === "OK");
+    assertEquals(frame.message.re, seq);
+  }
+  await sending;
+  assert(most < 10_000 + 2_000, `${most} bytes waited`);
+  await a.close();
+  await ended;
 });

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
+import { SharedBytes } from "../../../lib/async/shared_bytes.ts";
 import { P2PError } from "../../../lib/errors.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import type { PartialItem } from "../../../lib/inbox/partial_item.ts";
@@ -12,7 +13,7 @@ import type { Offer, Received } from "../../../lib/transfer/offer.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import type { Message, MessageOf, Verb } from "../../../lib/wire/message.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
-import { eventually } from "../../helpers/deadline.ts";
+import { eventually, turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -97,6 +98,8 @@ class Scene implements AsyncDisposable {
   readonly clock = new FakeClock();
   /** Bytes of pieces that may be under way. */
   memory = 64 * PIECE;
+  /** What it shares with other transfers. */
+  shared: { unwritten?: SharedBytes; hashes?: SharedBytes } = {};
   readonly outcomes: (Received | P2PError)[] = [];
   readonly offer: Offer;
   readonly sender: Source;
@@ -137,6 +140,7 @@ class Scene implements AsyncDisposable {
       target,
       destination: this.inbox,
       share: { bytes: this.memory, [Symbol.dispose]: () => {} },
+      ...this.shared,
       clock: this.clock,
       maxSize: undefined,
       orphanTime: 60_000,
@@ -186,6 +190,63 @@ function scene(
     await play(scene);
   });
 }
+
+scene(
+  "what waits for the disk is bounded: until there is less of it, nothing more is read",
+  async (scene) => {
+    const { sender, content } = scene;
+    const unwritten = new SharedBytes(3 * PIECE);
+    // Of another transfer, whose disk is slow.
+    unwritten.add(3 * PIECE);
+    scene.shared = { unwritten };
+    const download = await scene.begin();
+    await sender.sendHashes();
+    const [first = 0, ...rest] = await sender.asked(6);
+    let isRead = false;
+    const reading = download.onPiece(sender.link, first, sender.piece(first))?.then(() =>
+      isRead = true
+    );
+    await eventually(() => download.has(first), "a piece that is written");
+    await reading;
+    assertEquals([isRead, unwritten.areTooMany], [true, false]);
+    unwritten.add(1);
+    const waiting = download.onPiece(sender.link, rest[0] ?? 0, sender.piece(rest[0] ?? 0));
+    let hasRoom = false;
+    void waiting?.then(() => hasRoom = true);
+    await eventually(() => download.has(rest[0] ?? 0), "a piece that is written");
+    await turn();
+    // Its own is written: it is still the other's that are too many.
+    assertEquals(hasRoom, false);
+    unwritten.remove(1);
+    await waiting;
+    for (const index of rest.slice(1)) {
+      void download.onPiece(
+        sender.link,
+        index,
+        sender.piece(index),
+      );
+    }
+    await scene.received();
+    assertSameBytes(await Deno.readFile(`${scene.inbox.path}/thing`), content);
+    unwritten.remove(3 * PIECE);
+    assertEquals([unwritten.areTooMany, unwritten.room()], [false, undefined]);
+  },
+);
+
+scene(
+  "hashes of all transfers are bounded: one that has too many is told to come later",
+  async (scene) => {
+    const hashes = new SharedBytes(5 * 32);
+    scene.shared = { hashes };
+    await scene.begin();
+    await scene.sender.sendHashes();
+    assertEquals((await scene.failure()).code, "busy");
+    await eventually(() => scene.sender.all("CANCEL").length === 1, "CANCEL");
+    assertEquals(scene.sender.all("CANCEL")[0]?.code, "busy");
+    hashes.add(5 * 32);
+    assertEquals(hashes.areTooMany, false);
+  },
+);
 
 scene(
   "while the disk is behind, a turn of the event loop comes before the next piece",
