@@ -29,6 +29,11 @@ const SMALL_TABLE = 1024 * 1024;
  */
 const largeTables = new Gate(1);
 
+/** Blocks of all plans that are kept in memory: all of a small table, where it is the only one. */
+const RECENT_BLOCKS = 64;
+/** The blocks that were read last, by their places; those of plans that are over go in their turn. */
+const recent = new Map<Place, PlanBlock>();
+
 /** What a {@linkcode TreePlan} is made of. */
 export interface PlanOptions extends NameOptions {
   /** Path of the table. */
@@ -65,7 +70,7 @@ interface Place {
 
 /**
  * A table as it is carried out: with paths that are safe to create below a fresh folder. It stays on the disk, and what is
- * needed of it is read again; here is kept where its blocks are, and the one that was read last.
+ * needed of it is read again, block by block; what is held for as long as the plan is where they are.
  */
 export class TreePlan implements FileCount {
   /** Files. */
@@ -80,9 +85,8 @@ export class TreePlan implements FileCount {
   readonly #places: readonly Place[];
   /** The file that the blocks are in. */
   #path: string;
-  #last: { index: number; block: PlanBlock } | undefined;
 
-  private constructor({ planner, places, path, last }: Planned) {
+  private constructor({ planner, places, path }: Planned) {
     this.count = planner.files;
     this.folders = planner.folders;
     this.end = planner.end;
@@ -90,7 +94,6 @@ export class TreePlan implements FileCount {
     this.renames = planner.renames;
     this.#places = places;
     this.#path = path;
-    this.#last = { index: places.length - 1, block: last };
   }
 
   /**
@@ -126,7 +129,9 @@ export class TreePlan implements FileCount {
    * @throws what the disk says; an error when the table is not what it was.
    */
   async block(index: number): Promise<PlanBlock> {
-    return this.#cached(index) ?? await patiently(() => this.#read(index));
+    const place = this.#places[index];
+    if (!place) return { folders: [], files: [] };
+    return recent.get(place) ?? await patiently(() => this.#read(place));
   }
 
   /** The files of the block that has the byte at `offset` of the transfer; as {@linkcode block}. */
@@ -136,20 +141,14 @@ export class TreePlan implements FileCount {
 
   /** Files that are complete when the first `bytes` of the transfer are there. */
   within(bytes: number): number {
-    const index = this.#indexAt(bytes);
-    const { number = 0 } = this.#places[index] ?? {};
-    let block = this.#cached(index);
+    const place = this.#places[this.#indexAt(bytes)];
+    if (!place) return 0;
     try {
-      block ??= this.#read(index);
+      return place.number + fileAt((recent.get(place) ?? this.#read(place)).files, bytes);
     } catch {
-      // So many at least; it is looked at again with the next byte.
-      return number;
+      // So many at least; it is looked at again with the next bytes.
+      return place.number;
     }
-    return number + fileAt(block.files, bytes);
-  }
-
-  #cached(index: number): PlanBlock | undefined {
-    return this.#last?.index === index ? this.#last.block : undefined;
   }
 
   /** The last block that begins at the byte of the transfer, or before. */
@@ -164,9 +163,7 @@ export class TreePlan implements FileCount {
   }
 
   /** Reads a block within the call: a round through the event loop takes longer. */
-  #read(index: number): PlanBlock {
-    const place = this.#places[index];
-    if (!place) return { folders: [], files: [] };
+  #read(place: Place): PlanBlock {
     const bytes = new Uint8Array(place.bytes);
     using file = Deno.openSync(this.#path);
     file.seekSync(place.at, Deno.SeekMode.Start);
@@ -186,7 +183,7 @@ export class TreePlan implements FileCount {
       file.offset = offset;
       offset += file.size;
     }
-    this.#last = { index, block };
+    remember(place, block);
     return block;
   }
 }
@@ -197,8 +194,6 @@ interface Planned {
   places: Place[];
   /** The file that the places are in. */
   path: string;
-  /** The block that was planned last. */
-  last: PlanBlock;
 }
 
 async function planned(options: PlanOptions): Promise<Planned> {
@@ -207,7 +202,6 @@ async function planned(options: PlanOptions): Promise<Planned> {
   const planner = new TreePlanner(head, options);
   const places: Place[] = [];
   const buffer = new Uint8Array(Math.min(BLOCK, head));
-  let last: PlanBlock = { folders: [], files: [] };
   let copy: Deno.FsFile | undefined;
   using file = await openFile(table);
   try {
@@ -223,17 +217,25 @@ async function planned(options: PlanOptions): Promise<Planned> {
         lines = encodeTable(entries);
         await writeAll(copy, lines);
       }
-      last = blockOf(entries);
-      const hasFolders = last.folders.length > 0;
-      const hasBare = hasFolders || last.files.some(({ size }) => size === 0);
+      const block = blockOf(entries);
+      const hasFolders = block.folders.length > 0;
+      const hasBare = hasFolders || block.files.some(({ size }) => size === 0);
       const sha256 = hashOf(lines);
-      places.push({ at, bytes: lines.length, sha256, number, offset, hasBare, hasFolders });
+      const place = { at, bytes: lines.length, sha256, number, offset, hasBare, hasFolders };
+      places.push(place);
+      if (head <= SMALL_TABLE) remember(place, block);
       at += lines.length;
     }
   } finally {
     copy?.close();
   }
-  return { planner, places, path: copy ? rewritten : table, last };
+  return { planner, places, path: copy ? rewritten : table };
+}
+
+function remember(place: Place, block: PlanBlock): void {
+  recent.set(place, block);
+  const [oldest] = recent.keys();
+  if (recent.size > RECENT_BLOCKS && oldest) recent.delete(oldest);
 }
 
 /** Reads the whole lines that begin at `offset`, as many as fit into the buffer. */

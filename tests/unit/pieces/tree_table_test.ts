@@ -42,7 +42,10 @@ Deno.test("a plan has every entry as it was, and where the bytes of each file be
   const table = encodeTable(entries);
   const { folders, files, end } = planTree(table, { foldsCase: false });
   assertEquals(folders, entries.filter(({ size }) => size === null));
-  assertEquals(files.map(({ offset: _, number: __, ...rest }) => rest), entries.filter((e) => e.size !== null));
+  assertEquals(
+    files.map(({ offset: _, number: __, ...rest }) => rest),
+    entries.filter((e) => e.size !== null),
+  );
   let offset = table.length;
   for (const file of files) {
     assertEquals(file.offset, offset, file.path);
