@@ -16,6 +16,7 @@ import type { BandwidthLane } from "./bandwidth_limiter.ts";
 import { DownloadSources } from "./download_sources.ts";
 import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
 import { isSameContent, type Offer, type Received } from "./offer.ts";
+import type { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import { PiecePicker } from "./picker.ts";
 import type { TransferObserver } from "./settings.ts";
@@ -35,6 +36,8 @@ export interface DownloadOptions {
   destination: Pick<Destination, "publish" | "release">;
   /** Memory for what is on its way, shared with the other transfers. */
   share: MemoryShare;
+  /** Turns of the transfers whose pieces are too large for their share. */
+  turns: LargeTurns;
   clock: Clock;
   /** Most bytes that may come. */
   maxSize: number | undefined;
@@ -104,6 +107,7 @@ export class Download implements Pieces {
       picker: this.#picker,
       lengthOf: (index) => this.lengthOf(index),
       share: options.share,
+      turns: options.turns,
       lane: options.lane,
       clock,
     });
@@ -402,13 +406,13 @@ export class Download implements Pieces {
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
     const write: Promise<void> = this.#options.target.write(index, body, hash).then(
-      () => {
-        this.#buffers.give(body);
-        this.#picker.stored(index);
-      },
+      () => this.#buffers.give(body),
       (error) => this.#onWriteFailed(asP2PError(error, "disk")),
     ).finally(() => {
       this.#writes.delete(write);
+      // After a failure the transfer is over, and nobody asks for the piece.
+      this.#picker.stored(index);
+      this.#sources.settled();
       // What waited to be written had taken memory that the next ones need.
       this.#ask();
     });

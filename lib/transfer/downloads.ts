@@ -8,6 +8,7 @@ import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLimiter } from "./bandwidth_limiter.ts";
 import { Download } from "./download.ts";
 import { expectReceivable, isSameContent, type Offer, offerOf, type Received } from "./offer.ts";
+import { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { TransferObserver, TransferSettings } from "./settings.ts";
 import { WaitingOffers } from "./waiting_offers.ts";
@@ -61,7 +62,7 @@ export interface DownloadsOptions {
   orphanTime?: number;
 }
 
-/** Bytes of pieces that all transfers together may have on their way, but for two pieces each. */
+/** Bytes of pieces that all transfers together may have on their way, but for two small pieces each. */
 const WINDOWS = 16 * 1024 * 1024;
 
 /** Transfers of one sender at once: nobody takes all the places. */
@@ -98,6 +99,7 @@ export class Downloads implements AsyncDisposable {
   readonly #starting = new Map<string, Promise<void>>();
   readonly #waiting: WaitingOffers;
   readonly #windows = new MemoryBudget(WINDOWS);
+  readonly #turns = new LargeTurns();
   #closed = false;
 
   constructor(options: DownloadsOptions) {
@@ -239,6 +241,7 @@ export class Downloads implements AsyncDisposable {
         target,
         destination,
         share: this.#windows.join(),
+        turns: this.#turns,
         clock: settings.clock,
         maxSize: settings.maxSize,
         orphanTime,

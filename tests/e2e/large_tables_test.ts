@@ -5,6 +5,7 @@ import { join } from "@std/path";
 import { delay, systemClock } from "../../lib/async/clock.ts";
 import { randomToken } from "../../lib/identity/keys.ts";
 import { MAX_ENTRIES, MAX_TABLE, TableWriter } from "../../lib/pieces/tree_table.ts";
+import { MAX_PIECE } from "../../lib/wire/limits.ts";
 import { membershipOf } from "../fuzz/stage.ts";
 import { hashesOf, openRaw, type RawManifest, type RawSession } from "../helpers/raw.ts";
 import { e2e, namesIn, type PeerProcess, procFile, sha256Of, variable } from "./helpers.ts";
@@ -12,16 +13,17 @@ import { e2e, namesIn, type PeerProcess, procFile, sha256Of, variable } from "./
 const MIB = 1024 * 1024;
 /** Offers at once. */
 const COUNT = 64;
-/** Bytes of memory that the receiver may take in all. */
-const MOST_MEMORY = 300e6;
+const IS_BIG = variable("P2P_BIG") !== undefined;
+/** Bytes of memory that the receiver may take in all: for smaller tables a part of what the largest may cost. */
+const MOST_MEMORY = IS_BIG ? 300e6 : 250e6;
 /** Longest time in milliseconds in which the receiver answers a PING meanwhile. */
 const PROMPT = 2_000;
 /** Bytes of a table: the largest ones take minutes, and `deno task big` has them. */
-const TABLE = variable("P2P_BIG") === undefined ? 4 * MIB : MAX_TABLE;
+const TABLE = IS_BIG ? MAX_TABLE : 4 * MIB;
 /** Bytes of each file: so many that the pieces with the table's last bytes are whole. */
 const SIZE = 128;
 
-for (const pieceSize of [256 * 1024]) {
+for (const pieceSize of [256 * 1024, MAX_PIECE]) {
   const what = `${COUNT} folders with tables of ${
     TABLE / MIB
   } MiB, in pieces of ${pieceSize} bytes`;
