@@ -1,4 +1,8 @@
 import { openFile } from "./descriptors.ts";
+import { readExactly } from "./read_exactly.ts";
+
+/** Bytes that are copied at a time. */
+const COPIED = 128 * 1024;
 
 /**
  * Writes a file that only its owner may read, over what is there, or behind it with `append`. `Deno.writeFile` with a
@@ -22,4 +26,20 @@ export async function writeOwn(
 export async function writeAll(file: Deno.FsFile, content: Uint8Array | string): Promise<void> {
   let left = typeof content === "string" ? new TextEncoder().encode(content) : content;
   while (left.length > 0) left = left.subarray(await file.write(left));
+}
+
+/**
+ * Writes the first bytes of another file, where the file stands. `Deno.copyFile` copies the mode as well, which not every
+ * disk lets it.
+ */
+export async function copyStart(
+  file: Deno.FsFile,
+  { from, bytes }: { from: Deno.FsFile; bytes: number },
+): Promise<void> {
+  const buffer = new Uint8Array(Math.min(COPIED, bytes));
+  for (let at = 0; at < bytes; at += buffer.length) {
+    const part = buffer.subarray(0, bytes - at);
+    await readExactly(from, at, part);
+    await writeAll(file, part);
+  }
 }

@@ -6,11 +6,12 @@
 
 import { isYoung, stateOf } from "../disk/file_age.ts";
 import type { NameRules } from "../disk/name_rules.ts";
+import { ignoreMissing } from "../disk/folder.ts";
 import { openRegular } from "../disk/open_regular.ts";
 import { visitTree } from "../disk/tree_walk.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Manifest } from "../pieces/manifest.ts";
-import { planTreeInTurns } from "../pieces/tree_table.ts";
+import { type PlanBlock, TreePlan } from "../pieces/tree_plan.ts";
 import { schemeOf, verificationOf } from "../pieces/verification.ts";
 
 /** What a content is proven by. */
@@ -67,29 +68,48 @@ export async function fileHas(path: string, proof: ContentProof): Promise<boolea
 /**
  * Whether a folder has what a table lists, each file with its very bytes, and nothing else.
  *
+ * @param table its path.
  * @param rules those that made the names in the table the ones in the folder.
  */
 export async function treeHas(
   path: string,
   proof: ContentProof,
-  { table, rules }: { table: Uint8Array; rules: NameRules },
+  { table, rules }: { table: string; rules: NameRules },
 ): Promise<boolean> {
-  const { folders, files } = await planTreeInTurns(table, rules);
-  // The disk may show the names in another case or form, so that they are counted and not compared.
-  let count = 0;
-  const { skipped, failed } = await visitTree(path, { onEntry: () => void count++ });
-  if (skipped.length + failed.length > 0 || count !== folders.length + files.length) return false;
+  const { size: head } = await Deno.lstat(table);
+  const rewritten = `${table}.${crypto.randomUUID()}`;
+  try {
+    const plan = await TreePlan.make({ table, head, rewritten, ...rules });
+    // The disk may show the names in another case or form, so that they are counted and not compared.
+    let count = 0;
+    const { skipped, failed } = await visitTree(path, { onEntry: () => void count++ });
+    if (skipped.length + failed.length > 0 || count !== plan.folders + plan.count) return false;
+    const prover = new Prover(proof, head);
+    await prover.addFile(table, head);
+    for (let index = 0; index < plan.blocks; index++) {
+      if (!await hasBlock(path, await plan.block(index), prover)) return false;
+    }
+    return prover.isRight;
+  } finally {
+    await Deno.remove(rewritten).catch(ignoreMissing);
+  }
+}
+
+/** Whether a folder has what is in a part of the table; the bytes go to the prover. */
+async function hasBlock(
+  path: string,
+  { folders, files }: PlanBlock,
+  prover: Prover,
+): Promise<boolean> {
   for (const folder of folders) {
     if (!(await Deno.lstat(`${path}/${folder.path}`)).isDirectory) return false;
   }
-  const prover = new Prover(proof, table.length);
-  prover.add(table);
   for (const file of files) {
     const { isFile, size } = await Deno.lstat(`${path}/${file.path}`);
     if (!isFile || size !== file.size) return false;
     await prover.addFile(`${path}/${file.path}`, size);
   }
-  return prover.isRight;
+  return true;
 }
 
 /** Hashes bytes that come one after another as the sender of a content did. */
@@ -116,15 +136,6 @@ class Prover {
     if (this.#manifest.count !== Math.ceil(size / pieceSize)) return false;
     this.#manifest.finish({ size, sha256: null });
     return this.#manifest.id === manifest;
-  }
-
-  add(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) {
-      const part = bytes.subarray(at, at + this.#piece.length - this.#filled);
-      this.#piece.set(part, this.#filled);
-      at += part.length;
-      this.#fill(part.length);
-    }
   }
 
   /** Adds the bytes of a file, as many as it had; fewer make the content a wrong one. */

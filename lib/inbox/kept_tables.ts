@@ -1,9 +1,11 @@
-import { patiently } from "../disk/descriptors.ts";
+import { openFile } from "../disk/descriptors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
-import { writeOwn } from "../disk/write_file.ts";
+import { copyStart } from "../disk/write_file.ts";
 
 /** Bytes of the tables of trees that are kept at most. */
 const MOST_TABLES = 64 * 1024 * 1024;
+/** How a table is written: over what is there, and only its owner may read it. */
+const OWN = { write: true, create: true, truncate: true, mode: 0o600 };
 
 /**
  * The tables of trees that have arrived, without which nobody could tell whether they are still what they were. One that
@@ -17,16 +19,20 @@ export class KeptTables {
     this.#folder = folder;
   }
 
-  /** The table of a content; null when it is not kept. */
-  async find(manifest: string): Promise<Uint8Array | null> {
-    return await patiently(() => Deno.readFile(this.#at(manifest))).catch(() => null);
+  /** Path of the table of a content; null when it is not kept. */
+  async find(manifest: string): Promise<string | null> {
+    const path = this.#at(manifest);
+    return (await Deno.lstat(path).catch(() => null))?.isFile ? path : null;
   }
 
   /** Keeps a copy of a table; those kept longest ago go when there are too many. */
   async keep(manifest: string, path: string): Promise<void> {
     try {
       await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeOwn(this.#at(manifest), await Deno.readFile(path));
+      const { size } = await Deno.lstat(path);
+      using from = await openFile(path);
+      using kept = await openFile(this.#at(manifest), OWN);
+      await copyStart(kept, { from, bytes: size });
       await this.#makeRoom();
     } catch {
       // What it costs to have none is little.

@@ -140,8 +140,9 @@ export class PartialItem implements PieceTarget {
     });
   }
 
-  /** Writes are never held back here. */
-  stop(): void {}
+  stop(): void {
+    this.#target.stop?.();
+  }
 
   /** Throws away what an earlier run left: the writes that follow are the first. */
   restart(): Promise<void> {

@@ -245,7 +245,7 @@ export class Partials implements Disposable {
 /** Deletes the partial whose path without `.part` is `base`. */
 export async function removePartial(base: string): Promise<void> {
   await removeJournal(base);
-  for (const ending of [".part", ".table"]) {
+  for (const ending of [".part", ".table", ".plan"]) {
     await Deno.remove(`${base}${ending}`, { recursive: true }).catch(ignoreMissing);
   }
 }

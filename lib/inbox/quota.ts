@@ -16,7 +16,8 @@ export const ENTRY = 4096;
 const FREE_OVERHEAD = 64 * 1024;
 
 /** Names of what this program keeps beside the files, journals, tables and receipts: they are overhead. */
-const NOTES = /^(?:[0-9a-f-]{36}\.(?:journal|table|table\.new)|[\w-]{43}\.table|receipts\.jsonl)$/;
+const NOTES =
+  /^(?:[0-9a-f-]{36}\.(?:journal|plan|table|table\.new)|[\w-]{43}\.table|receipts\.jsonl)$/;
 
 /** What is in a folder, or is to come. */
 export interface Usage {
@@ -60,7 +61,7 @@ export async function usageOf(
     try {
       for await (const { name, isDirectory, isFile } of Deno.readDir(within)) {
         const path = join(within, name);
-        if (skip.has(path.replace(/\.(?:part|journal|table|table\.new)$/, ""))) continue;
+        if (skip.has(path.replace(/\.(?:part|journal|plan|table|table\.new)$/, ""))) continue;
         if (isDirectory) folders.push(path);
         if (isDirectory || !isFile) usage.overhead += ENTRY;
         else await countFile(path, { usage, seen, isNote: NOTES.test(name) }).catch(leftOut(path));

@@ -39,6 +39,8 @@ export interface Target {
    * @throws when they cannot be read, or are not there.
    */
   read(offset: number, into: Uint8Array): Promise<void>;
+  /** Gives up a write that takes long: nothing that is written is of use any more, or it will come again. */
+  stop?(): void;
   /** Throws away all that was written. */
   restart(): Promise<void>;
   /** Makes durable what was written before the call. */

@@ -3,13 +3,8 @@ import { dirname, join } from "node:path";
 import { pooledMap } from "@std/async/pool";
 import { readExactly } from "../disk/read_exactly.ts";
 import { P2PError } from "../errors.ts";
-import {
-  fileAt,
-  type FileCount,
-  planTreeInTurns,
-  type TreeFile,
-  type TreePlan,
-} from "../pieces/tree_table.ts";
+import { type PlanBlock, TreePlan } from "../pieces/tree_plan.ts";
+import { fileAt, type FileCount, type TreeFile } from "../pieces/tree_table.ts";
 import { enterable, type FileAttributes, modeWithin } from "../disk/file_mode.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import type { BestEffort } from "../disk/best_effort.ts";
@@ -22,6 +17,8 @@ import { Yielder } from "../async/yielder.ts";
 const SMALL = 256 * 1024;
 /** Files or folders that are made between two turns of the event loop. */
 const TURN = 16;
+/** Folders that may wait to be synced: each costs the memory of its path. */
+const MANY_FOLDERS = 4096;
 
 interface OpenFile {
   file: TreeFile;
@@ -63,8 +60,10 @@ export class TreeTarget implements Target {
   #table: Deno.FsFile | undefined;
   #tableLeft = 0;
   #plan: TreePlan | undefined;
-  /** Bytes that this run has written of each file that is not complete. */
-  readonly #begun = new Map<TreeFile, number>();
+  /** Ends a planning that is not wanted any more. */
+  readonly #stopping = new AbortController();
+  /** Files that are not complete, by their numbers, and the bytes that this run has written of each. */
+  readonly #begun = new Map<number, { file: TreeFile; written: number }>();
   /** Folders that have got something new since they were last synced. */
   #changedFolders = new Set<string>();
   /** The file that was written to last and is not complete: its next bytes mostly come next. */
@@ -101,9 +100,9 @@ export class TreeTarget implements Target {
     const { isDirectory } = await Deno.lstat(options.path);
     if (!isDirectory) throw new Deno.errors.NotFound(`${options.path} is not a folder`);
     const target = new TreeTarget(options);
-    const table = await patiently(() => Deno.readFile(tableOf(options.path)));
-    if (table.length !== options.head) throw new Deno.errors.NotFound("the table is cut short");
-    await target.#planned(table);
+    const { size } = await Deno.lstat(target.table);
+    if (size !== options.head) throw new Deno.errors.NotFound("the table is cut short");
+    target.#plan = await target.#planned(target.table);
     target.#isReopened = true;
     return target;
   }
@@ -117,53 +116,47 @@ export class TreeTarget implements Target {
   }
 
   get files(): FileCount | null {
-    const files = this.#plan?.files;
-    return files ? { count: files.length, within: (bytes) => fileAt(files, bytes) } : null;
+    return this.#plan ?? null;
   }
 
   get entries(): number {
-    const { files, folders } = this.#plan ?? { files: [], folders: [] };
-    return 1 + files.length + folders.length;
+    const { count = 0, folders = 0 } = this.#plan ?? {};
+    return 1 + count + folders;
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
-    let at = 0;
-    if (offset < this.head) {
-      at = Math.min(bytes.length, this.head - offset);
-      await this.#writeTable(offset, bytes.subarray(0, at));
-    }
-    if (at === bytes.length) return;
-    if (!this.#plan) throw new P2PError("malformed", "A tree's files came before its table");
-    const { files } = this.#plan;
-    for (let i = fileAt(files, offset + at); at < bytes.length; i++) {
-      const file = files[i] as TreeFile;
-      const start = offset + at - file.offset;
-      const part = bytes.subarray(at, at + file.size - start);
-      at += part.length;
-      if (part.length === 0) continue;
-      const isWhole = part.length === file.size && part.length <= SMALL;
-      const waiting = isWhole ? this.#writeWhole(file, part) : this.#writePart(file, start, part);
-      // An await costs a turn of the microtasks, and mostly there is nothing to wait for.
-      if (waiting) await waiting;
-      const turn = this.#yielder.step();
-      if (turn) await turn;
+    const head = bytes.subarray(0, Math.max(0, this.head - offset));
+    if (head.length > 0) await this.#writeTable(offset, head);
+    if (head.length === bytes.length) return;
+    const plan = this.#plan;
+    if (!plan) throw new P2PError("malformed", "A tree's files came before its table");
+    for (let at = head.length; at < bytes.length;) {
+      for (const { file, start, end } of partsIn(await plan.filesAt(offset + at), offset + at)) {
+        const part = bytes.subarray(at, at + end - start);
+        at += part.length;
+        const isWhole = part.length === file.size && part.length <= SMALL;
+        const waiting = isWhole ? this.#writeWhole(file, part) : this.#writePart(file, start, part);
+        // An await costs a turn of the microtasks, and mostly there is nothing to wait for.
+        if (waiting) await waiting;
+        const turn = this.#yielder.step();
+        if (turn) await turn;
+        if (at === bytes.length) break;
+      }
+      if (this.#changedFolders.size > MANY_FOLDERS) await this.#syncFolders();
     }
   }
 
   async read(offset: number, into: Uint8Array): Promise<void> {
-    const { files } = this.#planOrThrow();
-    let at = 0;
-    if (offset < this.head) {
-      at = Math.min(into.length, this.head - offset);
-      await readFrom(tableOf(this.path), offset, into.subarray(0, at));
-    }
-    for (let i = fileAt(files, offset + at); at < into.length; i++) {
-      const file = files[i];
-      if (!file) throw new Deno.errors.UnexpectedEof("the tree ends before");
-      const start = offset + at - file.offset;
-      const part = into.subarray(at, at + file.size - start);
-      at += part.length;
-      if (part.length > 0) await readFrom(this.#at(file), start, part);
+    const plan = this.#planOrThrow();
+    const head = into.subarray(0, Math.max(0, this.head - offset));
+    if (head.length > 0) await readFrom(this.table, offset, head);
+    for (let at = head.length; at < into.length;) {
+      for (const { file, start, end } of partsIn(await plan.filesAt(offset + at), offset + at)) {
+        const part = into.subarray(at, at + end - start);
+        at += part.length;
+        await readFrom(this.#at(file), start, part);
+        if (at === into.length) break;
+      }
     }
   }
 
@@ -178,28 +171,26 @@ export class TreeTarget implements Target {
   }
 
   async sync(): Promise<void> {
-    const folders = this.#changedFolders;
-    this.#changedFolders = new Set();
     // Files are synced through handles of their own: on the one that is written to a sync would hold up the writes.
-    const begun = [...this.#begun.keys()].map((file) => this.#at(file));
-    const { disk } = this.#options;
-    await Promise.all([
-      ...this.#syncs,
-      forEach(begun, syncFile),
-      forEach(folders, (path) => disk.syncFolder(path)),
-    ]);
+    const begun = [...this.#begun.values()].map(({ file }) => this.#at(file));
+    await Promise.all([...this.#syncs, forEach(begun, syncFile), this.#syncFolders()]);
     if (this.#failure) throw this.#failure;
   }
 
   async settle(): Promise<void> {
-    const { folders, files } = this.#planOrThrow();
+    const plan = this.#planOrThrow();
     this.close();
-    if (this.#isReopened) this.#setTimes(files);
     // Folders get their times from the inside out: what changes in one changes the time of the one around it.
-    for (const folder of folders.toReversed()) {
-      this.#changedFolders.add(this.#at(folder));
-      this.#openToOthers(this.#at(folder), folder);
-      this.#options.disk.setTime(this.#at(folder), folder.mtime);
+    for (let index = plan.blocks - 1; index >= 0; index--) {
+      if (!this.#isReopened && !plan.hasFolders(index)) continue;
+      const { folders, files } = await plan.block(index);
+      if (this.#isReopened) await this.#setTimes(files);
+      for (const folder of folders.toReversed()) {
+        this.#changedFolders.add(this.#at(folder));
+        this.#openToOthers(this.#at(folder), folder);
+        this.#options.disk.setTime(this.#at(folder), folder.mtime);
+      }
+      if (this.#changedFolders.size > MANY_FOLDERS) await this.#syncFolders();
     }
     this.#changedFolders.add(this.path);
     this.#openToOthers(this.path, this.#options.attributes ?? {});
@@ -235,11 +226,16 @@ export class TreeTarget implements Target {
     this.#table = undefined;
   }
 
+  stop(): void {
+    this.#stopping.abort(new P2PError("cancelled", "The transfer is over"));
+  }
+
   async remove(): Promise<void> {
     this.#table?.close();
     this.#table = undefined;
-    await Deno.remove(tableOf(this.path)).catch(ignoreMissing);
-    await Deno.remove(unfinishedTableOf(this.path)).catch(ignoreMissing);
+    for (const path of [this.table, unfinishedTableOf(this.path), rewrittenTableOf(this.path)]) {
+      await Deno.remove(path).catch(ignoreMissing);
+    }
     await Deno.remove(this.path, { recursive: true }).catch(ignoreMissing);
   }
 
@@ -261,21 +257,23 @@ export class TreeTarget implements Target {
 
   /** Keeps the table, now complete, under the name that a later run looks for, and makes what has no bytes. */
   async #begin(table: Deno.FsFile): Promise<void> {
-    const { folders, files } = await this.#planned(
-      await patiently(() => Deno.readFile(unfinishedTableOf(this.path))),
-    );
-    try {
-      await this.#options.onPlanned?.(this.entries);
-    } catch (error) {
-      // Nothing of it is made: neither now nor by the writes that are waiting.
-      this.#plan = undefined;
-      throw error;
-    }
+    const unfinished = unfinishedTableOf(this.path);
+    const plan = await this.#planned(unfinished);
+    await this.#options.onPlanned?.(1 + plan.count + plan.folders);
     await table.sync();
     table.close();
     this.#table = undefined;
-    await Deno.rename(unfinishedTableOf(this.path), tableOf(this.path));
+    await Deno.rename(unfinished, this.table);
+    plan.moved(unfinished, this.table);
+    this.#plan = plan;
     this.#changedFolders.add(dirname(this.path));
+    for (let index = 0; index < plan.blocks; index++) {
+      if (plan.hasFolders(index, { orEmpty: true })) await this.#makeBare(await plan.block(index));
+    }
+  }
+
+  /** Makes the folders of a block, and its files that have no bytes. */
+  async #makeBare({ folders, files }: PlanBlock): Promise<void> {
     for (const folder of folders) {
       await this.#yielder.step();
       Deno.mkdirSync(this.#at(folder), { mode: 0o700 });
@@ -286,14 +284,24 @@ export class TreeTarget implements Target {
       await this.#yielder.step();
       await this.#writeWhole(file, new Uint8Array(0));
     }
+    if (this.#changedFolders.size > MANY_FOLDERS) await this.#syncFolders();
   }
 
-  async #planned(table: Uint8Array): Promise<TreePlan> {
-    const plan = await planTreeInTurns(table, this.#options);
-    if (plan.end !== this.#options.size) {
+  async #planned(table: string): Promise<TreePlan> {
+    const { path, head, size, foldsCase, keepsNames = false } = this.#options;
+    const { signal } = this.#stopping;
+    const rewritten = rewrittenTableOf(path);
+    const plan = await TreePlan.make({ table, head, rewritten, signal, foldsCase, keepsNames });
+    if (plan.end !== size) {
       throw new P2PError("malformed", "The table of a tree does not fit its size");
     }
-    return this.#plan = plan;
+    return plan;
+  }
+
+  async #syncFolders(): Promise<void> {
+    const folders = this.#changedFolders;
+    this.#changedFolders = new Set();
+    await forEach(folders, (path) => this.#options.disk.syncFolder(path));
   }
 
   #planOrThrow(): TreePlan {
@@ -326,13 +334,13 @@ export class TreeTarget implements Target {
   }
 
   async #writePart(file: TreeFile, start: number, bytes: Uint8Array): Promise<void> {
-    const { handle, writer } = this.#open?.file === file
+    const { handle, writer } = this.#open?.file.number === file.number
       ? this.#open
       : await patiently(() => this.#openFile(file));
     await writer.write(start, bytes);
-    const written = (this.#begun.get(file) ?? 0) + bytes.length;
+    const written = (this.#begun.get(file.number)?.written ?? 0) + bytes.length;
     if (written < file.size) {
-      this.#begun.set(file, written);
+      this.#begun.set(file.number, { file, written });
       return;
     }
     this.#open = undefined;
@@ -350,7 +358,7 @@ export class TreeTarget implements Target {
   /** Makes the file, or opens it where a part of it is there. */
   #create(file: TreeFile): Deno.FsFile {
     const { mode } = this.#options;
-    const isFirst = !this.#begun.has(file);
+    const isFirst = !this.#begun.has(file.number);
     const path = this.#at(file);
     const handle = Deno.openSync(path, {
       write: true,
@@ -365,7 +373,7 @@ export class TreeTarget implements Target {
 
   /** Gives a file that is complete its time, and makes it durable while the next ones come. */
   #finishFile(file: TreeFile, handle: Deno.FsFile): Promise<void> | undefined {
-    this.#begun.delete(file);
+    this.#begun.delete(file.number);
     let syncing: Promise<void> | undefined;
     try {
       this.#options.disk.setTime(handle, file.mtime);
@@ -389,14 +397,16 @@ export class TreeTarget implements Target {
   }
 
   /** Sets the times of files whose parts came in several runs: none of them knew that the file was complete. */
-  #setTimes(files: readonly TreeFile[]): void {
+  async #setTimes(files: readonly TreeFile[]): Promise<void> {
+    const changed: string[] = [];
     for (const file of files) {
+      await this.#yielder.step();
       const { mtime } = Deno.statSync(this.#at(file));
       if (mtime?.getTime() === file.mtime) continue;
       this.#options.disk.setTime(this.#at(file), file.mtime);
-      // Whatever is in this list is synced with the rest.
-      this.#begun.set(file, 0);
+      changed.push(this.#at(file));
     }
+    await forEach(changed, syncFile);
   }
 
   #openToOthers(path: string, { mode }: FileAttributes): void {
@@ -426,9 +436,38 @@ async function syncFile(path: string): Promise<void> {
   await file.syncData();
 }
 
+/** A part of a file that some bytes of the transfer are. */
+interface FilePart {
+  file: TreeFile;
+  /** Bytes of the file before the part. */
+  start: number;
+  /** Bytes of the file up to the end of the part. */
+  end: number;
+}
+
+/**
+ * The parts of files from a byte of the transfer on.
+ *
+ * @throws {Deno.errors.UnexpectedEof} when none of the files has that byte.
+ */
+function* partsIn(files: readonly TreeFile[], offset: number): Generator<FilePart> {
+  const first = fileAt(files, offset);
+  if (first === files.length) throw new Deno.errors.UnexpectedEof("the tree ends before");
+  for (let i = first; i < files.length; i++) {
+    const file = files[i] as TreeFile;
+    const start = Math.max(0, offset - file.offset);
+    if (file.size > 0) yield { file, start, end: file.size };
+  }
+}
+
 /** Where the table is while parts of it are missing; nobody goes on with such a tree. */
 function unfinishedTableOf(path: string): string {
   return `${tableOf(path)}.new`;
+}
+
+/** Where the table is with the names that this side has given. */
+function rewrittenTableOf(path: string): string {
+  return tableOf(path).replace(/table$/, "plan");
 }
 
 /** Where the table of a partial tree is kept. */

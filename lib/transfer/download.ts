@@ -17,6 +17,7 @@ import type { BandwidthLane } from "./bandwidth_limiter.ts";
 import { DownloadSources } from "./download_sources.ts";
 import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
 import { isSameContent, type Offer, type Received } from "./offer.ts";
+import type { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import { Patience } from "./patience.ts";
 import { PiecePicker } from "./picker.ts";
@@ -43,6 +44,8 @@ export interface DownloadOptions {
   destination: Pick<Destination, "publish" | "release">;
   /** Memory for what is on its way, shared with the other transfers. */
   share: MemoryShare;
+  /** Turns of the transfers whose pieces are too large for their share. */
+  turns: LargeTurns;
   clock: Clock;
   /** Verified bytes of all transfers that the disk has not taken yet: while they are too many no more are read. */
   unwritten?: SharedBytes;
@@ -120,6 +123,7 @@ export class Download implements Pieces {
       picker: this.#picker,
       lengthOf: (index) => this.lengthOf(index),
       share: options.share,
+      turns: options.turns,
       lane: options.lane,
       clock,
     });
@@ -452,14 +456,14 @@ export class Download implements Pieces {
     const { length } = body;
     unwritten?.add(length);
     const write: Promise<void> = this.#options.target.write(index, body, hash).then(
-      () => {
-        this.#buffers.give(body);
-        this.#picker.stored(index);
-      },
+      () => this.#buffers.give(body),
       (error) => this.#onWriteFailed(asP2PError(error, "disk")),
     ).finally(() => {
       this.#writes.delete(write);
       unwritten?.remove(length);
+      // After a failure the transfer is over, and nobody asks for the piece.
+      this.#picker.stored(index);
+      this.#sources.settled();
       // What waited to be written had taken memory that the next ones need.
       this.#ask();
     });

@@ -3,9 +3,13 @@ import type { MemoryShare } from "../async/memory_budget.ts";
 import { P2PError } from "../errors.ts";
 import type { Offer } from "./offer.ts";
 import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PiecePicker } from "./picker.ts";
 import { SourceRequests, windowPieces } from "./source_requests.ts";
+
+/** Bytes that any download may have on their way, whatever its part of the memory is. */
+const LEAST = 1024 * 1024;
 
 /** What {@linkcode DownloadSources} need. */
 export interface DownloadSourcesOptions {
@@ -15,6 +19,8 @@ export interface DownloadSourcesOptions {
   lengthOf(index: number): number;
   /** Memory for what is on its way. */
   share: MemoryShare;
+  /** Turns of those that the share is too small for. */
+  turns: LargeTurns;
   /** Holds requests back under a rate limit. */
   lane?: BandwidthLane | undefined;
   clock: Clock;
@@ -51,6 +57,7 @@ export class DownloadSources {
   drop(source: PeerLink): void {
     this.#requests.get(source)?.forget();
     this.#requests.delete(source);
+    this.settled();
   }
 
   /** Forgets all of them, and returns who they were; what they owe is not wanted any more. */
@@ -58,12 +65,39 @@ export class DownloadSources {
     const sources = [...this.#requests.keys()];
     for (const requests of this.#requests.values()) requests.stop();
     this.#requests.clear();
+    this.settled();
     return sources;
   }
 
   /** Asks each for as many pieces as may be on their way. */
   fill(): void {
+    if (this.#hasTurn()) this.#fillNow();
+  }
+
+  /** Ends the turn unless something is on its way, or waits to be written. */
+  settled(): void {
+    if (this.#isIdle) this.#options.turns.end(this);
+  }
+
+  #fillNow(): void {
     for (const requests of this.#requests.values()) requests.fill();
+    this.settled();
+  }
+
+  get #isIdle(): boolean {
+    const { picker } = this.#options;
+    return picker.unwrittenCount === 0 && (this.#requests.size === 0 || picker.askedCount === 0);
+  }
+
+  /** Whether pieces may be asked for. When others wait for their turn, this one ends with what is on its way. */
+  #hasTurn(): boolean {
+    const { turns, share, offer: { pieceSize } } = this.#options;
+    if (2 * pieceSize <= Math.max(share.bytes, LEAST) || this.#requests.size === 0) return true;
+    if (turns.isWanted) {
+      if (!this.#isIdle) return false;
+      turns.end(this);
+    }
+    return turns.take(this, () => this.#fillNow());
   }
 
   /** A new piece came from the source. */
@@ -80,6 +114,8 @@ export class DownloadSources {
   /** Ends the sessions of those that owe a piece for too long. */
   abortOverdue(): void {
     for (const [{ session }, requests] of this.#requests) {
+      // What is not asked for while others have their turn is not owed.
+      if (this.#options.turns.isWaiting(this)) requests.progressed();
       if (!requests.isOverdue(session.lastHeard)) continue;
       session.abort(new P2PError("timeout", "Cannot go on: the sender sends no more pieces"));
     }

@@ -10,6 +10,7 @@ import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLimiter } from "./bandwidth_limiter.ts";
 import { Download } from "./download.ts";
 import { expectReceivable, isSameContent, type Offer, offerOf, type Received } from "./offer.ts";
+import { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { TransferObserver, TransferSettings } from "./settings.ts";
 import { WaitingOffers } from "./waiting_offers.ts";
@@ -63,7 +64,7 @@ export interface DownloadsOptions {
   orphanTime?: number;
 }
 
-/** Bytes of pieces that all transfers together may have on their way, but for two pieces each. */
+/** Bytes of pieces that all transfers together may have on their way, but for two small pieces each. */
 const WINDOWS = 16 * 1024 * 1024;
 
 /** Verified bytes that may wait for the disk, of all transfers together, before less is read. */
@@ -112,6 +113,7 @@ export class Downloads implements AsyncDisposable {
   readonly #windows = new MemoryBudget(WINDOWS);
   readonly #unwritten = new SharedBytes(MAX_UNWRITTEN);
   readonly #hashes = new SharedBytes(MAX_HASH_BYTES);
+  readonly #turns = new LargeTurns();
   #closed = false;
 
   constructor(options: DownloadsOptions) {
@@ -256,6 +258,7 @@ export class Downloads implements AsyncDisposable {
         share: this.#windows.join(),
         unwritten: this.#unwritten,
         hashes: this.#hashes,
+        turns: this.#turns,
         clock: settings.clock,
         maxSize: settings.maxSize,
         orphanTime,

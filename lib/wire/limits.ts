@@ -54,3 +54,6 @@ export const MAX_UNKNOWN_BODY = 64 * 1024;
 
 /** Largest table of a tree in bytes: about half a million entries. */
 export const MAX_TABLE = 64 * 1024 * 1024;
+
+/** Longest line of such a table in bytes, with its LF: the longest path takes 24 KiB when all of it is escaped. */
+export const MAX_TABLE_LINE = 32 * 1024;

@@ -3,9 +3,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../lib/errors.ts";
 import { MAX_NAME_BYTES, nameKey, safeComponent } from "../../lib/disk/file_name.ts";
-import { encodeTable, planTree, type TreeEntry } from "../../lib/pieces/tree_table.ts";
+import { encodeTable, type TreeEntry } from "../../lib/pieces/tree_table.ts";
 import fc from "../helpers/fast_check.ts";
 import { newSeed } from "../helpers/random.ts";
+import { planTree } from "../helpers/tree_plan.ts";
 import hostileNames from "../testdata/hostile_names.json" with { type: "json" };
 
 /** Set it to the number of a failed run to see it again. */
@@ -44,7 +45,7 @@ Deno.test("tree table: good names and numbers come back as they were", () => {
       assertEquals(folders, entries.filter(({ size }) => size === null));
       let offset = table.length;
       for (const [i, entry] of entries.filter(({ size }) => size !== null).entries()) {
-        assertEquals(files[i], { ...entry, size: entry.size as number, offset });
+        assertEquals(files[i], { ...entry, size: entry.size as number, number: i, offset });
         offset += entry.size as number;
       }
       assertEquals(end, offset);

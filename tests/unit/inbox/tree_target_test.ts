@@ -9,6 +9,7 @@ import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 import {
   entriesOf,
   joined,
+  LONG_AGO,
   pictureOf,
   pictureOfTree,
   sampleTree,
@@ -157,6 +158,62 @@ permitted("a tree is gone on with where an earlier run left it, in any order", N
     assertEquals(await finish(target, dir), pictureOfTree(tree), `seed ${seed}`);
   }
 });
+
+/** A tree whose table is read in several blocks; every fifth name is another here. */
+function manyFiles(): TestTree {
+  const tree: TestTree = {};
+  for (let i = 0; i < 30; i++) {
+    const folder = i % 5 === 0 ? `folder:${i}` : `folder-${i}`;
+    tree[folder] = { mtime: LONG_AGO + i };
+    for (let j = 0; j < 60; j++) {
+      const name = j % 5 === 0 ? `file?${j}` : `file-${j}`;
+      tree[`${folder}/${name}`] = { content: bytesOf((i * j) % 200, i + j), executable: j === 1 };
+    }
+  }
+  return tree;
+}
+
+permitted("a table of many blocks, with names that become others, is gone by", NEEDS, async () => {
+  const tree = manyFiles();
+  const { table, bytes } = await transferOf(tree);
+  const { table: first, rest } = piecesOf(bytes, table.length, 1000);
+  await using dir = await tempDir();
+  const options = optionsOf(dir, table.length, bytes.length);
+  let target = await TreeTarget.create(options);
+  await writeAll(target, first);
+  const order = shuffled(rest, randomFrom(seed));
+  const half = Math.floor(order.length / 2);
+  await writeAll(target, order.slice(0, half));
+  await target.sync();
+  target.close();
+  target = await TreeTarget.reopen(options);
+  await writeAll(target, order.slice(half));
+  const whole = new Uint8Array(bytes.length);
+  await target.read(0, whole);
+  assertEquals(whole, bytes);
+  assertEquals(target.renamed.renamed, 6 + 30 * 12);
+  const expected = Object.entries(tree).map(([path, entry]) => [path.replace(/[:?]/g, "_"), entry]);
+  const picture = pictureOfTree(Object.fromEntries(expected));
+  assertEquals(await finish(target, dir), picture, `seed ${seed}`);
+  await target.remove();
+  assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["tree"]);
+});
+
+permitted(
+  "a planning that is stopped ends the write, and leaves nothing behind",
+  NEEDS,
+  async () => {
+    const { table, bytes } = await transferOf(manyFiles());
+    await using dir = await tempDir();
+    const target = await TreeTarget.create(optionsOf(dir, table.length, bytes.length));
+    const writing = rejectsWith("cancelled", () => target.write(0, table));
+    target.stop();
+    await writing;
+    target.close();
+    await target.remove();
+    assertEquals([...Deno.readDirSync(dir.path)], []);
+  },
+);
 
 permitted("without its table, or with another, a tree is not gone on with", NEEDS, async () => {
   await using dir = await tempDir();

@@ -1,8 +1,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { encodeTable, fileAt, planTree, type TreeEntry } from "../../../lib/pieces/tree_table.ts";
+import { encodeTable, fileAt, type TreeEntry } from "../../../lib/pieces/tree_table.ts";
 import type { P2PError } from "../../../lib/errors.ts";
 import { throwsWith } from "../../helpers/errors.ts";
 import { entriesOf, sampleTree } from "../../helpers/tree.ts";
+import { planTree } from "../../helpers/tree_plan.ts";
 
 const TIME = 1234;
 
@@ -41,7 +42,10 @@ Deno.test("a plan has every entry as it was, and where the bytes of each file be
   const table = encodeTable(entries);
   const { folders, files, end } = planTree(table, { foldsCase: false });
   assertEquals(folders, entries.filter(({ size }) => size === null));
-  assertEquals(files.map(({ offset: _, ...rest }) => rest), entries.filter((e) => e.size !== null));
+  assertEquals(
+    files.map(({ offset: _, number: __, ...rest }) => rest),
+    entries.filter((e) => e.size !== null),
+  );
   let offset = table.length;
   for (const file of files) {
     assertEquals(file.offset, offset, file.path);

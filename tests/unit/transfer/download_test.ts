@@ -9,6 +9,7 @@ import type { PartialItem } from "../../../lib/inbox/partial_item.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { sha256 } from "../../../lib/pieces/hash.ts";
 import { Download } from "../../../lib/transfer/download.ts";
+import { LargeTurns } from "../../../lib/transfer/large_turns.ts";
 import type { Offer, Received } from "../../../lib/transfer/offer.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import type { Message, MessageOf, Verb } from "../../../lib/wire/message.ts";
@@ -141,6 +142,7 @@ class Scene implements AsyncDisposable {
       destination: this.inbox,
       share: { bytes: this.memory, [Symbol.dispose]: () => {} },
       ...this.shared,
+      turns: new LargeTurns(),
       clock: this.clock,
       maxSize: undefined,
       orphanTime: 60_000,
