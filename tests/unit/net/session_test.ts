@@ -120,6 +120,7 @@ const REQUESTS: WithoutSeq<RequestMessage>[] = [
   { verb: "MESSAGE", from: ID, ...TEXT },
   { verb: "CONNECT", peer: ID, port: 1, token: TOKEN },
   { verb: "REMOVE", id: ID },
+  { verb: "RESTORE", id: ID },
   { verb: "ROTATE" },
   { verb: "SEND_FILE", ...OFFER },
   { verb: "SEND_TREE", table: 0, ...OFFER },
