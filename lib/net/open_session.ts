@@ -56,6 +56,16 @@ export async function openSession(options: OpenOptions): Promise<Session> {
   }
 }
 
+/**
+ * Ends a session whose HELLO has a token that nobody here waits for: whoever had somebody dial has given up, or never
+ * did, and it would stand open for nothing.
+ */
+export async function refuseUnexpected(session: Session): Promise<void> {
+  const text = "Cannot take this connection: nobody here has asked for it, or not any more";
+  await session.refuse(new P2PError("unauthorised", text));
+  await session.run(ASKING_ONLY);
+}
+
 /** A session that only asks: any request of the other side is refused. */
 export const ASKING_ONLY: SessionHandler = {
   allocate: () => null,

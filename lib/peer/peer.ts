@@ -9,6 +9,7 @@ import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
 import type { Credentials } from "../net/handshake.ts";
+import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress } from "../address.ts";
@@ -267,6 +268,7 @@ export class Peer implements AsyncDisposable {
   /** Runs a session that another peer opened (or that this one opened because it was asked to). */
   async handlePeer(session: Session): Promise<void> {
     if (this.#dialler.acceptDialBack(session)) return await session.ended;
+    if (session.remote.token !== undefined) return await refuseUnexpected(session);
     await this.#directory.meet(session.remote);
     await this.#links.accept(session);
   }

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Remote } from "../net/handshake.ts";
+import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
@@ -231,6 +232,7 @@ class RunningTracker implements Tracker {
 
   async #run(session: Session): Promise<void> {
     if (this.#options.acceptDialBack?.(session)) return await session.ended;
+    if (session.remote.token !== undefined) return await refuseUnexpected(session);
     let dropped: Promise<void> | undefined;
     await session.run({
       maxUnread: MAX_UNREAD,

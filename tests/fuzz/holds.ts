@@ -35,8 +35,10 @@ const BLOCK = 4096;
 
 /** What a process has open and uses. */
 export interface Figures {
-  /** But for partials: a transfer has a minute to be gone on with, and how many there are is bounded. */
-  descriptors: number;
+  /**
+   * What each leads to, but for partials: a transfer has a minute to be gone on with, and how many there are is bounded.
+   */
+  descriptors: string[];
   /** Resident memory, and the most of it so far, in bytes. */
   memory: number;
   peak: number;
@@ -54,7 +56,9 @@ export async function figuresOf({ program: { pid } }: Target): Promise<Figures> 
   const ticks = stat.slice(stat.lastIndexOf(")")).split(" ");
   return {
     descriptors: new TextDecoder().decode(open.stdout).split("\n")
-      .filter((line) => line.includes(" -> ") && !line.includes("/.partial/")).length,
+      .flatMap((line) => line.split(" -> ")[1] ?? []).filter((path) =>
+        !path.includes("/.partial/")
+      ),
     memory: kib("VmRSS") * 1024,
     peak: kib("VmHWM") * 1024,
     work: (Number(ticks[12]) + Number(ticks[13])) / 100,
@@ -74,15 +78,17 @@ export async function frugal(
     let now = await figuresOf(target);
     const worked = now.work - was.work;
     const isBack = () =>
-      now.descriptors <= was.descriptors && now.memory <= was.memory + KEPT_MEMORY;
+      now.descriptors.length <= was.descriptors.length && now.memory <= was.memory + KEPT_MEMORY;
     while (!isBack() && performance.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       now = await figuresOf(target);
     }
     const { name } = target;
-    if (!(now.descriptors > 0 && now.memory > 0)) problems.push(`${name} does not live`);
-    if (now.descriptors > was.descriptors) {
-      problems.push(`${name} had ${was.descriptors} descriptors, and has ${now.descriptors}`);
+    if (!(now.descriptors.length > 0 && now.memory > 0)) problems.push(`${name} does not live`);
+    const [had, has] = [was.descriptors.length, now.descriptors.length];
+    if (has > had) {
+      const more = now.descriptors.filter((path) => !was.descriptors.includes(path));
+      problems.push(`${name} had ${had} descriptors, and has ${has}, now ${more.join(", ")}`);
     }
     if (now.memory > was.memory + KEPT_MEMORY) {
       problems.push(`${name} had ${inMib(was.memory)}, and has ${inMib(now.memory)}`);

@@ -88,10 +88,9 @@ async function startPeer(
   const home = world.path(`home-${name}`);
   const received = world.path(`inbox-${name}`);
   await Deno.mkdir(home);
-  const port = freePort();
   const args = ["run", "--name", name, "--received", received, "--quota", `${QUOTA}`];
   const state = ["--state", world.path(`state-${name}`)];
-  const more = [...isJson ? ["--json"] : [], "--port", `${port}`];
+  const more = isJson ? ["--json"] : [];
   const joined = invite ?? await inviteOf(world);
   const program = await world.start("peer", [...args, ...more, ...state, "--join", joined], {
     home,
@@ -101,17 +100,14 @@ async function startPeer(
   else await program.untilText((text) => text.includes("Registered at"));
   const key = await Deno.readTextFile(world.path(`state-${name}`, "peers", "1", "identity.key"));
   const { id } = Identity.fromPkcs8Pem(key);
-  return { name, program, port, id, role: "peer", received };
+  const listening = isJson
+    ? (await program.until("listening"))["port"]
+    : /listening on \S+:(\d+)/.exec(program.stdout)?.[1];
+  return { name, program, port: Number(listening), id, role: "peer", received };
 }
 
 /** The invite of the real tracker of a world. */
 async function inviteOf(world: World): Promise<string> {
   const { lines } = await world.run("tracker", ["invite", "--json"]);
   return lines.at(-1)?.["invite"];
-}
-
-/** A port that is free now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -6,7 +6,7 @@ import { TrackerClient } from "../../lib/directory/tracker_client.ts";
 import type { P2PError } from "../../lib/errors.ts";
 import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import { Connection } from "../../lib/net/connection.ts";
-import { ASKING_ONLY } from "../../lib/net/open_session.ts";
+import { ASKING_ONLY, openSession } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
 import { Dialler } from "../../lib/peer/dialler.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
@@ -181,6 +181,27 @@ permitted("a session that was dialled on request ends with its peer", NEEDS, asy
   await hidden[Symbol.asyncDispose]();
   await deadline(session.ended, "the end of the session");
 }, { ignore: NO_PROXY });
+
+permitted("a connection that nobody has asked for is not kept open", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  await using bob = await startPeer(tracker, dir, { name: "bob" });
+  const { membership } = tracker;
+  const bobs = { address: bob.address, id: bob.identity.id };
+  for (const { address, id } of [bobs, { address: tracker.address, id: undefined }]) {
+    const session = await openSession({
+      address,
+      id,
+      token: randomToken(16),
+      credentials: { identity: Identity.generate(), role: "peer", membership },
+    });
+    const refused = Promise.withResolvers<P2PError | null>();
+    const running = session.run({ ...ASKING_ONLY, onClosed: refused.resolve });
+    const error = await deadline(refused.promise, "the end of the connection");
+    assertEquals([error?.remote, error?.code], [true, "unauthorised"]);
+    await running;
+  }
+});
 
 permitted("an entry that leads to another key's listener is not trusted", NEEDS, async () => {
   await using dir = await tempDir();
