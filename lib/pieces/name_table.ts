@@ -1,4 +1,4 @@
-/** Slots of a table at first; always a power of two. */
+/** Slots of a table at the least; always a power of two. */
 const SLOTS = 1024;
 /** Part of the slots that may be taken: beyond it a search takes long. */
 const FULL = 0.7;
@@ -10,11 +10,18 @@ const FULL = 0.7;
  */
 export class NameTable {
   readonly #key = crypto.getRandomValues(new Int32Array(2));
-  #slots = new Int32Array(3 * SLOTS);
+  #slots: Int32Array<ArrayBuffer>;
   #count = 0;
   /** Words of the hash that {@linkcode #find} has computed last. */
   #low = 0;
   #high = 0;
+
+  /** @param expected names that there will be: when there are more the table grows, which takes a while at once. */
+  constructor(expected = 0) {
+    let slots = SLOTS;
+    while (FULL * slots < expected) slots *= 2;
+    this.#slots = new Int32Array(3 * slots);
+  }
 
   /** The number that is kept of the name in the folder; 0 when there is none. */
   get(folder: number, name: string): number {

@@ -34,7 +34,7 @@ interface Place {
 export class TreeNames {
   readonly #options: NameOptions;
   /** Folders (by their number) and files that have been added, by the names that the sender gave. */
-  readonly #listed = new NameTable();
+  readonly #listed: NameTable;
   /**
    * Names that are taken, each with the number that the next one of the same name is tried with; not those of entries
    * that are listed under this very name.
@@ -46,8 +46,10 @@ export class TreeNames {
   /** The folders around the entry that was added last: mostly those around the next one as well. */
   readonly #way: Place[] = [{ name: "", path: "", number: 0 }];
 
-  constructor(options: NameOptions) {
+  /** @param expected entries that there will be, more or less. */
+  constructor(options: NameOptions, expected = 0) {
     this.#options = options;
+    this.#listed = new NameTable(expected);
   }
 
   /**

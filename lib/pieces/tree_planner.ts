@@ -7,6 +7,8 @@ import {
 } from "./tree_table.ts";
 import { type NameOptions, TreeNames } from "./tree_names.ts";
 
+/** Bytes of a line as most are, or fewer. */
+const USUAL_LINE = 48;
 /** Names that became others and are told of, and UTF-16 units that one may have with its path. */
 const RENAMES_TOLD = 5;
 const RENAME_TOLD = 1000;
@@ -29,7 +31,7 @@ export class TreePlanner {
   /** @param head bytes of the table. */
   constructor(head: number, options: NameOptions) {
     this.end = head;
-    this.#names = new TreeNames(options);
+    this.#names = new TreeNames(options, Math.min(MAX_ENTRIES, head / USUAL_LINE));
   }
 
   /**

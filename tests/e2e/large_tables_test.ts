@@ -17,7 +17,7 @@ const IS_BIG = variable("P2P_BIG") !== undefined;
 /** Bytes of memory that the receiver may take in all: for smaller tables a part of what the largest may cost. */
 const MOST_MEMORY = IS_BIG ? 300e6 : 250e6;
 /** Longest time in milliseconds in which the receiver answers a PING meanwhile. */
-const PROMPT = 2_000;
+const PROMPT = IS_BIG ? 5_000 : 2_000;
 /** Bytes of a table: the largest ones take minutes, and `deno task big` has them. */
 const TABLE = IS_BIG ? MAX_TABLE : 4 * MIB;
 /** Bytes of each file: so many that the pieces with the table's last bytes are whole. */
@@ -54,7 +54,11 @@ for (const pieceSize of [256 * 1024, MAX_PIECE]) {
     assertEquals((await namesIn(join(peer.received, "folder"))).length, 100);
 
     await Promise.all(trees.map(({ served }) => served));
-    while (await ended(peer, trees) < COUNT) await delay(systemClock, 100);
+    while (await ended(peer, trees) < COUNT) {
+      // Who is silent for two minutes is thrown out.
+      await Promise.all(trees.map((tree) => tree.ping()));
+      await delay(systemClock, 500);
+    }
     over.abort();
     const slowest = Math.max(...await pinging);
     const peak = await peakOf(peer.program.pid);
@@ -98,7 +102,8 @@ class HostileTree {
   readonly #name: string;
   readonly #content: Content;
   readonly #served = Promise.withResolvers<void>();
-  isCancelled = false;
+  /** Whether the receiver has given it up: there is no room for what its table promises. */
+  isGivenUp = false;
 
   constructor(session: RawSession, name: string, content: Content) {
     this.#session = session;
@@ -106,7 +111,7 @@ class HostileTree {
     this.#content = content;
     let asked = 0;
     session.frames.listen(({ message }) => {
-      if (message.verb === "CANCEL") this.isCancelled = true;
+      if (message.verb === "CANCEL") this.isGivenUp = true;
       if (message.verb !== "GET") return;
       const { index } = message;
       const piece = content.pieces[index];
@@ -120,6 +125,10 @@ class HostileTree {
   /** Resolves when every piece with bytes of the table was asked for. */
   get served(): Promise<void> {
     return this.#served.promise;
+  }
+
+  async ping(): Promise<void> {
+    await this.#session.session.request({ verb: "PING" });
   }
 
   async offer(): Promise<void> {
@@ -142,14 +151,14 @@ async function answersOf({ session }: RawSession, over: AbortSignal): Promise<nu
   return answers;
 }
 
-/** Trees that wait for no planning any more: their table has got its name, or there was no room for what it promises. */
+/** Trees that wait for no planning any more: their table has got its name, or they were given up. */
 async function ended(
   { received, id }: PeerProcess,
   trees: readonly HostileTree[],
 ): Promise<number> {
   const names = await namesIn(join(received, ".partial", id));
   const planned = names.filter((name) => name.endsWith(".table")).length;
-  return planned + trees.filter(({ isCancelled }) => isCancelled).length;
+  return planned + trees.filter(({ isGivenUp }) => isGivenUp).length;
 }
 
 /** The most memory that a process has taken, in bytes. */
