@@ -5,7 +5,7 @@
  * @module
  */
 
-/** What the process ends with (README, "Exit codes"). */
+/** What the process ends with (docs/commands.md, "Exit codes"). */
 export const ExitCode = {
   done: 0,
   unexpected: 1,
