@@ -1,4 +1,4 @@
-/** Bytes that all unused buffers of this process may take together; what is given back beyond that is dropped. */
+/** Bytes that all unused buffers of this process may take together; what is given back beyond that is freed. */
 const MAX_FREE = 8 * 1024 * 1024;
 
 /** Unused buffers of this process by their size. */
@@ -30,12 +30,17 @@ export class PieceBuffers {
     const size = this.#size;
     if (buffer.byteLength !== size) return;
     if (freeBytes + size > MAX_FREE) forgetOthers(size);
-    if (freeBytes + size > MAX_FREE) return;
+    if (freeBytes + size > MAX_FREE) return void release(buffer);
     const same = free.get(size) ?? [];
     free.set(size, same);
     same.push(buffer);
     freeBytes += size;
   }
+}
+
+/** Frees the memory at once: whoever had the buffer last, as a session that waits for its next frame, may still hold it. */
+function release(buffer: ArrayBuffer): void {
+  buffer.transfer(0);
 }
 
 /** Drops the unused buffers of other sizes, which may be those of transfers long ended. */
@@ -44,5 +49,6 @@ function forgetOthers(size: number): void {
     if (other === size) continue;
     freeBytes -= other * buffers.length;
     free.delete(other);
+    buffers.forEach(release);
   }
 }
