@@ -223,9 +223,9 @@ e2e("exit 2: a peer in the place of a path, before anything is sent", async (wor
   await world.tracker();
   const { path } = await world.file("f", 2000);
   const box = await world.peer("in", ["--name", "box"]);
-  for (const peer of ["box", "all"]) {
-    const { message } = await failure(world, 2, ["send", path, peer]);
-    assertStringIncludes(message, `it is the name of a peer; write --to ${peer}`);
+  for (const [peer, to] of [["box", "box"], ["all", "all"], ["BOX", "box"]]) {
+    const { message } = await failure(world, 2, ["send", path, peer ?? ""]);
+    assertStringIncludes(message, `it is the name of a peer; write --to ${to}`);
   }
   assertEquals(await namesIn(box.received), [".partial"]);
   // A file of that name is one.
