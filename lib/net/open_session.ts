@@ -50,10 +50,21 @@ export async function openSession(options: OpenOptions): Promise<Session> {
     );
   } catch (error) {
     connection.close();
-    throw error;
+    throw isForeign(error) ? anotherProgram(address, error) : error;
   } finally {
     cancel();
   }
+}
+
+/** Whether what came in the place of the answer to HELLO was no frame at all; a TLS port does not get that far. */
+function isForeign(error: unknown): boolean {
+  if (!(error instanceof P2PError) || error.remote) return false;
+  return error.code === "malformed" || error.code === "too-long";
+}
+
+function anotherProgram(address: Address, cause: unknown): P2PError {
+  const text = `Cannot connect to ${formatAddress(address)}: another program answers there`;
+  return new P2PError("peer-unreachable", text, { cause });
 }
 
 /** A session that only asks: any request of the other side is refused. */
