@@ -342,6 +342,7 @@ const FLAGS: Record<string, FlagCase> = {
     wrong: [
       wrong("all", /Cannot use --accept all: all names no peer/),
       wrong("id:abc", /id:abc is too short/),
+      wrong("10.0.0.1:5001", /10\.0\.0\.1:5001 is an address, which anybody may have next/),
     ],
   },
   "max-size": { right: right("10G"), wrong: [NOT_A_SIZE, wrong("-1", /'-1' is not a size/)] },

@@ -252,7 +252,7 @@ const PEER_FLAGS: FlagSpec[] = [
     placeholder: "ask|members|PEER,PEER",
     help:
       "Who may put files into the inbox: whoever the menu's person lets, every member, or these " +
-      "peers (names, id: and the start of an id, or host:port)",
+      "peers (names, or id: and 8 or more characters of an id)",
     default: "members",
   },
   {
