@@ -243,6 +243,10 @@ export function reasonOf(error: unknown): string {
   if (/^failed to lookup address information/.test(message)) {
     return "no address is known for that name";
   }
+  // Of a working folder, or of where a link leads: such a name has no text in JavaScript.
+  if (name === "InvalidData" && message.endsWith("is not valid UTF-8")) {
+    return "a name in its path is not UTF-8; rename it";
+  }
   const known = (typeof code === "string" ? SYSTEM_REASONS[code] : undefined) ??
     CLASS_REASONS[name];
   return known ?? `something unexpected happened (${typeof code === "string" ? code : name})`;

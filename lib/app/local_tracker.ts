@@ -54,6 +54,7 @@ export async function holdTracker(
   notice: (message: string) => void,
 ): Promise<Lock> {
   let lock: Lock | null;
+  let why = "its disk has no locks";
   try {
     await Deno.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
   } catch (error) {
@@ -63,11 +64,14 @@ export async function holdTracker(
     lock = await tryLock(join(folder, LOCK));
   } catch (error) {
     if (!isUnable(error)) throw stateError("use", join(folder, LOCK), error);
+    why = reasonOf(error);
+    lock = { keepsOut: false, [Symbol.dispose]() {} };
+  }
+  if (lock && !lock.keepsOut) {
     notice(
-      `Cannot lock ${folder}: ${reasonOf(error)}; ` +
+      `Cannot lock ${folder}: ${why}; ` +
         "do not run a second tracker with it: it would displace the first",
     );
-    return { [Symbol.dispose]() {} };
   }
   if (lock) return lock;
   const known = await findTracker(folder);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { reachOf } from "../address.ts";
 import { untilAborted } from "../async/abort.ts";
 import {
   addressOf,
@@ -209,7 +210,7 @@ export function makePeer(
     name: peerName(command.command === "send" ? undefined : textOf(values, "name")),
     host: host === "auto" ? undefined : host,
     port: isPortMeant ? numberOf(values, "port") : undefined,
-    advertise: explicit.has("advertise") ? addressOf(values, "advertise") : undefined,
+    advertise: explicit.has("advertise") ? advertisedAddress(values) : undefined,
     received: inboxOf(command),
     folder,
     accept: acceptRule(values),
@@ -224,6 +225,19 @@ export function makePeer(
     emit,
     ...more,
   });
+}
+
+/** The address of `--advertise`: a name would be resolved by whoever dials, and is listed by no tracker. */
+function advertisedAddress(values: ParsedCommand["values"]): PeerOptions["advertise"] {
+  const address = addressOf(values, "advertise");
+  if (address && reachOf(address.host) === undefined) {
+    throw new P2PError(
+      "usage",
+      `Cannot use --advertise: '${address.host}' is not an IP address; write one, ` +
+        "for example 192.168.1.7:5001",
+    );
+  }
+  return address;
 }
 
 /** Folder for the files that arrive. */

@@ -3,6 +3,7 @@ import { errorEvent } from "../cli/output/output.ts";
 import { openContent } from "../content/open_content.ts";
 import { StreamContent } from "../content/stream_content.ts";
 import type { TreeOptions } from "../content/tree_content.ts";
+import { meantAsPeers } from "../directory/target.ts";
 import { isThere } from "../disk/is_there.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import type { Peer } from "../peer/peer.ts";
@@ -73,13 +74,13 @@ async function unsendable(
 
 /** Refuses a peer in the place of a path, as `sendfile` of the menu takes it, before anything is sent. */
 async function refusePeers(peer: Peer, { positionals }: CommandContext["command"]): Promise<void> {
-  const names = new Set(peer.knownPeers.map(({ name }) => name));
   for (const path of positionals) {
-    if (!names.has(path) && path !== "all") continue;
-    if (await isThere(path)) continue;
+    const meant = meantAsPeers(path, peer.knownPeers);
+    if (meant === null || await isThere(path)) continue;
+    const what = meant.includes(",") ? "these are peers" : "it is the name of a peer";
     throw new P2PError(
       "usage",
-      `Cannot send ${path}: there is no such file, and it is the name of a peer; write --to ${path}`,
+      `Cannot send ${path}: there is no such file, and ${what}; write --to ${meant}`,
     );
   }
 }

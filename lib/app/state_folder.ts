@@ -61,9 +61,10 @@ export function keepPrivate(
 ): void {
   let isStuck = false;
   for (const [path, known] of [...secretsOf(tracker), ...secretsOf(peers)]) {
-    const before = modeOf(path);
+    const isFolder = known === null;
+    const before = modeOf(path, isFolder);
     if (before === null || (before & 0o077) === 0) continue;
-    const wanted = known === null ? 0o700 : 0o600;
+    const wanted = isFolder ? 0o700 : 0o600;
     const octal = (mode: number) => (mode & 0o777).toString(8).padStart(3, "0");
     let why = "its disk keeps no modes";
     try {
@@ -71,7 +72,7 @@ export function keepPrivate(
     } catch (error) {
       why = reasonOf(error);
     }
-    if (((modeOf(path) ?? 0) & 0o077) === 0) {
+    if (((modeOf(path, isFolder) ?? 0) & 0o077) === 0) {
       const now = `its mode was ${octal(before)}, and is ${octal(wanted)} now`;
       const remedy = known === null ? "" : `; ${known}`;
       notice(`Others on this machine could read ${path}: ${now}${remedy}`);
@@ -107,10 +108,11 @@ function slotsOf(folder: string): string[] {
   }
 }
 
-/** The mode of what is at a path; null where there is nothing, or there are no modes. */
-function modeOf(path: string): number | null {
+/** The mode of the file or folder at a path; null where there is none, or there are no modes. */
+function modeOf(path: string, isFolder: boolean): number | null {
   try {
-    return Deno.statSync(path).mode;
+    const { mode, isFile, isDirectory } = Deno.statSync(path);
+    return (isFolder ? isDirectory : isFile) ? mode : null;
   } catch {
     return null;
   }

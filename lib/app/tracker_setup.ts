@@ -13,7 +13,7 @@ import {
   textOf,
 } from "../cli/arguments/arguments.ts";
 import { TrackerClient } from "../directory/tracker_client.ts";
-import { P2PError } from "../errors.ts";
+import { P2PError, reasonOf } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
@@ -23,7 +23,11 @@ import { findTracker, holdTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 
-/** Connects to the running tracker as its operator, with its own key. */
+/**
+ * Connects to the running tracker as its operator, with its own key.
+ *
+ * @throws {P2PError} `tracker-unreachable` when it does not run.
+ */
 export async function operate({ command, env }: CommandContext): Promise<TrackerClient> {
   const folder = folderOf(command, env);
   const insecure = isOn(command.values, "insecure");
@@ -39,7 +43,14 @@ export async function operate({ command, env }: CommandContext): Promise<Tracker
       membership: network ? { id: network.key.id, secret: network.secret } : null,
     },
   });
-  await client.connect();
+  try {
+    await client.connect();
+  } catch (error) {
+    if (!(error instanceof P2PError) || error.code !== "tracker-unreachable") throw error;
+    const { cause = error } = error;
+    const remedy = "start the tracker with `tracker`, or say with --state or --port where it runs";
+    throw new P2PError("tracker-unreachable", `${reasonOf(cause)}; ${remedy}`, { cause });
+  }
   return client;
 }
 

@@ -41,6 +41,8 @@ export interface Content extends AsyncDisposable {
   readonly files: FileCount | null;
   /** Relative paths of what a folder holds and is not sent: links, sockets, devices. */
   readonly skipped: readonly string[];
+  /** Whether links in a folder were followed. */
+  readonly follows?: boolean;
   /** Why some of what a folder holds cannot be sent, each with its path. */
   readonly failed: readonly P2PError[];
   /** Paths of files that have grown since they were looked at: sent is what was there then. */

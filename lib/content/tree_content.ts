@@ -65,6 +65,7 @@ export class TreeContent implements Content {
   readonly isSettled: boolean;
   readonly isSeekable = true;
   readonly skipped: readonly string[];
+  readonly follows: boolean;
   readonly failed: readonly P2PError[];
   readonly grown: string[] = [];
   readonly attributes: FileAttributes;
@@ -84,11 +85,12 @@ export class TreeContent implements Content {
 
   private constructor(
     path: string,
-    { table, attributes, files, skipped, failed, size, key, isSettled, openQuickly }: {
+    { table, attributes, files, skipped, follows, failed, size, key, isSettled, openQuickly }: {
       table: Uint8Array;
       attributes: FileAttributes;
       files: SourceFile[];
       skipped: string[];
+      follows: boolean;
       failed: P2PError[];
       size: number;
       key: string;
@@ -108,6 +110,7 @@ export class TreeContent implements Content {
     this.attributes = attributes;
     this.#openQuickly = openQuickly;
     this.skipped = skipped;
+    this.follows = follows;
     this.failed = failed;
     this.files = { count: files.length, within: (bytes) => fileAt(files, bytes) };
   }
@@ -134,7 +137,7 @@ export class TreeContent implements Content {
     const { dev: device, mode } = statOf(path);
     const { skipped, failed } = await visitTree(path, {
       ...options,
-      problemOf: (path, info) => problemOf(root, { path, info }),
+      problemOf: (path, info) => problemOf(root, { path, info, isElsewhere: info.dev !== device }),
       onEntry: (path, info) => {
         const entry = treeEntryOf(path, info);
         const { ino, dev, ctime } = info;
@@ -174,6 +177,7 @@ export class TreeContent implements Content {
       attributes,
       files,
       skipped,
+      follows: options.follow === true,
       failed,
       size,
       key,
@@ -331,14 +335,19 @@ function isSameAt(file: SourceFile, path: string): boolean {
 /** Why the table cannot have an entry, or the file cannot be read: found out before anything is sent. */
 function problemOf(
   root: string,
-  { path, info: { isFile, mode } }: { path: string; info: Deno.FileInfo },
+  { path, info: { isFile, mode }, isElsewhere }: {
+    path: string;
+    info: Deno.FileInfo;
+    isElsewhere: boolean;
+  },
 ): P2PError | null {
   const why = pathProblem(path);
   if (why !== null) {
     return new P2PError("disk", `Cannot send ${root}${path}: ${why}; move it further up`);
   }
-  // To open each file would take as long as to read a small one; nearly all are for everybody to read.
-  if (!isFile || limitOf(mode) === undefined) return null;
+  // To open each file would take as long as to read a small one; nearly all are for everybody to read. What is on
+  // another disk, as where a link leads to, may be below /dev or /proc, which Deno opens for nobody.
+  if (!isFile || (limitOf(mode) === undefined && !isElsewhere)) return null;
   const at = `${root}${path}`;
   try {
     Deno.openSync(at, { read: true }).close();

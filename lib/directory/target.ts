@@ -55,6 +55,20 @@ export function isMeant(target: string, entry: PeerEntry): boolean {
   return entry.name === target;
 }
 
+/**
+ * How to write the peers that an argument means which may have been meant as a path: one or several, in any of the
+ * notations, or a name in another case; null when it is not about peers that are there.
+ */
+export function meantAsPeers(argument: string, entries: readonly PeerEntry[]): string | null {
+  if (argument === "all") return argument;
+  const targets = argument.split(",").map((target) => {
+    if (entries.some((entry) => isMeant(target, entry))) return target;
+    const lower = target.toLowerCase();
+    return entries.find(({ name }) => name.toLowerCase() === lower)?.name;
+  });
+  return targets.every((target) => target !== undefined) ? targets.join(",") : null;
+}
+
 function sameEndpoint(a: string, b: string): boolean {
   const plain = (text: string) => text.replace(/^(localhost|\[::1\]):/, "127.0.0.1:");
   return plain(a) === plain(b);

@@ -37,6 +37,14 @@ export class BestEffort {
     );
   }
 
+  /** Says that the disk has no locks. */
+  tellOfLocks(): void {
+    this.#tell(
+      `The disk of ${this.#folder} has no locks: ` +
+        "let no second peer with the same identity receive there at the same time",
+    );
+  }
+
   /** Gives a file or folder, or an open file, the time of its last write, in milliseconds since 1970. */
   setTime(of: string | Deno.FsFile, mtime: number): void {
     try {

@@ -18,8 +18,11 @@ const MAX_EXTENSION_BYTES = 32;
 /** Controls, line separators, and what Windows forbids: each becomes `_`. */
 const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}<>:"|?*]/gu;
 
-/** Separators of any system, controls, and marks of the bidirectional algorithm (Unicode, UAX #9): each becomes `_`. */
-const HARMFUL = /[/\\\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+/** The separator, controls, and marks of the bidirectional algorithm (Unicode, UAX #9): each becomes `_`. */
+const HARMFUL = /[/\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/** Parts between backslashes that would lead out of a folder where those are separators. */
+const LEADS_OUT = /^(?:\.{0,2}|[a-z]:)$/i;
 
 /** The invisible goes without a trace. */
 const EACH_INVISIBLE = new RegExp(INVISIBLE.source, "gu");
@@ -65,11 +68,15 @@ export function safeComponent(untrusted: string): string {
 
 /**
  * Makes a safe name of a component where the file system keeps names as they are: as short as such a system takes them,
- * with `_` for separators, controls, and marks that turn the direction of text around. All else stays, also what Windows
- * does not allow. What is too long becomes a {@linkcode safeComponent}.
+ * with `_` for the separator, controls, and marks that turn the direction of text around, and for backslashes that would
+ * lead out where they separate. All else stays, also what Windows does not allow: a backslash as well, as it is in the
+ * names of systemd's units. What is too long becomes a {@linkcode safeComponent}.
  */
 export function legalComponent(untrusted: string): string {
-  const name = untrusted.toWellFormed().replace(HARMFUL, "_");
+  let name = untrusted.toWellFormed().replace(HARMFUL, "_");
+  if (name.includes("\\") && name.split("\\").some((part) => LEADS_OUT.test(part))) {
+    name = name.replaceAll("\\", "_");
+  }
   const isLegal = name !== "" && name !== "." && name !== ".." && isShort(name);
   return isLegal ? name : safeComponent(untrusted);
 }

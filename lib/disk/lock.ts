@@ -7,13 +7,17 @@
 
 import { openFile } from "./descriptors.ts";
 import { P2PError } from "../errors.ts";
+import { isUnable } from "./unable.ts";
 
 /** A lock that this process holds until it is disposed of. */
-export type Lock = Disposable;
+export interface Lock extends Disposable {
+  /** Whether it keeps others out: not on a disk that has no locks, as some network mounts. */
+  readonly keepsOut: boolean;
+}
 
 /**
  * Takes the lock at `path`, whose folder has to be there; null while another holder has it, in this process or
- * another.
+ * another. On a disk that has no locks everybody gets it, and has to be told.
  *
  * @throws {P2PError} `disk` when something else than a regular file is there: to open a FIFO would wait for ever, and
  * a link leads out of the folder.
@@ -21,8 +25,9 @@ export type Lock = Disposable;
 export async function tryLock(path: string): Promise<Lock | null> {
   const file = await openLock(path);
   try {
-    if (await file.tryLock(true)) return { [Symbol.dispose]: () => file.close() };
+    if (await file.tryLock(true)) return { keepsOut: true, [Symbol.dispose]: () => file.close() };
   } catch (error) {
+    if (isUnable(error)) return { keepsOut: false, [Symbol.dispose]: () => file.close() };
     file.close();
     throw error;
   }
@@ -38,8 +43,8 @@ export async function tryLock(path: string): Promise<Lock | null> {
  */
 export async function lock(path: string): Promise<Lock> {
   const file = await openLock(path);
-  await file.lock(true).catch(() => {});
-  return { [Symbol.dispose]: () => file.close() };
+  const keepsOut = await file.lock(true).then(() => true, () => false);
+  return { keepsOut, [Symbol.dispose]: () => file.close() };
 }
 
 async function openLock(path: string): Promise<Deno.FsFile> {

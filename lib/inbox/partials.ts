@@ -101,7 +101,7 @@ export class Partials implements Disposable {
     const disk = new BestEffort(inbox, notice);
     const mode = await makePrivateFolders(folder, { notice, disk });
     await using stack = new AsyncDisposableStack();
-    const lock = stack.use(await takeLock(folder, notice));
+    const lock = stack.use(await takeLock(folder, { notice, disk }));
     const files = await traitsOf(folder, { mode, disk });
     const receipts = stack.use(await openReceipts(folder, inbox, { rules: files, notice }));
     const unfinished = await sweep(folder, { keep, receipts, notice });
@@ -125,11 +125,12 @@ export class Partials implements Disposable {
       );
       try {
         await makeInboxFolder(this.#inbox);
-        await makePrivateFolders(this.#folder, { notice: this.#notice, disk: this.#files.disk });
+        const heard = { notice: this.#notice, disk: this.#files.disk };
+        await makePrivateFolders(this.#folder, heard);
         // Where the folder is the same after all the lock is our own.
         this.#lock?.[Symbol.dispose]();
         this.#lock = undefined;
-        this.#lock = await takeLock(this.#folder, this.#notice);
+        this.#lock = await takeLock(this.#folder, heard);
         const receipts = await openReceipts(this.#folder, this.#inbox, {
           rules: this.#files,
           notice: this.#notice,

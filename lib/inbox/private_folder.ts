@@ -152,7 +152,7 @@ export async function stampOf(folder: string, { keepsInodes }: DiskTraits): Prom
 }
 
 /** Takes the lock of a private folder. */
-export async function takeLock(folder: string, notice: (message: string) => void): Promise<Lock> {
+export async function takeLock(folder: string, { notice, disk }: Heard): Promise<Lock> {
   const path = join(folder, LOCK_FILE);
   let lock: Lock | null;
   try {
@@ -162,6 +162,7 @@ export async function takeLock(folder: string, notice: (message: string) => void
     await clearAway(path, "it cannot be opened as a file of this user", notice);
     lock = await tryLock(path);
   }
+  if (lock && !lock.keepsOut) disk.tellOfLocks();
   if (lock) return lock;
   throw new P2PError(
     "disk",

@@ -6,9 +6,9 @@
  */
 
 import { type Address, formatAddress } from "../address.ts";
-import { P2PError, reasonOf } from "../errors.ts";
+import { P2PError } from "../errors.ts";
 import { type ListenerKey, TlsDoor } from "./tls_door.ts";
-import { sendAtOnce } from "./transport.ts";
+import { sendAtOnce, socketReason } from "./transport.ts";
 
 /** A listener of either kind. */
 export type Listener = Deno.Listener<Deno.TcpConn> | TlsDoor;
@@ -35,7 +35,7 @@ export function listen({ host, port }: Address, tls: ListenerKey | null): Listen
       : "choose an address of this machine with --host";
     throw new P2PError(
       "address-unavailable",
-      `Cannot listen on ${where}: ${reasonOf(cause)}; ${remedy}`,
+      `Cannot listen on ${where}: ${socketReason(cause)}; ${remedy}`,
       { cause },
     );
   }

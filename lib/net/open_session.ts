@@ -50,7 +50,7 @@ export async function openSession(options: OpenOptions): Promise<Session> {
     );
   } catch (error) {
     connection.close();
-    throw error;
+    throw isForeign(error) ? anotherProgram(address, error) : error;
   } finally {
     cancel();
   }
@@ -64,6 +64,17 @@ export async function refuseUnexpected(session: Session): Promise<void> {
   const text = "Cannot take this connection: nobody here has asked for it, or not any more";
   await session.refuse(new P2PError("unauthorised", text));
   await session.run(ASKING_ONLY);
+}
+
+/** Whether what came in the place of the answer to HELLO was no frame at all; a TLS port does not get that far. */
+function isForeign(error: unknown): boolean {
+  if (!(error instanceof P2PError) || error.remote) return false;
+  return error.code === "malformed" || error.code === "too-long";
+}
+
+function anotherProgram(address: Address, cause: unknown): P2PError {
+  const text = `Cannot connect to ${formatAddress(address)}: another program answers there`;
+  return new P2PError("peer-unreachable", text, { cause });
 }
 
 /** A session that only asks: any request of the other side is refused. */

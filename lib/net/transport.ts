@@ -142,6 +142,13 @@ function abortable<T>(
   });
 }
 
+/** Why there is no connection or no listener; EINVAL is that of an address which holds on each interface. */
+export function socketReason(cause: unknown): string {
+  return (cause as { code?: string } | null)?.code === "EINVAL"
+    ? "an address like that needs its interface, for example fe80::1%eth0"
+    : reasonOf(cause);
+}
+
 function dialError(cause: unknown, where: Address): P2PError {
   const at = formatAddress(where);
   if (cause instanceof P2PError && cause.code === "wrong-key") {
@@ -167,7 +174,7 @@ function dialError(cause: unknown, where: Address): P2PError {
       { cause },
     );
   }
-  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${reasonOf(cause)}`, {
+  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${socketReason(cause)}`, {
     cause,
   });
 }

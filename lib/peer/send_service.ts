@@ -199,7 +199,7 @@ export class SendService {
     };
   }
 
-  #sayWhatIsSkipped({ path, skipped }: Content): void {
+  #sayWhatIsSkipped({ path, skipped, follows }: Content): void {
     if (skipped.length === 0) return;
     const what = skipped.length === 1
       ? "1 link or special file"
@@ -208,7 +208,9 @@ export class SendService {
     this.#options.emit({
       event: "notice",
       message: `Not sent of ${path}: ${what} (${some}); ` +
-        "--follow sends what links point to",
+        (follows
+          ? "links are not followed to nowhere, or to folders that they are in"
+          : "--follow sends what links point to"),
     });
   }
 

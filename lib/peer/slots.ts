@@ -38,6 +38,7 @@ export async function takeSlot(
       lock = await tryLock(join(folder, "lock"));
       if (!lock) continue;
       await expectReadable(join(folder, "identity.key"));
+      if (!lock.keepsOut) onPassedOver(lockless(folder));
     } catch (error) {
       lock?.[Symbol.dispose]();
       await expectWritable(peersFolder);
@@ -95,6 +96,11 @@ async function expectReadable(path: string): Promise<void> {
 function isForbidden(error: unknown): boolean {
   const { cause } = error as { cause?: unknown };
   return [error, cause].some((it) => it instanceof Deno.errors.PermissionDenied);
+}
+
+function lockless(folder: string): string {
+  return `The disk of ${folder} has no locks: run no second peer with it at the same time, ` +
+    "or choose --state on another disk";
 }
 
 function passedOver(folder: string, error: unknown): string {

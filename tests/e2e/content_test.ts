@@ -6,6 +6,7 @@ import { NO_LINUX } from "../helpers/permissions.ts";
 import { hexHash } from "../helpers/invariants.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { pictureOf, pictureOfTree, plant, sampleTree, transferOf } from "../helpers/tree.ts";
+import { whyNotAsUser, WRAP } from "./as_user.ts";
 import { ARE_BINARIES, e2e, last, leftovers, namesIn, sha256Of, type World } from "./helpers.ts";
 
 const MIB = 1024 * 1024;
@@ -134,6 +135,11 @@ e2e("send --follow: links are left out and told, or followed", async (world) => 
   assertEquals(await namesIn(copy), ["a", "link"]);
   assert((await Deno.lstat(join(copy, "link"))).isFile);
   assertEquals(await sha256Of(join(copy, "link")), await sha256Of(world.path("outside")));
+  await Deno.symlink("..", world.path("tree", "up"));
+  const looped = await world.run("peer", ["send", "tree", "--follow"]);
+  assertEquals(looped.code, 0);
+  assertStringIncludes(looped.stdout + looped.stderr, "1 link or special file (up)");
+  assert(!(looped.stdout + looped.stderr).includes("--follow sends"), looped.stderr);
 }, { ignore: Deno.build.os === "windows" && "links need a privilege there" });
 
 e2e("send: every argument is looked at first, and the rest arrives", async (world) => {
@@ -165,6 +171,28 @@ e2e("send: every argument is looked at first, and the rest arrives", async (worl
   assertEquals([none.code, last(none.lines).code], [8, "file-not-found"]);
 }, { ignore: NO_LINUX });
 
+e2e("send: what this user may not read is found first, and the rest arrives", async (world) => {
+  await world.tracker();
+  const peer = await world.peer("in");
+  const big = { content: bytesOf(3 * MIB) };
+  await plant(world.path("tree"), { "a": big, "b": {}, "b/in": big, "no": big, "z": big });
+  await world.file("single", 1000);
+  const closed = [world.path("tree", "b"), world.path("tree", "no"), world.path("single")];
+  for (const path of closed) await Deno.chmod(path, 0);
+  const { code, lines } = await world.run("peer", ["send", "single", "tree", "--json"], {
+    wrap: WRAP,
+  });
+  for (const path of closed) await Deno.chmod(path, 0o700);
+  assertEquals([code, last(lines).recipients[0].state], [7, "delivered"]);
+  const events = lines.filter(({ event }) => event !== "registered").map(({ event }) => event);
+  const told = lines.filter(({ event }) => event === "error").map(({ message }) => message);
+  assertEquals(told.length, 3, told.join("\n"));
+  assert(told.every((text) => text.endsWith("permission denied")), told.join("\n"));
+  assert(events.lastIndexOf("error") < events.indexOf("transfer-progress"), events.join());
+  assertEquals(await namesIn(peer.received), [".partial", "tree"]);
+  assertEquals(await namesIn(join(peer.received, "tree")), ["a", "z"]);
+}, { ignore: await whyNotAsUser() });
+
 e2e("send DIR: what cannot be sent is named, and the rest arrives", async (world) => {
   await world.tracker();
   const peer = await world.peer("in");
@@ -186,15 +214,45 @@ e2e("send DIR: what cannot be sent is named, and the rest arrives", async (world
     ARE_BINARIES && "the older runtime that binaries are tested with lists no such names",
 });
 
+e2e(
+  "send --follow: a link to what Deno does not open is left out, and the rest arrives",
+  async (world) => {
+    await world.tracker();
+    const peer = await world.peer("in");
+    const dump = `/dev/shm/p2p-test-${crypto.randomUUID()}`;
+    const shell = (command: string) =>
+      new Deno.Command("bash", { args: ["-c", command, "-", dump] }).output();
+    await shell('echo bytes > "$1"');
+    try {
+      await plant(world.path("tree"), { ok: { content: bytesOf(5) } });
+      await Deno.symlink(dump, world.path("tree", "dump"));
+      const { code, lines } = await world.run("peer", ["send", "tree", "--follow", "--json"]);
+      assertEquals([code, last(lines).recipients[0].state], [7, "delivered"]);
+      assertStringIncludes(lines.find(({ event }) => event === "error")?.message, "tree/dump");
+      assertEquals(await namesIn(join(peer.received, "tree")), ["ok"]);
+    } finally {
+      await shell('rm "$1"');
+    }
+  },
+  { ignore: NO_LINUX || ARE_BINARIES && "a binary may be compiled with all permissions" },
+);
+
 e2e("send: what Deno does not open is told with the way to send it", async (world) => {
   await world.tracker();
   await world.peer("in");
-  for (const path of ["/dev/shm/dump", "/dev/fd/63", "/proc/self/status"]) {
+  const way = "peer send - --name NAME";
+  const ways = {
+    "/dev/shm/dump": `${way} < /dev/shm/dump`,
+    "/dev/fd/63": `COMMAND | ${way}`,
+    "/proc/self/status": `${way} < /proc/self/status`,
+    "/dev/null": `${way} < /dev/null`,
+    "/dev/stdin": `\`${way}\``,
+  };
+  for (const [path, remedy] of Object.entries(ways)) {
     const { code, lines } = await world.run("peer", ["send", path, "--json"]);
     assertEquals([code, last(lines).code], [8, "disk"], path);
     const { message } = last(lines);
-    const way = "peer send - --name NAME";
-    assertStringIncludes(message, path === "/dev/fd/63" ? `COMMAND | ${way}` : `${way} < ${path}`);
+    assertStringIncludes(message, remedy);
     assert(!message.includes("--allow-all"), message);
   }
 }, { ignore: NO_LINUX || ARE_BINARIES && "a binary may be compiled with all permissions" });

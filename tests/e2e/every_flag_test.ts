@@ -266,6 +266,10 @@ const FLAGS: Record<string, FlagCase> = {
     right: right("192.0.2.7:5000", /listening/),
     wrong: [wrong("a:b:c", /'a:b:c' is not an address; write host:port/)],
   },
+  "peer share advertise": {
+    right: right("127.0.0.1"),
+    wrong: [wrong("a:b:c", /'a:b:c' is not an address; write host:port/)],
+  },
   "tracker run ping-after": { right: right("30"), wrong: NOT_A_TIME },
   "tracker run pong-timeout": { right: right("500ms"), wrong: NOT_A_TIME },
   "tracker run allow-advertise": { right: right(null), wrong: SWITCH },
@@ -319,11 +323,15 @@ const FLAGS: Record<string, FlagCase> = {
     wrong: [
       wrong("203.0.113.1", /Cannot listen on 203\.0\.113\.1:0: it is no address of this/, 8),
       wrong("nosuch.invalid", /no address is known for that name; choose .* --host/, 8),
+      wrong("fe80::1", /needs its interface, for example fe80::1%eth0; choose/, 8),
     ],
   },
   advertise: {
     right: right("127.0.0.1"),
-    wrong: [wrong("a:b:c", /'a:b:c' is not an address; write host:port/)],
+    wrong: [
+      wrong("a:b:c", /'a:b:c' is not an address; write host:port/),
+      wrong("laptop:5001", /'laptop' is not an IP address; write one, for example/),
+    ],
   },
   received: {
     right: right(({ world, unique }) => world.path(unique())),
@@ -334,6 +342,7 @@ const FLAGS: Record<string, FlagCase> = {
     wrong: [
       wrong("all", /Cannot use --accept all: all names no peer/),
       wrong("id:abc", /id:abc is too short/),
+      wrong("10.0.0.1:5001", /10\.0\.0\.1:5001 is an address, which anybody may have next/),
     ],
   },
   "max-size": { right: right("10G"), wrong: [NOT_A_SIZE, wrong("-1", /'-1' is not a size/)] },

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Identity } from "../../lib/identity/keys.ts";
 import { eventually } from "../helpers/deadline.ts";
@@ -79,7 +79,13 @@ e2e("exit 3: there is no tracker", async (world) => {
   for (const args of [["peers"], ["ping", "box"], ["broadcast", "hi"], ["run"]]) {
     assertEquals((await failure(world, 3, args)).code, "tracker-unreachable");
   }
-  assertEquals((await world.run("tracker", ["peers", "--json"])).code, 3);
+  for (const args of [["peers"], ["broadcast", "hi"], ["invite"]]) {
+    const { code, stderr } = await world.run("tracker", args);
+    assertEquals(code, 3);
+    // Not with the flags of a peer.
+    assertMatch(stderr, /connection refused; start the tracker [^\n]*with `tracker`/);
+    assert(!stderr.includes("--join"), stderr);
+  }
 });
 
 e2e("exit 4: the peer is unknown, ambiguous, dead, or does not want the file", async (world) => {
@@ -223,9 +229,9 @@ e2e("exit 2: a peer in the place of a path, before anything is sent", async (wor
   await world.tracker();
   const { path } = await world.file("f", 2000);
   const box = await world.peer("in", ["--name", "box"]);
-  for (const peer of ["box", "all"]) {
-    const { message } = await failure(world, 2, ["send", path, peer]);
-    assertStringIncludes(message, `it is the name of a peer; write --to ${peer}`);
+  for (const [peer, to] of [["box", "box"], ["all", "all"], ["BOX", "box"]]) {
+    const { message } = await failure(world, 2, ["send", path, peer ?? ""]);
+    assertStringIncludes(message, `it is the name of a peer; write --to ${to}`);
   }
   assertEquals(await namesIn(box.received), [".partial"]);
   // A file of that name is one.

@@ -2,25 +2,8 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { whyNotAsUser, WRAP } from "./as_user.ts";
 import { e2e, type Line, sha256Of } from "./helpers.ts";
-
-const SETPRIV = "/usr/bin/setpriv";
-/** Root may read anything, unless it gives that up. */
-const WRAP = Deno.build.os === "linux" && Deno.uid() === 0
-  ? [SETPRIV, "--bounding-set=-dac_override,-dac_read_search", "--"]
-  : [];
-
-async function whyNotAsUser(): Promise<string | undefined> {
-  if (Deno.build.os === "windows") return "files have no modes on Windows";
-  if (Deno.permissions.querySync({ name: "run" }).state !== "granted" || WRAP.length === 0) return;
-  try {
-    const [name = "", ...args] = [...WRAP, "true"];
-    const { success } = await new Deno.Command(name, { args }).output();
-    return success ? undefined : "setpriv may not be used";
-  } catch {
-    return "needs setpriv";
-  }
-}
 
 e2e("a key that others can read is said once, and is private again", async (world) => {
   await world.tracker();

@@ -7,6 +7,7 @@ import sys
 from fusepy import FUSE, FuseOSError, Operations
 
 TEN_SECONDS = 10 * 10**9
+QUOTA = 2 * 1024 * 1024
 
 
 class OddDisk(Operations):
@@ -16,6 +17,9 @@ class OddDisk(Operations):
     syncs: fsync of a folder is EINVAL      broken-syncs: it is EIO
     links: link fails with EPERM            coarse: times are kept in steps of ten seconds
     folds: names are kept in lower case, and found in any
+    statfs: it is ENOSYS                    zeros: it says 0 of everything
+    quota: of a file the first 2 MiB are taken, then it is EDQUOT
+    late-quota: everything is taken, and the fsync of what is larger is EDQUOT, as on NFS
     """
 
     def __init__(self, root, oddities):
@@ -72,6 +76,8 @@ class OddDisk(Operations):
         return os.pread(fh, size, offset)
 
     def write(self, path, data, offset, fh):
+        if "quota" in self.odd and offset + len(data) > QUOTA:
+            raise FuseOSError(errno.EDQUOT)
         return os.pwrite(fh, data, offset)
 
     def truncate(self, path, length, fh=None):
@@ -81,6 +87,8 @@ class OddDisk(Operations):
         pass
 
     def fsync(self, path, datasync, fh):
+        if "late-quota" in self.odd and os.fstat(fh).st_size > QUOTA:
+            raise FuseOSError(errno.EDQUOT)
         os.fsync(fh)
 
     def release(self, path, fh):
@@ -90,8 +98,10 @@ class OddDisk(Operations):
         return [".", "..", *os.listdir(path)]
 
     def statfs(self, path):
+        if "statfs" in self.odd:
+            raise FuseOSError(errno.ENOSYS)
         stat = os.statvfs(path)
-        return {key: getattr(stat, key) for key in dir(stat) if key.startswith("f_") and key != "f_fsid"}
+        return {key: 0 if "zeros" in self.odd else getattr(stat, key) for key in dir(stat) if key.startswith("f_") and key != "f_fsid"}
 
     mkdir = staticmethod(os.mkdir)
     rmdir = staticmethod(os.rmdir)

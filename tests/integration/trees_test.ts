@@ -231,7 +231,10 @@ byHand(
     const content = (line: string) => line.replace(/^.* file /s, "");
     const there = await pictureOf(join(bob.inbox, "names"));
     assertEquals(there.map(content).sort(), pictureOfTree(tree).map(content).sort());
-    for (const line of there) assert(!/[\p{Cc}\p{Bidi_Control}\\]/u.test(line), line);
+    for (const line of there) assert(!/[\p{Cc}\p{Bidi_Control}]/u.test(line), line);
+    for (const name of namesIn(join(bob.inbox, "names"))) {
+      assert(!/(?:^|\\)\.{0,2}\\/.test(name), name);
+    }
   },
 );
 

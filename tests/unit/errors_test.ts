@@ -72,4 +72,8 @@ Deno.test("The end of a TLS connection without a goodbye is said without the lib
     'Requires all access to "/dev/shm/x", specify the required permissions during compilation',
   );
   assertStringIncludes(reasonOf(device), "this program may not open devices");
+  const folder = new Deno.errors.InvalidData(
+    'File name or path "/home/you/caf\\xE9" is not valid UTF-8',
+  );
+  assertEquals(reasonOf(folder), "a name in its path is not UTF-8; rename it");
 });

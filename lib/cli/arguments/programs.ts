@@ -171,7 +171,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       kind: "string",
       env: "P2P_HOST",
       placeholder: "HOST",
-      help: "Listen on this address; 0.0.0.0 opens the tracker to other machines",
+      help: "Where the tracker listens; 0.0.0.0 opens it to other machines",
       default: "localhost",
     },
     {
@@ -179,7 +179,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       kind: "integer",
       env: "P2P_PORT",
       placeholder: "PORT",
-      help: "Listen on this port; 0 takes a free one",
+      help: "The port that the tracker listens on; 0 takes a free one",
       default: "5000",
       max: MAX_PORT,
     },
@@ -252,7 +252,7 @@ const PEER_FLAGS: FlagSpec[] = [
     placeholder: "ask|members|PEER,PEER",
     help:
       "Who may put files into the inbox: whoever the menu's person lets, every member, or these " +
-      "peers (names, id: and the start of an id, or host:port)",
+      "peers (names, or id: and 8 or more characters of an id)",
     default: "members",
   },
   {

@@ -62,6 +62,8 @@ export function parseMenuLine(line: string): MenuCommand | null {
       throw usage(`Cannot run ${command}: it takes nothing after it; write ${command} alone`);
     case "quit":
       return { command: "exit" };
+    case "send":
+      throw usage("Cannot run 'send' in the menu; write sendfile <filename> [peer...|all]");
     case "?":
       return { command: "help" };
     default:
@@ -87,6 +89,14 @@ export function joinAddress(host: string, port: string): string {
 
 function parseSendFile([name, ...rest]: string[]): MenuCommand {
   const recipients = rest.flatMap((word) => word.split(",")).filter((peer) => peer !== "");
+  // No name begins with a dash.
+  const flag = recipients.find((peer) => peer.startsWith("-"));
+  if (flag !== undefined) {
+    throw usage(
+      `Cannot use '${escapeText(flag)}' in the menu: it takes no flags; ` +
+        "write sendfile <filename> [peer...|all]",
+    );
+  }
   return { command: "sendfile", name: name ?? null, recipients };
 }
 

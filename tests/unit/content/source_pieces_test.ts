@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { sha256 } from "../../../lib/pieces/hash.ts";
 import type { FileDigest } from "../../../lib/pieces/manifest.ts";
 import { openContent } from "../../../lib/content/open_content.ts";
@@ -62,6 +62,8 @@ permitted("only what is there can be sent, and no device", NEEDS, async () => {
   await using dir = await tempDir();
   await rejectsWith("usage", () => sourceOf(""));
   await rejectsWith("file-not-found", () => sourceOf(dir.at("nothing")));
+  const { message } = await rejectsWith("file-not-found", () => sourceOf(dir.at("caf\ufffd.txt")));
+  assertStringIncludes(message, "or its name is not UTF-8; rename it");
   if (Deno.build.os === "linux") await rejectsWith("disk", () => sourceOf("/dev/zero"));
 });
 

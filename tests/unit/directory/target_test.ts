@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { resolveRecipients, resolveTarget } from "../../../lib/directory/target.ts";
+import { meantAsPeers, resolveRecipients, resolveTarget } from "../../../lib/directory/target.ts";
 import type { PeerEntry } from "../../../lib/wire/message.ts";
 import { entryOf } from "../../helpers/entries.ts";
 import { throwsWith } from "../../helpers/errors.ts";
@@ -76,4 +76,20 @@ Deno.test("all means the others", () => {
   assertEquals(resolveRecipients(["all"], all, [bob]).peers, [bob]);
   assertEquals(resolveRecipients(["anna,all"], all, [bob]).peers, [bob]);
   throwsWith("peer-unknown", () => resolveRecipients(["all"], all, []));
+});
+
+Deno.test("an argument that is about peers is told from a path, in any notation of them", () => {
+  const meant: [argument: string, to: string | null][] = [
+    ["anna", "anna"],
+    ["BOB", "bob"],
+    ["bob,Anna", "bob,Anna"],
+    ["all", "all"],
+    ["id:Anne", "id:Anne"],
+    ["10.0.0.1:5001", "10.0.0.1:5001"],
+    ["bob.txt", null],
+    ["bob,nobody", null],
+    ["id:", null],
+    ["", null],
+  ];
+  for (const [argument, to] of meant) assertEquals(meantAsPeers(argument, all), to, argument);
 });

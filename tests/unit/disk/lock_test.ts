@@ -1,8 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { holdTracker } from "../../../lib/app/local_tracker.ts";
 import { lock, tryLock } from "../../../lib/disk/lock.ts";
+import { Inbox } from "../../../lib/inbox/inbox.ts";
+import { takeSlot } from "../../../lib/peer/slots.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
+import { bytesOf } from "../../helpers/random.ts";
+import { receive } from "../../helpers/receive.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
@@ -58,4 +63,44 @@ async function assertNoLock(path: string): Promise<void> {
     const { message } = await rejectsWith("disk", () => take(path));
     assertStringIncludes(message, path);
   }
+}
+
+permitted(
+  "on a disk without locks everything goes on without, and that is said",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    using _ = withoutLocks();
+    using first = await tryLock(dir.at("lock"));
+    using second = await tryLock(dir.at("lock"));
+    using waited = await lock(dir.at("lock"));
+    assertEquals([first?.keepsOut, second?.keepsOut, waited.keepsOut], [false, false, false]);
+    const notices: string[] = [];
+    const notice = (text: string) => void notices.push(text);
+    {
+      using slot = await takeSlot(dir.at("peers"), notice);
+      assertEquals(slot.number, 1);
+      using _tracker = await holdTracker(dir.at("tracker"), "start", notice);
+      using inbox = await Inbox.open(dir.at("inbox"), slot.identity.id, { notice });
+      await Deno.remove(dir.at("inbox"), { recursive: true });
+      assertEquals(await Deno.readFile((await receive(inbox, "a", bytesOf(10))).path), bytesOf(10));
+    }
+    assertEquals(notices.length, 4, notices.join("\n"));
+    const [peers, tracker, inbox, anew] = notices;
+    assertStringIncludes(peers ?? "", `${dir.at("peers", "1")} has no locks: run no second peer`);
+    assertStringIncludes(tracker ?? "", "do not run a second tracker with it");
+    assertStringIncludes(inbox ?? "", `${dir.at("inbox")} has no locks: let no second peer`);
+    assertStringIncludes(anew ?? "", "it is made anew");
+  },
+);
+
+/** As some network mounts answer flock(2). */
+function withoutLocks(): Disposable {
+  const { lock, tryLock } = Deno.FsFile.prototype;
+  const refuse = () =>
+    Promise.reject(
+      Object.assign(new Error("No locks available (os error 37)"), { code: "ENOLCK" }),
+    );
+  Object.assign(Deno.FsFile.prototype, { lock: refuse, tryLock: refuse });
+  return { [Symbol.dispose]: () => void Object.assign(Deno.FsFile.prototype, { lock, tryLock }) };
 }

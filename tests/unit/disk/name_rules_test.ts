@@ -16,6 +16,7 @@ permitted("a disk of Linux keeps names and tells case apart, and nothing is left
 
 Deno.test("where names are kept only what is unsafe anywhere, or too long, becomes another", () => {
   const kept = ["a:b", "CON", "a. ", " a", "e\u0301", '?*<>|"', "l".repeat(255), "...", ".x"];
+  kept.push("dev-disk\\x2d1.swap", "a\\b\\.c", "a\\...");
   for (const name of kept) assertEquals(legalComponent(name), name);
   const changed: [name: string, legal: string][] = [
     ["..", "unnamed"],
@@ -23,6 +24,11 @@ Deno.test("where names are kept only what is unsafe anywhere, or too long, becom
     ["", "unnamed"],
     ["a/../b", "a_.._b"],
     ["..\\x", ".._x"],
+    ["a\\..\\b", "a_.._b"],
+    ["a\\..", "a_.."],
+    ["\\\\server\\share", "__server_share"],
+    ["C:\\x", "C:_x"],
+    ["a\\", "a_"],
     ["a\0b\x1b[2J\n", "a_b_[2J_"],
     ["invoice\u202etxt.exe", "invoice_txt.exe"],
     ["\ud800", "\ufffd"],

@@ -18,6 +18,7 @@ import { pictureOf, pictureOfTree, sampleTree, type TestTree } from "../../helpe
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys", "run"];
 const ID = "A".repeat(43);
 const PIECE = 16 * 1024;
+const MIB = 1024 * 1024;
 const IGNORE = await whyNoMount((folder) => Mount.odd(join(folder, "odd")));
 
 /** What is odd about a disk, and what is said of it, if anything. */
@@ -27,6 +28,8 @@ const ODDITIES: [oddity: string, said: string | null][] = [
   ["modes", "does not let modes be set"],
   ["times", "does not let times be set"],
   ["syncs", "cannot sync folders"],
+  ["statfs", "Cannot tell how much is free on the disk"],
+  ["zeros", "it says 0; files are received until it is full"],
 ];
 
 for (const [oddity, said] of ODDITIES) {
@@ -99,6 +102,27 @@ permitted(
   },
   { ignore: IGNORE },
 );
+
+for (const oddity of ["quota", "late-quota"]) {
+  permitted(`a disk's own ${oddity} is told as one, and what fits arrives`, NEEDS, async () => {
+    await using dir = await tempDir();
+    await using disk = await Mount.odd(dir.at("disk"), oddity);
+    using inbox = await Inbox.open(join(disk.path, "inbox"), ID);
+    const large = bytesOf(5 * MIB);
+    for (
+      const send of [
+        () => receive(inbox, "large", large),
+        () => receiveTree(inbox, "tree", { large: { content: large } }),
+      ]
+    ) {
+      const { message } = await rejectsWith("quota", send);
+      assertStringIncludes(message, "the user's quota on the disk is used up");
+    }
+    await receive(inbox, "small", bytesOf(10));
+    const names = [...Deno.readDirSync(inbox.path)].map(({ name }) => name).sort();
+    assertEquals(names, [".partial", "small"]);
+  }, { ignore: IGNORE });
+}
 
 for (const oddity of ["coarse", "folds", "times", "inodes", "modes"]) {
   permitted(`what is sent again to a disk with odd ${oddity} is there already`, NEEDS, async () => {

@@ -58,8 +58,8 @@ Examples:
   );
   assertStringIncludes(
     help,
-    "  --port PORT  Listen on this port; 0 takes a free one [default 5000,\n" +
-      "               env P2P_PORT]\n",
+    "  --port PORT  The port that the tracker listens on; 0 takes a free one\n" +
+      "               [default 5000, env P2P_PORT]\n",
   );
 });
 

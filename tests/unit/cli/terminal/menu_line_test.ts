@@ -38,6 +38,11 @@ Deno.test("Lines that are no command say what would do", () => {
     ["sendfil x", "did you mean sendfile?"],
     ["frobnicate\x1b", "'frobnicate\\x1b': it is no command; the commands are ping, broadcast"],
     ["exit now", "write exit alone"],
+    ["send a bob", "write sendfile <filename> [peer...|all]"],
+    [
+      "sendfile a --to bob",
+      "'--to' in the menu: it takes no flags; write sendfile <filename> [peer",
+    ],
     ["ping a b", "ping <peer|host:port>"],
     ["sendfile 'a b", "quote is not closed"],
   ];
