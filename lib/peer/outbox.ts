@@ -48,7 +48,12 @@ export class Outbox {
 
   /** Forgets the transfer with this id, if it is there. */
   async remove(id: string): Promise<void> {
-    await Deno.remove(this.#pathOf(id)).catch(ignoreMissing);
+    const path = this.#pathOf(id);
+    try {
+      await Deno.remove(path).catch(ignoreMissing);
+    } catch (error) {
+      throw stateError("write", path, error);
+    }
   }
 
   /**

@@ -88,6 +88,41 @@ e2e("exit 3: there is no tracker", async (world) => {
   }
 });
 
+e2e(
+  "an invite that would help nobody is not handed out, or said to be of use here only",
+  async (world) => {
+    const never = await world.run("tracker", ["invite", "--json"]);
+    assertEquals([never.code, last(never.lines).code], [3, "tracker-unreachable"]);
+    assertStringIncludes(last(never.lines).message, "no tracker has run with this state folder");
+    const { program } = await world.tracker();
+    for (const flags of [[], ["--rotate"]]) {
+      const { code, stdout, stderr } = await world.run("tracker", ["invite", ...flags]);
+      assertEquals(code, 0);
+      assertMatch(stdout, /^p2p:\S+\n$/);
+      assertStringIncludes(stderr, "of no use elsewhere; start it with --host 0.0.0.0");
+    }
+    await program.stop();
+    const stopped = await world.run("tracker", ["invite"]);
+    assertEquals([stopped.code, stopped.stdout], [3, ""]);
+  },
+);
+
+e2e("the history says which of a user's peers it was, and knows others by name", async (world) => {
+  await world.tracker();
+  const { path } = await world.file("f", 10);
+  const one = await world.peer("in1", ["--name", "one"]);
+  const two = await world.peer("in2", ["--name", "two"]);
+  assertEquals((await world.run("peer", ["send", path, "--to", "one,two"])).code, 0);
+  for (const { program } of [one, two]) await program.until("file-received");
+  const { lines } = await world.run("peer", ["history", "--json"]);
+  const received = lines.filter(({ direction }) => direction === "receive");
+  assertEquals(received.map((entry) => entry.as).sort(), ["one", "two"]);
+  const { stdout } = await world.run("peer", ["history"]);
+  // What one-shot commands send comes under the identity of the first peer of the user.
+  assertMatch(stdout, /received +f \(10 B\) from one \(as two\)/);
+  assertMatch(stdout, /sent +f \(10 B\) to two \(as \S+\)/);
+});
+
 e2e("exit 4: the peer is unknown, ambiguous, dead, or does not want the file", async (world) => {
   const { program: tracker } = await world.tracker();
   const { path } = await world.file("f", 2000);

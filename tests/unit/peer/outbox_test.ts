@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Outbox, type Unsent } from "../../../lib/peer/outbox.ts";
+import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 
@@ -35,4 +36,19 @@ permitted("what is sent takes the place of what was left of it", NEEDS, async ()
   assertEquals(await kept(outbox), ["22: bob", "4444: carol"]);
   await outbox.settle(unsent("55555", ["carol", "dave"]), []);
   assertEquals(await kept(outbox), ["22: bob"]);
+});
+
+permitted("an outbox that is no folder is named, with the remedy", NEEDS, async () => {
+  await using dir = await tempDir();
+  await Deno.mkdir(dir.at("peers"));
+  await Deno.writeTextFile(dir.at("peers", "outbox"), "");
+  const outbox = new Outbox(dir.at("peers"));
+  for (const act of [() => outbox.put(unsent("1", ["bob"])), () => outbox.remove("1")]) {
+    const { message } = await rejectsWith("disk", act);
+    assertStringIncludes(message, `Cannot write ${dir.at("peers", "outbox", "1.json")}: `);
+    assertStringIncludes(message, "check its owner and mode, or choose --state");
+  }
+  const told: string[] = [];
+  assertEquals(await outbox.list((text) => void told.push(text)), []);
+  assertEquals(told.length, 1);
 });
