@@ -94,7 +94,9 @@ export class TrackerClient implements AsyncDisposable {
 
   /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
   get remoteHost(): string | undefined {
-    return this.#session?.connection.remote.host;
+    const { host } = this.address;
+    // The scope of a link-local address is lost on the way through the socket.
+    return this.#session && host.includes("%") ? host : this.#session?.connection.remote.host;
   }
 
   /**
@@ -197,9 +199,12 @@ export class TrackerClient implements AsyncDisposable {
     return { delivered, to };
   }
 
-  /** Asks the tracker to have `peer` dial this machine's `port`. */
-  async requestDial(peer: string, port: number, token: string): Promise<void> {
-    await this.#ask({ verb: "CONNECT", peer, port, token });
+  /** Asks the tracker to have `peer` dial this machine, at `port` of the address that the tracker sees, or elsewhere. */
+  async requestDial(
+    peer: string,
+    where: Pick<MessageOf<"CONNECT">, "port" | "addresses" | "token">,
+  ): Promise<void> {
+    await this.#ask({ verb: "CONNECT", peer, ...where });
   }
 
   /** As a tracker's operator: bars an id. */

@@ -53,7 +53,8 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
   using _ = onAbort(signal, () => stop.abort(signal?.reason));
   try {
     const tcp = await abortable(
-      Deno.connect({ hostname: options.host, port: options.port }),
+      // Without the signal the descriptor of a connection that nobody answers would be kept for two minutes.
+      Deno.connect({ hostname: options.host, port: options.port, signal: stop.signal }),
       stop.signal,
       (late) => late.close(),
     );

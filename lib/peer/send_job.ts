@@ -102,6 +102,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   };
   const sendTo = async (entry: PeerEntry, leaveTurn: () => void): Promise<RecipientResult> => {
     using place = places.get(entry) ?? source.enter();
+    let link: PeerLink | undefined;
     const sending = uploadWithRetries({
       transfer,
       source,
@@ -109,14 +110,14 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       settings,
       lane: job.limiter?.lane(),
       observer: observerOf(entry, leaveTurn),
-      connect: () => job.connect(entry),
+      connect: async () => link = await job.connect(entry),
       signal: job.signal,
     });
     sending.then((delivery) => {
       const message = renamesText(`At ${entry.name}, in ${name}`, delivery);
       if (message !== null) emit({ event: "notice", message });
     }, () => {});
-    return await resultOf(entry, sending, failures);
+    return { ...await resultOf(entry, sending, failures), ...link?.path };
   };
   const turns = new Gate(parallel);
   results.push(...await Promise.all(recipients.map((entry) => inTurn(turns, entry, sendTo))));
