@@ -35,6 +35,8 @@ export interface RegisteredEvent {
   name: string;
   host: string;
   port: number;
+  /** Where else it is listed, as `host:port`. */
+  addresses?: string[];
   /** Whether the tracker could dial back. */
   reachable: boolean;
   /** Why it could not, and which port to open. */
@@ -77,6 +79,8 @@ export interface PeerEvent {
   id: string;
   name: string;
   address: string;
+  /** Where else it can be had. */
+  addresses?: string[];
   reachable: boolean;
 }
 

@@ -4,14 +4,13 @@ import { type Identity, randomToken } from "../identity/keys.ts";
 import { SECRET_BYTES } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import { randomBytes } from "../async/random.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { Peer } from "../peer/peer.ts";
 import type { LeftReason } from "../tracker/left_reason.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type Tracker } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { isWildcard } from "./addresses.ts";
 import { ServeQueue } from "./serve_queue.ts";
 
 /** Settings of a {@linkcode Sharing}. */

@@ -3,7 +3,7 @@ import { type Address, isLoopback } from "../address.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import { formatInvite } from "../identity/invite.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
-import { machineAddresses } from "./addresses.ts";
+import { machineAddresses } from "../net/interfaces.ts";
 import { announceTracker, findTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import {

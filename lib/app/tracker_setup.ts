@@ -13,12 +13,12 @@ import {
   textOf,
 } from "../cli/arguments/arguments.ts";
 import { TrackerClient } from "../directory/tracker_client.ts";
+import { machineAddresses } from "../net/interfaces.ts";
 import { P2PError } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
-import type { Address } from "../address.ts";
-import { isWildcard, machineAddresses } from "./addresses.ts";
+import { type Address, isWildcard } from "../address.ts";
 import { findTracker, holdTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";

@@ -1,3 +1,4 @@
+import { onAbort } from "../async/abort.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
@@ -29,13 +30,16 @@ export interface TrackerClientObserver {
   onRefused?(error: P2PError): void;
 }
 
+/** What a peer registers with. */
+export type Registration = Omit<MessageOf<"REGISTER">, "verb" | "seq">;
+
 /** Settings of a {@linkcode TrackerClient}. */
 export interface TrackerClientOptions {
   address: Address;
   credentials: Credentials;
   observer?: TrackerClientObserver;
   /** What to register with, asked at each registration. */
-  registration?: () => { name: string; port: number; host?: string };
+  registration?: () => Registration;
   clock?: Clock;
   /** From 0 to 1, for jitter. */
   random?: () => number;
@@ -43,6 +47,8 @@ export interface TrackerClientOptions {
 
 /** Silence of the tracker in milliseconds after which it is asked whether it is there. */
 const IDLE_LIMIT = 60_000;
+/** Limit of the answer to a PING after this machine's addresses have changed, milliseconds. */
+const RENEWAL_PONG = 5_000;
 /** Pauses in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 15_000;
@@ -61,6 +67,8 @@ export class TrackerClient implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #returning: Promise<void> | undefined;
   #registered = false;
+  /** Ends the pause before the next try to come back. */
+  #wake: () => void = () => {};
 
   constructor(options: TrackerClientOptions) {
     this.#options = options;
@@ -90,6 +98,11 @@ export class TrackerClient implements AsyncDisposable {
   /** Own address as the tracker reached it from, once connected. */
   get localHost(): string | undefined {
     return this.#session?.connection.local.host;
+  }
+
+  /** Whether the tracker says that it listens on loopback, so that all its members are on its machine. */
+  get isLocal(): boolean {
+    return this.#session?.remote.local ?? false;
   }
 
   /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
@@ -156,6 +169,30 @@ export class TrackerClient implements AsyncDisposable {
       if (!isRetriable(error)) throw error;
     });
     return message;
+  }
+
+  /**
+   * Has the tracker list this peer anew, since its addresses have changed. What comes back by itself does so at once.
+   *
+   * @param isGone whether this machine no longer has an address: a session from there is dead, and says so to nobody.
+   */
+  async renew(isGone: (host: string) => boolean): Promise<void> {
+    this.#wake();
+    const session = this.#session;
+    if (!session || !this.#registered) return;
+    const own = session.connection.local.host;
+    if (isGone(own)) {
+      return session.abort(
+        new P2PError("connection-lost", `this machine no longer has the address ${own}`),
+      );
+    }
+    try {
+      // Its address is there and its way may be gone, which a REGISTER, that takes longer, would find out too late.
+      await session.request({ verb: "PING" }, { timeout: RENEWAL_PONG });
+      await this.register();
+    } catch (error) {
+      session.abort(asP2PError(error));
+    }
   }
 
   /** Unregisters and waits for the tracker's OK. */
@@ -292,7 +329,7 @@ export class TrackerClient implements AsyncDisposable {
     const { signal } = this.#stop;
     for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       try {
-        await delay(this.#clock, pause * (0.5 + random()), signal);
+        await this.#pause(pause * (0.5 + random()));
         await this.connect();
         await this.register();
         if (!this.isConnected) continue;
@@ -306,6 +343,16 @@ export class TrackerClient implements AsyncDisposable {
         if (isFinal(error)) return observer?.onRefused?.(error);
       }
     }
+  }
+
+  /** Waits before another try; {@linkcode renew} ends it. */
+  async #pause(ms: number): Promise<void> {
+    const woken = new Promise<void>((resolve) => this.#wake = resolve);
+    const stop = new AbortController();
+    using _ = onAbort(this.#stop.signal, () => stop.abort(this.#stop.signal.reason));
+    const rested = delay(this.#clock, ms, stop.signal);
+    rested.catch(() => {});
+    await Promise.race([rested, woken]).finally(() => stop.abort());
   }
 
   /** Says of a failed connection what it means for a tracker. */

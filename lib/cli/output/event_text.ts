@@ -1,4 +1,4 @@
-import { formatAddress, isLoopback } from "../../address.ts";
+import { formatAddress, isLoopback, isWildcard } from "../../address.ts";
 import { fit } from "./columns.ts";
 import { escapeText } from "./escape.ts";
 import type {
@@ -188,10 +188,12 @@ export class EventText {
   #listening(event: ListeningEvent): string {
     const { bold, warn, dim } = this.#palette;
     const { host, port, id, name, inbox, invite, secure } = event;
-    const address = escapeText(formatAddress({ host, port }));
+    const place = isWildcard(host)
+      ? `port ${port} of all addresses of this machine`
+      : escapeText(formatAddress({ host, port }));
     const own = name === undefined ? shortId(id) : who({ id, name });
     const lines = [
-      `${inbox === undefined ? "Tracker" : "Peer"} ${bold(own)} listening on ${address}`,
+      `${inbox === undefined ? "Tracker" : "Peer"} ${bold(own)} listening on ${place}`,
     ];
     if (!secure) lines.push(warn("Insecure: nothing is encrypted, and anyone may join"));
     if (inbox !== undefined) lines.push(`Received files go to ${bold(escapeText(inbox))}`);

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { machineAddresses, sharePlace } from "../../../lib/app/addresses.ts";
+import { sharePlace } from "../../../lib/app/addresses.ts";
+import { machineAddresses } from "../../../lib/net/interfaces.ts";
 
 Deno.test("Addresses for others: IPv4 first, virtual interfaces last, none that only this machine has", () => {
   const v4 = (name: string, address: string) => ({ name, address, family: "IPv4" as const });

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { isWildcard, machineAddresses } from "../../../lib/app/addresses.ts";
+import { isWildcard } from "../../../lib/address.ts";
+import { machineAddresses } from "../../../lib/net/interfaces.ts";
 import { announceTracker, findTracker } from "../../../lib/app/local_tracker.ts";
 import { keepPrivate, stateFolders } from "../../../lib/app/state_folder.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
