@@ -107,9 +107,7 @@ export class TrackerClient implements AsyncDisposable {
 
   /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
   get remoteHost(): string | undefined {
-    const { host } = this.address;
-    // The scope of a link-local address is lost on the way through the socket.
-    return this.#session && host.includes("%") ? host : this.#session?.connection.remote.host;
+    return this.#session?.connection.remote.host;
   }
 
   /**

@@ -168,7 +168,13 @@ function dialError(cause: unknown, where: Address): P2PError {
       { cause },
     );
   }
-  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${reasonOf(cause)}`, {
+  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${whyUnreachable(cause)}`, {
     cause,
   });
+}
+
+/** Why a connection could not be opened, as {@linkcode reasonOf} says it; a route that is barred has no words of its own. */
+export function whyUnreachable(cause: unknown): string {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return code === "EINVAL" ? "there is no way to that address" : reasonOf(cause);
 }

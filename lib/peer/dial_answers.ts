@@ -8,7 +8,7 @@ import { openSession } from "../net/open_session.ts";
 import { type Rates, RequestBuckets, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
-import { type Candidates, candidatesOf, race } from "./race.ts";
+import { type Candidates, candidatesOf, needsScope, race, scoped } from "./race.ts";
 
 /** What {@linkcode DialAnswers} needs. */
 export interface DialAnswersOptions {
@@ -109,14 +109,15 @@ export class DialAnswers {
     { host, port, id, token }: DialRequest,
     lost: AbortSignal,
   ): Promise<Session> {
-    const { credentials, clock, signal } = this.#options;
+    const { credentials, tracker, clock, signal } = this.#options;
+    const where = { host, port };
     if (!this.#hasRoom(host)) {
       throw new P2PError("busy", `Cannot dial ${host}: too many dials for others are under way`);
     }
     this.#counts.add(host);
     try {
       const session = await openSession({
-        address: { host, port },
+        address: needsScope(where) ? await scoped(where, tracker.localHost) : where,
         id,
         token,
         credentials,

@@ -1,16 +1,17 @@
 import { onAbort } from "../async/abort.ts";
 import { type Clock, delay } from "../async/clock.ts";
-import { asP2PError, isRetriable, P2PError, reasonOf } from "../errors.ts";
+import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
+import { whyUnreachable } from "../net/transport.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { DialAnswers, DialRequest } from "./dial_answers.ts";
-import { candidatesOf, race } from "./race.ts";
+import { candidatesOf, needsScope, race, scoped } from "./race.ts";
 
 /** What a {@linkcode Dialler} needs. */
 export interface DiallerOptions {
@@ -139,11 +140,13 @@ export class Dialler {
   }
 
   async #reach(entry: PeerEntry): Promise<Session> {
-    const { tracker, clock, paths } = this.#options;
+    const { tracker, credentials, clock, paths } = this.#options;
     const last = paths?.pathTo(entry.id);
     const via = tracker.remoteHost ?? tracker.address.host;
-    const usual = candidatesOf(entry, { via });
-    const addresses = last === undefined ? usual : candidatesOf(entry, { via, last });
+    // Those whom a share sends to listen for nobody.
+    const isShare = tracker.trackerId === credentials.identity.id;
+    const usual = isShare ? [] : candidatesOf(entry, { via });
+    const addresses = last === undefined || isShare ? usual : candidatesOf(entry, { via, last });
     const over = new AbortController();
     using _ = onAbort(this.#stop.signal, () => over.abort(this.#stop.signal.reason));
     const attempt: Attempt = { entry, until: clock.now() + REACH_TIMEOUT, tried: [], over };
@@ -177,13 +180,13 @@ export class Dialler {
     lost: AbortSignal,
     { entry, until, tried, over }: Attempt,
   ): Promise<Reached> {
-    const { credentials, clock, isOwn } = this.#options;
+    const { credentials, tracker, clock, isOwn } = this.#options;
     try {
       if (entry.id !== credentials.identity.id && isOwn?.(address)) {
         throw new P2PError("peer-unreachable", "this peer itself listens there");
       }
       const session = await openSession({
-        address,
+        address: needsScope(address) ? await scoped(address, tracker.localHost) : address,
         id: entry.id,
         timeout: until - clock.now(),
         credentials,
@@ -294,7 +297,7 @@ function answerOf(error: P2PError): string {
     case "timeout":
       return "no answer in time";
     case "peer-unreachable":
-      return error.cause === undefined ? error.message : reasonOf(error.cause);
+      return error.cause === undefined ? error.message : whyUnreachable(error.cause);
     default:
       return error.message;
   }

@@ -128,8 +128,8 @@ export class PeerListener {
   isOwn({ host, port }: Address): boolean {
     const own = this.address;
     if (own?.port !== port) return false;
-    if (own.host !== "0.0.0.0" && own.host !== "::") return own.host === host;
-    return isLoopback(host) || Deno.networkInterfaces().some(({ address }) => address === host);
+    if (!isWildcard(own.host)) return own.host === host;
+    return isLoopback(host) || this.#parts?.interfaces.isOwnAddress(plainHost(host)) === true;
   }
 
   /**

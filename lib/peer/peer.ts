@@ -104,7 +104,7 @@ export class Peer implements AsyncDisposable {
     const dialler = new Dialler({
       credentials,
       tracker,
-      listening: async () => ({ port: await this.#listener.expectPort() }),
+      listening: () => this.#expectListening(),
       isOwn: (address) => this.#listener.isOwn(address),
       paths: directory,
       clock,
@@ -371,6 +371,13 @@ export class Peer implements AsyncDisposable {
     await Promise.all([this.#sender.drained(), this.#historyWriter.drained()]);
     this.#receiving?.inbox[Symbol.dispose]();
     this.#receiving = undefined;
+  }
+
+  /** Where others can dial this peer, which starts to listen if it does not yet. */
+  async #expectListening(): Promise<{ port: number; addresses?: Address[] }> {
+    const port = await this.#listener.expectPort();
+    const { addresses } = this.#listener;
+    return addresses.length > 0 ? { port, addresses } : { port };
   }
 
   #registration(): Registration {

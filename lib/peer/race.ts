@@ -75,8 +75,9 @@ export function candidatesOf(
   { host, port, addresses = [] }: Candidates,
   { via, last }: { via: string; last?: string | undefined },
 ): Address[] {
-  const seen = isLoopback(host) && !isLoopback(via) ? [] : [scoped({ host, port }, via)];
-  const said = addresses.map((address) => scoped(address, via))
+  const seen = isLoopback(host) && !isLoopback(via) ? [] : [{ host, port }];
+  // The scope of an address is a number or a name on the machine that it is of.
+  const said = addresses.map(({ host, port }) => ({ host: host.replace(/%.*/, ""), port }))
     .filter((address) => mayBeDialledFor(address.host, via));
   const known = new Map([...seen, ...said].map((one) => [formatAddress(one), one] as const));
   const inTurn = interleaved([...known.values()]);
@@ -94,10 +95,13 @@ function interleaved(addresses: readonly Address[]): Address[] {
   return addresses.flatMap((_, i) => [...same.slice(i, i + 1), ...other.slice(i, i + 1)]);
 }
 
-/** A link-local IPv6 address with the scope of this machine: that of another one (RFC 4007, 6) says nothing here. */
-function scoped({ host, port }: Address, via: string): Address {
-  const [plain = ""] = host.split("%");
-  const [, scope] = via.split("%");
-  const isLinkLocal = /^fe[89ab]/i.test(plain);
-  return { host: isLinkLocal && scope ? `${plain}%${scope}` : plain, port };
+/** Whether an address needs {@linkcode scoped}. */
+export function needsScope({ host }: Address): boolean {
+  return /^fe[89ab][^%]*$/i.test(host);
+}
+
+/** A link-local IPv6 address as this machine dials it: on the interface that has the address `localHost`. */
+export async function scoped({ host, port }: Address, localHost = ""): Promise<Address> {
+  const { withScope } = await import("../net/interfaces.ts");
+  return { host: withScope(host, localHost), port };
 }

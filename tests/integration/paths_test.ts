@@ -7,16 +7,17 @@ import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
+import { systemClock } from "../../lib/async/clock.ts";
+import { TrackerClient } from "../../lib/directory/tracker_client.ts";
+import { Dialler } from "../../lib/peer/dialler.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { closedPort } from "../helpers/closed_port.ts";
-import { deadline, eventually } from "../helpers/deadline.ts";
+import { eventually } from "../helpers/deadline.ts";
 import { epochs } from "../helpers/entries.ts";
 import { rejectsWith } from "../helpers/errors.ts";
-import { EventLog } from "../helpers/event_log.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
 import { NO_LINUX, permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
-import { openRaw } from "../helpers/raw.ts";
 import { startServer } from "../helpers/server.ts";
 import { type TempDir, tempDir } from "../helpers/temp_dir.ts";
 import { startTracker, type TestTracker } from "../helpers/tracker.ts";
@@ -193,30 +194,37 @@ permitted(
 );
 
 permitted("who is asked to dial tries all addresses that may be dialled", NEEDS, async () => {
-  await using dir = await tempDir();
   await using tracker = startTracker();
-  await using bob = await startPeer(tracker, dir, { name: "bob" });
-  const dialled = new EventLog<Session>();
-  await using server = startServer(tracker.membership, {
-    onSession: (session) => {
-      dialled.add(session);
-      return session.run(ASKING_ONLY);
-    },
+  const { address, membership } = tracker;
+  await using server = startServer(membership);
+  const credentials = { identity: Identity.generate(), role: "peer", membership } as const;
+  const client = new TrackerClient({ address, credentials });
+  await client.connect();
+  const dialler = new Dialler({
+    credentials,
+    tracker: client,
+    listening: () => Promise.resolve({ port: 1 }),
+    clock: systemClock,
   });
   using silent = new Silent();
-  const { address, membership } = tracker;
-  await using asking = await openRaw({ address, membership, identity: server.identity });
-  const token = randomToken(16);
-  await asking.session.request({
-    verb: "CONNECT",
-    peer: bob.identity.id,
-    port: silent.address.port,
-    token,
-    addresses: [{ host: "0.0.0.0", port: server.address.port }, refused(), server.address],
-  });
-  const session = await dialled.until(() => true);
-  assertEquals([session.remote.id, session.remote.token], [bob.identity.id, token]);
-  await session.close();
-  await deadline(session.ended, "the end of the session");
-  assertEquals(dialled.length, 1);
+  const asked = { id: server.identity.id, token: randomToken(16), ...silent.address };
+  const barred = { host: "0.0.0.0", port: server.address.port };
+  const served: Session[] = [];
+  const serve = async (session: Session) => {
+    served.push(session);
+    await session.close();
+    await session.run(ASKING_ONLY);
+  };
+  await dialler.answer({ ...asked, addresses: [barred, refused(), server.address] }, serve);
+  assertEquals(served.map(({ connection }) => connection.remote), [server.address]);
+  assertEquals(silent.calls, 1);
+  // Nothing is told of where it failed, to whoever asks.
+  const addresses = [barred, refused()];
+  await rejectsWith(
+    "peer-unreachable",
+    () => dialler.answer({ ...asked, ...refused(), addresses }, serve),
+  );
+  assertEquals(served.length, 1);
+  await dialler.close();
+  await client.close();
 });

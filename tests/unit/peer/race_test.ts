@@ -108,10 +108,10 @@ for (
       via: LAN,
     }, "10.0.0.1"],
     [
-      "link-local only by the link that the tracker is on, in the scope of this machine",
-      at("fe80::1%7", "fe80::2%eth0"),
-      { via: "fe80::9%2" },
-      "fe80::1%2 fe80::2%2",
+      "link-local only by the link that the tracker is on, and not in the scope of another machine",
+      at("fe80::1", "fe80::2%eth0"),
+      { via: "fe80::9" },
+      "fe80::1 fe80::2",
     ],
     ["no link-local address elsewhere", at("10.0.0.1", "fe80::2%2"), { via: LAN }, "10.0.0.1"],
   ] as const
