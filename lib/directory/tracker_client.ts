@@ -39,7 +39,7 @@ export interface TrackerClientOptions {
   credentials: Credentials;
   observer?: TrackerClientObserver;
   /** What to register with, asked at each registration. */
-  registration?: () => Registration;
+  registration?: () => Promise<Registration>;
   clock?: Clock;
   /** From 0 to 1, for jitter. */
   random?: () => number;
@@ -157,7 +157,7 @@ export class TrackerClient implements AsyncDisposable {
   async register(): Promise<MessageOf<"OK">> {
     const { registration, observer } = this.#options;
     if (!registration) throw new TypeError("a client without registration cannot register");
-    const asked = registration();
+    const asked = await registration();
     const { message } = await this.#ask({ verb: "REGISTER", ...asked });
     checkListedAs(message, asked);
     this.#registered = true;

@@ -12,7 +12,7 @@ import type { Credentials } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
-import { type Address, formatAddress, isLoopback, otherAddresses } from "../address.ts";
+import { type Address, formatAddress, otherAddresses } from "../address.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
@@ -367,9 +367,9 @@ export class Peer implements AsyncDisposable {
     this.#receiving = undefined;
   }
 
-  #registration(): Registration {
+  async #registration(): Promise<Registration> {
     const { advertise } = this.#options;
-    this.#listener.follow();
+    await this.#listener.follow();
     const port = advertise?.port ?? this.#listener.port ?? 0;
     const addresses = this.isShare ? [] : this.#listener.addresses;
     return {
@@ -487,7 +487,7 @@ export class Peer implements AsyncDisposable {
       import("../net/interfaces.ts"),
     ]);
     this.#watch = new AddressWatch({
-      read: () => isLoopback(this.address?.host ?? "") ? [] : machineAddresses(),
+      read: machineAddresses,
       onChange: () => this.#onAddressesChanged(),
       clock: this.#clock,
     });
