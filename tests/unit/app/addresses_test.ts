@@ -1,21 +1,5 @@
 import { assertEquals } from "@std/assert";
 import { sharePlace } from "../../../lib/app/addresses.ts";
-import { machineAddresses } from "../../../lib/net/interfaces.ts";
-
-Deno.test("Addresses for others: IPv4 first, virtual interfaces last, none that only this machine has", () => {
-  const v4 = (name: string, address: string) => ({ name, address, family: "IPv4" as const });
-  const v6 = (name: string, address: string) => ({ name, address, family: "IPv6" as const });
-  const interfaces = [
-    v4("lo", "127.0.0.1"),
-    v6("lo", "::1"),
-    v4("docker0", "172.17.0.1"),
-    v6("eth0", "fe80::1"),
-    v6("eth0", "fd00::2"),
-    v4("eth0", "192.168.1.7"),
-    v4("eth1", "169.254.3.4"),
-  ];
-  assertEquals(machineAddresses(interfaces), ["192.168.1.7", "fd00::2", "172.17.0.1"]);
-});
 
 Deno.test("The place of a share", () => {
   const own = ["192.168.1.7", "fd00::2", "10.0.0.5"];
