@@ -172,10 +172,7 @@ export class PeerListener {
     const { tracker, isShare } = this.#options;
     // Nobody dials those whom a share sends to.
     if (isShare()) return "127.0.0.1";
-    const host = tracker.localHost ?? tracker.address.host;
-    const isLocal = isLoopback(host) && (tracker.isLocal || tracker.localHost === undefined);
-    if (!isLocal) return wildcardHost();
-    return isLoopback(host) && reachOf(host) !== undefined ? host : "127.0.0.1";
+    return tracker.isLocal ? tracker.localHost ?? "127.0.0.1" : wildcardHost();
   }
 
   #listenOn({ Server, listen }: Parts, { host, port }: Address): Address {

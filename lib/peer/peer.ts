@@ -8,6 +8,7 @@ import type { Recipients } from "../directory/target.ts";
 import { type ListChange, type Registration, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
+import type { AddressWatch } from "../net/address_watch.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
@@ -18,7 +19,6 @@ import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import type { AddressWatch } from "./address_watch.ts";
 import { Dialler } from "./dialler.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
@@ -483,7 +483,7 @@ export class Peer implements AsyncDisposable {
 
   async #watchAddresses(): Promise<void> {
     const [{ AddressWatch }, { machineAddresses }] = await Promise.all([
-      import("./address_watch.ts"),
+      import("../net/address_watch.ts"),
       import("../net/interfaces.ts"),
     ]);
     this.#watch = new AddressWatch({

@@ -264,3 +264,81 @@ e2e("a peer of both families is listed with both, whichever it has come by", asy
     assertEquals(await send(world, t, name, join), 0);
   }
 }, NO_NETWORK);
+
+e2e(
+  "a tracker whose address changes keeps its own machine's peers, and invites to the new one",
+  async (world) => {
+    const network = world.use(new Network());
+    const [t, b] = await network.lan(2);
+    assert(t && b);
+    const { program, invite } = await world.tracker(["--host", "0.0.0.0"], await on(world, t));
+    assert(invite.includes("10.77.0.1:"), invite);
+    const desk = await peerOn(world, t, "desk", []);
+    await t.ip("addr", "del", "10.77.0.1/24", "dev", "eth0");
+    await t.addAddress("10.77.0.11/24");
+    const { message } = await program.until("notice");
+    assert(String(message).includes("invites name 10.77.0.11"), String(message));
+    const { stdout } = await world.run("tracker", ["invite"], await on(world, t));
+    assert(stdout.includes("10.77.0.11:"), stdout);
+    await desk.program.until(({ event, addresses }) =>
+      event === "registered" && String(addresses) === `10.77.0.11:${desk.port}`
+    );
+    assertEquals(await send(world, b, "desk", ["--join", stdout.trim()]), 0);
+    assertEquals(desk.program.lines.filter(({ event }) => event === "tracker-lost"), []);
+  },
+  NO_NETWORK,
+);
+
+e2e("an invite that is of no use on other machines says so", async (world) => {
+  const network = world.use(new Network());
+  // It has loopback, and nothing else.
+  const alone = await network.host();
+  for (const host of ["localhost", "0.0.0.0", "::"]) {
+    const { program } = await world.tracker(["--host", host], await on(world, alone));
+    assertEquals((await program.until("listening")).local, true, host);
+    const { stderr } = await world.run("tracker", ["invite"], await on(world, alone));
+    assert(stderr.includes("of no use elsewhere"), stderr);
+    await program.stop();
+  }
+  const { path } = await world.file("shared", 100);
+  for (const args of [[], ["--host", "127.0.0.1"], ["--advertise", "localhost"]]) {
+    const json = await world.start(
+      "peer",
+      ["share", path, "--json", ...args],
+      await on(world, alone),
+    );
+    assertEquals((await json.until("sharing")).local, true);
+    await json.stop();
+    const text = await world.start(
+      "peer",
+      ["share", path, "--quiet", ...args],
+      await on(world, alone),
+    );
+    await text.untilText((text) => text.includes("p2p://"));
+    const { stderr } = await text.stop();
+    assert(stderr.includes("only this machine has"), stderr);
+  }
+}, NO_NETWORK);
+
+e2e("a share takes receivers of both families", async (world) => {
+  const network = world.use(new Network());
+  const [a, b] = await network.lan(2);
+  assert(a && b);
+  await a.addAddress("fd77::1/64");
+  await b.addAddress("fd77::2/64");
+  const { path } = await world.file("shared", 100);
+  const sharing = await world.start(
+    "peer",
+    ["share", path, "--json", "--count", "2"],
+    await on(world, a),
+  );
+  const { invite, addresses } = await sharing.until("sharing");
+  assertEquals(addresses, ["fd77::1"]);
+  for (const host of ["10.77.0.1", "[fd77::1]"]) {
+    const named = String(invite).replace("10.77.0.1", host);
+    const args = ["receive", named, "--received", world.path(`in-${host.length}`)];
+    const { code, stderr } = await world.run("peer", args, await on(world, b));
+    assertEquals(code, 0, stderr);
+  }
+  assertEquals((await sharing.outcome).code, 0);
+}, NO_NETWORK);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { AddressWatch } from "../../../lib/peer/address_watch.ts";
+import { AddressWatch } from "../../../lib/net/address_watch.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
 /** A machine whose addresses and clocks a test turns by hand. */
