@@ -22,6 +22,8 @@ export interface ListeningEvent {
   inbox?: string;
   /** What another machine joins with. */
   invite?: string;
+  /** Of a tracker: only this machine can reach it, and the invite is of no use on others. */
+  local?: true;
   /** False with `--insecure`. */
   secure: boolean;
 }
@@ -310,6 +312,8 @@ export interface SharingEvent {
   wanted: number | null;
   /** Other addresses of this machine that the invite may name instead. */
   addresses?: string[];
+  /** The invite is of no use on other machines. */
+  local?: true;
 }
 
 /** A peer has got all that is shared. */

@@ -4,13 +4,14 @@ import { type Identity, randomToken } from "../identity/keys.ts";
 import { SECRET_BYTES } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import { randomBytes } from "../async/random.ts";
-import { type Address, formatAddress, isWildcard } from "../address.ts";
+import { type Address, formatAddress } from "../address.ts";
 import { Peer } from "../peer/peer.ts";
 import type { LeftReason } from "../tracker/left_reason.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type Tracker } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
+import { nearest } from "./addresses.ts";
 import { ServeQueue } from "./serve_queue.ts";
 
 /** Settings of a {@linkcode Sharing}. */
@@ -162,7 +163,7 @@ export class Sharing implements AsyncDisposable {
     this.#peer = new Peer({
       identity,
       membership: { id: this.#network.key.id, secret: this.#network.secret },
-      tracker: { host: isWildcard(host) ? loopbackOf(host) : host, port },
+      tracker: { host: nearest(host), port },
       role: "client",
       name,
       received: "",
@@ -280,10 +281,6 @@ export class Sharing implements AsyncDisposable {
     }
     if (failure) throw failure;
   }
-}
-
-function loopbackOf(host: string): string {
-  return host === "::" ? "::1" : "127.0.0.1";
 }
 
 function ended(): P2PError {

@@ -5,7 +5,7 @@ import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
 import { openSession } from "../net/open_session.ts";
 import type { Answer, Session, WithoutSeq } from "../net/session.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry, ReplyTo, RequestMessage } from "../wire/message.ts";
@@ -39,7 +39,7 @@ export interface TrackerClientOptions {
   credentials: Credentials;
   observer?: TrackerClientObserver;
   /** What to register with, asked at each registration. */
-  registration?: () => Registration;
+  registration?: () => Promise<Registration>;
   clock?: Clock;
   /** From 0 to 1, for jitter. */
   random?: () => number;
@@ -67,12 +67,14 @@ export class TrackerClient implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #returning: Promise<void> | undefined;
   #registered = false;
+  #isLocal: boolean;
   /** Ends the pause before the next try to come back. */
   #wake: () => void = () => {};
 
   constructor(options: TrackerClientOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#isLocal = isLoopback(options.address.host);
   }
 
   /** Where the tracker is. */
@@ -100,9 +102,9 @@ export class TrackerClient implements AsyncDisposable {
     return this.#session?.connection.local.host;
   }
 
-  /** Whether the tracker says that it listens on loopback, so that all its members are on its machine. */
+  /** Whether the tracker listens on loopback, so that all its members are on this machine: as it said last. */
   get isLocal(): boolean {
-    return this.#session?.remote.local ?? false;
+    return this.#isLocal;
   }
 
   /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
@@ -141,6 +143,8 @@ export class TrackerClient implements AsyncDisposable {
       );
     }
     this.#session = session;
+    // One that is reached through a tunnel has members elsewhere.
+    this.#isLocal = session.remote.local === true && isLoopback(session.connection.local.host);
     keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
     this.#running = session.run({
       allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
@@ -157,7 +161,7 @@ export class TrackerClient implements AsyncDisposable {
   async register(): Promise<MessageOf<"OK">> {
     const { registration, observer } = this.#options;
     if (!registration) throw new TypeError("a client without registration cannot register");
-    const asked = registration();
+    const asked = await registration();
     const { message } = await this.#ask({ verb: "REGISTER", ...asked });
     checkListedAs(message, asked);
     this.#registered = true;

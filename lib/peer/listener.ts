@@ -1,5 +1,5 @@
 import type { AppEvent } from "../events.ts";
-import type { Clock } from "../async/clock.ts";
+import { type Clock, delay } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
@@ -46,6 +46,10 @@ interface Parts {
   wildcardHost: typeof wildcardHost;
   interfaces: typeof Interfaces;
 }
+
+/** How often the port of a listener that was closed is tried, and milliseconds between two tries. */
+const FREE_TRIES = 20;
+const FREE_PAUSE = 5;
 
 /** Where other peers reach this one. */
 export class PeerListener {
@@ -105,17 +109,21 @@ export class PeerListener {
    * Listens for other machines too, on the same port if that is free, when the tracker is no longer one for this machine
    * alone: it was started anew. Sessions go on.
    */
-  follow(): void {
+  async follow(): Promise<void> {
     const [parts, address] = [this.#parts, this.address];
     if (!parts || !address || this.#isStopped) return;
     if (this.#options.host !== undefined || !isLoopback(address.host)) return;
     const host = this.#ownHost(parts);
     if (isLoopback(host)) return;
     this.#server?.stopAccepting();
-    try {
-      this.#listenOn(parts, { host, port: address.port });
-    } catch {
-      this.#listenOn(parts, { host, port: 0 });
+    for (let tries = 1; !this.#isStopped; tries++) {
+      try {
+        // The port is free a moment after its listener has been closed.
+        return void this.#listenOn(parts, { host, port: tries < FREE_TRIES ? address.port : 0 });
+      } catch (error) {
+        if (tries >= FREE_TRIES) throw error;
+        await delay(this.#options.clock, FREE_PAUSE);
+      }
     }
   }
 
@@ -172,10 +180,7 @@ export class PeerListener {
     const { tracker, isShare } = this.#options;
     // Nobody dials those whom a share sends to.
     if (isShare()) return "127.0.0.1";
-    const host = tracker.localHost ?? tracker.address.host;
-    const isLocal = isLoopback(host) && (tracker.isLocal || tracker.localHost === undefined);
-    if (!isLocal) return wildcardHost();
-    return isLoopback(host) && reachOf(host) !== undefined ? host : "127.0.0.1";
+    return tracker.isLocal ? tracker.localHost ?? "127.0.0.1" : wildcardHost();
   }
 
   #listenOn({ Server, listen }: Parts, { host, port }: Address): Address {

@@ -8,17 +8,18 @@ import type { Recipients } from "../directory/target.ts";
 import { type ListChange, type Registration, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
+import type { AddressWatch } from "../net/address_watch.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
-import { type Address, formatAddress, isLoopback, otherAddresses } from "../address.ts";
+import { type Address, formatAddress, otherAddresses } from "../address.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
+import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import type { AddressWatch } from "./address_watch.ts";
 import { Dialler } from "./dialler.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
@@ -376,13 +377,15 @@ export class Peer implements AsyncDisposable {
   /** Where others can dial this peer, which starts to listen if it does not yet. */
   async #expectListening(): Promise<{ port: number; addresses?: Address[] }> {
     const port = await this.#listener.expectPort();
-    const { addresses } = this.#listener;
+    const { host, port: mapped } = this.#options.advertise ?? {};
+    const advertised = host === undefined ? [] : [{ host, port: mapped ?? port }];
+    const addresses = [...advertised, ...this.#listener.addresses].slice(0, MAX_ADDRESSES);
     return addresses.length > 0 ? { port, addresses } : { port };
   }
 
-  #registration(): Registration {
+  async #registration(): Promise<Registration> {
     const { advertise } = this.#options;
-    this.#listener.follow();
+    await this.#listener.follow();
     const port = advertise?.port ?? this.#listener.port ?? 0;
     const addresses = this.isShare ? [] : this.#listener.addresses;
     return {
@@ -496,11 +499,11 @@ export class Peer implements AsyncDisposable {
 
   async #watchAddresses(): Promise<void> {
     const [{ AddressWatch }, { machineAddresses }] = await Promise.all([
-      import("./address_watch.ts"),
+      import("../net/address_watch.ts"),
       import("../net/interfaces.ts"),
     ]);
     this.#watch = new AddressWatch({
-      read: () => isLoopback(this.address?.host ?? "") ? [] : machineAddresses(),
+      read: machineAddresses,
       onChange: () => this.#onAddressesChanged(),
       clock: this.#clock,
     });

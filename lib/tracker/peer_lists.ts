@@ -219,8 +219,10 @@ export class PeerLists {
         PEERS_PER_FRAME,
         (most) => registry.changes(revision, epoch, most),
         // Nobody has to ask for what comes by itself: thousands would.
-        ({ more, ...changes }) =>
-          this.#encode({ ...changes, more: more && (isAsking || changes.full), barred }, view),
+        (changes) => {
+          const more = changes.more && (isAsking || changes.full);
+          return this.#encode({ ...changes, more, barred }, view);
+        },
       );
     // Whoever has a part of the list only, or one of another epoch, fetches the rest page by page.
     const isAsking = from.state !== "whole";

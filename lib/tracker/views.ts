@@ -13,9 +13,17 @@ import { sourceHost } from "./dial_backs.ts";
 /** From where a list is read: on the tracker's own machine, or from another one. */
 export type View = "here" | "elsewhere";
 
+/** Views of sessions: each push asks for those of all members. */
+const VIEWS = new WeakMap<Session, View>();
+
 /** From where a session reads. */
 export function viewOf(session: Session): View {
-  return isLoopback(sourceHost(session)) ? "here" : "elsewhere";
+  let view = VIEWS.get(session);
+  if (view === undefined) {
+    view = isLoopback(sourceHost(session)) ? "here" : "elsewhere";
+    VIEWS.set(session, view);
+  }
+  return view;
 }
 
 /**
