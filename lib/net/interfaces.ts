@@ -4,7 +4,7 @@
  * @module
  */
 
-import { reachOf } from "../address.ts";
+import { isLoopback, reachOf } from "../address.ts";
 
 /** What is read of an interface. */
 export type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "address" | "family">;
@@ -31,16 +31,19 @@ export function linkLocalAddresses(
 
 /**
  * An address as this machine has to dial it: a link-local one of IPv6 says nothing without its scope (RFC 4007, 11), the
- * interface, which is the one that has the address `via`.
+ * interface. It is the one that has the address `via`, or the likeliest when that leads to no link.
  */
 export function withScope(
   host: string,
   via: string,
-  interfaces: readonly Interface[] = Deno.networkInterfaces(),
+  read: () => readonly Interface[] = Deno.networkInterfaces,
 ): string {
   if (!host.includes(":") || host.includes("%") || reachOf(host) !== "link-local") return host;
-  const name = interfaces.find(({ address }) => address === via)?.name;
-  return name === undefined ? host : `${host}%${name}`;
+  const interfaces = read();
+  const [likeliest] = linkLocalAddresses(interfaces.filter(({ family }) => family === "IPv6"));
+  const own = isLoopback(via) ? undefined : interfaces.find(({ address }) => address === via);
+  const link = own ?? interfaces.find(({ address }) => address === likeliest);
+  return link === undefined ? host : `${host}%${link.name}`;
 }
 
 /** Whether this machine has an address. */

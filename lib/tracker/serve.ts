@@ -164,7 +164,7 @@ class RunningTracker implements Tracker {
       pingAfter: options.pingAfter ?? 20_000,
       pongTimeout: options.pongTimeout ?? 5_000,
       members: () => roster,
-      dialBack: ({ entry }) => dialBacks.ofSilent(entry),
+      dialBack: ({ entry, session }) => dialBacks.ofSilent(entry, session),
       drop: (member, reason) => roster.drop(member, reason),
     });
     this.#leases = new Leases({ registry, roster, clock });

@@ -175,6 +175,8 @@ e2e("peers behind one router are listed with their addresses there", async (worl
     addresses: [`192.168.9.3:${ben.port}`],
     reachable: false,
   });
+  assertEquals(await send(world, a, "ben", join), 0);
+  assertEquals(await send(world, b, "anna", join), 0);
 }, NO_NETWORK);
 
 e2e(
@@ -341,4 +343,23 @@ e2e("a share takes receivers of both families", async (world) => {
     assertEquals(code, 0, stderr);
   }
   assertEquals((await sharing.outcome).code, 0);
+}, NO_NETWORK);
+
+e2e("on a link without other addresses the link-local ones do", async (world) => {
+  const network = world.use(new Network());
+  const [t, b] = [await network.host(), await network.host()];
+  await network.cable({ host: t, addresses: ["fe80::1/64"] }, {
+    host: b,
+    addresses: ["fe80::2/64"],
+  });
+  const { port } = await world.tracker(["--host", "::", "--insecure"], await on(world, t));
+  const insecure = (tracker: string) => ["--insecure", "--tracker", `${tracker}:${port}`];
+  const peer = await peerOn(world, b, "near", insecure("[fe80::1%eth0]"));
+  assertEquals((await peer.program.until("registered")).reachable, true);
+  const listed = (await listOf(world, t, insecure("localhost"))).get("near");
+  assert(listed);
+  const all = [listed.address, ...listed.addresses];
+  assert(all.includes(`[fe80::2]:${peer.port}`), `${all}`);
+  assert(all.every((address) => address.startsWith("[fe80::")), `${all}`);
+  assertEquals(await send(world, t, "near", insecure("localhost")), 0);
 }, NO_NETWORK);

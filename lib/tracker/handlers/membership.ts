@@ -65,7 +65,7 @@ async function register(
   const older = roster.get(id)?.session ?? null;
   const answering = older && older !== session ? answers(older) : false;
   const reason = dialBack
-    ? await dialBacks.ofNew(wanted, source).then(() => undefined, (error) => {
+    ? await dialBacks.ofNew(wanted, session).then(() => undefined, (error) => {
       // One text for every failure at an address of its choice: it is not to look around with the tracker's eyes.
       return wanted.host === source ? reasonOf(error) : "Cannot reach the advertised address";
     })

@@ -30,12 +30,17 @@ Deno.test("addresses of one link alone stand by themselves", () => {
 });
 
 Deno.test("a link-local address of IPv6 is dialled through the interface that leads to it", () => {
-  assertEquals(withScope("fe80::77", "fe80::9", INTERFACES), "fe80::77%eth1");
-  assertEquals(withScope("fe80::77", "fe80::1", INTERFACES), "fe80::77%eth0");
-  for (const host of ["fe80::77%eth5", "10.0.0.1", "169.254.1.1", "2001:db8::77", "localhost"]) {
-    assertEquals(withScope(host, "fe80::9", INTERFACES), host);
+  const read = () => INTERFACES;
+  assertEquals(withScope("fe80::77", "fe80::9", read), "fe80::77%eth1");
+  assertEquals(withScope("fe80::77", "fe80::1", read), "fe80::77%eth0");
+  // A tracker on this machine says nothing of the link.
+  for (const via of ["127.0.0.1", "::1", "10.0.0.1", ""]) {
+    assertEquals(withScope("fe80::77", via, read), "fe80::77%eth0");
   }
-  assertEquals(withScope("fe80::77", "10.0.0.1", INTERFACES), "fe80::77");
+  for (const host of ["fe80::77%eth5", "10.0.0.1", "169.254.1.1", "2001:db8::77", "localhost"]) {
+    assertEquals(withScope(host, "fe80::9", read), host);
+  }
+  assertEquals(withScope("fe80::77", "fe80::9", () => []), "fe80::77");
 });
 
 Deno.test("an address that is gone is known to be gone", () => {
