@@ -8,7 +8,7 @@ import { openSession } from "../net/open_session.ts";
 import { type Rates, RequestBuckets, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
-import { type Candidates, candidatesOf, needsScope, race, scoped } from "./race.ts";
+import { type Candidates, candidatesOf, needsScope, race, scoped } from "../net/race.ts";
 
 /** What {@linkcode DialAnswers} needs. */
 export interface DialAnswersOptions {

@@ -6,12 +6,12 @@ import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
-import { whyUnreachable } from "../net/transport.ts";
+import { cameTo } from "../net/transport.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { DialAnswers, DialRequest } from "./dial_answers.ts";
-import { candidatesOf, needsScope, race, scoped } from "./race.ts";
+import { candidatesOf, needsScope, race, scoped } from "../net/race.ts";
 
 /** What a {@linkcode Dialler} needs. */
 export interface DiallerOptions {
@@ -264,11 +264,12 @@ function dismiss(session: Session): void {
 function unreached({ entry: { name, id, port }, tried }: Attempt, isLate: boolean): P2PError {
   const who = `${name} (id:${id.slice(0, 8)})`;
   const dials = tried.filter(({ address }) => address);
-  const told = tried.map(({ address, error }) =>
-    address
-      ? `${formatAddress(address)}: ${answerOf(error)}`
-      : `asked to dial this machine: ${answerOf(error)}`
-  ).join("; ");
+  const told = [
+    ...dials.map(({ address, error }) => address ? cameTo(address, error) : ""),
+    ...tried.filter(({ address }) => !address).map(({ error: { remote, message } }) =>
+      `asked to dial this machine: ${remote ? `the tracker said: ${message}` : message}`
+    ),
+  ].join("; ");
   const [first] = dials;
   const cause = first?.error;
   const isOther = ({ error }: Tried) => error.code === "wrong-key";
@@ -284,21 +285,4 @@ function unreached({ entry: { name, id, port }, tried }: Attempt, isLate: boolea
   );
   const code = isLate || !busy ? "peer-unreachable" : busy.code;
   return new P2PError(code, `Cannot reach ${who}: ${told}; ${remedy}`, { cause });
-}
-
-/** What a way that failed came to, in a few words. */
-function answerOf(error: P2PError): string {
-  if (error.remote) return `it said: ${error.message}`;
-  switch (error.code) {
-    case "wrong-key":
-      return "another key answers";
-    case "insecure-mismatch":
-      return "it runs with --insecure or is another program";
-    case "timeout":
-      return "no answer in time";
-    case "peer-unreachable":
-      return error.cause === undefined ? error.message : whyUnreachable(error.cause);
-    default:
-      return error.message;
-  }
 }

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { type Candidates, candidatesOf, race } from "../../../lib/peer/race.ts";
+import { type Candidates, candidatesOf, race } from "../../../lib/net/race.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 

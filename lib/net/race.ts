@@ -102,6 +102,6 @@ export function needsScope({ host }: Address): boolean {
 
 /** A link-local IPv6 address as this machine dials it: on the interface that has the address `localHost`. */
 export async function scoped({ host, port }: Address, localHost = ""): Promise<Address> {
-  const { withScope } = await import("../net/interfaces.ts");
+  const { withScope } = await import("./interfaces.ts");
   return { host: withScope(host, localHost), port };
 }
