@@ -229,6 +229,9 @@ const CLASS_REASONS: Readonly<Record<string, string>> = {
   SyntaxError: "it is not valid JSON",
 };
 
+/** The reason of a name that no resolver knows, or of a resolver that cannot be reached. */
+export const NAME_UNKNOWN = "no address is known for that name";
+
 /**
  * Why something failed, for embedding in a longer message: the text of an error of ours, and our words for one of
  * Deno, the operating system or a library. Their own texts name calls, pages and numbers that are of no use to people;
@@ -241,7 +244,7 @@ export function reasonOf(error: unknown): string {
   const { code, name, message } = error as Error & { code?: unknown };
   // Deno gives neither a code nor a class of its own to the answers of the resolver (getaddrinfo).
   if (/^failed to lookup address information/.test(message)) {
-    return "no address is known for that name";
+    return NAME_UNKNOWN;
   }
   const known = (typeof code === "string" ? SYSTEM_REASONS[code] : undefined) ??
     CLASS_REASONS[name];

@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
-import { ExitCode } from "../errors.ts";
+import { ExitCode, reasonOf } from "../errors.ts";
 import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
+import type { Listener } from "../net/listen.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
@@ -12,6 +13,7 @@ import { loadBarred, saveBarred } from "./barred_file.ts";
 import { announceTracker, holdTracker } from "./local_tracker.ts";
 import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
+import { sayIfUnwritable, startWhenPossible } from "./waiting.ts";
 
 /** `tracker run`: lists peers and tells them of each other, until a signal comes. */
 export async function run({ command, emit, env, signal }: CommandContext): Promise<ExitCode> {
@@ -21,20 +23,35 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   const insecure = isOn(values, "insecure");
   const notice = (message: string) => emit({ event: "notice", message });
   using _folder = await holdTracker(folder, "start", notice);
+  /** Says why something cannot be kept: the operator who asked for it hears only that it is not. */
+  const telling = async <T>(keeping: Promise<T>): Promise<T> => {
+    keeping.catch((error) => notice(reasonOf(error)));
+    return await keeping;
+  };
   const trust = insecure ? null : {
     network: await loadOrCreateNetwork(folder),
     rotate: async () => {
-      const network = await rotateSecret(folder);
+      const network = await telling(rotateSecret(folder));
       await announce(network);
       return network;
     },
   };
   const registry = new MemoryRegistry(() => randomToken(16), {
     barred: insecure ? [] : await loadBarred(folder),
-    saveBarred: (barred) => saveBarred(folder, barred),
+    saveBarred: (barred) => telling(saveBarred(folder, barred)),
   });
   const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
-  const listener = listenAsTracker({ host, port }, { identity, trust });
+  await sayIfUnwritable(folder, { emit });
+  let listener: Listener;
+  try {
+    listener = await startWhenPossible(
+      () => Promise.try(listenAsTracker, { host, port }, { identity, trust }),
+      { emit, signal },
+    );
+  } catch (error) {
+    if (signal.aborted) return ExitCode.done;
+    throw error;
+  }
   await using tracker = serveTracker(listener, {
     identity,
     trust,
@@ -48,7 +65,13 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   });
   const announce = (network: NetworkKey | null) => {
     const at = reachableAt(command, tracker.address);
-    return announceTracker(folder, { ...at, invite: network ? inviteAt(at, network) : null });
+    const local = { ...at, invite: network ? inviteAt(at, network) : null };
+    return announceTracker(folder, local).catch((error) => {
+      notice(
+        `Cannot note where this tracker is: ${reasonOf(error)}; ` +
+          "programs of this user may need --tracker and --join to find it",
+      );
+    });
   };
   await announce(trust?.network ?? null);
   emit({

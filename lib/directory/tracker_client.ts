@@ -1,4 +1,5 @@
 import { type Clock, delay, systemClock } from "../async/clock.ts";
+import { untilItWorks } from "../async/until_it_works.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
@@ -43,9 +44,8 @@ export interface TrackerClientOptions {
 
 /** Silence of the tracker in milliseconds after which it is asked whether it is there. */
 const IDLE_LIMIT = 60_000;
-/** Pauses in milliseconds before coming back: a tracker's restart must not bring all at once. */
+/** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
-const LONGEST_PAUSE = 15_000;
 
 /**
  * A peer's side of its tracker: one session, the list of peers, and the way back when the session breaks.
@@ -285,22 +285,33 @@ export class TrackerClient implements AsyncDisposable {
   async #comeBack(): Promise<void> {
     const { random = Math.random, observer } = this.#options;
     const { signal } = this.#stop;
-    for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      try {
-        await delay(this.#clock, pause * (0.5 + random()), signal);
-        await this.connect();
-        await this.register();
-        if (!this.isConnected) continue;
-        // At once, not when the promise has settled: the session may break before that.
-        this.#returning = undefined;
-        return;
-      } catch (thrown) {
-        const error = asP2PError(thrown);
-        await this.#session?.close();
-        if (signal.aborted) return;
-        if (isFinal(error)) return observer?.onRefused?.(error);
-      }
+    try {
+      await delay(this.#clock, FIRST_PAUSE * (0.5 + random()), signal);
+      await untilItWorks(() => this.#return(), {
+        mayPass: (error) => !isFinal(asP2PError(error)),
+        pause: 2 * FIRST_PAUSE,
+        clock: this.#clock,
+        random,
+        signal,
+      });
+    } catch (error) {
+      if (!signal.aborted) observer?.onRefused?.(asP2PError(error));
     }
+  }
+
+  async #return(): Promise<void> {
+    try {
+      await this.connect();
+      await this.register();
+    } catch (error) {
+      await this.#session?.close();
+      throw error;
+    }
+    if (!this.isConnected) {
+      throw new P2PError("tracker-unreachable", this.#text("the connection broke again"));
+    }
+    // At once, not when the promise has settled: the session may break before that.
+    this.#returning = undefined;
   }
 
   /** Says of a failed connection what it means for a tracker. */
