@@ -153,6 +153,12 @@ export function asP2PError(error: unknown, code: ErrorCode = "unexpected"): P2PE
   return new P2PError(code, message, { cause: error });
 }
 
+/** Whether it failed because the process, or the machine, may open no more files. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: string };
+  return code === "EMFILE" || code === "ENFILE";
+}
+
 /** Errors of the operating system in our words, by the `code` that Deno gives them (POSIX.1-2024, errno.h). */
 const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",

@@ -4,6 +4,7 @@ import { ExitCode, reasonOf } from "../errors.ts";
 import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
+import { tellOnce } from "../tell_once.ts";
 import type { Listener } from "../net/listen.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
@@ -91,7 +92,11 @@ function observer(emit: CommandContext["emit"]): TrackerObserver {
     name: entry.name,
     address: formatAddress(entry),
   });
+  const once = tellOnce((message) => emit({ event: "notice", message }));
   return {
+    onShort: (reason) => {
+      once(`Cannot take more connections: ${reason}; newcomers are told to come back later`);
+    },
     onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
     onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),
     onRefused: ({ message, code }, from) => {

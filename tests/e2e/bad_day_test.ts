@@ -1,8 +1,12 @@
 /** Services on a bad day: no network yet, a disk that takes nothing, a reader that reads nothing. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { P2PError } from "../../lib/errors.ts";
+import { parseInvite } from "../../lib/identity/invite.ts";
 import { closedPort } from "../helpers/closed_port.ts";
 import { Network, whyNoNetwork } from "../helpers/netns.ts";
+import { NO_LINUX } from "../helpers/permissions.ts";
+import { openRaw, type RawSession } from "../helpers/raw.ts";
 import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 import { e2e, last, type Program, type World } from "./helpers.ts";
 
@@ -138,3 +142,34 @@ for (const [how, spoil] of Object.entries(SPOILT)) {
     assert(!box.program.lines.some(({ message }) => `${message}`.includes("P2P_DEBUG")));
   }, { ignore: NO_TMPFS });
 }
+
+e2e("a tracker out of descriptors says so once, and serves who comes", async (world) => {
+  const wrap = ["sh", "-c", 'ulimit -n 64 && exec "$0" "$@"'];
+  const { program, port, invite } = await world.tracker([], { wrap });
+  const { network, secret } = parseInvite(invite);
+  const membership = { id: network, secret };
+  const address = { host: "127.0.0.1", port };
+  await using stack = new AsyncDisposableStack();
+  const open: RawSession[] = [];
+  let refused = 0;
+  while (refused < 3) {
+    const raw = stack.use(await openRaw({ address, membership, role: "peer" }));
+    try {
+      // Who is refused hears it when the handshake is over.
+      await raw.session.request({ verb: "PING" });
+      open.push(raw);
+    } catch (error) {
+      assertEquals((error as P2PError).code, "busy");
+      refused++;
+    }
+    assert(open.length + refused < 100, "the limit was never reached");
+  }
+  const { code, stderr } = await world.run("tracker", ["peers"]);
+  assertEquals(code, 0, stderr);
+  const said = program.lines.filter(({ message }) => `${message}`.includes("ulimit -n"));
+  assertEquals(said.length, 1, program.report);
+  // Room for one is room for the next.
+  for (const raw of open.splice(0, 16)) await raw[Symbol.asyncDispose]();
+  const late = stack.use(await openRaw({ address, membership, role: "peer" }));
+  await late.session.request({ verb: "PING" });
+}, { ignore: NO_LINUX });

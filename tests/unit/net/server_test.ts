@@ -171,7 +171,9 @@ permitted("over the cap of sessions the next one is told that it is busy", ["net
 
 Deno.test("accepting survives a lack of descriptors", async () => {
   const clock = new FakeClock();
-  const { listener, server, call } = fakeServer(clock);
+  const reasons: string[] = [];
+  const onShort = (reason: string) => void reasons.push(reason);
+  const { listener, server, call } = fakeServer(clock, { onShort });
   for (let i = 0; i < 3; i++) {
     listener.give(
       Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" }),
@@ -179,6 +181,8 @@ Deno.test("accepting survives a lack of descriptors", async () => {
     await clock.timer((ms) => ms === 50);
     clock.advance(50);
   }
+  assertEquals(reasons.length, 3);
+  assert(reasons[0]?.includes("ulimit -n"));
   const connection = call();
   await pings(connection);
   connection.close();
