@@ -42,8 +42,10 @@ export interface TrackerClientOptions {
   random?: () => number;
 }
 
-/** Silence of the tracker in milliseconds after which it is asked whether it is there. */
-const IDLE_LIMIT = 60_000;
+/** Silence of the tracker in milliseconds after which it is asked whether it is there, which shows it life as well. */
+const IDLE_LIMIT = 15_000;
+/** How long in milliseconds it may take to answer: a tracker that is lost is noticed within 30 s. */
+const PONG_TIMEOUT = 12_000;
 /** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
 
@@ -128,7 +130,7 @@ export class TrackerClient implements AsyncDisposable {
       );
     }
     this.#session = session;
-    keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
+    keepAlive(session, { idleLimit: IDLE_LIMIT, pongTimeout: PONG_TIMEOUT, clock: this.#clock });
     this.#running = session.run({
       allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
       onMessage: (frame) => this.#onMessage(frame),

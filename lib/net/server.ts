@@ -43,6 +43,9 @@ export interface ServerOptions {
   clock?: Clock;
 }
 
+/** Times what TLS took that HELLO and AUTH may take after it, where it took long. */
+const SLOW_TIMES = 4;
+
 /** Pause after an accept that failed because something ran out, milliseconds. */
 const ACCEPT_PAUSE = 50;
 
@@ -154,13 +157,24 @@ export class Server {
     const connection = new Connection(conn, { clock: this.#clock });
     const caller: Caller = { host, turnAway: (reason) => connection.close(reason) };
     this.#waiting.enter(caller)?.turnAway(tooMany());
-    const cancel = this.#clock.after(this.#options.handshakeTimeout ?? 10_000, () => {
+    const began = this.#clock.now();
+    const { handshakeTimeout = 10_000 } = this.#options;
+    const late = () => {
       caller.turnAway(new P2PError("timeout", `No handshake from ${host} in time`));
-    });
+    };
+    let cancel = this.#clock.after(handshakeTimeout, late);
     let session: Session;
     let credentials: Credentials;
     try {
-      if ("handshake" in conn) await this.#secure(conn as Deno.TlsConn, { caller, connection });
+      if ("handshake" in conn) {
+        await this.#secure(conn as Deno.TlsConn, { caller, connection });
+        const took = this.#clock.now() - began;
+        if (took > handshakeTimeout / 4) {
+          // The line is slow, or full of what the caller sends to others: the rest takes as long again, and more.
+          cancel();
+          cancel = this.#clock.after(Math.min(SLOW_TIMES * took, 3 * handshakeTimeout), late);
+        }
+      }
       credentials = this.#options.credentials();
       const remote = await greetAsListener(
         connection,
