@@ -8,6 +8,7 @@ import { Network, whyNoNetwork } from "../helpers/netns.ts";
 import { NO_LINUX } from "../helpers/permissions.ts";
 import { openRaw, type RawSession } from "../helpers/raw.ts";
 import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
+import { NO_TERMINAL, Terminal } from "./terminal.ts";
 import { e2e, last, type Program, type World } from "./helpers.ts";
 
 const NO_NETWORK = await whyNoNetwork();
@@ -95,6 +96,29 @@ e2e("a service that boots without link, route and address waits for them", async
   await peer.until("registered");
   assertEquals([saidWaiting(tracker).length, saidWaiting(peer).length], [1, 1]);
 }, { ignore: NO_NETWORK });
+
+e2e("a service whose terminal is stopped serves on, and shows the rest later", async (world) => {
+  await world.tracker();
+  const terminal = await Terminal.start(world, [
+    "run",
+    "--name",
+    "box",
+    "--received",
+    world.path("in"),
+  ]);
+  await terminal.shows("Registered");
+  // Ctrl-S, as somebody presses by mistake.
+  await terminal.type("\x13");
+  for (const text of ["one", "two", "three"]) {
+    assertEquals((await world.run("peer", ["broadcast", text])).code, 0);
+  }
+  const { path } = await world.file("f", 100_000);
+  const { code, stderr } = await world.run("peer", ["send", path, "--to", "box"]);
+  assertEquals(code, 0, stderr);
+  assertEquals(terminal.screen.filter((line) => line.includes("three")), []);
+  await terminal.type("\x11");
+  await terminal.shows("three");
+}, { ignore: NO_TERMINAL });
 
 /** Makes a disk that takes nothing new. */
 const SPOILT: Record<string, (disk: Tmpfs) => Promise<unknown>> = {
