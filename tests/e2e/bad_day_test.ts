@@ -97,6 +97,28 @@ e2e("a service that boots without link, route and address waits for them", async
   assertEquals([saidWaiting(tracker).length, saidWaiting(peer).length], [1, 1]);
 }, { ignore: NO_NETWORK });
 
+e2e(
+  "a tracker that is lost without a word is noticed, and found when it is back",
+  async (world) => {
+    await using network = new Network();
+    const [a, b] = await network.lan(2);
+    assert(a && b);
+    const at = (host: typeof a) => ({ wrap: host.wrap, home: world.path(host.namespace) });
+    const { invite } = await world.tracker(["--host", "0.0.0.0"], at(a));
+    const { program: peer } = await world.peer("in", ["--join", invite], at(b));
+    const { mark } = peer;
+    const cut = performance.now();
+    await a.ip("link", "set", "eth0", "down");
+    await peer.until("tracker-lost", { from: mark });
+    assert(performance.now() - cut < 31_000, "noticed within 30 s");
+    const back = performance.now();
+    await a.ip("link", "set", "eth0", "up");
+    await peer.until("registered", { from: mark });
+    assert(performance.now() - back < 8_000, "back within some seconds");
+  },
+  { ignore: NO_NETWORK },
+);
+
 e2e("a service whose terminal is stopped serves on, and shows the rest later", async (world) => {
   await world.tracker();
   const terminal = await Terminal.start(world, [
