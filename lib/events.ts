@@ -22,6 +22,8 @@ export interface ListeningEvent {
   inbox?: string;
   /** What another machine joins with. */
   invite?: string;
+  /** Of a tracker: only this machine can reach it, and the invite is of no use on others. */
+  local?: true;
   /** False with `--insecure`. */
   secure: boolean;
 }
@@ -35,6 +37,8 @@ export interface RegisteredEvent {
   name: string;
   host: string;
   port: number;
+  /** Where else it is listed, as `host:port`. */
+  addresses?: string[];
   /** Whether the tracker could dial back. */
   reachable: boolean;
   /** Why it could not, and which port to open. */
@@ -77,6 +81,8 @@ export interface PeerEvent {
   id: string;
   name: string;
   address: string;
+  /** Where else it can be had. */
+  addresses?: string[];
   reachable: boolean;
 }
 
@@ -299,6 +305,8 @@ export interface SharingEvent {
   wanted: number | null;
   /** Other addresses of this machine that the invite may name instead. */
   addresses?: string[];
+  /** The invite is of no use on other machines. */
+  local?: true;
 }
 
 /** A peer has got all that is shared. */

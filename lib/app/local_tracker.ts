@@ -9,7 +9,10 @@ import { formatInvite, type Invite, parseInvite } from "../identity/invite.ts";
 const FILE = "address.json";
 const LOCK = "lock";
 
-/** Address of this user's tracker, now or when it ran last. Other programs of the user find it here. */
+/**
+ * Address of this user's tracker, now or when it ran last, where other programs of the user find it. Its invite may name
+ * another one, for other machines.
+ */
 export interface LocalTracker {
   host: string;
   port: number;

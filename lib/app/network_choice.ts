@@ -36,8 +36,10 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
   if (join) return { ...fromInvite(join), joined: join };
   const ownNetwork = local?.invite ?? null;
   if (isTrackerExplicit) {
-    const fitting = [remembered, ownNetwork].find((invite) => sameEndpoint(invite, tracker));
-    const invite = fitting ?? remembered ?? ownNetwork;
+    // The tracker of this machine is where its programs find it, and where its invite leads the others.
+    const isOwn = sameEndpoint(local, tracker) || sameEndpoint(ownNetwork, tracker);
+    const isRemembered = sameEndpoint(remembered, tracker);
+    const invite = (isOwn && !isRemembered ? ownNetwork : remembered) ?? ownNetwork;
     if (!invite) {
       throw new P2PError(
         "no-invite",
@@ -47,8 +49,12 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
     }
     return { ...fromInvite(invite), tracker, joined: null };
   }
-  const invite = remembered ?? ownNetwork;
-  if (invite) return { ...fromInvite(invite), joined: null };
+  if (remembered) return { ...fromInvite(remembered), joined: null };
+  if (local && ownNetwork) {
+    // Not by an address of this machine that may change.
+    const { host, port } = local;
+    return { ...fromInvite(ownNetwork), tracker: { host, port }, joined: null };
+  }
   throw new P2PError(
     "tracker-unreachable",
     local
@@ -66,7 +72,7 @@ function fromInvite({ host, port, network, secret }: Invite): {
   return { tracker: { host, port }, membership: { id: network, secret } };
 }
 
-function sameEndpoint(invite: Invite | null, { host, port }: Address): boolean {
+function sameEndpoint(known: Address | null, { host, port }: Address): boolean {
   const plain = (name: string) => name === "localhost" || name === "::1" ? "127.0.0.1" : name;
-  return invite !== null && invite.port === port && plain(invite.host) === plain(host);
+  return known !== null && known.port === port && plain(known.host) === plain(host);
 }

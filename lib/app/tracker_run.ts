@@ -1,16 +1,20 @@
 import { join } from "node:path";
 import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
+import { systemClock } from "../async/clock.ts";
 import { ExitCode, reasonOf } from "../errors.ts";
 import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
 import { tellOnce } from "../tell_once.ts";
 import type { Listener } from "../net/listen.ts";
+import { AddressWatch } from "../net/address_watch.ts";
+import { machineAddresses } from "../net/interfaces.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { loadBarred, saveBarred } from "./barred_file.ts";
+import { isOnlyHere, nearest } from "./addresses.ts";
 import { announceTracker, holdTracker } from "./local_tracker.ts";
 import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
@@ -58,16 +62,21 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     trust,
     registry,
     signal,
-    advertise: advertised(command),
+    // Asked for each invite: this machine's addresses may change.
+    get advertise() {
+      return advertised(command);
+    },
     allowAdvertise: isOn(values, "allow-advertise"),
     pingAfter: millisecondsOf(values, "ping-after"),
     pongTimeout: millisecondsOf(values, "pong-timeout"),
     observer: observer(emit),
   });
+  let named = reachableAt(command, tracker.address);
   const announce = (network: NetworkKey | null) => {
-    const at = reachableAt(command, tracker.address);
-    const local = { ...at, invite: network ? inviteAt(at, network) : null };
-    return announceTracker(folder, local).catch((error) => {
+    const { host, port } = tracker.address;
+    const at = named = reachableAt(command, tracker.address);
+    const invite = network ? inviteAt(at, network) : null;
+    return announceTracker(folder, { host: nearest(host), port, invite }).catch((error) => {
       notice(
         `Cannot note where this tracker is: ${reasonOf(error)}; ` +
           "programs of this user may need --tracker and --join to find it",
@@ -81,6 +90,23 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     id: tracker.id,
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
+    ...(isOnlyHere(reachableAt(command, tracker.address).host) ? { local: true as const } : {}),
+  });
+  /** Has invites name an address of today; one that is away for a moment may come back. */
+  const follow = async () => {
+    const { host } = named;
+    const now = reachableAt(command, tracker.address).host;
+    if (now === host || isOnlyHere(now)) return;
+    await announce(insecure ? null : await loadOrCreateNetwork(folder));
+    notice(
+      `This machine's addresses have changed: invites name ${now} now, and those from before ${host}; ` +
+        "get one of today with `tracker invite`",
+    );
+  };
+  using _watch = new AddressWatch({
+    read: machineAddresses,
+    onChange: () => void follow().catch((error) => notice(reasonOf(error))),
+    clock: systemClock,
   });
   await tracker.closed;
   return ExitCode.done;

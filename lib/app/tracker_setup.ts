@@ -17,8 +17,8 @@ import { P2PError } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
-import type { Address } from "../address.ts";
-import { isWildcard, machineAddresses } from "./addresses.ts";
+import { type Address, isWildcard } from "../address.ts";
+import { addressesOf, nearest } from "./addresses.ts";
 import { findTracker, holdTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -91,8 +91,7 @@ export function listenOn({ values }: ParsedCommand): Address {
 
 /** The address that others reach a tracker at: as advertised, or this machine's own. */
 export function reachableAt(command: ParsedCommand, { host, port }: Address): Address {
-  const [own = "127.0.0.1"] = isWildcard(host) ? machineAddresses() : [host];
-  return { host: own, port, ...advertised(command) };
+  return { host, port, ...advertised(command) };
 }
 
 /** The address to name to others: that of `--advertise`, or this machine's when a wildcard is listened on. */
@@ -100,8 +99,9 @@ export function advertised(command: ParsedCommand): Partial<Address> | undefined
   const given = addressOf(command.values, "advertise");
   if (given) return { host: given.host, ...(given.port === null ? {} : { port: given.port }) };
   const { host } = listenOn(command);
-  const [own] = isWildcard(host) ? machineAddresses() : [];
-  return own === undefined ? undefined : { host: own };
+  if (!isWildcard(host)) return undefined;
+  const [own = nearest(host)] = addressesOf(host);
+  return { host: own };
 }
 
 /** The invite of a network whose tracker is reached at an address. */

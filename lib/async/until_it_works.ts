@@ -14,6 +14,8 @@ export interface PersistentOptions {
   clock: Clock;
   /** First pause, milliseconds, where it is another; each next one is twice as long. */
   pause?: number | undefined;
+  /** Waits for so many milliseconds, or for what makes another try worth it sooner. */
+  wait?: ((ms: number) => Promise<void>) | undefined;
   /** From 0 to 1, for jitter. */
   random?: (() => number) | undefined;
   /** Ends the tries; each pause rejects with its reason. */
@@ -29,6 +31,7 @@ export async function untilItWorks<T>(
   action: () => Promise<T>,
   { mayPass, onWaiting, clock, random = Math.random, signal, ...options }: PersistentOptions,
 ): Promise<T> {
+  const { wait = (ms) => delay(clock, ms, signal) } = options;
   let isFirst = true;
   for (let pause = options.pause ?? FIRST_PAUSE;; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
     try {
@@ -39,6 +42,6 @@ export async function untilItWorks<T>(
       if (isFirst) onWaiting?.(error);
       isFirst = false;
     }
-    await delay(clock, pause * (0.5 + random()), signal);
+    await wait(pause * (0.5 + random()));
   }
 }

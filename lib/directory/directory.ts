@@ -2,7 +2,7 @@ import { tellOnce } from "../tell_once.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
-import { formatAddress, isLoopback } from "../address.ts";
+import { formatAddress } from "../address.ts";
 import type { TrackerClient } from "./tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
@@ -215,7 +215,7 @@ export class Directory {
    */
   #withoutSelf(entries: PeerEntry[]): PeerEntry[] {
     const { credentials: { identity, role }, tracker } = this.#options;
-    const isAnother = role === "client" && isLoopback(tracker.address.host);
+    const isAnother = role === "client" && tracker.isLocal;
     return entries.filter(({ id }) => id !== identity.id || isAnother);
   }
 }

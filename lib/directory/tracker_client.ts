@@ -1,3 +1,4 @@
+import { onAbort } from "../async/abort.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { untilItWorks } from "../async/until_it_works.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
@@ -5,7 +6,7 @@ import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
 import { openSession } from "../net/open_session.ts";
 import type { Answer, Session, WithoutSeq } from "../net/session.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry, ReplyTo, RequestMessage } from "../wire/message.ts";
@@ -30,13 +31,16 @@ export interface TrackerClientObserver {
   onRefused?(error: P2PError): void;
 }
 
+/** What a peer registers with. */
+export type Registration = Omit<MessageOf<"REGISTER">, "verb" | "seq">;
+
 /** Settings of a {@linkcode TrackerClient}. */
 export interface TrackerClientOptions {
   address: Address;
   credentials: Credentials;
   observer?: TrackerClientObserver;
   /** What to register with, asked at each registration. */
-  registration?: () => { name: string; port: number; host?: string };
+  registration?: () => Promise<Registration>;
   clock?: Clock;
   /** From 0 to 1, for jitter. */
   random?: () => number;
@@ -46,6 +50,8 @@ export interface TrackerClientOptions {
 const IDLE_LIMIT = 15_000;
 /** How long in milliseconds it may take to answer: a tracker that is lost is noticed within 30 s. */
 const PONG_TIMEOUT = 12_000;
+/** Limit of the answer to a PING after this machine's addresses have changed, milliseconds. */
+const RENEWAL_PONG = 5_000;
 /** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
 
@@ -63,10 +69,14 @@ export class TrackerClient implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #returning: Promise<void> | undefined;
   #registered = false;
+  #isLocal: boolean;
+  /** Ends the pause before the next try to come back. */
+  #wake: () => void = () => {};
 
   constructor(options: TrackerClientOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#isLocal = isLoopback(options.address.host);
   }
 
   /** Where the tracker is. */
@@ -92,6 +102,11 @@ export class TrackerClient implements AsyncDisposable {
   /** Own address as the tracker reached it from, once connected. */
   get localHost(): string | undefined {
     return this.#session?.connection.local.host;
+  }
+
+  /** Whether the tracker listens on loopback, so that all its members are on this machine: as it said last. */
+  get isLocal(): boolean {
+    return this.#isLocal;
   }
 
   /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
@@ -130,6 +145,8 @@ export class TrackerClient implements AsyncDisposable {
       );
     }
     this.#session = session;
+    // One that is reached through a tunnel has members elsewhere.
+    this.#isLocal = session.remote.local === true && isLoopback(session.connection.local.host);
     keepAlive(session, { idleLimit: IDLE_LIMIT, pongTimeout: PONG_TIMEOUT, clock: this.#clock });
     this.#running = session.run({
       allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
@@ -146,7 +163,7 @@ export class TrackerClient implements AsyncDisposable {
   async register(): Promise<MessageOf<"OK">> {
     const { registration, observer } = this.#options;
     if (!registration) throw new TypeError("a client without registration cannot register");
-    const asked = registration();
+    const asked = await registration();
     const { message } = await this.#ask({ verb: "REGISTER", ...asked });
     checkListedAs(message, asked);
     this.#registered = true;
@@ -156,6 +173,30 @@ export class TrackerClient implements AsyncDisposable {
       if (!isRetriable(error)) throw error;
     });
     return message;
+  }
+
+  /**
+   * Has the tracker list this peer anew, since its addresses have changed. What comes back by itself does so at once.
+   *
+   * @param isGone whether this machine no longer has an address: a session from there is dead, and says so to nobody.
+   */
+  async renew(isGone: (host: string) => boolean): Promise<void> {
+    this.#wake();
+    const session = this.#session;
+    if (!session || !this.#registered) return;
+    const own = session.connection.local.host;
+    if (isGone(own)) {
+      return session.abort(
+        new P2PError("connection-lost", `this machine no longer has the address ${own}`),
+      );
+    }
+    try {
+      // Its address is there and its way may be gone, which a REGISTER, that takes longer, would find out too late.
+      await session.request({ verb: "PING" }, { timeout: RENEWAL_PONG });
+      await this.register();
+    } catch (error) {
+      session.abort(asP2PError(error));
+    }
   }
 
   /** Unregisters and waits for the tracker's OK. */
@@ -288,10 +329,11 @@ export class TrackerClient implements AsyncDisposable {
     const { random = Math.random, observer } = this.#options;
     const { signal } = this.#stop;
     try {
-      await delay(this.#clock, FIRST_PAUSE * (0.5 + random()), signal);
+      await this.#pause(FIRST_PAUSE * (0.5 + random()));
       await untilItWorks(() => this.#return(), {
         mayPass: (error) => !isFinal(asP2PError(error)),
         pause: 2 * FIRST_PAUSE,
+        wait: (ms) => this.#pause(ms),
         clock: this.#clock,
         random,
         signal,
@@ -314,6 +356,16 @@ export class TrackerClient implements AsyncDisposable {
     }
     // At once, not when the promise has settled: the session may break before that.
     this.#returning = undefined;
+  }
+
+  /** Waits before another try; {@linkcode renew} ends it. */
+  async #pause(ms: number): Promise<void> {
+    const woken = new Promise<void>((resolve) => this.#wake = resolve);
+    const stop = new AbortController();
+    using _ = onAbort(this.#stop.signal, () => stop.abort(this.#stop.signal.reason));
+    const rested = delay(this.#clock, ms, stop.signal);
+    rested.catch(() => {});
+    await Promise.race([rested, woken]).finally(() => stop.abort());
   }
 
   /** Says of a failed connection what it means for a tracker. */

@@ -7,6 +7,7 @@
 
 import { type Address, formatAddress } from "../address.ts";
 import { NAME_UNKNOWN, P2PError, reasonOf } from "../errors.ts";
+import { machineAddresses } from "./interfaces.ts";
 import { type ListenerKey, TlsDoor } from "./tls_door.ts";
 import { sendAtOnce } from "./transport.ts";
 
@@ -46,6 +47,25 @@ export function isNotThereYet(error: unknown): boolean {
   if (!(error instanceof P2PError) || error.code !== "address-unavailable") return false;
   const { cause } = error;
   return cause instanceof Deno.errors.AddrNotAvailable || reasonOf(cause) === NAME_UNKNOWN;
+}
+
+/**
+ * The host that takes what comes to any address of this machine, of IPv6 and of IPv4: `::`, unless it is for IPv6 alone
+ * here, as on Windows, or there is none.
+ */
+export function wildcardHost(): string {
+  try {
+    using both = Deno.listen({ hostname: "::", port: 0 });
+    try {
+      // Free for IPv4 means that the other one does not take it.
+      Deno.listen({ hostname: "0.0.0.0", port: both.addr.port }).close();
+    } catch {
+      return "::";
+    }
+    return machineAddresses().every((address) => address.includes(":")) ? "::" : "0.0.0.0";
+  } catch {
+    return "0.0.0.0";
+  }
 }
 
 /** The next connection of a listener: as `listener.accept()`, but that small frames do not wait for an ACK of TCP. */

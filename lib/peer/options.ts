@@ -16,7 +16,7 @@ export interface PeerOptions extends TransferChoices {
   /** `peer` is listed and receives; `client` is a one-shot command. */
   role: "peer" | "client";
   name: string;
-  /** Where to listen; by default on loopback for a tracker there, else on the address that reached it. */
+  /** Where to listen; by default on all of this machine, or on loopback for a tracker that is there alone. */
   host?: string | undefined;
   /** 0 takes a free one. */
   port?: number | undefined;

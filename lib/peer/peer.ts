@@ -5,14 +5,15 @@ import type { Content } from "../content/content.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
 import { Directory } from "../directory/directory.ts";
 import type { Recipients } from "../directory/target.ts";
-import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
+import { type ListChange, type Registration, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
+import type { AddressWatch } from "../net/address_watch.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, otherAddresses } from "../address.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
@@ -58,6 +59,7 @@ export class Peer implements AsyncDisposable {
   /** Promise that rejects when the tracker refuses this peer for good. */
   readonly #refusedByTracker = Promise.withResolvers<never>();
   #receiving: Receiving | undefined;
+  #watch: AddressWatch | undefined;
   #contents: number | undefined;
   #name: string;
 
@@ -232,6 +234,7 @@ export class Peer implements AsyncDisposable {
     const { inbox } = this.#receiving ??= await this.#openReceiving();
     const { host, port } = await this.#listener.listen();
     if (role !== "peer") return;
+    if (!this.isShare) await this.#watchAddresses();
     this.#emit({
       event: "listening",
       host,
@@ -353,6 +356,7 @@ export class Peer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new P2PError("interrupted", "This peer is stopping"));
     await this.#tracker.close();
+    this.#watch?.[Symbol.dispose]();
     this.#listener.stopAccepting();
     await this.#receiving?.downloads[Symbol.asyncDispose]();
     await this.#links[Symbol.asyncDispose]();
@@ -363,11 +367,34 @@ export class Peer implements AsyncDisposable {
     this.#receiving = undefined;
   }
 
-  #registration(): { name: string; port: number; host?: string } {
+  async #registration(): Promise<Registration> {
     const { advertise } = this.#options;
+    await this.#listener.follow();
     const port = advertise?.port ?? this.#listener.port ?? 0;
-    // The name as given: at a tracker that was restarted peers of one name must not swap theirs.
-    return { name: this.#name, port, ...(advertise ? { host: advertise.host } : {}) };
+    const addresses = this.isShare ? [] : this.#listener.addresses;
+    return {
+      // The name as given: at a tracker that was restarted peers of one name must not swap theirs.
+      name: this.#name,
+      port,
+      ...(advertise ? { host: advertise.host } : {}),
+      ...(addresses.length > 0 ? { addresses } : {}),
+    };
+  }
+
+  /** Follows the machine to its addresses of now. */
+  #onAddressesChanged(): void {
+    const { isLost, address } = this.#listener;
+    if (isLost && address) {
+      this.#emit({
+        event: "notice",
+        message:
+          `Others cannot reach this peer: this machine no longer has the address ${address.host}; ` +
+          "start it without --host to listen on all that there are",
+      });
+    }
+    this.#tracker.renew((host) => this.#listener.isGone(host)).catch((error) => {
+      this.#emit({ event: "notice", message: attributed(asP2PError(error)) });
+    });
   }
 
   /** What this peer does for others: a one-shot command receives nothing. */
@@ -392,7 +419,7 @@ export class Peer implements AsyncDisposable {
   }
 
   #onRegistered(
-    { name, host, port, reachable, reason, replaced, contents }: MessageOf<"OK">,
+    { name, host, port, addresses, reachable, reason, replaced, contents }: MessageOf<"OK">,
   ): void {
     this.#name = name ?? this.#name;
     this.#contents = contents;
@@ -402,6 +429,7 @@ export class Peer implements AsyncDisposable {
       name: this.#name,
       host: host ?? "",
       port: port ?? 0,
+      ...otherAddresses(addresses),
       reachable: reachable ?? true,
       ...(reason === undefined ? {} : { reason }),
       ...(replaced === undefined ? {} : { replaced }),
@@ -450,6 +478,18 @@ export class Peer implements AsyncDisposable {
       },
       clock: this.#clock,
       ...(random ? { random } : {}),
+    });
+  }
+
+  async #watchAddresses(): Promise<void> {
+    const [{ AddressWatch }, { machineAddresses }] = await Promise.all([
+      import("../net/address_watch.ts"),
+      import("../net/interfaces.ts"),
+    ]);
+    this.#watch = new AddressWatch({
+      read: machineAddresses,
+      onChange: () => this.#onAddressesChanged(),
+      clock: this.#clock,
     });
   }
 

@@ -5,6 +5,7 @@ import { randomToken } from "../identity/keys.ts";
 import type { Remote } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
+import { machineAddresses } from "../net/interfaces.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import type { Address } from "../address.ts";
@@ -114,7 +115,8 @@ class RunningTracker implements Tracker {
     this.#options = options;
     const registry = options.registry ?? new MemoryRegistry(() => randomToken(16), { clock });
     this.#registry = registry;
-    this.#network = new TrackerNetwork(options);
+    const { hostname } = listener.addr as Deno.NetAddr;
+    this.#network = new TrackerNetwork(options, hostname);
     const network = this.#network;
     const roster = new Roster({
       registry,
@@ -123,7 +125,8 @@ class RunningTracker implements Tracker {
       onLeft: (entry, reason) => observer?.onLeft?.(entry, reason),
     });
     this.#roster = roster;
-    const lists = new PeerLists({ registry, members: roster, clock });
+    const ownHost = () => machineAddresses()[0] ?? hostname;
+    const lists = new PeerLists({ registry, members: roster, ownHost, clock });
     this.#lists = lists;
     const dialBacks = new DialBacks({
       credentials: () => network.credentials(),
@@ -136,6 +139,7 @@ class RunningTracker implements Tracker {
         dialBacks,
         dialBack: options.dialBack ?? true,
         contents: options.contents,
+        isLocal: network.isLocal,
         allowAdvertise: (options.allowAdvertise ?? false) && options.trust !== null,
       }),
       ...listHandlers({ lists, roster }),

@@ -5,7 +5,7 @@ import type { Identity } from "../identity/keys.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
-import { type Address } from "../address.ts";
+import { type Address, isLoopback } from "../address.ts";
 import { listen, type Listener } from "../net/listen.ts";
 
 /** The tracker's trust: its own key, certified by the network's key. Null means `--insecure`. */
@@ -38,11 +38,19 @@ export function listenAsTracker(
 /** The network of a running tracker, whose secret may change. */
 export class TrackerNetwork {
   readonly #standing: TrackerStanding;
+  readonly #isLocal: boolean;
   #network: NetworkKey | null;
 
-  constructor(standing: TrackerStanding) {
+  /** @param host where the tracker listens. */
+  constructor(standing: TrackerStanding, host: string) {
     this.#standing = standing;
+    this.#isLocal = isLoopback(host);
     this.#network = standing.trust?.network ?? null;
+  }
+
+  /** Whether the tracker listens on loopback, so that all its members are on its machine. */
+  get isLocal(): boolean {
+    return this.#isLocal;
   }
 
   /** The network's id; undefined with `--insecure`. */
@@ -62,6 +70,7 @@ export class TrackerNetwork {
       identity: this.#standing.identity,
       role: "tracker",
       membership: network && { id: network.key.id, secret: network.secret },
+      local: this.#isLocal,
     };
   }
 

@@ -68,6 +68,8 @@ export type Message =
     network?: string;
     /** Set when a peer dials because a CONNECT asked for it: the token of that request. */
     token?: string;
+    /** Of a tracker: true when it listens on loopback, so that all its members are on its machine. */
+    local?: boolean;
   }
   | { verb: "AUTH"; mac: string; signature: string }
   | {
@@ -76,6 +78,8 @@ export type Message =
     name?: string;
     host?: string;
     port?: number;
+    /** To REGISTER: where else it is listed. */
+    addresses?: Address[];
     reachable?: boolean;
     reason?: string;
     /** Address of a peer with the same key that was there and alive, and has been sent away. */
@@ -326,6 +330,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     nonce: f.bytes("nonce", 32),
     ...maybe(f, "network", (n) => f.bytes(n, ID)),
     ...maybe(f, "token", (n) => f.bytes(n, TOKEN)),
+    ...maybe(f, "local", (n) => f.boolean(n)),
   }),
   AUTH: (f) => ({ mac: f.bytes("mac", 32), signature: f.bytes("signature", SIGNATURE) }),
   OK: (f) => ({
@@ -333,6 +338,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "name", (n) => f.string(n, NAME)),
     ...maybe(f, "host", (n) => f.string(n, HOST)),
     ...maybe(f, "port", () => port(f)),
+    ...addresses(f),
     ...maybe(f, "reachable", (n) => f.boolean(n)),
     ...maybe(f, "reason", (n) => f.string(n, REASON)),
     ...maybe(f, "replaced", (n) => f.string(n, ADDRESS)),

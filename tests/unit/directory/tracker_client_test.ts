@@ -97,7 +97,7 @@ function clientOf(tracker: ScriptedTracker, clock: FakeClock) {
   const client = new TrackerClient({
     address: tracker.address,
     credentials: { identity: Identity.generate(), role: "peer", membership: null },
-    registration: () => ({ name: "a", port: 1 }),
+    registration: () => Promise.resolve({ name: "a", port: 1 }),
     clock,
     random: () => 0.5,
     observer: {

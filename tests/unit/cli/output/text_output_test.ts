@@ -74,6 +74,33 @@ Deno.test("Each event has its text", () => {
     ],
     [
       {
+        event: "listening",
+        host: "::",
+        port: 4001,
+        id,
+        name: "desk",
+        inbox: "/home/x/received_files",
+        secure: true,
+      },
+      "Peer desk (3fA9c2d1) listening on port 4001 of all addresses of this machine\n" +
+      "Received files go to /home/x/received_files\n",
+    ],
+    [
+      {
+        event: "listening",
+        host: "0.0.0.0",
+        port: 5000,
+        id,
+        secure: true,
+        invite: INVITE,
+        local: true,
+      },
+      "Tracker 3fA9c2d1 listening on port 5000 of all addresses of this machine\n" +
+      "On this machine `peer` finds it by itself\n" +
+      "Only this machine can reach it: the address that others would be told is of no use to them\n",
+    ],
+    [
+      {
         event: "registered",
         tracker: "h:5000",
         name: "desk-2",
