@@ -93,7 +93,7 @@ async function receiveListed(context: CommandContext): Promise<ExitCode> {
     await Promise.race([one.ended, peer.refused, interrupted(signal)]);
     await peer.stop(again);
     return ExitCode.done;
-  }, { takeOffer: (offer) => one.accept(offer), ...streamTargetOf(context) });
+  }, { more: { takeOffer: (offer) => one.accept(offer), ...streamTargetOf(context) } });
   return await command({
     ...context,
     emit(event) {

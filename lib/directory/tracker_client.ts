@@ -1,5 +1,6 @@
 import { onAbort } from "../async/abort.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
+import { untilItWorks } from "../async/until_it_works.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
@@ -45,13 +46,14 @@ export interface TrackerClientOptions {
   random?: () => number;
 }
 
-/** Silence of the tracker in milliseconds after which it is asked whether it is there. */
-const IDLE_LIMIT = 60_000;
+/** Silence of the tracker in milliseconds after which it is asked whether it is there, which shows it life as well. */
+const IDLE_LIMIT = 15_000;
+/** How long in milliseconds it may take to answer: a tracker that is lost is noticed within 30 s. */
+const PONG_TIMEOUT = 12_000;
 /** Limit of the answer to a PING after this machine's addresses have changed, milliseconds. */
 const RENEWAL_PONG = 5_000;
-/** Pauses in milliseconds before coming back: a tracker's restart must not bring all at once. */
+/** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
-const LONGEST_PAUSE = 15_000;
 
 /**
  * A peer's side of its tracker: one session, the list of peers, and the way back when the session breaks.
@@ -145,7 +147,7 @@ export class TrackerClient implements AsyncDisposable {
     this.#session = session;
     // One that is reached through a tunnel has members elsewhere.
     this.#isLocal = session.remote.local === true && isLoopback(session.connection.local.host);
-    keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
+    keepAlive(session, { idleLimit: IDLE_LIMIT, pongTimeout: PONG_TIMEOUT, clock: this.#clock });
     this.#running = session.run({
       allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
       onMessage: (frame) => this.#onMessage(frame),
@@ -329,22 +331,34 @@ export class TrackerClient implements AsyncDisposable {
   async #comeBack(): Promise<void> {
     const { random = Math.random, observer } = this.#options;
     const { signal } = this.#stop;
-    for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      try {
-        await this.#pause(pause * (0.5 + random()));
-        await this.connect();
-        await this.register();
-        if (!this.isConnected) continue;
-        // At once, not when the promise has settled: the session may break before that.
-        this.#returning = undefined;
-        return;
-      } catch (thrown) {
-        const error = asP2PError(thrown);
-        await this.#session?.close();
-        if (signal.aborted) return;
-        if (isFinal(error)) return observer?.onRefused?.(error);
-      }
+    try {
+      await this.#pause(FIRST_PAUSE * (0.5 + random()));
+      await untilItWorks(() => this.#return(), {
+        mayPass: (error) => !isFinal(asP2PError(error)),
+        pause: 2 * FIRST_PAUSE,
+        wait: (ms) => this.#pause(ms),
+        clock: this.#clock,
+        random,
+        signal,
+      });
+    } catch (error) {
+      if (!signal.aborted) observer?.onRefused?.(asP2PError(error));
     }
+  }
+
+  async #return(): Promise<void> {
+    try {
+      await this.connect();
+      await this.register();
+    } catch (error) {
+      await this.#session?.close();
+      throw error;
+    }
+    if (!this.isConnected) {
+      throw new P2PError("tracker-unreachable", this.#text("the connection broke again"));
+    }
+    // At once, not when the promise has settled: the session may break before that.
+    this.#returning = undefined;
   }
 
   /** Waits before another try; {@linkcode renew} ends it. */

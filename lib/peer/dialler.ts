@@ -7,6 +7,7 @@ import { KeyedGate } from "../async/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { cameTo } from "../net/transport.ts";
+import { patientTime } from "../net/write_budget.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -217,7 +218,7 @@ export class Dialler {
     const token = randomToken(16);
     const { promise, resolve, reject } = Promise.withResolvers<Session>();
     this.#expected.set(token, { id: entry.id, resolve });
-    const cancel = clock.after(until - clock.now(), () => {
+    const cancel = clock.after(patientTime(until - clock.now()), () => {
       reject(new P2PError("peer-unreachable", "it did not"));
     });
     using _ = onAbort(signal, () => reject(signal.reason));

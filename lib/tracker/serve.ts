@@ -36,6 +36,8 @@ export interface TrackerObserver {
   onLeft?(entry: PeerEntry, reason: LeftReason): void;
   onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
   onRefused?(error: P2PError, address: Address): void;
+  /** Out of descriptors: newcomers are told to come back later. Said again and again. */
+  onShort?(reason: string): void;
 }
 
 /** Settings of {@linkcode serveTracker}. Times are milliseconds. */
@@ -222,6 +224,8 @@ class RunningTracker implements Tracker {
       onRefused: (error, address) => {
         if (this.#refusals.take(address.host)) observer?.onRefused?.(error, address);
       },
+      onShort: (reason) => observer?.onShort?.(reason),
+      makesRoom: true,
       clock,
       ...(handshakeTimeout === undefined ? {} : { handshakeTimeout }),
     });
