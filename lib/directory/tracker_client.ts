@@ -4,8 +4,10 @@ import { untilItWorks } from "../async/until_it_works.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
-import { openSession } from "../net/open_session.ts";
+import { dismiss, openSession } from "../net/open_session.ts";
+import { type Candidates, race } from "../net/race.ts";
 import type { Answer, Session, WithoutSeq } from "../net/session.ts";
+import { cameTo } from "../net/transport.ts";
 import { type Address, formatAddress, isLoopback } from "../address.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
@@ -36,7 +38,7 @@ export type Registration = Omit<MessageOf<"REGISTER">, "verb" | "seq">;
 
 /** Settings of a {@linkcode TrackerClient}. */
 export interface TrackerClientOptions {
-  address: Address;
+  address: Candidates;
   credentials: Credentials;
   observer?: TrackerClientObserver;
   /** What to register with, asked at each registration. */
@@ -70,6 +72,8 @@ export class TrackerClient implements AsyncDisposable {
   #returning: Promise<void> | undefined;
   #registered = false;
   #isLocal: boolean;
+  /** Address of several at which the tracker was found last. */
+  #found: Address | undefined;
   /** Ends the pause before the next try to come back. */
   #wake: () => void = () => {};
 
@@ -79,9 +83,10 @@ export class TrackerClient implements AsyncDisposable {
     this.#isLocal = isLoopback(options.address.host);
   }
 
-  /** Where the tracker is. */
+  /** Where the tracker is: of several addresses the one at which it was found last. */
   get address(): Address {
-    return this.#options.address;
+    const { host, port } = this.#found ?? this.#options.address;
+    return { host, port };
   }
 
   /** Whether there is a session now. */
@@ -120,16 +125,11 @@ export class TrackerClient implements AsyncDisposable {
    * @throws {P2PError} `tracker-unreachable`, or why the two do not trust each other.
    */
   async connect(): Promise<void> {
-    const { address, credentials } = this.#options;
     let session: Session;
     try {
-      session = await openSession({
-        address,
-        credentials,
-        id: undefined,
-        signal: this.#stop.signal,
-        clock: this.#clock,
-      });
+      const { addresses = [] } = this.#options.address;
+      session =
+        await (addresses.length > 0 ? this.#openFirst(addresses) : this.#open(this.address));
     } catch (error) {
       throw this.#explain(asP2PError(error));
     }
@@ -141,7 +141,7 @@ export class TrackerClient implements AsyncDisposable {
       await session.close();
       throw new P2PError(
         "usage",
-        `Cannot join ${formatAddress(address)}: it is a peer, not a tracker`,
+        `Cannot join ${formatAddress(this.address)}: it is a peer, not a tracker`,
       );
     }
     this.#session = session;
@@ -273,6 +273,53 @@ export class TrackerClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #open(address: Address, lost?: AbortSignal): Promise<Session> {
+    return openSession({
+      address,
+      credentials: this.#options.credentials,
+      id: undefined,
+      signal: this.#stop.signal,
+      lost,
+      clock: this.#clock,
+    });
+  }
+
+  /** Opens a session at the first of several addresses that leads to the tracker. */
+  async #openFirst(others: readonly Address[]): Promise<Session> {
+    const { host, port } = this.#options.address;
+    const all = [{ host, port }, ...others];
+    const isFirst = (address: Address) => formatAddress(address) === formatAddress(this.address);
+    const inOrder = [...all.filter(isFirst), ...all.filter((address) => !isFirst(address))];
+    const over = new AbortController();
+    using _ = onAbort(this.#stop.signal, () => over.abort(this.#stop.signal.reason));
+    const failures: { address: Address; error: P2PError }[] = [];
+    const attempt = (address: Address) => async (lost: AbortSignal) => {
+      try {
+        return { session: await this.#open(address, lost), address };
+      } catch (thrown) {
+        const error = asP2PError(thrown);
+        failures.push({ address, error });
+        // Who says no has proven to be the one.
+        if (error.remote && !isRetriable(error)) over.abort(error);
+        throw error;
+      }
+    };
+    try {
+      const found = await race(inOrder.map(attempt), {
+        clock: this.#clock,
+        signal: over.signal,
+        drop: ({ session }) => dismiss(session),
+      });
+      this.#found = found.address;
+      return found.session;
+    } catch (error) {
+      if (over.signal.aborted) throw over.signal.reason;
+      if (failures.every(({ error }) => error.code === "wrong-key")) throw error;
+      const told = failures.map(({ address, error }) => cameTo(address, error)).join("; ");
+      throw new P2PError("peer-unreachable", `Cannot reach the tracker: ${told}`, { cause: error });
+    }
   }
 
   async #ask<M extends WithoutSeq<RequestMessage>>(

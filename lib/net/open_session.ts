@@ -82,6 +82,11 @@ export const ASKING_ONLY: SessionHandler = {
   onClosed(): void {},
 };
 
+/** Ends a session that nobody needs: one that nobody runs would never end. */
+export function dismiss(session: Session): void {
+  void session.close().then(() => session.run(ASKING_ONLY));
+}
+
 /**
  * Opens a session, PINGs and closes.
  *

@@ -4,7 +4,7 @@ import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
-import { ASKING_ONLY, openSession } from "../net/open_session.ts";
+import { dismiss, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { cameTo } from "../net/transport.ts";
 import { patientTime } from "../net/write_budget.ts";
@@ -58,8 +58,6 @@ interface Tried {
 
 /** How long in milliseconds all ways together may take. */
 const REACH_TIMEOUT = 10_000;
-/** Milliseconds after which the next address is dialled too: RFC 8305, 8. */
-const STAGGER = 250;
 /** Milliseconds that the dials have before the other side is asked to dial: about what a slow line takes. */
 const HEAD_START = 1_000;
 
@@ -134,7 +132,6 @@ export class Dialler {
     return new DialAnswers({
       credentials,
       tracker,
-      stagger: STAGGER,
       clock,
       signal: this.#stop.signal,
     });
@@ -153,7 +150,7 @@ export class Dialler {
     const attempt: Attempt = { entry, until: clock.now() + REACH_TIMEOUT, tried: [], over };
     const dialling = race(
       addresses.map((address) => (lost: AbortSignal) => this.#dial(address, lost, attempt)),
-      { stagger: STAGGER, clock, signal: over.signal, drop: ({ session }) => dismiss(session) },
+      { clock, signal: over.signal, drop: ({ session }) => dismiss(session) },
     );
     const isHopeful = entry.reachable && last !== DIALLED_BACK;
     const dialledBack = this.#dialledBack(attempt, isHopeful ? dialling : undefined);
@@ -254,11 +251,6 @@ interface Attempt {
   tried: Tried[];
   /** Ends all of them. */
   over: AbortController;
-}
-
-/** Ends a session that nobody needs: one that nobody runs would never end. */
-function dismiss(session: Session): void {
-  void session.close().then(() => session.run(ASKING_ONLY));
 }
 
 /** The failure of all ways to a peer: each with what it came to, and what can be done. */
