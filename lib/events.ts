@@ -283,7 +283,7 @@ export interface UnfinishedEvent {
 export interface InviteEvent {
   event: "invite";
   invite: string;
-  /** Other addresses of this machine that the invite may name instead. */
+  /** Other addresses of this machine, which the invite does not name and may. */
   addresses?: string[];
   /** The tracker is on loopback: the invite is of no use on other machines. */
   local?: true;
@@ -310,7 +310,7 @@ export interface SharingEvent {
   items: SharedItem[];
   /** To how many peers; null until it is interrupted. */
   wanted: number | null;
-  /** Other addresses of this machine that the invite may name instead. */
+  /** Other addresses of this machine, which the invite does not name and may. */
   addresses?: string[];
   /** The invite is of no use on other machines. */
   local?: true;

@@ -1,4 +1,5 @@
-import { type Address, isLoopback, isWildcard, reachOf } from "../address.ts";
+import { isLoopback, isWildcard, reachOf } from "../address.ts";
+import type { InvitePlace } from "../identity/invite.ts";
 import { wildcardHost } from "../net/listen.ts";
 import { isOwnAddress, machineAddresses } from "../net/interfaces.ts";
 
@@ -19,11 +20,19 @@ export function addressesOf(host: string, own: readonly string[] = machineAddres
   return own.filter((address) => host === "::" || !address.includes(":"));
 }
 
+/** Hosts that an invite names beside the first: people paste it, and cameras read its code. */
+const MAX_OTHERS = 3;
+
+/** The field of an invite for the other hosts of its tracker. */
+export function inviteOthers(others: readonly string[]): Pick<InvitePlace, "others"> {
+  return others.length > 0 ? { others: others.slice(0, MAX_OTHERS) } : {};
+}
+
 /** Address that a share listens on, and those that its invite names or could name. */
 export interface SharePlace {
   host: string;
   /** Address that the invite names instead of the one listened on. */
-  advertise: Partial<Address> | undefined;
+  advertise: Partial<InvitePlace> | undefined;
   /** Other addresses of this machine that the invite could name. */
   others: string[];
 }
@@ -40,6 +49,10 @@ export function sharePlace(
     return { host, advertise: { host: advertise.host, ...port }, others: [] };
   }
   if (!isWildcard(host)) return { host, advertise: undefined, others: [] };
-  const [first = "127.0.0.1", ...others] = addressesOf(host, own);
-  return { host, advertise: { host: first }, others };
+  const [first = "127.0.0.1", ...more] = addressesOf(host, own);
+  return {
+    host,
+    advertise: { host: first, ...inviteOthers(more) },
+    others: more.slice(MAX_OTHERS),
+  };
 }

@@ -20,13 +20,18 @@ export interface LocalTracker {
   invite: Invite | null;
 }
 
-/** Notes where the tracker listens. The file is private: it holds the invite. */
+/**
+ * Notes where the tracker listens, unless that is noted already. The file is private: it holds the invite.
+ *
+ * @throws {P2PError} `disk`
+ */
 export async function announceTracker(
   folder: string,
   { host, port, invite }: LocalTracker,
 ): Promise<void> {
   const text = JSON.stringify({ host, port, invite: invite ? formatInvite(invite) : null });
-  await replacePrivate(join(folder, FILE), text);
+  const path = join(folder, FILE);
+  if (await readPrivate(path).catch(() => null) !== text) await replacePrivate(path, text);
 }
 
 /** The tracker of this user, or null when none has run yet. */
@@ -63,7 +68,7 @@ export async function holdTracker(
     throw stateError("write", folder, error);
   }
   try {
-    lock = await tryLock(join(folder, LOCK));
+    lock = await tryLock(join(folder, LOCK), join(folder, "identity.key"));
   } catch (error) {
     if (!isUnable(error)) throw stateError("use", join(folder, LOCK), error);
     notice(

@@ -2,11 +2,12 @@ import { P2PError } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import type { Membership } from "../identity/network.ts";
 import type { Address } from "../address.ts";
+import type { Candidates } from "../net/race.ts";
 import type { LocalTracker } from "./local_tracker.ts";
 
 /** Address of a tracker, and the membership of its network. */
 export interface NetworkChoice {
-  tracker: Address;
+  tracker: Candidates;
   /** Null with `--insecure`. */
   membership: Membership | null;
   /** An invite that was pasted and is to be remembered once it has worked. */
@@ -65,11 +66,14 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
   );
 }
 
-function fromInvite({ host, port, network, secret }: Invite): {
-  tracker: Address;
+/** The tracker that an invite leads to, and the membership that it gives. */
+export function fromInvite({ host, others = [], port, network, secret }: Invite): {
+  tracker: Candidates;
   membership: Membership;
 } {
-  return { tracker: { host, port }, membership: { id: network, secret } };
+  const addresses = others.map((host) => ({ host, port }));
+  const tracker = { host, port, ...(addresses.length > 0 ? { addresses } : {}) };
+  return { tracker, membership: { id: network, secret } };
 }
 
 function sameEndpoint(known: Address | null, { host, port }: Address): boolean {

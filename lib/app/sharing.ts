@@ -1,7 +1,7 @@
 import type { AppEvent } from "../events.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
-import { SECRET_BYTES } from "../identity/invite.ts";
+import { type InvitePlace, SECRET_BYTES } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import { randomBytes } from "../async/random.ts";
 import { type Address, formatAddress } from "../address.ts";
@@ -26,7 +26,7 @@ export interface SharingOptions {
   /** 0 takes a free one. */
   port: number;
   /** What the invite names instead of where it listens. */
-  advertise?: Partial<Address> | undefined;
+  advertise?: Partial<InvitePlace> | undefined;
   /** To how many peers; Infinity for all that come. */
   wanted: number;
   /** Peers served at a time. */

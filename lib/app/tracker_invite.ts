@@ -1,7 +1,6 @@
 import { isOn } from "../cli/arguments/arguments.ts";
-import type { Address } from "../address.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
-import { formatInvite } from "../identity/invite.ts";
+import { formatInvite, type InvitePlace } from "../identity/invite.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { machineAddresses } from "../net/interfaces.ts";
 import { isOnlyHere } from "./addresses.ts";
@@ -26,7 +25,9 @@ export async function invite(context: CommandContext): Promise<ExitCode> {
   const at = await trackerAt(context);
   const network = isOn(command.values, "rotate") ? await rotate(context) : await ofRunning(context);
   const isLocal = isOnlyHere(at.host);
-  const addresses = isLocal ? [] : machineAddresses().filter((address) => address !== at.host);
+  const addresses = isLocal
+    ? []
+    : machineAddresses().filter((address) => address !== at.host && !at.others?.includes(address));
   emit({
     event: "invite",
     invite: formatInvite(inviteAt(at, network)),
@@ -41,7 +42,7 @@ export async function invite(context: CommandContext): Promise<ExitCode> {
  *
  * @throws {P2PError} `tracker-unreachable` when none has run, `usage` when it has no invites
  */
-async function trackerAt(context: CommandContext): Promise<Address> {
+async function trackerAt(context: CommandContext): Promise<InvitePlace> {
   const { command, env } = context;
   const known = await findTracker(folderOf(command, env));
   if (isPlaced(context)) {

@@ -6,7 +6,7 @@
  */
 
 import { type Address, formatAddress } from "../address.ts";
-import { P2PError, reasonOf } from "../errors.ts";
+import { NAME_UNKNOWN, P2PError, reasonOf } from "../errors.ts";
 import { machineAddresses } from "./interfaces.ts";
 import { type ListenerKey, TlsDoor } from "./tls_door.ts";
 import { sendAtOnce } from "./transport.ts";
@@ -40,6 +40,13 @@ export function listen({ host, port }: Address, tls: ListenerKey | null): Listen
       { cause },
     );
   }
+}
+
+/** Whether listening failed because the machine does not have the address, or know the name, which it may get yet. */
+export function isNotThereYet(error: unknown): boolean {
+  if (!(error instanceof P2PError) || error.code !== "address-unavailable") return false;
+  const { cause } = error;
+  return cause instanceof Deno.errors.AddrNotAvailable || reasonOf(cause) === NAME_UNKNOWN;
 }
 
 /**

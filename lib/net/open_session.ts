@@ -7,6 +7,7 @@ import { type Credentials, greetAsDialler } from "./handshake.ts";
 import { Session, type SessionHandler } from "./session.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { dial } from "./transport.ts";
+import { patientTime } from "./write_budget.ts";
 
 /** Whom to open a session to. */
 export interface OpenOptions {
@@ -33,9 +34,9 @@ export interface OpenOptions {
  * @throws {P2PError} as `dial` and `greetAsDialler` do.
  */
 export async function openSession(options: OpenOptions): Promise<Session> {
-  const { address, credentials, id, token, signal, timeout = 10_000, clock = systemClock } =
-    options;
-  const { lost = signal } = options;
+  const { address, credentials, id, token, signal, lost = signal, clock = systemClock } = options;
+  // The greeting may have to wait behind what this process sends.
+  const timeout = patientTime(options.timeout ?? 10_000);
   const { membership } = credentials;
   const pin = membership ? decodeBase64Url(id ?? membership.id) : null;
   const started = clock.now();
@@ -80,6 +81,11 @@ export const ASKING_ONLY: SessionHandler = {
   },
   onClosed(): void {},
 };
+
+/** Ends a session that nobody needs: one that nobody runs would never end. */
+export function dismiss(session: Session): void {
+  void session.close().then(() => session.run(ASKING_ONLY));
+}
 
 /**
  * Opens a session, PINGs and closes.

@@ -173,8 +173,29 @@ function dialError(cause: unknown, where: Address): P2PError {
   });
 }
 
+/** What a session to an address that could not be opened came to, in a few words. */
+export function cameTo(address: Address, error: P2PError): string {
+  return `${formatAddress(address)}: ${answerOf(error)}`;
+}
+
+function answerOf(error: P2PError): string {
+  if (error.remote) return `it said: ${error.message}`;
+  switch (error.code) {
+    case "wrong-key":
+      return "another key answers";
+    case "insecure-mismatch":
+      return "it runs with --insecure or is another program";
+    case "timeout":
+      return "no answer in time";
+    case "peer-unreachable":
+      return error.cause === undefined ? error.message : whyUnreachable(error.cause);
+    default:
+      return error.message;
+  }
+}
+
 /** Why a connection could not be opened, as {@linkcode reasonOf} says it; a route that is barred has no words of its own. */
-export function whyUnreachable(cause: unknown): string {
+function whyUnreachable(cause: unknown): string {
   const { code } = (cause ?? {}) as { code?: unknown };
   return code === "EINVAL" ? "there is no way to that address" : reasonOf(cause);
 }

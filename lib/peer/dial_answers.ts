@@ -8,14 +8,12 @@ import { openSession } from "../net/open_session.ts";
 import { type Rates, RequestBuckets, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
-import { type Candidates, candidatesOf, needsScope, race, scoped } from "./race.ts";
+import { type Candidates, candidatesOf, needsScope, race, scoped } from "../net/race.ts";
 
 /** What {@linkcode DialAnswers} needs. */
 export interface DialAnswersOptions {
   credentials: Credentials;
   tracker: TrackerClient;
-  /** Milliseconds after which the next address is dialled too. */
-  stagger: number;
   clock: Clock;
   /** Ends the dials that are under way. */
   signal: AbortSignal;
@@ -64,7 +62,7 @@ export class DialAnswers {
    * those who ask.
    */
   async answer(asked: DialRequest, serve: (session: Session) => Promise<void>): Promise<void> {
-    const { clock, stagger, signal } = this.#options;
+    const { clock, signal } = this.#options;
     const { id, host } = asked;
     if (!this.#hasRoom(host) || !this.#limits.take(id, host)) return;
     let session: Session;
@@ -74,7 +72,7 @@ export class DialAnswers {
         this.#dial({ ...asked, ...address }, lost)
       );
       const drop = (late: Session) => void serve(late).catch(() => {});
-      session = await race(attempts, { stagger, clock, signal, drop });
+      session = await race(attempts, { clock, signal, drop });
     } catch (cause) {
       throw new P2PError(
         "peer-unreachable",

@@ -4,14 +4,15 @@ import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
-import { ASKING_ONLY, openSession } from "../net/open_session.ts";
+import { dismiss, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
-import { whyUnreachable } from "../net/transport.ts";
+import { cameTo } from "../net/transport.ts";
+import { patientTime } from "../net/write_budget.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { DialAnswers, DialRequest } from "./dial_answers.ts";
-import { candidatesOf, needsScope, race, scoped } from "./race.ts";
+import { candidatesOf, needsScope, race, scoped } from "../net/race.ts";
 
 /** What a {@linkcode Dialler} needs. */
 export interface DiallerOptions {
@@ -57,8 +58,6 @@ interface Tried {
 
 /** How long in milliseconds all ways together may take. */
 const REACH_TIMEOUT = 10_000;
-/** Milliseconds after which the next address is dialled too: RFC 8305, 8. */
-const STAGGER = 250;
 /** Milliseconds that the dials have before the other side is asked to dial: about what a slow line takes. */
 const HEAD_START = 1_000;
 
@@ -133,7 +132,6 @@ export class Dialler {
     return new DialAnswers({
       credentials,
       tracker,
-      stagger: STAGGER,
       clock,
       signal: this.#stop.signal,
     });
@@ -152,7 +150,7 @@ export class Dialler {
     const attempt: Attempt = { entry, until: clock.now() + REACH_TIMEOUT, tried: [], over };
     const dialling = race(
       addresses.map((address) => (lost: AbortSignal) => this.#dial(address, lost, attempt)),
-      { stagger: STAGGER, clock, signal: over.signal, drop: ({ session }) => dismiss(session) },
+      { clock, signal: over.signal, drop: ({ session }) => dismiss(session) },
     );
     const isHopeful = entry.reachable && last !== DIALLED_BACK;
     const dialledBack = this.#dialledBack(attempt, isHopeful ? dialling : undefined);
@@ -217,7 +215,7 @@ export class Dialler {
     const token = randomToken(16);
     const { promise, resolve, reject } = Promise.withResolvers<Session>();
     this.#expected.set(token, { id: entry.id, resolve });
-    const cancel = clock.after(until - clock.now(), () => {
+    const cancel = clock.after(patientTime(until - clock.now()), () => {
       reject(new P2PError("peer-unreachable", "it did not"));
     });
     using _ = onAbort(signal, () => reject(signal.reason));
@@ -255,20 +253,16 @@ interface Attempt {
   over: AbortController;
 }
 
-/** Ends a session that nobody needs: one that nobody runs would never end. */
-function dismiss(session: Session): void {
-  void session.close().then(() => session.run(ASKING_ONLY));
-}
-
 /** The failure of all ways to a peer: each with what it came to, and what can be done. */
 function unreached({ entry: { name, id, port }, tried }: Attempt, isLate: boolean): P2PError {
   const who = `${name} (id:${id.slice(0, 8)})`;
   const dials = tried.filter(({ address }) => address);
-  const told = tried.map(({ address, error }) =>
-    address
-      ? `${formatAddress(address)}: ${answerOf(error)}`
-      : `asked to dial this machine: ${answerOf(error)}`
-  ).join("; ");
+  const told = [
+    ...dials.map(({ address, error }) => address ? cameTo(address, error) : ""),
+    ...tried.filter(({ address }) => !address).map(({ error: { remote, message } }) =>
+      `asked to dial this machine: ${remote ? `the tracker said: ${message}` : message}`
+    ),
+  ].join("; ");
   const [first] = dials;
   const cause = first?.error;
   const isOther = ({ error }: Tried) => error.code === "wrong-key";
@@ -284,21 +278,4 @@ function unreached({ entry: { name, id, port }, tried }: Attempt, isLate: boolea
   );
   const code = isLate || !busy ? "peer-unreachable" : busy.code;
   return new P2PError(code, `Cannot reach ${who}: ${told}; ${remedy}`, { cause });
-}
-
-/** What a way that failed came to, in a few words. */
-function answerOf(error: P2PError): string {
-  if (error.remote) return `it said: ${error.message}`;
-  switch (error.code) {
-    case "wrong-key":
-      return "another key answers";
-    case "insecure-mismatch":
-      return "it runs with --insecure or is another program";
-    case "timeout":
-      return "no answer in time";
-    case "peer-unreachable":
-      return error.cause === undefined ? error.message : whyUnreachable(error.cause);
-    default:
-      return error.message;
-  }
 }

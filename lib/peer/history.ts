@@ -2,7 +2,7 @@ import { tellOnce } from "../tell_once.ts";
 import { dirname, join } from "node:path";
 import type { AppEvent, HistoryEvent } from "../events.ts";
 import { writeOwn } from "../disk/write_file.ts";
-import { asP2PError } from "../errors.ts";
+import { reasonOf } from "../errors.ts";
 
 /** The list of what was sent and received, one JSON object per line, shared by all peers of a user. */
 export class History {
@@ -51,7 +51,7 @@ export class HistoryWriter {
     try {
       await this.#history.add({ ...entry, as: this.#ownName() });
     } catch (error) {
-      this.#notice(`Cannot write the history: ${asP2PError(error).message}`);
+      this.#notice(`Cannot write the history: ${reasonOf(error)}`);
     }
   }
 }

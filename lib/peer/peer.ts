@@ -207,10 +207,10 @@ export class Peer implements AsyncDisposable {
     await Promise.all([this.#tracker.connect(), this.#directory.readNames()]);
   }
 
-  /** Joins as a listed peer: connects, listens, registers. */
+  /** Joins as a listed peer: connects, listens, registers. What has been done already is not done again. */
   async start(): Promise<void> {
     if (!this.isConnected) await this.connect();
-    await this.startListening();
+    if (this.address === undefined) await this.startListening();
     await this.registerWithTracker();
   }
 
@@ -238,7 +238,7 @@ export class Peer implements AsyncDisposable {
   /** Opens the inbox and listens for other peers. */
   async startListening(): Promise<void> {
     const { membership, role } = this.#options;
-    const { inbox } = this.#receiving = await this.#openReceiving();
+    const { inbox } = this.#receiving ??= await this.#openReceiving();
     const { host, port } = await this.#listener.listen();
     if (role !== "peer") return;
     if (!this.isShare) await this.#watchAddresses();

@@ -2,6 +2,7 @@ import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
+import type { InvitePlace } from "../identity/invite.ts";
 import type { Remote } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
@@ -36,6 +37,8 @@ export interface TrackerObserver {
   onLeft?(entry: PeerEntry, reason: LeftReason): void;
   onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
   onRefused?(error: P2PError, address: Address): void;
+  /** Out of descriptors: newcomers are told to come back later. Said again and again. */
+  onShort?(reason: string): void;
 }
 
 /** Settings of {@linkcode serveTracker}. Times are milliseconds. */
@@ -43,7 +46,7 @@ export interface TrackerOptions extends TrackerStanding {
   /** Ends the tracker, as {@linkcode Tracker.close} does. */
   signal?: AbortSignal | undefined;
   /** Under which address the invite names the tracker; by default where it listens. */
-  advertise?: Partial<Address> | undefined;
+  advertise?: Partial<InvitePlace> | undefined;
   /** False lists every peer as unreachable, so that it is asked to dial. */
   dialBack?: boolean | undefined;
   /** Takes a session that another part of this process waits for, and runs it; false leaves it to the tracker. */
@@ -222,6 +225,8 @@ class RunningTracker implements Tracker {
       onRefused: (error, address) => {
         if (this.#refusals.take(address.host)) observer?.onRefused?.(error, address);
       },
+      onShort: (reason) => observer?.onShort?.(reason),
+      makesRoom: true,
       clock,
       ...(handshakeTimeout === undefined ? {} : { handshakeTimeout }),
     });

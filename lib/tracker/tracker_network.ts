@@ -1,6 +1,6 @@
 import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
-import { formatInvite } from "../identity/invite.ts";
+import { formatInvite, type InvitePlace } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
@@ -75,10 +75,10 @@ export class TrackerNetwork {
   }
 
   /** What a peer pastes to join a tracker at the address; undefined with `--insecure`. */
-  invite({ host, port }: Address): string | undefined {
+  invite(place: InvitePlace): string | undefined {
     if (!this.#network) return undefined;
     const { key, secret } = this.#network;
-    return formatInvite({ host, port, network: key.id, secret });
+    return formatInvite({ ...place, network: key.id, secret });
   }
 
   /**

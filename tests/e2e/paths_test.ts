@@ -117,6 +117,54 @@ e2e("a stopped recipient of two is given up in 15 s", async (world) => {
   assert(seconds < 15, `${seconds} s`);
 }, { ignore });
 
+e2e("a share on two networks is received on whichever leads there", async (world) => {
+  const network = world.use(new Network());
+  const [sharer, receiver] = [await network.host(), await network.host()];
+  const elsewhere = await network.host();
+  await network.cable(
+    { host: sharer, addresses: ["10.1.0.1/24"] },
+    { host: elsewhere, addresses: ["10.1.0.2/24"] },
+  );
+  const device = "eth1";
+  await network.cable(
+    { host: sharer, device, addresses: ["10.3.0.1/24"] },
+    { host: receiver, device, addresses: ["10.3.0.2/24"] },
+  );
+  const { path, sha256 } = await world.file("f.bin", 300_000);
+  const share = ["share", path, "--port", "5005", "--json"];
+  const own = { env: { P2P_STATE: world.path("receiver") } };
+  // There is no route to the first address, and then one that nobody answers on.
+  for (const [i, route] of [undefined, "10.3.0.7"].entries()) {
+    if (route) {
+      await receiver.ip("route", "add", "default", "via", route);
+      await receiver.ip("neigh", "add", route, "lladdr", "02:00:00:00:00:07", "dev", device);
+    }
+    const program = await world.start("peer", share, sharer);
+    const { invite } = await program.until("sharing");
+    assert(invite.startsWith("p2p://10.1.0.1,10.3.0.1:5005/#"), invite.split("#")[0]);
+    const received = world.path(`shared${i}`);
+    const args = ["receive", invite, "--received", received, "--json"];
+    const before = performance.now();
+    const { code, stderr } = await world.run("peer", args, { wrap: receiver.wrap, ...own });
+    const seconds = (performance.now() - before) / 1000;
+    assertEquals(code, 0, stderr);
+    assert(seconds < 5, `${seconds} s`);
+    assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+    assertEquals((await program.outcome).code, 0);
+  }
+  // Where there is none, each is named.
+  await sharer.ip("link", "set", device, "down");
+  const program = await world.start("peer", share, sharer);
+  const { invite } = await program.until("sharing");
+  const other = invite.replace("10.1.0.1", "10.1.0.1,10.3.0.1");
+  const args = ["receive", other, "--received", world.path("none"), "--json"];
+  const { code, lines } = await world.run("peer", args, { wrap: receiver.wrap, ...own });
+  assertEquals(code, 3);
+  for (const host of ["10.1.0.1", "10.3.0.1"]) {
+    assertStringIncludes(last(lines).message, `${host}:5005: `);
+  }
+}, { ignore });
+
 e2e("a peer with a network that leads nowhere is reached on its other one", async (world) => {
   const network = world.use(new Network());
   const [lan, receiver, sender] = [

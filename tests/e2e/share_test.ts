@@ -26,7 +26,7 @@ const MIB = 1024 * 1024;
 const SOME_REQUESTS = 8_000;
 
 /** A whole invite in what is shown. */
-const INVITE = /p2p:\/\/[\w.:/-]+#[\w-]{43}\.[\w-]{22}/;
+const INVITE = /p2p:\/\/[\w.:,[\]/-]+#[\w-]{43}\.[\w-]{22}/;
 
 /** A share that waits for receivers on this machine. */
 async function share(

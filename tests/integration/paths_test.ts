@@ -179,7 +179,7 @@ permitted(
         `${formatAddress(mallory.address)}: another key answers`,
         `${formatAddress(closed)}: connection refused`,
         `${formatAddress(anna.address)}: this peer itself listens there`,
-        "asked to dial this machine: it said:",
+        "asked to dial this machine: the tracker said:",
         `open port ${mallory.address.port} there`,
       ]
     ) assertStringIncludes(error.message, told);

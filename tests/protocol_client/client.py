@@ -70,16 +70,20 @@ async def find(tracker, name):
 
 async def dial_peer(node, peer, on_frame=ignore):
     """Section 9, "Addresses": one after the other, until the peer's own key answers."""
-    places = [peer, *peer.get("addresses", [])]
-    for place in places:
+    places = [(place["host"], place["port"]) for place in (peer, *peer.get("addresses", []))]
+    return await dial_first(node, places, unb64(peer["id"], 32), on_frame)
+
+
+async def dial_first(node, places, peer_id=None, on_frame=ignore):
+    for host, port in places:
         try:
-            return await node.dial(place["host"], place["port"], unb64(peer["id"], 32), on_frame)
+            return await node.dial(host, port, peer_id, on_frame)
         except ProtocolError as error:
             failure = error
     raise failure
 
 
-async def register(node, tracker_at, name, inbox, addresses):
+async def register(node, tracker_places, name, inbox, addresses):
     peers = PeerList()
 
     async def on_peer_frame(session, verb, fields, body):
@@ -101,7 +105,7 @@ async def register(node, tracker_at, name, inbox, addresses):
             await ignore(session, verb, fields, body)
 
     port = await node.listen("127.0.0.1", on_peer_frame)
-    tracker = await node.dial(*tracker_at, on_frame=on_frame)
+    tracker = await dial_first(node, tracker_places, on_frame=on_frame)
     claimed = {"addresses": [{"host": host, "port": port} for host in addresses]} if addresses else {}
     _, ok = await tracker.ask("REGISTER", {"name": name, "port": port, **claimed})
     told = ("name", "host", "port", "addresses", "reachable")
@@ -117,17 +121,18 @@ async def main(options):
         import selftest
         return await selftest.run()
     if options.join:
-        host, port, network = parse_invite(options.join)
+        hosts, port, network = parse_invite(options.join)
     else:
         host, port = options.insecure.rsplit(":", 1)
-        network = None
+        hosts, network = [host], None
+    places = [(host, port) for host in hosts]
     identity = Identity(bytes.fromhex(options.seed) if options.seed else os.urandom(32))
     node = Node(identity, network, "peer" if options.command == "register" else "client")
     if options.command == "register":
         name, *folder = options.arguments
         inbox = Inbox(folder[0], say, options.break_after) if folder else None
-        return await register(node, (host, port), name, inbox, options.address)
-    tracker = await node.dial(host, port)
+        return await register(node, places, name, inbox, options.address)
+    tracker = await dial_first(node, places)
     if options.command == "list":
         for peer in await PeerList().refresh(tracker):
             say("peer", **peer)

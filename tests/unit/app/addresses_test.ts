@@ -8,14 +8,21 @@ const onlyIPv4 = () => "0.0.0.0";
 Deno.test("The place of a share", () => {
   assertEquals(sharePlace({ host: "auto" }, OWN, both), {
     host: "::",
-    advertise: { host: "192.168.1.7" },
-    others: ["fd00::2", "10.0.0.5"],
+    advertise: { host: "192.168.1.7", others: ["fd00::2", "10.0.0.5"] },
+    others: [],
+  });
+  // A line to paste has an end.
+  const many = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"];
+  assertEquals(sharePlace({ host: "auto" }, many, both), {
+    host: "::",
+    advertise: { host: "10.0.0.1", others: ["10.0.0.2", "10.0.0.3", "10.0.0.4"] },
+    others: ["10.0.0.5"],
   });
   assertEquals(sharePlace({ host: "auto" }, OWN, onlyIPv4), {
     host: "0.0.0.0",
-    advertise: { host: "192.168.1.7" },
     // Nobody would reach it there by IPv6.
-    others: ["10.0.0.5"],
+    advertise: { host: "192.168.1.7", others: ["10.0.0.5"] },
+    others: [],
   });
   const noIPv4 = { host: "::", advertise: { host: "fd00::2" }, others: [] };
   assertEquals(sharePlace({ host: "auto" }, ["fd00::2"], both), noIPv4);

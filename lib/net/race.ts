@@ -3,10 +3,11 @@ import type { Clock } from "../async/clock.ts";
 import { type Address, formatAddress, isLoopback, mayBeDialledFor } from "../address.ts";
 import { P2PError } from "../errors.ts";
 
+/** Milliseconds after which the next address is dialled too: RFC 8305, 8. */
+export const STAGGER = 250;
+
 /** What {@linkcode race} needs beside the attempts. */
 export interface RaceOptions<T> {
-  /** Milliseconds after which the next attempt begins beside those that have not answered. */
-  stagger: number;
   clock: Clock;
   /** Ends the attempts that are under way, and begins no more. */
   signal: AbortSignal;
@@ -15,14 +16,14 @@ export interface RaceOptions<T> {
 }
 
 /**
- * Makes attempts to reach one and the same, each a moment after the one before it, or at once when that has failed (RFC
+ * Makes attempts to reach one and the same, each `STAGGER` after the one before it, or at once when that has failed (RFC
  * 8305, 5); resolves with what the first to succeed gives. The signals of the others abort then.
  *
  * @throws {P2PError} the last failure when all fail; the signal's reason.
  */
 export function race<T>(
   attempts: readonly ((signal: AbortSignal) => Promise<T>)[],
-  { stagger, clock, signal, drop }: RaceOptions<T>,
+  { clock, signal, drop }: RaceOptions<T>,
 ): Promise<T> {
   const stop = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -34,7 +35,7 @@ export function race<T>(
     cancel();
     const attempt = attempts[next++];
     if (attempt === undefined || stop.signal.aborted) return;
-    if (next < attempts.length) cancel = clock.after(stagger, begin);
+    if (next < attempts.length) cancel = clock.after(STAGGER, begin);
     attempt(stop.signal).then(win, fail);
   };
   const win = (value: T) => {
@@ -102,6 +103,6 @@ export function needsScope({ host }: Address): boolean {
 
 /** A link-local IPv6 address as this machine dials it: on the interface that has the address `localHost`. */
 export async function scoped({ host, port }: Address, localHost = ""): Promise<Address> {
-  const { withScope } = await import("../net/interfaces.ts");
+  const { withScope } = await import("./interfaces.ts");
   return { host: withScope(host, localHost), port };
 }

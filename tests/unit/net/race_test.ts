@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { type Candidates, candidatesOf, race } from "../../../lib/peer/race.ts";
+import { type Candidates, candidatesOf, race } from "../../../lib/net/race.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
@@ -14,7 +14,7 @@ function start(count: number, signal = new AbortController().signal) {
     return promise;
   });
   const drop = (value: string) => void late.push(value);
-  const won = race(attempts, { stagger: 250, clock, signal, drop });
+  const won = race(attempts, { clock, signal, drop });
   return { clock, begun, late, won };
 }
 
