@@ -9,6 +9,11 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** The field of an event that says where else something can be had; none when it is nowhere else. */
+export function otherAddresses(addresses: readonly Address[] = []): { addresses?: string[] } {
+  return addresses.length > 0 ? { addresses: addresses.map(formatAddress) } : {};
+}
+
 /**
  * Whether a host name or address means this machine alone: `localhost`, 127.0.0.0/8 or ::1 (RFC 6761, RFC
  * 6890), in any case and notation. Other names do not count, whatever they may resolve to.
@@ -25,6 +30,11 @@ function isLoopbackIPv6(host: string): boolean {
   // A URL's host is written one way only: lower case, no leading zeros, hexadecimal to its end.
   const url = /^[\da-f:.]+$/i.test(host) ? URL.parse(`http://[${host}]`) : null;
   return url !== null && /^\[::(?:1|ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4})\]$/.test(url.hostname);
+}
+
+/** Whether a listener on `host` takes connections to any address of the machine. */
+export function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
 }
 
 /** An address as its owner writes it: an IPv4 address in IPv6 notation (RFC 4291, 2.5.5.2) is plain again. */
@@ -89,6 +99,11 @@ export function mayBeDialledFor(host: string, via: string): boolean {
   const reach = reachOf(host);
   if (reach === undefined || reach === "unusable") return false;
   return reach === "other" || reach === reachOf(via);
+}
+
+/** Whether a host is a link-local IPv6 address without the interface that it holds on (RFC 4007, 11). */
+export function needsScope(host: string): boolean {
+  return /^fe[89ab][^%]*$/i.test(host);
 }
 
 /** The four numbers of an IPv4 address in plain dotted decimal. */

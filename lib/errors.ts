@@ -153,6 +153,12 @@ export function asP2PError(error: unknown, code: ErrorCode = "unexpected"): P2PE
   return new P2PError(code, message, { cause: error });
 }
 
+/** Whether it failed because the process, or the machine, may open no more files. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: string };
+  return code === "EMFILE" || code === "ENFILE";
+}
+
 /** Errors of the operating system in our words, by the `code` that Deno gives them (POSIX.1-2024, errno.h). */
 const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
@@ -229,6 +235,9 @@ const CLASS_REASONS: Readonly<Record<string, string>> = {
   SyntaxError: "it is not valid JSON",
 };
 
+/** The reason of a name that no resolver knows, or of a resolver that cannot be reached. */
+export const NAME_UNKNOWN = "no address is known for that name";
+
 /**
  * Why something failed, for embedding in a longer message: the text of an error of ours, and our words for one of
  * Deno, the operating system or a library. Their own texts name calls, pages and numbers that are of no use to people;
@@ -241,7 +250,7 @@ export function reasonOf(error: unknown): string {
   const { code, name, message } = error as Error & { code?: unknown };
   // Deno gives neither a code nor a class of its own to the answers of the resolver (getaddrinfo).
   if (/^failed to lookup address information/.test(message)) {
-    return "no address is known for that name";
+    return NAME_UNKNOWN;
   }
   // Of a working folder, or of where a link leads: such a name has no text in JavaScript.
   if (name === "InvalidData" && message.endsWith("is not valid UTF-8")) {

@@ -22,6 +22,8 @@ export interface ListeningEvent {
   inbox?: string;
   /** What another machine joins with. */
   invite?: string;
+  /** Of a tracker: only this machine can reach it, and the invite is of no use on others. */
+  local?: true;
   /** False with `--insecure`. */
   secure: boolean;
 }
@@ -35,6 +37,8 @@ export interface RegisteredEvent {
   name: string;
   host: string;
   port: number;
+  /** Where else it is listed, as `host:port`. */
+  addresses?: string[];
   /** Whether the tracker could dial back. */
   reachable: boolean;
   /** Why it could not, and which port to open. */
@@ -77,14 +81,23 @@ export interface PeerEvent {
   id: string;
   name: string;
   address: string;
+  /** Where else it can be had. */
+  addresses?: string[];
   reachable: boolean;
 }
 
+/** How a peer was reached. */
+export interface Path {
+  /** `dialled-back`: it opened the connection, having been asked to, or to send something itself. */
+  via: "direct" | "dialled-back";
+  /** Its end of the connection: what was dialled, or where it dialled from. */
+  address: string;
+}
+
 /** A peer answered a ping. */
-export interface PongEvent {
+export interface PongEvent extends Path {
   event: "pong";
   peer: string;
-  address: string;
   /** Round trip in milliseconds. */
   ms: number;
 }
@@ -168,8 +181,8 @@ export interface TransferRetryEvent {
   reason: string;
 }
 
-/** How a transfer ended for one recipient. */
-export interface RecipientResult {
+/** How a transfer ended for one recipient, and on which path; without one that has failed before there was any. */
+export interface RecipientResult extends Partial<Path> {
   /** Name of the recipient, or what `--to` called somebody who is not there. */
   peer: string;
   /** Id of the recipient; empty when there is none. */
@@ -270,7 +283,7 @@ export interface UnfinishedEvent {
 export interface InviteEvent {
   event: "invite";
   invite: string;
-  /** Other addresses of this machine that the invite may name instead. */
+  /** Other addresses of this machine, which the invite does not name and may. */
   addresses?: string[];
   /** The tracker is on loopback: the invite is of no use on other machines. */
   local?: true;
@@ -297,8 +310,10 @@ export interface SharingEvent {
   items: SharedItem[];
   /** To how many peers; null until it is interrupted. */
   wanted: number | null;
-  /** Other addresses of this machine that the invite may name instead. */
+  /** Other addresses of this machine, which the invite does not name and may. */
   addresses?: string[];
+  /** The invite is of no use on other machines. */
+  local?: true;
 }
 
 /** A peer has got all that is shared. */

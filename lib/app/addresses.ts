@@ -1,34 +1,38 @@
-import { type Address, isLoopback } from "../address.ts";
+import { isLoopback, isWildcard, reachOf } from "../address.ts";
+import type { InvitePlace } from "../identity/invite.ts";
+import { wildcardHost } from "../net/listen.ts";
+import { isOwnAddress, machineAddresses } from "../net/interfaces.ts";
 
-/** Interfaces that lead to this machine's own containers and virtual machines. */
-const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|flannel|tun|tap|wg|zt|tailscale)/;
-
-/**
- * Addresses under which other machines may reach this one, the likeliest first: IPv4 before IPv6, real
- * interfaces before virtual ones.
- */
-export function machineAddresses(
-  interfaces: Pick<Deno.NetworkInterfaceInfo, "name" | "address" | "family">[] = Deno
-    .networkInterfaces(),
-): string[] {
-  const rank = ({ name, family }: { name: string; family: string }) =>
-    (VIRTUAL.test(name) ? 2 : 0) + (family === "IPv4" ? 0 : 1);
-  return interfaces
-    .filter(({ address }) => !isLoopback(address) && !/^(fe80|169\.254)/i.test(address))
-    .sort((a, b) => rank(a) - rank(b))
-    .map(({ address }) => address);
+/** Whether an invite that names the host is of use on this machine alone. */
+export function isOnlyHere(host: string): boolean {
+  return isLoopback(host) || reachOf(host) === "unusable";
 }
 
-/** Whether a listener on `host` takes connections to any address of the machine. */
-export function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || host === "::";
+/** Where this machine reaches what listens on a host: over loopback when that is all of the machine. */
+export function nearest(host: string): string {
+  if (!isWildcard(host)) return host;
+  return host === "::" && isOwnAddress("::1") ? "::1" : "127.0.0.1";
+}
+
+/** Addresses of this machine for others that a listener on a host takes connections to, the likeliest first. */
+export function addressesOf(host: string, own: readonly string[] = machineAddresses()): string[] {
+  if (!isWildcard(host)) return isOnlyHere(host) ? [] : [host];
+  return own.filter((address) => host === "::" || !address.includes(":"));
+}
+
+/** Hosts that an invite names beside the first: people paste it, and cameras read its code. */
+const MAX_OTHERS = 3;
+
+/** The field of an invite for the other hosts of its tracker. */
+export function inviteOthers(others: readonly string[]): Pick<InvitePlace, "others"> {
+  return others.length > 0 ? { others: others.slice(0, MAX_OTHERS) } : {};
 }
 
 /** Address that a share listens on, and those that its invite names or could name. */
 export interface SharePlace {
   host: string;
   /** Address that the invite names instead of the one listened on. */
-  advertise: Partial<Address> | undefined;
+  advertise: Partial<InvitePlace> | undefined;
   /** Other addresses of this machine that the invite could name. */
   others: string[];
 }
@@ -37,16 +41,18 @@ export interface SharePlace {
 export function sharePlace(
   { host: asked, advertise }: { host: string; advertise?: { host: string; port: number | null } },
   own: readonly string[] = machineAddresses(),
+  wildcard: () => string = wildcardHost,
 ): SharePlace {
-  // IPv6 is for machines that have nothing else.
-  const host = asked !== "auto" ? asked : own[0]?.includes(":") ? "::" : "0.0.0.0";
+  const host = asked === "auto" ? wildcard() : asked;
   if (advertise) {
     const port = advertise.port === null ? {} : { port: advertise.port };
     return { host, advertise: { host: advertise.host, ...port }, others: [] };
   }
   if (!isWildcard(host)) return { host, advertise: undefined, others: [] };
-  const [first = host === "::" ? "::1" : "127.0.0.1", ...others] = own.filter((address) =>
-    host === "::" || !address.includes(":")
-  );
-  return { host, advertise: { host: first }, others };
+  const [first = "127.0.0.1", ...more] = addressesOf(host, own);
+  return {
+    host,
+    advertise: { host: first, ...inviteOthers(more) },
+    others: more.slice(MAX_OTHERS),
+  };
 }

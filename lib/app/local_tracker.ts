@@ -9,7 +9,10 @@ import { formatInvite, type Invite, parseInvite } from "../identity/invite.ts";
 const FILE = "address.json";
 const LOCK = "lock";
 
-/** Address of this user's tracker, now or when it ran last. Other programs of the user find it here. */
+/**
+ * Address of this user's tracker, now or when it ran last, where other programs of the user find it. Its invite may name
+ * another one, for other machines.
+ */
 export interface LocalTracker {
   host: string;
   port: number;
@@ -17,13 +20,18 @@ export interface LocalTracker {
   invite: Invite | null;
 }
 
-/** Notes where the tracker listens. The file is private: it holds the invite. */
+/**
+ * Notes where the tracker listens, unless that is noted already. The file is private: it holds the invite.
+ *
+ * @throws {P2PError} `disk`
+ */
 export async function announceTracker(
   folder: string,
   { host, port, invite }: LocalTracker,
 ): Promise<void> {
   const text = JSON.stringify({ host, port, invite: invite ? formatInvite(invite) : null });
-  await replacePrivate(join(folder, FILE), text);
+  const path = join(folder, FILE);
+  if (await readPrivate(path).catch(() => null) !== text) await replacePrivate(path, text);
 }
 
 /** The tracker of this user, or null when none has run yet. */
@@ -61,7 +69,7 @@ export async function holdTracker(
     throw stateError("write", folder, error);
   }
   try {
-    lock = await tryLock(join(folder, LOCK));
+    lock = await tryLock(join(folder, LOCK), join(folder, "identity.key"));
   } catch (error) {
     if (!isUnable(error)) throw stateError("use", join(folder, LOCK), error);
     why = reasonOf(error);

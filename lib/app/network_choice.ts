@@ -2,11 +2,12 @@ import { P2PError } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import type { Membership } from "../identity/network.ts";
 import type { Address } from "../address.ts";
+import type { Candidates } from "../net/race.ts";
 import type { LocalTracker } from "./local_tracker.ts";
 
 /** Address of a tracker, and the membership of its network. */
 export interface NetworkChoice {
-  tracker: Address;
+  tracker: Candidates;
   /** Null with `--insecure`. */
   membership: Membership | null;
   /** An invite that was pasted and is to be remembered once it has worked. */
@@ -36,8 +37,10 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
   if (join) return { ...fromInvite(join), joined: join };
   const ownNetwork = local?.invite ?? null;
   if (isTrackerExplicit) {
-    const fitting = [remembered, ownNetwork].find((invite) => sameEndpoint(invite, tracker));
-    const invite = fitting ?? remembered ?? ownNetwork;
+    // The tracker of this machine is where its programs find it, and where its invite leads the others.
+    const isOwn = sameEndpoint(local, tracker) || sameEndpoint(ownNetwork, tracker);
+    const isRemembered = sameEndpoint(remembered, tracker);
+    const invite = (isOwn && !isRemembered ? ownNetwork : remembered) ?? ownNetwork;
     if (!invite) {
       throw new P2PError(
         "no-invite",
@@ -47,8 +50,12 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
     }
     return { ...fromInvite(invite), tracker, joined: null };
   }
-  const invite = remembered ?? ownNetwork;
-  if (invite) return { ...fromInvite(invite), joined: null };
+  if (remembered) return { ...fromInvite(remembered), joined: null };
+  if (local && ownNetwork) {
+    // Not by an address of this machine that may change.
+    const { host, port } = local;
+    return { ...fromInvite(ownNetwork), tracker: { host, port }, joined: null };
+  }
   throw new P2PError(
     "tracker-unreachable",
     local
@@ -59,14 +66,17 @@ export function chooseNetwork(sources: NetworkSources): NetworkChoice {
   );
 }
 
-function fromInvite({ host, port, network, secret }: Invite): {
-  tracker: Address;
+/** The tracker that an invite leads to, and the membership that it gives. */
+export function fromInvite({ host, others = [], port, network, secret }: Invite): {
+  tracker: Candidates;
   membership: Membership;
 } {
-  return { tracker: { host, port }, membership: { id: network, secret } };
+  const addresses = others.map((host) => ({ host, port }));
+  const tracker = { host, port, ...(addresses.length > 0 ? { addresses } : {}) };
+  return { tracker, membership: { id: network, secret } };
 }
 
-function sameEndpoint(invite: Invite | null, { host, port }: Address): boolean {
+function sameEndpoint(known: Address | null, { host, port }: Address): boolean {
   const plain = (name: string) => name === "localhost" || name === "::1" ? "127.0.0.1" : name;
-  return invite !== null && invite.port === port && plain(invite.host) === plain(host);
+  return known !== null && known.port === port && plain(known.host) === plain(host);
 }

@@ -20,7 +20,7 @@ import { escapeText } from "../cli/output/escape.ts";
 import { formatSize, nameOf } from "../cli/output/format.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
 import { isMeant } from "../directory/target.ts";
-import { ExitCode, P2PError } from "../errors.ts";
+import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import { type Invite, parseInvite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
@@ -43,13 +43,21 @@ export interface PeerSetup {
   role: "peer" | "client";
 }
 
+/** How {@linkcode listed} starts. */
+export interface ListedOptions {
+  /** What overrides the flags. */
+  more?: Partial<PeerOptions>;
+  /** Runs what joins; by default once. */
+  start?: (join: () => Promise<void>, context: CommandContext) => Promise<void>;
+}
+
 /**
  * Makes a command of a peer that is listed and receives while it runs: takes a slot for its identity, joins, runs
- * `body`, leaves. `more` overrides what the flags say.
+ * `body`, leaves.
  */
 export function listed(
   body: (peer: Peer, context: CommandContext) => Promise<ExitCode>,
-  more: Partial<PeerOptions> = {},
+  { more = {}, start = (join) => join() }: ListedOptions = {},
 ): Command {
   return async (context) => {
     const { folder, network } = await choose(context);
@@ -57,9 +65,12 @@ export function listed(
     const { identity } = slot;
     const peer = makePeer(context, { identity, folder, network, role: "peer" }, more);
     try {
-      const starting = peer.connect()
-        .then(() => remember(folder, network))
-        .then(() => peer.start());
+      const join = async () => {
+        if (!peer.isConnected) await peer.connect();
+        await remember(network, folder, context);
+        await peer.start();
+      };
+      const starting = start(join, context);
       const stopped = interrupted(context.signal).catch((error) => {
         // A registered peer is up, though its list may still be on its way: the body runs, sees the signal, and leaves
         // as it should.
@@ -97,7 +108,7 @@ export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<E
     await using peer = makePeer(context, { identity, folder, network, role: "client" });
     const working = (async () => {
       await peer.join();
-      await remember(folder, network);
+      await remember(network, folder, context);
       return await body(peer, context);
     })();
     working.catch(() => {});
@@ -185,9 +196,20 @@ async function readLine(): Promise<string> {
   return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
-/** Keeps a pasted invite once it has worked. */
-export async function remember(folder: string, { joined }: NetworkChoice): Promise<void> {
-  if (joined) await rememberNetwork(folder, joined);
+/** Keeps a pasted invite once it has worked; where that is impossible the command goes on all the same. */
+export async function remember(
+  { joined }: NetworkChoice,
+  folder: string,
+  context: CommandContext,
+): Promise<void> {
+  if (!joined) return;
+  try {
+    await rememberNetwork(folder, joined);
+  } catch (error) {
+    noticeOf(context)(
+      `Cannot remember the network: ${reasonOf(error)}; the next command needs --join again`,
+    );
+  }
 }
 
 /** A peer by the flags of a command; `more` is what the command decides itself. */

@@ -1,5 +1,5 @@
 import { ExitCode, P2PError } from "../errors.ts";
-import { formatAddress } from "../address.ts";
+import { formatAddress, otherAddresses } from "../address.ts";
 import { anotherKey, type Peer } from "../peer/peer.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";
@@ -19,7 +19,14 @@ export async function listPeers(peer: Peer, { emit }: CommandContext): Promise<v
   for (const entry of entries) {
     const { id, reachable } = entry;
     const name = peer.isConnected ? peer.nameOf(id) : entry.name;
-    emit({ event: "peer", id, name: name ?? id, address: formatAddress(entry), reachable });
+    emit({
+      event: "peer",
+      id,
+      name: name ?? id,
+      address: formatAddress(entry),
+      ...otherAddresses(entry.addresses),
+      reachable,
+    });
     if (name === undefined) emit({ event: "notice", message: anotherKey(entry) });
   }
   if (entries.length === 0) emit({ event: "notice", message: "No other peer is there" });

@@ -62,10 +62,10 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
     return await print(`${program.spec.name} ${config.version}`, signals);
   }
   const hasMenu = program.menus?.includes(parsed.command) ?? false;
-  const streams = streamsFor(isOn(parsed.values, "json"));
+  const isService = program.services.includes(parsed.command);
+  const streams = streamsFor(isOn(parsed.values, "json"), isService);
   const { output, menu } = await outputFor(parsed, { hasMenu, ...streams });
   const exitCode = await runCommand(program, { parsed, output, menu, env, signals });
-  const isService = program.services.includes(parsed.command);
   const written = await allWritten(Object.values(streams), isService ? undefined : signals.first);
   return isService ? exitCode : await afterWriting(exitCode, written, streams);
 }
@@ -128,13 +128,17 @@ interface Streams {
 }
 
 /** The two streams; where lines had to be left out, a line of the same kind says so. */
-function streamsFor(json: boolean): Streams {
+function streamsFor(json: boolean, isLog = false): Streams {
   const text = (lines: number) => `${lines} lines were left out here: nobody read what came before`;
-  const describeGap = (lines: number) => {
+  const inText = (lines: number) => `${text(lines)}\n`;
+  const inJson = (lines: number) => {
     const event = { event: "notice", time: new Date().toISOString(), message: text(lines) };
-    return `${json ? JSON.stringify(event) : text(lines)}\n`;
+    return `${JSON.stringify(event)}\n`;
   };
-  return { stdout: stdoutSink({ describeGap }), stderr: stderrSink() };
+  return {
+    stdout: stdoutSink({ describeGap: json ? inJson : inText, isLog }),
+    stderr: stderrSink({ describeGap: inText, isLog }),
+  };
 }
 
 async function print(text: string, { first }: Interrupts): Promise<ExitCode> {

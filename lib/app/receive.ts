@@ -14,6 +14,7 @@ import {
   pastedInvite,
   warnOfProcessList,
 } from "./peer_setup.ts";
+import { fromInvite } from "./network_choice.ts";
 import type { CommandContext } from "./program.ts";
 import { OneTransfer, type Reception, ShareReception } from "./reception.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -93,7 +94,7 @@ async function receiveListed(context: CommandContext): Promise<ExitCode> {
     await Promise.race([one.ended, peer.refused, interrupted(signal)]);
     await peer.stop(again);
     return ExitCode.done;
-  }, { takeOffer: (offer) => one.accept(offer), ...streamTargetOf(context) });
+  }, { more: { takeOffer: (offer) => one.accept(offer), ...streamTargetOf(context) } });
   return await command({
     ...context,
     emit(event) {
@@ -105,7 +106,7 @@ async function receiveListed(context: CommandContext): Promise<ExitCode> {
 
 /** Receives on the network of an invite, which is not remembered: all of a share, or else one transfer. */
 async function receiveBy(
-  { host, port, network, secret }: Invite,
+  invite: Invite,
   context: CommandContext,
 ): Promise<ExitCode> {
   const { command: { values }, env, emit, signal, again } = context;
@@ -126,7 +127,7 @@ async function receiveBy(
     {
       identity: slot.identity,
       folder,
-      network: { tracker: { host, port }, membership: { id: network, secret } },
+      network: fromInvite(invite),
       role: "peer",
     },
     {
@@ -141,13 +142,13 @@ async function receiveBy(
     isShare = peer.isShare;
     if (isShare) {
       reception = new ShareReception({
-        sharer: network,
+        sharer: invite.network,
         ready: ready.promise,
         contents: () => peer.contents ?? 1,
       });
     }
     await peer.start();
-    if (isShare) emit({ event: "notice", message: welcome(peer, network) });
+    if (isShare) emit({ event: "notice", message: welcome(peer, invite.network) });
     ready.resolve();
     await Promise.race([reception.ended, peer.refused]);
     await peer.stop(again);

@@ -8,7 +8,7 @@ import { ExitCode, P2PError } from "../errors.ts";
 import { takeSlot } from "../peer/slots.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import { openContent } from "../content/open_content.ts";
-import { sharePlace } from "./addresses.ts";
+import { isOnlyHere, sharePlace } from "./addresses.ts";
 import { noticeOf, peerName } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
@@ -58,6 +58,7 @@ export async function share(context: CommandContext): Promise<ExitCode> {
     items,
     wanted: keep ? null : wanted,
     ...(others.length > 0 ? { addresses: others } : {}),
+    ...(isOnlyHere(advertise?.host ?? sharing.address.host) ? { local: true as const } : {}),
   });
   await showCode(invite, context);
   return await serve(sharing, context, keep);

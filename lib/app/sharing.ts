@@ -1,7 +1,7 @@
 import type { AppEvent } from "../events.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import { type Identity, randomToken } from "../identity/keys.ts";
-import { SECRET_BYTES } from "../identity/invite.ts";
+import { type InvitePlace, SECRET_BYTES } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import { randomBytes } from "../async/random.ts";
 import { type Address, formatAddress } from "../address.ts";
@@ -11,7 +11,7 @@ import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type Tracker } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { isWildcard } from "./addresses.ts";
+import { nearest } from "./addresses.ts";
 import { ServeQueue } from "./serve_queue.ts";
 
 /** Settings of a {@linkcode Sharing}. */
@@ -26,7 +26,7 @@ export interface SharingOptions {
   /** 0 takes a free one. */
   port: number;
   /** What the invite names instead of where it listens. */
-  advertise?: Partial<Address> | undefined;
+  advertise?: Partial<InvitePlace> | undefined;
   /** To how many peers; Infinity for all that come. */
   wanted: number;
   /** Peers served at a time. */
@@ -163,7 +163,7 @@ export class Sharing implements AsyncDisposable {
     this.#peer = new Peer({
       identity,
       membership: { id: this.#network.key.id, secret: this.#network.secret },
-      tracker: { host: isWildcard(host) ? loopbackOf(host) : host, port },
+      tracker: { host: nearest(host), port },
       role: "client",
       name,
       received: "",
@@ -281,10 +281,6 @@ export class Sharing implements AsyncDisposable {
     }
     if (failure) throw failure;
   }
-}
-
-function loopbackOf(host: string): string {
-  return host === "::" ? "::1" : "127.0.0.1";
 }
 
 function ended(): P2PError {

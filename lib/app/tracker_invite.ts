@@ -1,9 +1,9 @@
 import { isOn } from "../cli/arguments/arguments.ts";
-import { type Address, isLoopback } from "../address.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
-import { formatInvite } from "../identity/invite.ts";
+import { formatInvite, type InvitePlace } from "../identity/invite.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
-import { machineAddresses } from "./addresses.ts";
+import { machineAddresses } from "../net/interfaces.ts";
+import { isOnlyHere } from "./addresses.ts";
 import { announceTracker, findTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import {
@@ -23,11 +23,11 @@ import {
 export async function invite(context: CommandContext): Promise<ExitCode> {
   const { command, emit } = context;
   const at = await trackerAt(context);
-  const network = isOn(command.values, "rotate")
-    ? await rotate(context)
-    : await ofRunning(context, at);
-  const isLocal = isLoopback(at.host);
-  const addresses = isLocal ? [] : machineAddresses().filter((address) => address !== at.host);
+  const network = isOn(command.values, "rotate") ? await rotate(context) : await ofRunning(context);
+  const isLocal = isOnlyHere(at.host);
+  const addresses = isLocal
+    ? []
+    : machineAddresses().filter((address) => address !== at.host && !at.others?.includes(address));
   emit({
     event: "invite",
     invite: formatInvite(inviteAt(at, network)),
@@ -42,7 +42,7 @@ export async function invite(context: CommandContext): Promise<ExitCode> {
  *
  * @throws {P2PError} `tracker-unreachable` when none has run, `usage` when it has no invites
  */
-async function trackerAt(context: CommandContext): Promise<Address> {
+async function trackerAt(context: CommandContext): Promise<InvitePlace> {
   const { command, env } = context;
   const known = await findTracker(folderOf(command, env));
   if (isPlaced(context)) {
@@ -55,7 +55,7 @@ async function trackerAt(context: CommandContext): Promise<Address> {
         "or say with --state where it keeps its keys",
     );
   }
-  if (known.invite !== null) return known;
+  if (known.invite !== null) return known.invite;
   throw new P2PError(
     "usage",
     "Cannot invite: the tracker runs with --insecure, which has no invites; start it without",
@@ -63,20 +63,16 @@ async function trackerAt(context: CommandContext): Promise<Address> {
 }
 
 /** The network of the tracker, once that has answered. */
-async function ofRunning(context: CommandContext, at: Address): Promise<NetworkKey> {
-  // An address of a router or proxy, named with --advertise, may not lead back from here.
-  const isOwn = isLoopback(at.host) || machineAddresses().includes(at.host);
-  if (isOwn || isPlaced(context)) {
-    try {
-      await using _client = await operate(context);
-    } catch (error) {
-      if (!(error instanceof P2PError) || error.code !== "tracker-unreachable") throw error;
-      throw new P2PError(
-        "tracker-unreachable",
-        `${reasonOf(error.cause ?? error)}; start the tracker of these invites with \`tracker\``,
-        { cause: error },
-      );
-    }
+async function ofRunning(context: CommandContext): Promise<NetworkKey> {
+  try {
+    await using _client = await operate(context);
+  } catch (error) {
+    if (!(error instanceof P2PError) || error.code !== "tracker-unreachable") throw error;
+    throw new P2PError(
+      "tracker-unreachable",
+      `${reasonOf(error.cause ?? error)}; start the tracker of these invites with \`tracker\``,
+      { cause: error },
+    );
   }
   return await loadOrCreateNetwork(folderOf(context.command, context.env));
 }
@@ -89,7 +85,10 @@ async function rotate(context: CommandContext): Promise<NetworkKey> {
     async stopped() {
       const network = await rotateSecret(folder);
       const known = await findTracker(folder);
-      if (known) await announceTracker(folder, { ...known, invite: inviteAt(known, network) });
+      if (known) {
+        const invite = inviteAt(known.invite ?? known, network);
+        await announceTracker(folder, { ...known, invite });
+      }
     },
   });
   return await loadOrCreateNetwork(folder);

@@ -1,5 +1,5 @@
 import { ExitCode } from "../errors.ts";
-import { formatAddress } from "../address.ts";
+import { formatAddress, otherAddresses } from "../address.ts";
 import type { CommandContext } from "./program.ts";
 import { operate } from "./tracker_setup.ts";
 
@@ -8,7 +8,14 @@ export async function peers(context: CommandContext): Promise<ExitCode> {
   await using client = await operate(context);
   for (const entry of await client.refresh()) {
     const { id, name, reachable } = entry;
-    context.emit({ event: "peer", id, name, address: formatAddress(entry), reachable });
+    context.emit({
+      event: "peer",
+      id,
+      name,
+      address: formatAddress(entry),
+      ...otherAddresses(entry.addresses),
+      reachable,
+    });
   }
   return ExitCode.done;
 }

@@ -1,17 +1,24 @@
 import { join } from "node:path";
 import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
-import { ExitCode } from "../errors.ts";
+import { systemClock } from "../async/clock.ts";
+import { ExitCode, reasonOf } from "../errors.ts";
 import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
+import { tellOnce } from "../tell_once.ts";
+import type { Listener } from "../net/listen.ts";
+import { AddressWatch } from "../net/address_watch.ts";
+import { machineAddresses } from "../net/interfaces.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { loadBarred, saveBarred } from "./barred_file.ts";
+import { isOnlyHere, nearest } from "./addresses.ts";
 import { announceTracker, holdTracker } from "./local_tracker.ts";
 import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
+import { sayIfUnwritable, startWhenPossible } from "./waiting.ts";
 
 /** `tracker run`: lists peers and tells them of each other, until a signal comes. */
 export async function run({ command, emit, env, signal }: CommandContext): Promise<ExitCode> {
@@ -21,34 +28,60 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   const insecure = isOn(values, "insecure");
   const notice = (message: string) => emit({ event: "notice", message });
   using _folder = await holdTracker(folder, "start", notice);
+  /** Says why something cannot be kept: the operator who asked for it hears only that it is not. */
+  const telling = async <T>(keeping: Promise<T>): Promise<T> => {
+    keeping.catch((error) => notice(reasonOf(error)));
+    return await keeping;
+  };
   const trust = insecure ? null : {
     network: await loadOrCreateNetwork(folder),
     rotate: async () => {
-      const network = await rotateSecret(folder);
+      const network = await telling(rotateSecret(folder));
       await announce(network);
       return network;
     },
   };
   const registry = new MemoryRegistry(() => randomToken(16), {
     barred: insecure ? [] : await loadBarred(folder),
-    saveBarred: (barred) => saveBarred(folder, barred),
+    saveBarred: (barred) => telling(saveBarred(folder, barred)),
   });
   const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
-  const listener = listenAsTracker({ host, port }, { identity, trust });
+  await sayIfUnwritable(folder, { emit });
+  let listener: Listener;
+  try {
+    listener = await startWhenPossible(
+      () => Promise.try(listenAsTracker, { host, port }, { identity, trust }),
+      { emit, signal },
+    );
+  } catch (error) {
+    if (signal.aborted) return ExitCode.done;
+    throw error;
+  }
   await using tracker = serveTracker(listener, {
     identity,
     trust,
     registry,
     signal,
-    advertise: advertised(command),
+    // Asked for each invite: this machine's addresses may change.
+    get advertise() {
+      return advertised(command);
+    },
     allowAdvertise: isOn(values, "allow-advertise"),
     pingAfter: millisecondsOf(values, "ping-after"),
     pongTimeout: millisecondsOf(values, "pong-timeout"),
     observer: observer(emit),
   });
+  let named = reachableAt(command, tracker.address);
   const announce = (network: NetworkKey | null) => {
-    const at = reachableAt(command, tracker.address);
-    return announceTracker(folder, { ...at, invite: network ? inviteAt(at, network) : null });
+    const { host, port } = tracker.address;
+    const at = named = reachableAt(command, tracker.address);
+    const invite = network ? inviteAt(at, network) : null;
+    return announceTracker(folder, { host: nearest(host), port, invite }).catch((error) => {
+      notice(
+        `Cannot note where this tracker is: ${reasonOf(error)}; ` +
+          "programs of this user may need --tracker and --join to find it",
+      );
+    });
   };
   await announce(trust?.network ?? null);
   emit({
@@ -57,6 +90,23 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     id: tracker.id,
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
+    ...(isOnlyHere(reachableAt(command, tracker.address).host) ? { local: true as const } : {}),
+  });
+  /** Has invites name an address of today; one that is away for a moment may come back. */
+  const follow = async () => {
+    const { host } = named;
+    const now = reachableAt(command, tracker.address).host;
+    if (now === host || isOnlyHere(now)) return;
+    await announce(insecure ? null : await loadOrCreateNetwork(folder));
+    notice(
+      `This machine's addresses have changed: invites name ${now} now, and those from before ${host}; ` +
+        "get one of today with `tracker invite`",
+    );
+  };
+  using _watch = new AddressWatch({
+    read: machineAddresses,
+    onChange: () => void follow().catch((error) => notice(reasonOf(error))),
+    clock: systemClock,
   });
   await tracker.closed;
   return ExitCode.done;
@@ -68,7 +118,11 @@ function observer(emit: CommandContext["emit"]): TrackerObserver {
     name: entry.name,
     address: formatAddress(entry),
   });
+  const once = tellOnce((message) => emit({ event: "notice", message }));
   return {
+    onShort: (reason) => {
+      once(`Cannot take more connections: ${reason}; newcomers are told to come back later`);
+    },
     onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
     onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),
     onRefused: ({ message, code }, from) => {

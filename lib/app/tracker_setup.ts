@@ -14,11 +14,11 @@ import {
 } from "../cli/arguments/arguments.ts";
 import { TrackerClient } from "../directory/tracker_client.ts";
 import { P2PError, reasonOf } from "../errors.ts";
-import type { Invite } from "../identity/invite.ts";
+import type { Invite, InvitePlace } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
-import type { Address } from "../address.ts";
-import { isWildcard, machineAddresses } from "./addresses.ts";
+import { type Address, isWildcard } from "../address.ts";
+import { addressesOf, inviteOthers, nearest } from "./addresses.ts";
 import { findTracker, holdTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -101,21 +101,24 @@ export function listenOn({ values }: ParsedCommand): Address {
 }
 
 /** The address that others reach a tracker at: as advertised, or this machine's own. */
-export function reachableAt(command: ParsedCommand, { host, port }: Address): Address {
-  const [own = "127.0.0.1"] = isWildcard(host) ? machineAddresses() : [host];
-  return { host: own, port, ...advertised(command) };
+export function reachableAt(command: ParsedCommand, { host, port }: Address): InvitePlace {
+  return { host, port, ...advertised(command) };
 }
 
 /** The address to name to others: that of `--advertise`, or this machine's when a wildcard is listened on. */
-export function advertised(command: ParsedCommand): Partial<Address> | undefined {
+export function advertised(command: ParsedCommand): Partial<InvitePlace> | undefined {
   const given = addressOf(command.values, "advertise");
   if (given) return { host: given.host, ...(given.port === null ? {} : { port: given.port }) };
   const { host } = listenOn(command);
-  const [own] = isWildcard(host) ? machineAddresses() : [];
-  return own === undefined ? undefined : { host: own };
+  if (!isWildcard(host)) return undefined;
+  const [own = nearest(host), ...others] = addressesOf(host);
+  return { host: own, ...inviteOthers(others) };
 }
 
 /** The invite of a network whose tracker is reached at an address. */
-export function inviteAt({ host, port }: Address, { key, secret }: NetworkKey): Invite {
-  return { host, port, network: key.id, secret };
+export function inviteAt(
+  { host, others = [], port }: InvitePlace,
+  { key, secret }: NetworkKey,
+): Invite {
+  return { host, port, ...(others.length > 0 ? { others } : {}), network: key.id, secret };
 }

@@ -1,8 +1,8 @@
 import { equals } from "@std/bytes/equals";
-import { isOutOfDescriptors, patiently } from "../disk/descriptors.ts";
+import { patiently } from "../disk/descriptors.ts";
 import { basename, join, resolve } from "node:path";
 import { Gate } from "../async/gate.ts";
-import { P2PError } from "../errors.ts";
+import { isOutOfDescriptors, P2PError } from "../errors.ts";
 import type { Content, SuspectPart } from "./content.ts";
 import { type AgeOptions, isYoung } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";

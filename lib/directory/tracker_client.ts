@@ -1,10 +1,14 @@
+import { onAbort } from "../async/abort.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
+import { untilItWorks } from "../async/until_it_works.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
-import { openSession } from "../net/open_session.ts";
+import { dismiss, openSession } from "../net/open_session.ts";
+import { type Candidates, race } from "../net/race.ts";
 import type { Answer, Session, WithoutSeq } from "../net/session.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { cameTo } from "../net/transport.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry, ReplyTo, RequestMessage } from "../wire/message.ts";
@@ -29,23 +33,29 @@ export interface TrackerClientObserver {
   onRefused?(error: P2PError): void;
 }
 
+/** What a peer registers with. */
+export type Registration = Omit<MessageOf<"REGISTER">, "verb" | "seq">;
+
 /** Settings of a {@linkcode TrackerClient}. */
 export interface TrackerClientOptions {
-  address: Address;
+  address: Candidates;
   credentials: Credentials;
   observer?: TrackerClientObserver;
   /** What to register with, asked at each registration. */
-  registration?: () => { name: string; port: number; host?: string };
+  registration?: () => Promise<Registration>;
   clock?: Clock;
   /** From 0 to 1, for jitter. */
   random?: () => number;
 }
 
-/** Silence of the tracker in milliseconds after which it is asked whether it is there. */
-const IDLE_LIMIT = 60_000;
-/** Pauses in milliseconds before coming back: a tracker's restart must not bring all at once. */
+/** Silence of the tracker in milliseconds after which it is asked whether it is there, which shows it life as well. */
+const IDLE_LIMIT = 15_000;
+/** How long in milliseconds it may take to answer: a tracker that is lost is noticed within 30 s. */
+const PONG_TIMEOUT = 12_000;
+/** Limit of the answer to a PING after this machine's addresses have changed, milliseconds. */
+const RENEWAL_PONG = 5_000;
+/** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
-const LONGEST_PAUSE = 15_000;
 
 /**
  * A peer's side of its tracker: one session, the list of peers, and the way back when the session breaks.
@@ -61,15 +71,22 @@ export class TrackerClient implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #returning: Promise<void> | undefined;
   #registered = false;
+  #isLocal: boolean;
+  /** Address of several at which the tracker was found last. */
+  #found: Address | undefined;
+  /** Ends the pause before the next try to come back. */
+  #wake: () => void = () => {};
 
   constructor(options: TrackerClientOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#isLocal = isLoopback(options.address.host);
   }
 
-  /** Where the tracker is. */
+  /** Where the tracker is: of several addresses the one at which it was found last. */
   get address(): Address {
-    return this.#options.address;
+    const { host, port } = this.#found ?? this.#options.address;
+    return { host, port };
   }
 
   /** Whether there is a session now. */
@@ -92,6 +109,11 @@ export class TrackerClient implements AsyncDisposable {
     return this.#session?.connection.local.host;
   }
 
+  /** Whether the tracker listens on loopback, so that all its members are on this machine: as it said last. */
+  get isLocal(): boolean {
+    return this.#isLocal;
+  }
+
   /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
   get remoteHost(): string | undefined {
     return this.#session?.connection.remote.host;
@@ -103,16 +125,11 @@ export class TrackerClient implements AsyncDisposable {
    * @throws {P2PError} `tracker-unreachable`, or why the two do not trust each other.
    */
   async connect(): Promise<void> {
-    const { address, credentials } = this.#options;
     let session: Session;
     try {
-      session = await openSession({
-        address,
-        credentials,
-        id: undefined,
-        signal: this.#stop.signal,
-        clock: this.#clock,
-      });
+      const { addresses = [] } = this.#options.address;
+      session =
+        await (addresses.length > 0 ? this.#openFirst(addresses) : this.#open(this.address));
     } catch (error) {
       throw this.#explain(asP2PError(error));
     }
@@ -124,11 +141,13 @@ export class TrackerClient implements AsyncDisposable {
       await session.close();
       throw new P2PError(
         "usage",
-        `Cannot join ${formatAddress(address)}: it is a peer, not a tracker`,
+        `Cannot join ${formatAddress(this.address)}: it is a peer, not a tracker`,
       );
     }
     this.#session = session;
-    keepAlive(session, { idleLimit: IDLE_LIMIT, clock: this.#clock });
+    // One that is reached through a tunnel has members elsewhere.
+    this.#isLocal = session.remote.local === true && isLoopback(session.connection.local.host);
+    keepAlive(session, { idleLimit: IDLE_LIMIT, pongTimeout: PONG_TIMEOUT, clock: this.#clock });
     this.#running = session.run({
       allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
       onMessage: (frame) => this.#onMessage(frame),
@@ -144,7 +163,7 @@ export class TrackerClient implements AsyncDisposable {
   async register(): Promise<MessageOf<"OK">> {
     const { registration, observer } = this.#options;
     if (!registration) throw new TypeError("a client without registration cannot register");
-    const asked = registration();
+    const asked = await registration();
     const { message } = await this.#ask({ verb: "REGISTER", ...asked });
     checkListedAs(message, asked);
     this.#registered = true;
@@ -154,6 +173,30 @@ export class TrackerClient implements AsyncDisposable {
       if (!isRetriable(error)) throw error;
     });
     return message;
+  }
+
+  /**
+   * Has the tracker list this peer anew, since its addresses have changed. What comes back by itself does so at once.
+   *
+   * @param isGone whether this machine no longer has an address: a session from there is dead, and says so to nobody.
+   */
+  async renew(isGone: (host: string) => boolean): Promise<void> {
+    this.#wake();
+    const session = this.#session;
+    if (!session || !this.#registered) return;
+    const own = session.connection.local.host;
+    if (isGone(own)) {
+      return session.abort(
+        new P2PError("connection-lost", `this machine no longer has the address ${own}`),
+      );
+    }
+    try {
+      // Its address is there and its way may be gone, which a REGISTER, that takes longer, would find out too late.
+      await session.request({ verb: "PING" }, { timeout: RENEWAL_PONG });
+      await this.register();
+    } catch (error) {
+      session.abort(asP2PError(error));
+    }
   }
 
   /** Unregisters and waits for the tracker's OK. */
@@ -197,9 +240,12 @@ export class TrackerClient implements AsyncDisposable {
     return { delivered, to };
   }
 
-  /** Asks the tracker to have `peer` dial this machine's `port`. */
-  async requestDial(peer: string, port: number, token: string): Promise<void> {
-    await this.#ask({ verb: "CONNECT", peer, port, token });
+  /** Asks the tracker to have `peer` dial this machine, at `port` of the address that the tracker sees, or elsewhere. */
+  async requestDial(
+    peer: string,
+    where: Pick<MessageOf<"CONNECT">, "port" | "addresses" | "token">,
+  ): Promise<void> {
+    await this.#ask({ verb: "CONNECT", peer, ...where });
   }
 
   /** As a tracker's operator: bars an id. */
@@ -227,6 +273,53 @@ export class TrackerClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #open(address: Address, lost?: AbortSignal): Promise<Session> {
+    return openSession({
+      address,
+      credentials: this.#options.credentials,
+      id: undefined,
+      signal: this.#stop.signal,
+      lost,
+      clock: this.#clock,
+    });
+  }
+
+  /** Opens a session at the first of several addresses that leads to the tracker. */
+  async #openFirst(others: readonly Address[]): Promise<Session> {
+    const { host, port } = this.#options.address;
+    const all = [{ host, port }, ...others];
+    const isFirst = (address: Address) => formatAddress(address) === formatAddress(this.address);
+    const inOrder = [...all.filter(isFirst), ...all.filter((address) => !isFirst(address))];
+    const over = new AbortController();
+    using _ = onAbort(this.#stop.signal, () => over.abort(this.#stop.signal.reason));
+    const failures: { address: Address; error: P2PError }[] = [];
+    const attempt = (address: Address) => async (lost: AbortSignal) => {
+      try {
+        return { session: await this.#open(address, lost), address };
+      } catch (thrown) {
+        const error = asP2PError(thrown);
+        failures.push({ address, error });
+        // Who says no has proven to be the one.
+        if (error.remote && !isRetriable(error)) over.abort(error);
+        throw error;
+      }
+    };
+    try {
+      const found = await race(inOrder.map(attempt), {
+        clock: this.#clock,
+        signal: over.signal,
+        drop: ({ session }) => dismiss(session),
+      });
+      this.#found = found.address;
+      return found.session;
+    } catch (error) {
+      if (over.signal.aborted) throw over.signal.reason;
+      if (failures.every(({ error }) => error.code === "wrong-key")) throw error;
+      const told = failures.map(({ address, error }) => cameTo(address, error)).join("; ");
+      throw new P2PError("peer-unreachable", `Cannot reach the tracker: ${told}`, { cause: error });
+    }
   }
 
   async #ask<M extends WithoutSeq<RequestMessage>>(
@@ -285,22 +378,44 @@ export class TrackerClient implements AsyncDisposable {
   async #comeBack(): Promise<void> {
     const { random = Math.random, observer } = this.#options;
     const { signal } = this.#stop;
-    for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      try {
-        await delay(this.#clock, pause * (0.5 + random()), signal);
-        await this.connect();
-        await this.register();
-        if (!this.isConnected) continue;
-        // At once, not when the promise has settled: the session may break before that.
-        this.#returning = undefined;
-        return;
-      } catch (thrown) {
-        const error = asP2PError(thrown);
-        await this.#session?.close();
-        if (signal.aborted) return;
-        if (isFinal(error)) return observer?.onRefused?.(error);
-      }
+    try {
+      await this.#pause(FIRST_PAUSE * (0.5 + random()));
+      await untilItWorks(() => this.#return(), {
+        mayPass: (error) => !isFinal(asP2PError(error)),
+        pause: 2 * FIRST_PAUSE,
+        wait: (ms) => this.#pause(ms),
+        clock: this.#clock,
+        random,
+        signal,
+      });
+    } catch (error) {
+      if (!signal.aborted) observer?.onRefused?.(asP2PError(error));
     }
+  }
+
+  async #return(): Promise<void> {
+    try {
+      await this.connect();
+      await this.register();
+    } catch (error) {
+      await this.#session?.close();
+      throw error;
+    }
+    if (!this.isConnected) {
+      throw new P2PError("tracker-unreachable", this.#text("the connection broke again"));
+    }
+    // At once, not when the promise has settled: the session may break before that.
+    this.#returning = undefined;
+  }
+
+  /** Waits before another try; {@linkcode renew} ends it. */
+  async #pause(ms: number): Promise<void> {
+    const woken = new Promise<void>((resolve) => this.#wake = resolve);
+    const stop = new AbortController();
+    using _ = onAbort(this.#stop.signal, () => stop.abort(this.#stop.signal.reason));
+    const rested = delay(this.#clock, ms, stop.signal);
+    rested.catch(() => {});
+    await Promise.race([rested, woken]).finally(() => stop.abort());
   }
 
   /** Says of a failed connection what it means for a tracker. */

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { isOutOfDescriptors } from "../errors.ts";
+
 /** Files that are open at a time for one purpose at first, such as the syncs of a folder's files. */
 const MANY = 64;
 /** The same where the process may open few files. */
@@ -19,12 +21,6 @@ let atOnce = MANY;
 /** Files that may be open at a time for one purpose: fewer once the process had to wait for one. */
 export function openAtOnce(): number {
   return atOnce;
-}
-
-/** Whether it failed because the process, or the machine, may open no more files. */
-export function isOutOfDescriptors(error: unknown): boolean {
-  const { code } = (error ?? {}) as { code?: string };
-  return code === "EMFILE" || code === "ENFILE";
 }
 
 /**

@@ -6,6 +6,8 @@
  */
 
 import { openFile } from "./descriptors.ts";
+import { isThere } from "./is_there.ts";
+import { isUnwritable } from "./unable.ts";
 import { P2PError } from "../errors.ts";
 import { isUnable } from "./unable.ts";
 
@@ -19,11 +21,27 @@ export interface Lock extends Disposable {
  * Takes the lock at `path`, whose folder has to be there; null while another holder has it, in this process or
  * another. On a disk that has no locks everybody gets it, and has to be told.
  *
+ * @param instead a file that is locked where the disk takes nothing new, being read-only or full, and has no lock yet.
  * @throws {P2PError} `disk` when something else than a regular file is there: to open a FIFO would wait for ever, and
  * a link leads out of the folder.
  */
-export async function tryLock(path: string): Promise<Lock | null> {
-  const file = await openLock(path);
+export async function tryLock(path: string, instead?: string): Promise<Lock | null> {
+  return await tryToHold(await openLock(path).catch((error) => openAnyway(error, path, instead)));
+}
+
+/** Opens what is there to be locked, where {@linkcode openLock} failed with `error`. */
+async function openAnyway(
+  error: unknown,
+  path: string,
+  instead: string | undefined,
+): Promise<Deno.FsFile> {
+  if (instead === undefined || !isUnwritable(error)) throw error;
+  // Whoever has started while the disk was writable holds the lock itself.
+  const held = await isThere(path) ? path : instead;
+  return await openFile(held).catch(() => Promise.reject(error));
+}
+
+async function tryToHold(file: Deno.FsFile): Promise<Lock | null> {
   try {
     if (await file.tryLock(true)) return { keepsOut: true, [Symbol.dispose]: () => file.close() };
   } catch (error) {

@@ -1,6 +1,5 @@
 import { dirname, join } from "node:path";
-import { P2PError } from "../errors.ts";
-import { isOutOfDescriptors } from "./descriptors.ts";
+import { isOutOfDescriptors, P2PError } from "../errors.ts";
 import { diskError } from "./disk_error.ts";
 import { Yielder } from "../async/yielder.ts";
 

@@ -20,3 +20,12 @@ export function isUnable(error: unknown): boolean {
   return UNABLE.has(code) || error instanceof Deno.errors.NotSupported ||
     error instanceof Deno.errors.PermissionDenied;
 }
+
+/** How it is said that nothing can be written now: a full disk, a used-up quota, a read-only file system. */
+const UNWRITABLE = new Set(["ENOSPC", "EDQUOT", "EROFS"]);
+
+/** Whether an error means that the disk takes nothing new, though what is there can be read. */
+export function isUnwritable(error: unknown): boolean {
+  const { code = "" } = (error ?? {}) as { code?: string };
+  return UNWRITABLE.has(code);
+}

@@ -7,12 +7,18 @@ import { KEY_BYTES } from "./keys.ts";
 /** Bytes of a network's secret. */
 export const SECRET_BYTES = 16;
 
-/** All that a machine needs to join a network. */
-export interface Invite {
+/** Where a tracker is that an invite leads to. */
+export interface InvitePlace {
   /** A name or an address, IPv6 without brackets. */
   host: string;
-  /** 1 to 65535. */
+  /** Others of the same machine, the likeliest first: whoever joins takes the first that leads there. */
+  others?: readonly string[];
+  /** 1 to 65535, at all of them. */
   port: number;
+}
+
+/** All that a machine needs to join a network. */
+export interface Invite extends InvitePlace {
   /** The network's public key, base64url, 43 characters. */
   network: string;
   /** The network's secret, 16 bytes. */
@@ -20,15 +26,17 @@ export interface Invite {
 }
 
 const SHAPE = "p2p://host:port/#<network id>.<secret>";
+const NO_ADDRESS = "between // and # there is no host:port/";
 const QUOTES = [`""`, "''", "``", "<>", "\u201c\u201d", "\u2018\u2019"];
 const MAX_HOST = 253;
+const MAX_HOSTS = 8;
 const NAME_OR_IPV4 = /^[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_.])?$/i;
 const IPV6 = /^[0-9a-f:.]*:[0-9a-f:.]*(?:%[a-z0-9._-]+)?$/i;
 
 /** The one line that is pasted on another machine. It contains the secret: never log it. */
-export function formatInvite({ host, port, network, secret }: Invite): string {
-  const authority = host.includes(":") ? `[${host}]` : host;
-  return `p2p://${authority}:${port}/#${network}.${encodeBase64Url(secret)}`;
+export function formatInvite({ host, others = [], port, network, secret }: Invite): string {
+  const hosts = [host, ...others].map((host) => host.includes(":") ? `[${host}]` : host);
+  return `p2p://${hosts.join(",")}:${port}/#${network}.${encodeBase64Url(secret)}`;
 }
 
 /**
@@ -42,7 +50,7 @@ export function parseInvite(text: string): Invite {
   if (scheme === null) throw unreadable("it does not start with p2p://");
   const hash = line.indexOf("#");
   if (hash < 0) throw unreadable("the part from # on is missing");
-  const { host, port } = parseAddress(line.slice(scheme[0].length, hash));
+  const place = parsePlace(line.slice(scheme[0].length, hash));
   const [network, secret, ...rest] = line.slice(hash + 1).split(".");
   if (secret === undefined || rest.length > 0) {
     throw unreadable("after # there is not one network id, a dot and one secret");
@@ -53,19 +61,28 @@ export function parseInvite(text: string): Invite {
   if (!isBase64Url(secret, SECRET_BYTES)) {
     throw unreadable("its secret is not the base64url of 16 bytes (22 characters)");
   }
-  return { host, port, network, secret: decodeExactly("the secret", secret, SECRET_BYTES) };
+  return { ...place, network, secret: decodeExactly("the secret", secret, SECRET_BYTES) };
 }
 
-function parseAddress(text: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]{1,5})\/?$/.exec(text);
-  if (match === null) throw unreadable("between // and # there is no host:port/");
-  const [, ipv6, name, digits] = match;
+function parsePlace(text: string): InvitePlace {
+  const match = /^(.*):([0-9]{1,5})\/?$/.exec(text);
+  if (match === null) throw unreadable(NO_ADDRESS);
+  const [, hosts = "", digits] = match;
+  const [host = "", ...others] = hosts.split(",").map(parseHost);
   const port = Number(digits);
   if (port < 1 || port > 65535) throw unreadable("its port is not from 1 to 65535");
+  if (others.length >= MAX_HOSTS) throw unreadable(`it names more than ${MAX_HOSTS} hosts`);
+  return { host, port, ...(others.length > 0 ? { others } : {}) };
+}
+
+function parseHost(text: string): string {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))$/.exec(text);
+  if (match === null) throw unreadable(NO_ADDRESS);
+  const [, ipv6, name] = match;
   const host = ipv6 ?? name ?? "";
   const valid = ipv6 === undefined ? NAME_OR_IPV4.test(host) : IPV6.test(host);
   if (!valid || host.length > MAX_HOST) throw unreadable("its host is no name or address");
-  return { host, port };
+  return host;
 }
 
 function unquote(text: string): string {

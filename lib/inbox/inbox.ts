@@ -1,4 +1,5 @@
 import { join, resolve } from "node:path";
+import { KeyedGate } from "../async/gate.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { tellOnce } from "../tell_once.ts";
 import type { ArrivedContent, Destination, Found, KeptItem, OfferedItem } from "./destination.ts";
@@ -6,7 +7,7 @@ import { PartialItem } from "./partial_item.ts";
 import { KEEP_PARTIALS, Partials, type RoomOf } from "./partials.ts";
 import { makeInboxFolder } from "./private_folder.ts";
 import type { PieceTarget } from "./piece_target.ts";
-import type { Receipt } from "./receipts.ts";
+import type { ContentKey, Receipt } from "./receipts.ts";
 import { type Claim, Room } from "./room.ts";
 import type { Published } from "./target.ts";
 
@@ -25,6 +26,8 @@ export class Inbox implements Destination, Disposable {
   readonly path: string;
   readonly #partials: Partials;
   readonly #room: Room;
+  /** Turns of what is being published, by its content, sender and name. */
+  readonly #publishing = new KeyedGate(1);
   /** Partials that are being written. */
   readonly #begun = new Map<PartialItem, Begun>();
 
@@ -111,8 +114,19 @@ export class Inbox implements Destination, Disposable {
     content: ArrivedContent,
   ): Promise<Published & { already: boolean }> {
     const { item, offer } = this.#begunOrThrow(target);
+    const key = { manifest: content.manifest, from: offer.from, offered: offer.name };
+    // Of the same that arrives several times at once the first is kept, and the others find it.
+    return await this.#publishing.run(
+      JSON.stringify(key),
+      () => this.#publish(item, { offer, content, key }),
+    );
+  }
+
+  async #publish(
+    item: PartialItem,
+    { offer, content, key }: { offer: OfferedItem; content: ArrivedContent; key: ContentKey },
+  ): Promise<Published & { already: boolean }> {
     const { transfer, from, name: offered } = offer;
-    const key = { manifest: content.manifest, from, offered };
     const same = await this.#partials.receipts.ofContent(key, item.table);
     if (same) {
       await this.release(item, false);

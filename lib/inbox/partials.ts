@@ -1,13 +1,12 @@
 import { join } from "node:path";
 import { Gate } from "../async/gate.ts";
 import { BestEffort } from "../disk/best_effort.ts";
-import { isOutOfDescriptors } from "../disk/descriptors.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { FreeNames } from "../disk/free_names.ts";
 import type { Lock } from "../disk/lock.ts";
 import type { NameRules } from "../disk/name_rules.ts";
-import { P2PError, reasonOf } from "../errors.ts";
+import { isOutOfDescriptors, P2PError, reasonOf } from "../errors.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
 import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
 import { FileTarget } from "./file_target.ts";

@@ -7,13 +7,13 @@
 
 import { dirname, join } from "node:path";
 import type { BestEffort } from "../disk/best_effort.ts";
-import { isOutOfDescriptors, openFile } from "../disk/descriptors.ts";
+import { openFile } from "../disk/descriptors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
 import { type NameRules, nameRulesOf } from "../disk/name_rules.ts";
 import { linkOrReserve } from "../disk/take_name.ts";
 import { isUnable } from "../disk/unable.ts";
-import { P2PError, reasonOf } from "../errors.ts";
+import { isOutOfDescriptors, P2PError, reasonOf } from "../errors.ts";
 
 /** The lock in a folder of partials: whoever holds it receives there, or forgets what is there. */
 export const LOCK_FILE = "lock";

@@ -1,8 +1,8 @@
-import { isOutOfDescriptors, openAtOnce, openFile, patiently } from "../disk/descriptors.ts";
+import { openAtOnce, openFile, patiently } from "../disk/descriptors.ts";
 import { dirname, join } from "node:path";
 import { pooledMap } from "@std/async/pool";
 import { readExactly } from "../disk/read_exactly.ts";
-import { P2PError } from "../errors.ts";
+import { isOutOfDescriptors, P2PError } from "../errors.ts";
 import { type PlanBlock, TreePlan } from "../pieces/tree_plan.ts";
 import { fileAt, type FileCount, type TreeFile } from "../pieces/tree_table.ts";
 import { enterable, type FileAttributes, modeWithin } from "../disk/file_mode.ts";

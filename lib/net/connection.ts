@@ -24,8 +24,15 @@ const QUEUED_COST = 512;
 const JOIN_BELOW = 32 * 1024;
 /** Buffer for headers while pieces flow. */
 const STREAM_BUFFER = 16 * 1024;
-/** Longest time in milliseconds in which the other side takes not one byte. */
+/** Longest time in milliseconds in which the other side takes not one byte, and sends none either. */
 const WRITE_STALL = 30_000;
+/**
+ * Longest time in which it takes none, though it sends some: a kernel asks for more only when a third of its buffer is
+ * free again, which takes a slow line minutes.
+ */
+const LONGEST_WRITE_STALL = 10 * WRITE_STALL;
+/** Time in milliseconds without a byte of the other side after which it may have gone. */
+const HEARD_LATELY = 10_000;
 /** Time in milliseconds without a byte taken after which a write under way counts as stuck: see `isCutShort`. */
 const STUCK_AFTER = 1_000;
 /** Bytes a second below which the other side does not read, or send, where memory is short. */
@@ -69,7 +76,7 @@ export class Connection implements WriteQueue, BodyReader {
   readonly #bodies: BodyBudget;
   /** When the body that is being received should have come; undefined while none is. */
   #bodyDue: number | undefined;
-  /** When the socket was asked for bytes last. */
+  /** When the socket was asked for bytes last, which is at once when some have come. */
   #readingSince = 0;
   #writing: Promise<void> | undefined;
   #closed: P2PError | undefined;
@@ -118,6 +125,20 @@ export class Connection implements WriteQueue, BodyReader {
     const { bytes, since } = this.#head;
     return now - this.#writingSince >= STUCK_AFTER ||
       now - since >= STUCK_AFTER + bytes / SLOWEST * 1000;
+  }
+
+  get isSlow(): boolean {
+    return this.isUnread && this.#clock.now() - this.#readingSince < HEARD_LATELY;
+  }
+
+  /** When bytes came last, by the clock of the connection, in milliseconds: a part of a frame shows life as well. */
+  get lastHeard(): number {
+    return this.#readingSince;
+  }
+
+  /** Whether a body has come in part. */
+  get isReceivingBody(): boolean {
+    return this.#bodyDue !== undefined;
   }
 
   /** Why it is closed, or `undefined` while it is open. */
@@ -349,12 +370,17 @@ export class Connection implements WriteQueue, BodyReader {
   /** One timer for a whole frame, which looks again where bytes have been taken since it was set. */
   #watchStall(ms: number): void {
     this.#cancelStall = this.#clock.after(ms, () => {
-      const left = (this.#writingSince ?? 0) + WRITE_STALL - this.#clock.now();
+      const now = this.#clock.now();
+      const taken = this.#writingSince ?? 0;
+      const heard = this.#readingSince;
+      const left = Math.min(Math.max(taken, heard) + WRITE_STALL, taken + LONGEST_WRITE_STALL) -
+        now;
       if (left > 0) return this.#watchStall(left);
       this.close(
         new P2PError(
           "timeout",
-          `Cannot send to ${this.remote.host}: it took no byte for ${WRITE_STALL / 1000} s`,
+          `Cannot send to ${this.remote.host}: it took no byte for ` +
+            `${Math.round((now - taken) / 1000)} s`,
         ),
       );
     });

@@ -11,6 +11,8 @@ export interface Credentials {
   identity: Identity;
   role: Role;
   membership: Membership | null;
+  /** Of a tracker: true when it listens on loopback. */
+  local?: boolean;
 }
 
 /** Who the other side is: proven, unless there is no membership. */
@@ -19,11 +21,13 @@ export interface Remote {
   id: string;
   role: Role;
   token?: string;
+  /** Of a tracker: true when it says that it listens on loopback. */
+  local?: boolean;
 }
 
 type Hello = MessageOf<"HELLO">;
 
-function helloOf({ identity, role, membership }: Credentials, token?: string): Hello {
+function helloOf({ identity, role, membership, local }: Credentials, token?: string): Hello {
   return {
     verb: "HELLO",
     protocol: PROTOCOL_VERSION,
@@ -32,6 +36,7 @@ function helloOf({ identity, role, membership }: Credentials, token?: string): H
     nonce: randomToken(32),
     ...(membership ? { network: membership.id } : {}),
     ...(token ? { token } : {}),
+    ...(local ? { local } : {}),
   };
 }
 
@@ -69,7 +74,7 @@ export async function greetAsDialler(
     );
     await connection.write({ verb: "AUTH", ...own });
   }
-  return { id: theirs.id, role: theirs.role };
+  return { id: theirs.id, role: theirs.role, ...(theirs.local ? { local: true } : {}) };
 }
 
 /**

@@ -7,17 +7,19 @@ const MIN_PAUSE = 1000;
 
 /**
  * Asks a session that has been silent for `idleLimit` milliseconds whether the other side is still there,
- * and aborts it when no answer comes: a connection whose other end vanished says nothing by itself.
+ * and aborts it when nothing comes for `pongTimeout` milliseconds: a connection whose other end vanished says nothing by
+ * itself.
  */
-export function keepAlive(session: Session, { idleLimit, clock }: {
+export function keepAlive(session: Session, { idleLimit, pongTimeout = 30_000, clock }: {
   idleLimit: number;
+  pongTimeout?: number;
   clock: Clock;
 }): void {
   let cancel: () => void;
   const look = () => {
     const wait = session.lastHeard + idleLimit - clock.now();
     cancel = clock.after(Math.max(MIN_PAUSE, wait), async () => {
-      if (clock.now() - session.lastHeard >= idleLimit) await ask(session);
+      if (clock.now() - session.lastHeard >= idleLimit) await ask(session, pongTimeout);
       if (!session.connection.closed) look();
     });
   };
@@ -25,10 +27,7 @@ export function keepAlive(session: Session, { idleLimit, clock }: {
   session.ended.then(() => cancel());
 }
 
-async function ask(session: Session): Promise<void> {
-  try {
-    await session.request({ verb: "PING" });
-  } catch (cause) {
-    session.abort(new P2PError("timeout", "Connection lost: no answer to PING", { cause }));
-  }
+async function ask(session: Session, pongTimeout: number): Promise<void> {
+  if (await session.isAlive(pongTimeout)) return;
+  session.abort(new P2PError("timeout", "Connection lost: no answer to PING"));
 }

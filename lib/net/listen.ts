@@ -6,7 +6,8 @@
  */
 
 import { type Address, formatAddress } from "../address.ts";
-import { P2PError } from "../errors.ts";
+import { NAME_UNKNOWN, P2PError, reasonOf } from "../errors.ts";
+import { machineAddresses } from "./interfaces.ts";
 import { type ListenerKey, TlsDoor } from "./tls_door.ts";
 import { sendAtOnce, socketReason } from "./transport.ts";
 
@@ -35,9 +36,35 @@ export function listen({ host, port }: Address, tls: ListenerKey | null): Listen
       : "choose an address of this machine with --host";
     throw new P2PError(
       "address-unavailable",
-      `Cannot listen on ${where}: ${socketReason(cause)}; ${remedy}`,
+      `Cannot listen on ${where}: ${socketReason(cause, host)}; ${remedy}`,
       { cause },
     );
+  }
+}
+
+/** Whether listening failed because the machine does not have the address, or know the name, which it may get yet. */
+export function isNotThereYet(error: unknown): boolean {
+  if (!(error instanceof P2PError) || error.code !== "address-unavailable") return false;
+  const { cause } = error;
+  return cause instanceof Deno.errors.AddrNotAvailable || reasonOf(cause) === NAME_UNKNOWN;
+}
+
+/**
+ * The host that takes what comes to any address of this machine, of IPv6 and of IPv4: `::`, unless it is for IPv6 alone
+ * here, as on Windows, or there is none.
+ */
+export function wildcardHost(): string {
+  try {
+    using both = Deno.listen({ hostname: "::", port: 0 });
+    try {
+      // Free for IPv4 means that the other one does not take it.
+      Deno.listen({ hostname: "0.0.0.0", port: both.addr.port }).close();
+    } catch {
+      return "::";
+    }
+    return machineAddresses().every((address) => address.includes(":")) ? "::" : "0.0.0.0";
+  } catch {
+    return "0.0.0.0";
   }
 }
 

@@ -7,6 +7,7 @@ import { type Credentials, greetAsDialler } from "./handshake.ts";
 import { Session, type SessionHandler } from "./session.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { dial } from "./transport.ts";
+import { patientTime } from "./write_budget.ts";
 
 /** Whom to open a session to. */
 export interface OpenOptions {
@@ -19,6 +20,11 @@ export interface OpenOptions {
   /** Token of the CONNECT that this dial answers. */
   token?: string;
   signal?: AbortSignal | undefined;
+  /**
+   * Ends the dial as long as the listener has not proven its key (or been connected to, with `--insecure`); by default
+   * `signal` does. A session that has got further comes about all the same: the other side may have taken it already.
+   */
+  lost?: AbortSignal | undefined;
   clock?: Clock;
 }
 
@@ -28,12 +34,13 @@ export interface OpenOptions {
  * @throws {P2PError} as `dial` and `greetAsDialler` do.
  */
 export async function openSession(options: OpenOptions): Promise<Session> {
-  const { address, credentials, id, token, signal, timeout = 10_000, clock = systemClock } =
-    options;
+  const { address, credentials, id, token, signal, lost = signal, clock = systemClock } = options;
+  // The greeting may have to wait behind what this process sends.
+  const timeout = patientTime(options.timeout ?? 10_000);
   const { membership } = credentials;
   const pin = membership ? decodeBase64Url(id ?? membership.id) : null;
   const started = clock.now();
-  const conn = await dial({ ...address, pin, timeout, signal, clock });
+  const conn = await dial({ ...address, pin, timeout, signal: lost, clock });
   const connection = new Connection(conn, { clock });
   const late = () =>
     new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);
@@ -85,6 +92,11 @@ export const ASKING_ONLY: SessionHandler = {
   },
   onClosed(): void {},
 };
+
+/** Ends a session that nobody needs: one that nobody runs would never end. */
+export function dismiss(session: Session): void {
+  void session.close().then(() => session.run(ASKING_ONLY));
+}
 
 /**
  * Opens a session, PINGs and closes.

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
-import { asP2PError, P2PError } from "../errors.ts";
+import { asP2PError, isOutOfDescriptors, P2PError, reasonOf } from "../errors.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { Connection } from "./connection.ts";
 import { type Credentials, greetAsListener, type Remote } from "./handshake.ts";
@@ -23,6 +23,13 @@ export interface ServerOptions {
   onSession: (session: Session) => Promise<void>;
   /** A connection that came to nothing: a failed handshake, a refused member. */
   onRefused?: (error: P2PError, address: Address) => void;
+  /** No connection can be accepted for want of descriptors, for the reason; said as often as one fails. */
+  onShort?: (reason: string) => void;
+  /**
+   * Whether the newest sessions of peers give way where descriptors have run out, so that some are left for those who
+   * come and go, and others hear `busy` instead of nothing. For a server whose peers come back by themselves.
+   */
+  makesRoom?: boolean;
   /** Absolute limit for TLS and HELLO/AUTH together, milliseconds. */
   handshakeTimeout?: number;
   /** Handshakes under way at once; over it one gives way: see {@linkcode WaitingRoom.enter}. */
@@ -36,6 +43,9 @@ export interface ServerOptions {
   clock?: Clock;
 }
 
+/** Times what TLS took that HELLO and AUTH may take after it, where it took long. */
+const SLOW_TIMES = 4;
+
 /** Pause after an accept that failed because something ran out, milliseconds. */
 const ACCEPT_PAUSE = 50;
 
@@ -46,6 +56,11 @@ const ACCEPT_PAUSE = 50;
 const MAX_HANGING = 64;
 /** The same where descriptors have run out. */
 const SOME_HANGING = 8;
+
+/** Descriptors that are kept for callers, dials and files where they have run out. */
+const SPARE = 8;
+/** Milliseconds after which one session more is tried. */
+const ROOM_TIME = 2_000;
 
 /** Connections that an address, a network or all may leave stuck in a quarter of an hour before new ones are refused. */
 const MAX_CUT_SHORT: Caps = { address: 64, network: 128, all: 512 };
@@ -72,6 +87,9 @@ export class Server {
   readonly #cancels = new Set<() => void>();
   readonly #stop = new AbortController();
   readonly #accepting: Promise<void>;
+  /** Sessions that the descriptors have room for, as far as that is known, and since when. */
+  #room = { sessions: Infinity, since: 0 };
+  #makingRoom: Promise<unknown> | undefined;
 
   constructor(listener: Listener, options: ServerOptions) {
     this.#listener = listener;
@@ -128,6 +146,7 @@ export class Server {
         // EMFILE and the like: the listener is sound, descriptors come back as callers and sessions end.
         // Where callers hang it is their doing; where none do, the honest ones wait.
         if (this.#parked.counts.all >= SOME_HANGING) this.#relieve();
+        else if (isOutOfDescriptors(error)) this.#makeRoom(reasonOf(error));
         await delay(this.#clock, ACCEPT_PAUSE, this.#stop.signal).catch(() => {});
       }
     }
@@ -138,19 +157,30 @@ export class Server {
     const connection = new Connection(conn, { clock: this.#clock });
     const caller: Caller = { host, turnAway: (reason) => connection.close(reason) };
     this.#waiting.enter(caller)?.turnAway(tooMany());
-    const cancel = this.#clock.after(this.#options.handshakeTimeout ?? 10_000, () => {
+    const began = this.#clock.now();
+    const { handshakeTimeout = 10_000 } = this.#options;
+    const late = () => {
       caller.turnAway(new P2PError("timeout", `No handshake from ${host} in time`));
-    });
+    };
+    let cancel = this.#clock.after(handshakeTimeout, late);
     let session: Session;
     let credentials: Credentials;
     try {
-      if ("handshake" in conn) await this.#secure(conn as Deno.TlsConn, { caller, connection });
+      if ("handshake" in conn) {
+        await this.#secure(conn as Deno.TlsConn, { caller, connection });
+        const took = this.#clock.now() - began;
+        if (took > handshakeTimeout / 4) {
+          // The line is slow, or full of what the caller sends to others: the rest takes as long again, and more.
+          cancel();
+          cancel = this.#clock.after(Math.min(SLOW_TIMES * took, 3 * handshakeTimeout), late);
+        }
+      }
       credentials = this.#options.credentials();
       const remote = await greetAsListener(
         connection,
         credentials,
         async (remote) => {
-          this.#checkLimits(host);
+          this.#checkLimits(host, remote);
           await this.#options.admit?.(remote, { host, port });
         },
       );
@@ -160,7 +190,7 @@ export class Server {
       if (!(error instanceof Hanging)) await connection.end();
       if (!this.#stop.signal.aborted) {
         const reason = error instanceof Hanging ? error.reason : connectionError(connection, error);
-        this.#options.onRefused?.(reason, { host, port });
+        if (reason !== NO_ROOM) this.#options.onRefused?.(reason, { host, port });
       }
       return;
     } finally {
@@ -248,7 +278,30 @@ export class Server {
     this.#cancels.add(cancel);
   }
 
-  #checkLimits(host: string): void {
+  /** Has the newest sessions of peers give way, and notes how many there is room for. */
+  #makeRoom(reason: string): void {
+    const { onShort, makesRoom } = this.#options;
+    onShort?.(reason);
+    if (!makesRoom || this.#makingRoom) return;
+    const open = this.#sessions.size + this.#waiting.callers.length;
+    const sessions = Math.max(1, Math.min(this.#room.sessions, open - SPARE));
+    this.#room = { sessions, since: this.#clock.now() };
+    const newest = [...this.#sessions].filter(isOfPeer).slice(sessions);
+    this.#makingRoom = Promise.all(newest.map((session) => session.refuse(NO_ROOM)))
+      .finally(() => this.#makingRoom = undefined);
+  }
+
+  /** Lets one more in now and then: what else had descriptors open then may have closed them. */
+  #expectRoom(): void {
+    const { sessions, since } = this.#room;
+    if (this.#sessions.size < sessions) return;
+    const now = this.#clock.now();
+    if (now - since < ROOM_TIME) throw NO_ROOM;
+    this.#room = { sessions: sessions + 1, since: now };
+  }
+
+  #checkLimits(host: string, remote: Remote): void {
+    if (isOfPeer({ remote })) this.#expectRoom();
     if (!this.#cutShort.hasRoom(host, MAX_CUT_SHORT)) {
       throw new P2PError("busy", "Cannot connect: too many connections of this address are stuck");
     }
@@ -270,6 +323,17 @@ class Hanging extends Error {
     this.reason = reason;
   }
 }
+
+/** Whether a session is of a peer that stays, and not of a command that asks and ends. */
+function isOfPeer({ remote }: Pick<Session, "remote">): boolean {
+  return remote.role === "peer";
+}
+
+/** What those hear for whom there are no descriptors. Not reported as refused: {@linkcode ServerOptions.onShort} is. */
+const NO_ROOM = new P2PError(
+  "busy",
+  "Cannot connect: no more connections can be open there (see ulimit -n); try again later",
+);
 
 function tooMany(): P2PError {
   return new P2PError(

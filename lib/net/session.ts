@@ -11,6 +11,7 @@ import {
 } from "../wire/message.ts";
 import type { Connection } from "./connection.ts";
 import type { Remote } from "./handshake.ts";
+import { patientTime } from "./write_budget.ts";
 
 /** What the protocol knows of the application. */
 export interface SessionHandler {
@@ -50,6 +51,9 @@ export type WithoutSeq<M> = M extends unknown ? Omit<M, "seq"> : never;
 /** Default time in milliseconds that an answer may take. */
 const REQUEST_TIMEOUT = 30_000;
 
+/** Times the slowest PONG of late that another may take. */
+const SLOW_TIMES = 3;
+
 /** An authenticated connection on which both sides may ask, answer and notify. */
 export class Session {
   readonly connection: Connection;
@@ -59,6 +63,8 @@ export class Session {
   readonly #ended = Promise.withResolvers<void>();
   #lastSeq = 0;
   #lastHeard: number;
+  /** Milliseconds that a PONG took, the longest of late. */
+  #slowest = 0;
   #goodbye = false;
 
   constructor(connection: Connection, remote: Remote, clock: Clock = systemClock) {
@@ -68,9 +74,27 @@ export class Session {
     this.#lastHeard = clock.now();
   }
 
-  /** When the last frame came, by the session's clock, milliseconds. */
+  /** When the other side was heard last, by the session's clock, milliseconds: a frame, or a part of one. */
   get lastHeard(): number {
-    return this.#lastHeard;
+    return Math.max(this.#lastHeard, this.connection.lastHeard);
+  }
+
+  /**
+   * Asks the other side whether it is there, with PING: whatever comes of it in time shows that. On a session whose PONGs
+   * were slow, and while this process itself fills the line, it has more time.
+   *
+   * @param timeout milliseconds.
+   */
+  async isAlive(timeout: number): Promise<boolean> {
+    const asked = this.#clock.now();
+    const time = Math.max(patientTime(timeout), SLOW_TIMES * this.#slowest);
+    try {
+      await this.request({ verb: "PING" }, { timeout: time });
+      this.#slowest = Math.max(this.#clock.now() - asked, this.#slowest / 2);
+      return true;
+    } catch {
+      return !this.connection.closed && this.lastHeard > asked;
+    }
   }
 
   /** Resolves when {@linkcode run} has. */

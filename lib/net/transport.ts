@@ -8,7 +8,7 @@
 
 import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, needsScope } from "../address.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
 import { closeQuietly } from "./closing.ts";
@@ -53,7 +53,8 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
   using _ = onAbort(signal, () => stop.abort(signal?.reason));
   try {
     const tcp = await abortable(
-      Deno.connect({ hostname: options.host, port: options.port }),
+      // Without the signal the descriptor of a connection that nobody answers would be kept for two minutes.
+      Deno.connect({ hostname: options.host, port: options.port, signal: stop.signal }),
       stop.signal,
       (late) => late.close(),
     );
@@ -142,11 +143,15 @@ function abortable<T>(
   });
 }
 
-/** Why there is no connection or no listener; EINVAL is that of an address which holds on each interface. */
-export function socketReason(cause: unknown): string {
-  return (cause as { code?: string } | null)?.code === "EINVAL"
+/**
+ * Why there is no connection to a host, or no listener on it. EINVAL is that of an address which holds on each interface
+ * (RFC 4007, 11), and else of a route that leads nowhere.
+ */
+export function socketReason(cause: unknown, host: string): string {
+  if ((cause as { code?: string } | null)?.code !== "EINVAL") return reasonOf(cause);
+  return needsScope(host)
     ? "an address like that needs its interface, for example fe80::1%eth0"
-    : reasonOf(cause);
+    : "there is no way to that address";
 }
 
 function dialError(cause: unknown, where: Address): P2PError {
@@ -174,7 +179,35 @@ function dialError(cause: unknown, where: Address): P2PError {
       { cause },
     );
   }
-  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${socketReason(cause)}`, {
-    cause,
-  });
+  return new P2PError(
+    "peer-unreachable",
+    `Cannot connect to ${at}: ${socketReason(cause, where.host)}`,
+    {
+      cause,
+    },
+  );
+}
+
+/** What a session to an address that could not be opened came to, in a few words. */
+export function cameTo(address: Address, error: P2PError): string {
+  return `${formatAddress(address)}: ${answerOf(error, address)}`;
+}
+
+function answerOf(error: P2PError, { host }: Address): string {
+  if (error.remote) return `it said: ${error.message}`;
+  switch (error.code) {
+    case "wrong-key":
+      return "another key answers";
+    case "insecure-mismatch":
+      return "it runs with --insecure or is another program";
+    case "timeout":
+      return "no answer in time";
+    case "peer-unreachable":
+      if (error.cause === undefined) return error.message;
+      return error.cause instanceof P2PError
+        ? "another program answers"
+        : socketReason(error.cause, host);
+    default:
+      return error.message;
+  }
 }

@@ -8,6 +8,8 @@ export interface WriteQueue {
   readonly queuedBytes: number;
   /** Whether the other side does not read what it is sent. */
   readonly isUnread: boolean;
+  /** Whether the other side is there all the same: the line between is slow. */
+  readonly isSlow: boolean;
   /** Closes the connection: what waits is wanted by nobody. */
   dropUnread(): void;
 }
@@ -33,6 +35,14 @@ export class WriteBudget {
   /** Bytes that wait now. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether something waits for a slow line: what else goes out of this machine may wait behind it. */
+  get areSlow(): boolean {
+    for (const queue of this.#queues) {
+      if (queue.isSlow) return true;
+    }
+    return false;
   }
 
   /** Notes that a queue has become longer; it may have been closed afterwards, as any other. */
@@ -71,3 +81,11 @@ export class WriteBudget {
 
 /** The budget of this process. */
 export const WRITES: WriteBudget = new WriteBudget(MOST);
+
+/** Times a time-out where an answer may wait behind what this process sends over a slow line. */
+const SLOW_TIMES = 4;
+
+/** A time-out in milliseconds, longer while this process sends over a slow line. */
+export function patientTime(ms: number): number {
+  return WRITES.areSlow ? SLOW_TIMES * ms : ms;
+}

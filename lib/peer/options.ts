@@ -2,9 +2,9 @@ import type { AppEvent } from "../events.ts";
 import type { P2PError } from "../errors.ts";
 import type { Identity } from "../identity/keys.ts";
 import type { Membership } from "../identity/network.ts";
-import type { Address } from "../address.ts";
 import type { TransferChoices } from "../transfer/settings.ts";
 import type { AcceptRule } from "./accept_rule.ts";
+import type { Candidates } from "../net/race.ts";
 import type { AskPerson, TakeOffer } from "./offer_policy.ts";
 
 /** Settings of a `Peer`, beside those of its transfers. Times are milliseconds. */
@@ -12,11 +12,11 @@ export interface PeerOptions extends TransferChoices {
   identity: Identity;
   /** Null with `--insecure`. */
   membership: Membership | null;
-  tracker: Address;
+  tracker: Candidates;
   /** `peer` is listed and receives; `client` is a one-shot command. */
   role: "peer" | "client";
   name: string;
-  /** Where to listen; by default on loopback for a tracker there, else on the address that reached it. */
+  /** Where to listen; by default on all of this machine, or on loopback for a tracker that is there alone. */
   host?: string | undefined;
   /** 0 takes a free one. */
   port?: number | undefined;

@@ -5,18 +5,20 @@ import type { Content } from "../content/content.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
 import { Directory } from "../directory/directory.ts";
 import type { Recipients } from "../directory/target.ts";
-import { type ListChange, TrackerClient } from "../directory/tracker_client.ts";
+import { type ListChange, type Registration, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
+import type { AddressWatch } from "../net/address_watch.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, otherAddresses } from "../address.ts";
 import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
+import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { Dialler } from "./dialler.ts";
 import { History, HistoryWriter } from "./history.ts";
@@ -58,6 +60,7 @@ export class Peer implements AsyncDisposable {
   /** Promise that rejects when the tracker refuses this peer for good. */
   readonly #refusedByTracker = Promise.withResolvers<never>();
   #receiving: Receiving | undefined;
+  #watch: AddressWatch | undefined;
   #contents: number | undefined;
   #name: string;
 
@@ -99,8 +102,14 @@ export class Peer implements AsyncDisposable {
       emit,
       clock,
     });
-    const listeningPort = () => this.#listener.expectPort();
-    const dialler = new Dialler({ credentials, tracker, listeningPort, clock });
+    const dialler = new Dialler({
+      credentials,
+      tracker,
+      listening: () => this.#expectListening(),
+      isOwn: (address) => this.#listener.isOwn(address),
+      paths: directory,
+      clock,
+    });
     this.#dialler = dialler;
     this.#policy = new AcceptPolicy({
       rule: options.accept ?? { who: "members" },
@@ -198,10 +207,10 @@ export class Peer implements AsyncDisposable {
     await Promise.all([this.#tracker.connect(), this.#directory.readNames()]);
   }
 
-  /** Joins as a listed peer: connects, listens, registers. */
+  /** Joins as a listed peer: connects, listens, registers. What has been done already is not done again. */
   async start(): Promise<void> {
     if (!this.isConnected) await this.connect();
-    await this.startListening();
+    if (this.address === undefined) await this.startListening();
     await this.registerWithTracker();
   }
 
@@ -229,9 +238,10 @@ export class Peer implements AsyncDisposable {
   /** Opens the inbox and listens for other peers. */
   async startListening(): Promise<void> {
     const { membership, role } = this.#options;
-    const { inbox } = this.#receiving = await this.#openReceiving();
+    const { inbox } = this.#receiving ??= await this.#openReceiving();
     const { host, port } = await this.#listener.listen();
     if (role !== "peer") return;
+    if (!this.isShare) await this.#watchAddresses();
     this.#emit({
       event: "listening",
       host,
@@ -281,11 +291,11 @@ export class Peer implements AsyncDisposable {
    */
   async ping(target: string): Promise<number> {
     const entry = await this.#directory.resolve(target);
-    return await this.#links.ask(entry, async (session) => {
+    return await this.#links.ask(entry, async (session, path) => {
       const asked = this.#clock.now();
       await session.request({ verb: "PING" }, { timeout: 10_000 });
       const ms = this.#clock.now() - asked;
-      this.#emit({ event: "pong", peer: entry.name, address: formatAddress(entry), ms });
+      this.#emit({ event: "pong", peer: entry.name, ...path, ms });
       return ms;
     });
   }
@@ -353,6 +363,7 @@ export class Peer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new P2PError("interrupted", "This peer is stopping"));
     await this.#tracker.close();
+    this.#watch?.[Symbol.dispose]();
     this.#listener.stopAccepting();
     await this.#receiving?.downloads[Symbol.asyncDispose]();
     await this.#links[Symbol.asyncDispose]();
@@ -363,11 +374,43 @@ export class Peer implements AsyncDisposable {
     this.#receiving = undefined;
   }
 
-  #registration(): { name: string; port: number; host?: string } {
+  /** Where others can dial this peer, which starts to listen if it does not yet. */
+  async #expectListening(): Promise<{ port: number; addresses?: Address[] }> {
+    const port = await this.#listener.expectPort();
+    const { host, port: mapped } = this.#options.advertise ?? {};
+    const advertised = host === undefined ? [] : [{ host, port: mapped ?? port }];
+    const addresses = [...advertised, ...this.#listener.addresses].slice(0, MAX_ADDRESSES);
+    return addresses.length > 0 ? { port, addresses } : { port };
+  }
+
+  async #registration(): Promise<Registration> {
     const { advertise } = this.#options;
+    await this.#listener.follow();
     const port = advertise?.port ?? this.#listener.port ?? 0;
-    // The name as given: at a tracker that was restarted peers of one name must not swap theirs.
-    return { name: this.#name, port, ...(advertise ? { host: advertise.host } : {}) };
+    const addresses = this.isShare ? [] : this.#listener.addresses;
+    return {
+      // The name as given: at a tracker that was restarted peers of one name must not swap theirs.
+      name: this.#name,
+      port,
+      ...(advertise ? { host: advertise.host } : {}),
+      ...(addresses.length > 0 ? { addresses } : {}),
+    };
+  }
+
+  /** Follows the machine to its addresses of now. */
+  #onAddressesChanged(): void {
+    const { isLost, address } = this.#listener;
+    if (isLost && address) {
+      this.#emit({
+        event: "notice",
+        message:
+          `Others cannot reach this peer: this machine no longer has the address ${address.host}; ` +
+          "start it without --host to listen on all that there are",
+      });
+    }
+    this.#tracker.renew((host) => this.#listener.isGone(host)).catch((error) => {
+      this.#emit({ event: "notice", message: attributed(asP2PError(error)) });
+    });
   }
 
   /** What this peer does for others: a one-shot command receives nothing. */
@@ -380,10 +423,10 @@ export class Peer implements AsyncDisposable {
   }
 
   /** A peer that cannot dial this one asks, through the tracker, to be dialled: served then as if it had dialled. */
-  #onDial({ peer: id, host, port, token }: MessageOf<"DIAL">): void {
+  #onDial({ verb: _, peer: id, ...where }: MessageOf<"DIAL">): void {
     // A tracker that asks for itself is where this peer has found it; it may not know that address.
-    const address = id === this.#tracker.trackerId ? this.#tracker.address : { host, port };
-    this.#dialler.answer({ id, ...address, token }, (session) => this.handlePeer(session)).catch(
+    const address = id === this.#tracker.trackerId ? this.#tracker.address : {};
+    this.#dialler.answer({ id, ...where, ...address }, (session) => this.handlePeer(session)).catch(
       (error) => {
         if (!this.#refusals.take(id)) return;
         this.#emit({ event: "notice", message: attributed(asP2PError(error)) });
@@ -392,7 +435,7 @@ export class Peer implements AsyncDisposable {
   }
 
   #onRegistered(
-    { name, host, port, reachable, reason, replaced, contents }: MessageOf<"OK">,
+    { name, host, port, addresses, reachable, reason, replaced, contents }: MessageOf<"OK">,
   ): void {
     this.#name = name ?? this.#name;
     this.#contents = contents;
@@ -402,6 +445,7 @@ export class Peer implements AsyncDisposable {
       name: this.#name,
       host: host ?? "",
       port: port ?? 0,
+      ...otherAddresses(addresses),
       reachable: reachable ?? true,
       ...(reason === undefined ? {} : { reason }),
       ...(replaced === undefined ? {} : { replaced }),
@@ -450,6 +494,18 @@ export class Peer implements AsyncDisposable {
       },
       clock: this.#clock,
       ...(random ? { random } : {}),
+    });
+  }
+
+  async #watchAddresses(): Promise<void> {
+    const [{ AddressWatch }, { machineAddresses }] = await Promise.all([
+      import("../net/address_watch.ts"),
+      import("../net/interfaces.ts"),
+    ]);
+    this.#watch = new AddressWatch({
+      read: machineAddresses,
+      onChange: () => this.#onAddressesChanged(),
+      clock: this.#clock,
     });
   }
 

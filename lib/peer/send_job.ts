@@ -10,6 +10,7 @@ import type { Delivery } from "../transfer/upload.ts";
 import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
+import { Opening } from "./opening.ts";
 import { renamesText } from "./renames_text.ts";
 import type { Missing } from "../directory/target.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -100,8 +101,10 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
         emit({ event: "transfer-retry", transfer, peer, attempt, reason }),
     };
   };
+  const opening = new Opening(clock);
   const sendTo = async (entry: PeerEntry, leaveTurn: () => void): Promise<RecipientResult> => {
     using place = places.get(entry) ?? source.enter();
+    let link: PeerLink | undefined;
     const sending = uploadWithRetries({
       transfer,
       source,
@@ -109,14 +112,14 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       settings,
       lane: job.limiter?.lane(),
       observer: observerOf(entry, leaveTurn),
-      connect: () => job.connect(entry),
+      connect: async () => link = await opening.join(job.connect(entry)),
       signal: job.signal,
     });
     sending.then((delivery) => {
       const message = renamesText(`At ${entry.name}, in ${name}`, delivery);
       if (message !== null) emit({ event: "notice", message });
     }, () => {});
-    return await resultOf(entry, sending, failures);
+    return { ...await resultOf(entry, sending, failures), ...link?.path };
   };
   const turns = new Gate(parallel);
   results.push(...await Promise.all(recipients.map((entry) => inTurn(turns, entry, sendTo))));

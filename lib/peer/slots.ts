@@ -32,12 +32,13 @@ export async function takeSlot(
 ): Promise<Slot> {
   for (let number = 1; number <= MAX_SLOTS; number++) {
     const folder = join(peersFolder, `${number}`);
+    const key = join(folder, "identity.key");
     let lock: Lock | null = null;
     try {
       await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-      lock = await tryLock(join(folder, "lock"));
+      lock = await tryLock(join(folder, "lock"), key);
       if (!lock) continue;
-      await expectReadable(join(folder, "identity.key"));
+      await expectReadable(key);
       if (!lock.keepsOut) onPassedOver(lockless(folder));
     } catch (error) {
       lock?.[Symbol.dispose]();
@@ -46,7 +47,7 @@ export async function takeSlot(
       continue;
     }
     try {
-      const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
+      const identity = await loadOrCreateIdentity(key);
       return { identity, number, [Symbol.dispose]: () => lock[Symbol.dispose]() };
     } catch (error) {
       lock[Symbol.dispose]();

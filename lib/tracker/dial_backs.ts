@@ -3,6 +3,7 @@ import { Gate, KeyedGate } from "../async/gate.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
+import { withScope } from "../net/interfaces.ts";
 import { probe } from "../net/open_session.ts";
 import { type Rates, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
@@ -55,20 +56,23 @@ export class DialBacks {
     throw new P2PError("rate-limited", "Cannot dial so often: wait a moment");
   }
 
-  /** Dials a peer that registers from `host`; rejects when its key does not answer. */
-  ofNew(entry: PeerEntry, host: string): Promise<void> {
-    const dial = () => this.#dial(entry);
-    return this.#registrations.run(ownerOf(host), () => this.#allRegistrations.run(dial));
+  /** Dials a peer that registers on the session; rejects when its key does not answer. */
+  ofNew(entry: PeerEntry, session: Session): Promise<void> {
+    const dial = () => this.#dial(entry, session);
+    const owner = ownerOf(sourceHost(session));
+    return this.#registrations.run(owner, () => this.#allRegistrations.run(dial));
   }
 
-  /** Dials a member that is silent or lost; rejects when its key does not answer. */
-  ofSilent(entry: PeerEntry): Promise<void> {
-    return this.#checks.run(() => this.#dial(entry));
+  /** Dials a member that is silent or lost, of its session if it has one; rejects when its key does not answer. */
+  ofSilent(entry: PeerEntry, session: Session | null): Promise<void> {
+    return this.#checks.run(() => this.#dial(entry, session));
   }
 
-  async #dial(entry: PeerEntry): Promise<void> {
+  async #dial({ id, host, port }: PeerEntry, session: Session | null): Promise<void> {
     const { credentials, timeout } = this.#options;
-    await probe({ address: entry, id: entry.id, credentials: credentials(), timeout });
+    const via = session?.connection.local.host ?? "";
+    const address = { host: withScope(host, via), port };
+    await probe({ address, id, credentials: credentials(), timeout });
   }
 }
 

@@ -75,28 +75,23 @@ export class Liveness<M extends Watched> {
   }
 
   async #answersPing({ session }: M): Promise<boolean> {
-    if (!session || session.connection.closed) return false;
-    try {
-      await session.request({ verb: "PING" }, { timeout: this.#options.pongTimeout });
-      return true;
-    } catch {
-      return false;
-    }
+    return session !== null && await session.isAlive(this.#options.pongTimeout);
   }
 
   async #dialBackOrDrop(member: M): Promise<void> {
     const { clock, dialBack, drop } = this.#options;
     const { session } = member;
+    const began = clock.now();
     try {
       await dialBack(member);
       member.checkedAt = clock.now();
       // It lives, and this session of it does not: closed here, it ends there too, and the peer comes back.
-      if (member.session === session) {
+      if (member.session === session && !wasHeardSince(session, began)) {
         session?.abort(new P2PError("timeout", "Connection lost: no answer to PING"));
       }
     } catch (error) {
-      // It may have come back on a new session meanwhile.
-      if (this.#stopped || member.session !== session) return;
+      // It may have come back on a new session meanwhile, or be slow and not gone.
+      if (this.#stopped || member.session !== session || wasHeardSince(session, began)) return;
       await drop(member, { code: session ? "silent" : "lost", text: reasonOf(error) });
     }
   }
@@ -115,6 +110,11 @@ export class Liveness<M extends Watched> {
       this.#schedule();
     });
   }
+}
+
+/** Whether a session is open and something has come on it since a time of the clock. */
+function wasHeardSince(session: Session | null, began: number): boolean {
+  return session !== null && !session.connection.closed && session.lastHeard > began;
 }
 
 /** When the member was last known to be alive, milliseconds of the tracker's clock. */

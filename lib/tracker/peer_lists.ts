@@ -4,7 +4,8 @@ import type { Session } from "../net/session.ts";
 import { type EncodedFrame, encodedReply, encodeFrame } from "../wire/frame.ts";
 import { MAX_BARRED, MAX_PEERS_PER_FRAME, PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
-import type { Changes, Registry, RegistryEvent } from "./registry/registry.ts";
+import type { Awaitable, Changes, Registry, RegistryEvent } from "./registry/registry.ts";
+import { entryFor, type View, viewOf } from "./views.ts";
 
 /** What a session has been told of the list. Replaced and never changed. */
 export interface Told {
@@ -30,6 +31,8 @@ export interface Reader {
 export interface PeerListsOptions {
   registry: Registry;
   members: Iterable<Reader> & { readonly size: number };
+  /** An address of this machine that others may know it by. */
+  ownHost: () => string;
   clock: Clock;
 }
 
@@ -61,7 +64,7 @@ const MAX_PAGES = 256;
 
 /**
  * Tells sessions who is there: those that ask, and all members soon after each change. What many are told
- * is read and encoded once.
+ * is read and encoded once for each {@linkcode View}.
  */
 export class PeerLists {
   readonly #options: PeerListsOptions;
@@ -88,7 +91,8 @@ export class PeerLists {
   /** Answers PEERS. `member` is whose session it is, if it has registered. */
   async answer(session: Session, asked: MessageOf<"PEERS">, member?: Reader): Promise<void> {
     const before = member?.told;
-    const { frame, told } = this.#pages.get(keyOf(asked)) ?? await this.#page(asked);
+    const view = viewOf(session);
+    const { frame, told } = this.#pages.get(keyOf(asked, view)) ?? await this.#page(asked, view);
     session.postEncoded(encodedReply(frame, asked.seq));
     if (!member) return;
     if (member.told === before) {
@@ -152,8 +156,9 @@ export class PeerLists {
       const { session, told } = member;
       if (!session || session.connection.closed) continue;
       const from = this.#startFor(told);
-      const key = `${from.epoch} ${from.revision} ${from.state}`;
-      const pending = pushes.get(key) ?? this.#read(from);
+      const view = viewOf(session);
+      const key = `${from.epoch} ${from.revision} ${from.state} ${view}`;
+      const pending = pushes.get(key) ?? this.#read(from, view);
       pushes.set(key, pending);
       const push = await pending;
       if (push.told.state === "whole") front ??= push.told;
@@ -182,24 +187,19 @@ export class PeerLists {
   }
 
   /** Reads a page, and keeps it if others will ask for the same. */
-  async #page(asked: MessageOf<"PEERS">): Promise<Page> {
+  async #page(asked: MessageOf<"PEERS">, view: View): Promise<Page> {
     const { registry } = this.#options;
     const { since, epoch, limit = PEERS_PER_FRAME } = asked;
     const version = this.#pagesVersion;
     const barred = await this.#latestBarred();
-    const read = async (most: number): Promise<Page> => {
-      const changes = await registry.changes(since, epoch, most);
-      const frame = encodeFrame({ verb: "PEER_LIST", ...changes, barred });
-      return { frame, told: toldBy(changes) };
-    };
-    const most = Math.min(limit, MAX_PEERS_PER_FRAME);
-    // Names and addresses that are longer than usual, or many barred: fewer entries fit the header.
-    const page = await read(most).catch((error) => {
-      if (most <= PEERS_PER_FRAME || asP2PError(error).code !== "too-long") throw error;
-      return read(PEERS_PER_FRAME);
-    });
+    const { frame, changes } = await encodeMost(
+      Math.min(limit, MAX_PEERS_PER_FRAME),
+      (most) => registry.changes(since, epoch, most),
+      (changes) => this.#encode({ ...changes, barred }, view),
+    );
+    const page = { frame, told: toldBy(changes) };
     const isFollowed = page.told.state === "asking";
-    if (isFollowed && version === this.#pagesVersion) this.#keep(keyOf(asked), page);
+    if (isFollowed && version === this.#pagesVersion) this.#keep(keyOf(asked, view), page);
     return page;
   }
 
@@ -211,24 +211,36 @@ export class PeerLists {
     }
   }
 
-  async #read(from: Told): Promise<Push> {
+  async #read(from: Told, view: View): Promise<Push> {
     const { registry } = this.#options;
     const barred = await this.#latestBarred();
-    const encode = (changes: Changes) => encodeFrame({ verb: "PEER_LIST", ...changes, barred });
-    let changes = await registry.changes(from.revision, from.epoch);
+    const next = ({ revision, epoch }: { revision: number; epoch: string }, isAsking: boolean) =>
+      encodeMost(
+        PEERS_PER_FRAME,
+        (most) => registry.changes(revision, epoch, most),
+        // Nobody has to ask for what comes by itself: thousands would.
+        (changes) => {
+          const more = changes.more && (isAsking || changes.full);
+          return this.#encode({ ...changes, more, barred }, view);
+        },
+      );
     // Whoever has a part of the list only, or one of another epoch, fetches the rest page by page.
-    if (changes.full || from.state !== "whole") {
-      return { frames: [encode(changes)], told: toldBy(changes) };
-    }
-    const frames = [encode({ ...changes, more: false })];
-    while (changes.more) {
-      const next = await registry.changes(changes.revision, changes.epoch);
-      if (next.full) break; // Another epoch has begun: who has been told this much asks for the whole list.
-      changes = next;
-      // Nobody has to ask for what comes by itself: thousands would.
-      frames.push(encode({ ...changes, more: false }));
+    const isAsking = from.state !== "whole";
+    let { frame, changes } = await next(from, isAsking);
+    const frames = [frame];
+    while (changes.more && !isAsking && !changes.full) {
+      const page = await next(changes, false);
+      if (page.changes.full) break; // Another epoch has begun: who has been told this much asks for the whole list.
+      ({ frame, changes } = page);
+      frames.push(frame);
     }
     return { frames, told: toldBy(changes) };
+  }
+
+  #encode(list: Omit<MessageOf<"PEER_LIST">, "verb">, view: View): EncodedFrame {
+    const { ownHost } = this.#options;
+    const peers = list.peers.map((entry) => entryFor(view, entry, ownHost));
+    return encodeFrame({ verb: "PEER_LIST", ...list, peers });
   }
 
   /** The latest of the barred: peers refuse them too. The tracker itself refuses all. */
@@ -239,9 +251,26 @@ export class PeerLists {
   }
 }
 
+/** Encodes as many changes as fit a frame, and not more than `most`: peers with many addresses take room. */
+async function encodeMost(
+  most: number,
+  read: (most: number) => Awaitable<Changes>,
+  encode: (changes: Changes) => EncodedFrame,
+): Promise<{ frame: EncodedFrame; changes: Changes }> {
+  while (true) {
+    const changes = await read(most);
+    try {
+      return { frame: encode(changes), changes };
+    } catch (error) {
+      if (most === 1 || asP2PError(error).code !== "too-long") throw error;
+      most = Math.ceil(most / 2);
+    }
+  }
+}
+
 /** What a page is kept under. */
-function keyOf({ since, epoch, limit }: MessageOf<"PEERS">): string {
-  return `${since} ${epoch} ${limit}`;
+function keyOf({ since, epoch, limit }: MessageOf<"PEERS">, view: View): string {
+  return `${since} ${epoch} ${limit} ${view}`;
 }
 
 function toldBy({ epoch, revision, more }: Changes): Told {

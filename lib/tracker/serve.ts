@@ -2,9 +2,11 @@ import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
+import type { InvitePlace } from "../identity/invite.ts";
 import type { Remote } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
+import { machineAddresses } from "../net/interfaces.ts";
 import { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
 import type { Address } from "../address.ts";
@@ -35,6 +37,8 @@ export interface TrackerObserver {
   onLeft?(entry: PeerEntry, reason: LeftReason): void;
   onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
   onRefused?(error: P2PError, address: Address): void;
+  /** Out of descriptors: newcomers are told to come back later. Said again and again. */
+  onShort?(reason: string): void;
 }
 
 /** Settings of {@linkcode serveTracker}. Times are milliseconds. */
@@ -42,7 +46,7 @@ export interface TrackerOptions extends TrackerStanding {
   /** Ends the tracker, as {@linkcode Tracker.close} does. */
   signal?: AbortSignal | undefined;
   /** Under which address the invite names the tracker; by default where it listens. */
-  advertise?: Partial<Address> | undefined;
+  advertise?: Partial<InvitePlace> | undefined;
   /** False lists every peer as unreachable, so that it is asked to dial. */
   dialBack?: boolean | undefined;
   /** Takes a session that another part of this process waits for, and runs it; false leaves it to the tracker. */
@@ -112,7 +116,8 @@ class RunningTracker implements Tracker {
     this.#options = options;
     const registry = options.registry ?? new MemoryRegistry(() => randomToken(16), { clock });
     this.#registry = registry;
-    this.#network = new TrackerNetwork(options);
+    const { hostname } = listener.addr as Deno.NetAddr;
+    this.#network = new TrackerNetwork(options, hostname);
     const network = this.#network;
     const roster = new Roster({
       registry,
@@ -121,7 +126,8 @@ class RunningTracker implements Tracker {
       onLeft: (entry, reason) => observer?.onLeft?.(entry, reason),
     });
     this.#roster = roster;
-    const lists = new PeerLists({ registry, members: roster, clock });
+    const ownHost = () => machineAddresses()[0] ?? hostname;
+    const lists = new PeerLists({ registry, members: roster, ownHost, clock });
     this.#lists = lists;
     const dialBacks = new DialBacks({
       credentials: () => network.credentials(),
@@ -134,6 +140,7 @@ class RunningTracker implements Tracker {
         dialBacks,
         dialBack: options.dialBack ?? true,
         contents: options.contents,
+        isLocal: network.isLocal,
         allowAdvertise: (options.allowAdvertise ?? false) && options.trust !== null,
       }),
       ...listHandlers({ lists, roster }),
@@ -160,7 +167,7 @@ class RunningTracker implements Tracker {
       pingAfter: options.pingAfter ?? 20_000,
       pongTimeout: options.pongTimeout ?? 5_000,
       members: () => roster,
-      dialBack: ({ entry }) => dialBacks.ofSilent(entry),
+      dialBack: ({ entry, session }) => dialBacks.ofSilent(entry, session),
       drop: (member, reason) => roster.drop(member, reason),
     });
     this.#leases = new Leases({ registry, roster, clock });
@@ -218,6 +225,8 @@ class RunningTracker implements Tracker {
       onRefused: (error, address) => {
         if (this.#refusals.take(address.host)) observer?.onRefused?.(error, address);
       },
+      onShort: (reason) => observer?.onShort?.(reason),
+      makesRoom: true,
       clock,
       ...(handshakeTimeout === undefined ? {} : { handshakeTimeout }),
     });

@@ -1,11 +1,11 @@
 import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
-import { formatInvite } from "../identity/invite.ts";
+import { formatInvite, type InvitePlace } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import type { Session } from "../net/session.ts";
-import { type Address } from "../address.ts";
+import { type Address, isLoopback } from "../address.ts";
 import { listen, type Listener } from "../net/listen.ts";
 
 /** The tracker's trust: its own key, certified by the network's key. Null means `--insecure`. */
@@ -38,11 +38,19 @@ export function listenAsTracker(
 /** The network of a running tracker, whose secret may change. */
 export class TrackerNetwork {
   readonly #standing: TrackerStanding;
+  readonly #isLocal: boolean;
   #network: NetworkKey | null;
 
-  constructor(standing: TrackerStanding) {
+  /** @param host where the tracker listens. */
+  constructor(standing: TrackerStanding, host: string) {
     this.#standing = standing;
+    this.#isLocal = isLoopback(host);
     this.#network = standing.trust?.network ?? null;
+  }
+
+  /** Whether the tracker listens on loopback, so that all its members are on its machine. */
+  get isLocal(): boolean {
+    return this.#isLocal;
   }
 
   /** The network's id; undefined with `--insecure`. */
@@ -62,14 +70,15 @@ export class TrackerNetwork {
       identity: this.#standing.identity,
       role: "tracker",
       membership: network && { id: network.key.id, secret: network.secret },
+      local: this.#isLocal,
     };
   }
 
   /** What a peer pastes to join a tracker at the address; undefined with `--insecure`. */
-  invite({ host, port }: Address): string | undefined {
+  invite(place: InvitePlace): string | undefined {
     if (!this.#network) return undefined;
     const { key, secret } = this.#network;
-    return formatInvite({ host, port, network: key.id, secret });
+    return formatInvite({ ...place, network: key.id, secret });
   }
 
   /**

@@ -80,6 +80,8 @@ const MAX_PER_NETWORK = 256;
 
 /** How long in milliseconds an older session of a sender may take to show that it lives. */
 const PROBE_TIMEOUT = 1_000;
+/** The same where a piece has come in part: what its sender says next waits behind the rest of it. */
+const SLOW_PROBE_TIMEOUT = 10_000;
 /** Silence in milliseconds after which it has to. */
 const PROBE_AFTER = 500;
 
@@ -310,12 +312,9 @@ export class Downloads implements AsyncDisposable {
   /** Whether the other side of a session still answers; one that has just been heard is not asked. */
   async #isAlive(session: Session): Promise<boolean> {
     if (this.#clock.now() - session.lastHeard < PROBE_AFTER) return !session.connection.closed;
-    try {
-      await session.request({ verb: "PING" }, { timeout: PROBE_TIMEOUT });
-      return true;
-    } catch {
-      return false;
-    }
+    return await session.isAlive(
+      session.connection.isReceivingBody ? SLOW_PROBE_TIMEOUT : PROBE_TIMEOUT,
+    );
   }
 
   get #isFull(): boolean {

@@ -37,6 +37,9 @@ export const PEERS_PER_FRAME = 48;
 /** Most entries in one PEER_LIST frame that PEERS may ask for; longer ones than usual come in fewer. */
 export const MAX_PEERS_PER_FRAME = 256;
 
+/** Most addresses of a peer beside the one that the tracker has seen. */
+export const MAX_ADDRESSES = 8;
+
 /** Most barred ids in one PEER_LIST frame. */
 export const MAX_BARRED = 512;
 

@@ -5,10 +5,12 @@
  * @module
  */
 
+import type { Address } from "../address.ts";
 import { isErrorCode, P2PError } from "../errors.ts";
 import { Fields, type Range } from "./fields.ts";
 import {
   HASH_BYTES,
+  MAX_ADDRESSES,
   MAX_BARRED,
   MAX_HASHES,
   MAX_NAME,
@@ -42,6 +44,8 @@ export interface PeerEntry {
   port: number;
   /** False when the tracker's dial-back failed: others ask the tracker to have it dial them. */
   reachable: boolean;
+  /** Where else it says that it can be had, the likeliest first. */
+  addresses?: Address[];
 }
 
 /** A path inside a tree that another one had to take the place of. */
@@ -64,6 +68,8 @@ export type Message =
     network?: string;
     /** Set when a peer dials because a CONNECT asked for it: the token of that request. */
     token?: string;
+    /** Of a tracker: true when it listens on loopback, so that all its members are on its machine. */
+    local?: boolean;
   }
   | { verb: "AUTH"; mac: string; signature: string }
   | {
@@ -72,6 +78,8 @@ export type Message =
     name?: string;
     host?: string;
     port?: number;
+    /** To REGISTER: where else it is listed. */
+    addresses?: Address[];
     reachable?: boolean;
     reason?: string;
     /** Address of a peer with the same key that was there and alive, and has been sent away. */
@@ -87,7 +95,15 @@ export type Message =
   | { verb: "BYE" }
   | { verb: "PING"; seq?: number }
   | { verb: "PONG"; re?: number }
-  | { verb: "REGISTER"; seq: number; name: string; port: number; host?: string }
+  | {
+    verb: "REGISTER";
+    seq: number;
+    name: string;
+    port: number;
+    host?: string;
+    /** Where else it can be had, the likeliest first. */
+    addresses?: Address[];
+  }
   | { verb: "UNREGISTER"; seq: number }
   /** `limit`: how many entries the client takes in one frame; `PEERS_PER_FRAME` when it is absent. */
   | { verb: "PEERS"; seq: number; epoch?: string; since: number; limit?: number }
@@ -117,8 +133,24 @@ export type Message =
     time: string;
     signature: string;
   }
-  | { verb: "CONNECT"; seq: number; peer: string; port: number; token: string }
-  | { verb: "DIAL"; peer: string; host: string; port: number; token: string }
+  | {
+    verb: "CONNECT";
+    seq: number;
+    peer: string;
+    port: number;
+    token: string;
+    /** Where else to dial, the likeliest first. */
+    addresses?: Address[];
+  }
+  | {
+    verb: "DIAL";
+    peer: string;
+    host: string;
+    port: number;
+    token: string;
+    /** Where else to dial, the likeliest first. */
+    addresses?: Address[];
+  }
   | { verb: "REMOVE"; seq: number; id: string }
   | { verb: "RESTORE"; seq: number; id: string }
   | { verb: "ROTATE"; seq: number }
@@ -278,7 +310,16 @@ function peerEntry(f: Fields): PeerEntry {
     host: f.string("host", HOST),
     port: port(f),
     reachable: f.boolean("reachable"),
+    ...addresses(f),
   };
+}
+
+function addresses(f: Fields): { addresses?: Address[] } {
+  return maybe(f, "addresses", (n) => f.objects(n, MAX_ADDRESSES, address));
+}
+
+function address(f: Fields): Address {
+  return { host: f.string("host", HOST), port: port(f) };
 }
 
 const DECODERS: { [V in Verb]: Decoder<V> } = {
@@ -289,6 +330,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     nonce: f.bytes("nonce", 32),
     ...maybe(f, "network", (n) => f.bytes(n, ID)),
     ...maybe(f, "token", (n) => f.bytes(n, TOKEN)),
+    ...maybe(f, "local", (n) => f.boolean(n)),
   }),
   AUTH: (f) => ({ mac: f.bytes("mac", 32), signature: f.bytes("signature", SIGNATURE) }),
   OK: (f) => ({
@@ -296,6 +338,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "name", (n) => f.string(n, NAME)),
     ...maybe(f, "host", (n) => f.string(n, HOST)),
     ...maybe(f, "port", () => port(f)),
+    ...addresses(f),
     ...maybe(f, "reachable", (n) => f.boolean(n)),
     ...maybe(f, "reason", (n) => f.string(n, REASON)),
     ...maybe(f, "replaced", (n) => f.string(n, ADDRESS)),
@@ -317,6 +360,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     name: f.string("name", NAME),
     port: port(f),
     ...maybe(f, "host", (n) => f.string(n, HOST)),
+    ...addresses(f),
   }),
   UNREGISTER: (f) => ({ seq: seq(f) }),
   PEERS: (f) => ({
@@ -355,12 +399,14 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     peer: f.bytes("peer", ID),
     port: port(f),
     token: f.bytes("token", TOKEN),
+    ...addresses(f),
   }),
   DIAL: (f) => ({
     peer: f.bytes("peer", ID),
     host: f.string("host", HOST),
     port: port(f),
     token: f.bytes("token", TOKEN),
+    ...addresses(f),
   }),
   REMOVE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),
   RESTORE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),

@@ -16,8 +16,8 @@ import {
   type StartOptions,
   type World,
 } from "./helpers.ts";
-import { TwoHosts, whyNoHosts } from "./namespaces.ts";
 import { Proxy } from "./proxy.ts";
+import { Network, whyNoNetwork } from "../helpers/netns.ts";
 import { NO_TERMINAL, Terminal } from "./terminal.ts";
 import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 
@@ -26,7 +26,7 @@ const MIB = 1024 * 1024;
 const SOME_REQUESTS = 8_000;
 
 /** A whole invite in what is shown. */
-const INVITE = /p2p:\/\/[\w.:/-]+#[\w-]{43}\.[\w-]{22}/;
+const INVITE = /p2p:\/\/[\w.:,[\]/-]+#[\w-]{43}\.[\w-]{22}/;
 
 /** A share that waits for receivers on this machine. */
 async function share(
@@ -426,14 +426,15 @@ e2e("share on a terminal shows a QR code where there is room for it", async (wor
 e2e(
   "share and receive on two machines: the printed line is enough, and one port is",
   async (world) => {
-    const hosts = world.use(await TwoHosts.create());
+    const [one, two] = await world.use(new Network()).lan(2);
+    assert(one && two);
     const { path, sha256 } = await world.file("f.bin", 30 * MIB);
-    const sharer = await world.start("peer", ["share", path, "--port", "5005"], hosts.on(0));
+    const sharer = await world.start("peer", ["share", path, "--port", "5005"], one);
     await sharer.untilText((text) => INVITE.test(text));
     const invite = INVITE.exec(sharer.stdout)?.[0] ?? "";
-    assertStringIncludes(invite, `p2p://${hosts.address(0)}:5005/#`);
+    assertStringIncludes(invite, "p2p://10.77.0.1:5005/#");
     const own = ["--state", world.path("state"), "--received", world.path("in"), "--json"];
-    const receiving = await world.start("peer", ["receive", invite, ...own], hosts.on(1));
+    const receiving = await world.start("peer", ["receive", invite, ...own], two);
     const { code, lines } = await receiving.outcome;
     assertEquals(code, 0);
     assertEquals(of(lines, "file-received").map((line) => line.sha256), [sha256]);
@@ -441,7 +442,7 @@ e2e(
     assertEquals(of(lines, "listening").map(({ host }) => host), ["127.0.0.1"]);
     assertEquals((await sharer.outcome).code, 0);
   },
-  { ignore: await whyNoHosts() },
+  { ignore: await whyNoNetwork() },
 );
 
 e2e("the host of a share cannot send more than it has announced", async (world) => {

@@ -73,11 +73,12 @@ class MemoryConn {
   readonly #out: Pipe;
   #closed = false;
 
-  constructor(ins: Pipe, out: Pipe, port: number) {
+  constructor(ins: Pipe, out: Pipe, ends: { local: string; remote: string; port: number }) {
+    const { local, remote, port } = ends;
     this.#in = ins;
     this.#out = out;
-    this.localAddr = { transport: "tcp", hostname: "127.0.0.1", port };
-    this.remoteAddr = { transport: "tcp", hostname: "127.0.0.1", port: 3 - port };
+    this.localAddr = { transport: "tcp", hostname: local, port };
+    this.remoteAddr = { transport: "tcp", hostname: remote, port: 3 - port };
   }
 
   read(into: Uint8Array): Promise<number | null> {
@@ -101,19 +102,29 @@ class MemoryConn {
   }
 }
 
-/** Two connected sockets; each direction holds `capacity` bytes. */
-export function socketPair(capacity = 64 * 1024): [Deno.Conn, Deno.Conn] {
+/** Two connected sockets; each direction holds `capacity` bytes. `hosts` are their addresses. */
+export function socketPair(
+  capacity = 64 * 1024,
+  [a, b]: [string, string] = ["127.0.0.1", "127.0.0.1"],
+): [Deno.Conn, Deno.Conn] {
   const [there, back] = [new Pipe(capacity), new Pipe(capacity)];
-  const ends = [new MemoryConn(back, there, 1), new MemoryConn(there, back, 2)];
+  const ends = [
+    new MemoryConn(back, there, { local: a, remote: b, port: 1 }),
+    new MemoryConn(there, back, { local: b, remote: a, port: 2 }),
+  ];
   return ends as unknown as [Deno.Conn, Deno.Conn];
 }
 
 /** Two connections that talk to each other. */
 export function connectionPair(
-  { clock, capacity }: { clock?: Clock; capacity?: number } = {},
+  { clock, capacity, hosts }: {
+    clock?: Clock;
+    capacity?: number;
+    hosts?: [string, string];
+  } = {},
 ): [Connection, Connection] {
   const options = clock ? { clock } : {};
-  const [a, b] = socketPair(capacity);
+  const [a, b] = socketPair(capacity, hosts);
   return [new Connection(a, options), new Connection(b, options)];
 }
 
@@ -122,15 +133,18 @@ const ID_B = "B".repeat(42) + "A";
 
 /** Two sessions that talk to each other; nobody runs them yet. The first one's remote is B. */
 export function sessionPair(
-  { clock, capacity, ids = [ID_A, ID_B] }: {
+  { clock, capacity, hosts, ids = [ID_A, ID_B] }: {
     clock?: Clock;
     capacity?: number;
+    /** Addresses of the two ends. */
+    hosts?: [string, string];
     ids?: [string, string];
   } = {},
 ): [Session, Session] {
   const [a, b] = connectionPair({
     ...(clock ? { clock } : {}),
     ...(capacity ? { capacity } : {}),
+    ...(hosts ? { hosts } : {}),
   });
   const remote = (id: string): Remote => ({ id, role: "peer" });
   return [new Session(a, remote(ids[1]), clock), new Session(b, remote(ids[0]), clock)];

@@ -318,3 +318,13 @@ permitted(
     await invariants.assertAll();
   },
 );
+
+scene("the same sent four times at once by one key is kept once", async (scene) => {
+  const { anna, bob, file, tree } = scene;
+  for (const [path, name] of [[file, "a.bin"], [tree, "photos"]] as const) {
+    const outcomes = await Promise.all([1, 2, 3, 4].map(() => send(anna, path)));
+    assert(outcomes.every(([outcome]) => outcome.endsWith(` ${name}`)), `${outcomes}`);
+    assertEquals(outcomes.filter(([outcome]) => outcome === `delivered ${name}`).length, 1);
+  }
+  assertEquals(namesIn(bob), [".partial", "a.bin", "photos"]);
+});

@@ -1,6 +1,7 @@
 /** Who can be dialled, and how the others are reached all the same. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { Address } from "../../lib/address.ts";
 import { systemClock } from "../../lib/async/clock.ts";
 import { TrackerClient } from "../../lib/directory/tracker_client.ts";
 import type { P2PError } from "../../lib/errors.ts";
@@ -35,7 +36,7 @@ function member(tracker: TestTracker): Promise<RawSession> {
 
 async function register(
   session: RawSession,
-  registration: { name?: string; port: number; host?: string },
+  registration: { name?: string; port: number; host?: string; addresses?: Address[] },
 ): Promise<MessageOf<"OK">> {
   const { message } = await session.session.request({
     verb: "REGISTER",
@@ -78,6 +79,40 @@ permitted("a peer is listed only under the address it comes from", NEEDS, async 
   assertEquals(await tracker.names(), ["bob"]);
   assertEquals((await tracker.tracker.peers())[0]?.host, "127.0.0.1");
 });
+
+permitted(
+  "a peer is listed with the addresses that it claims and others may dial",
+  NEEDS,
+  async () => {
+    await using tracker = startTracker();
+    await using session = await member(tracker);
+    const port = closedPort();
+    const good = [{ host: "192.0.2.1", port }, { host: "2001:db8::1", port: 7 }];
+    const bad = ["127.0.0.1", "::1", "localhost", "169.254.169.254", "0.0.0.0", "example.org"];
+    const claimed = [...good, ...bad.map((host) => ({ host, port }))];
+    const reply = await register(session, { port, addresses: claimed });
+    assertEquals([reply.host, reply.addresses], ["127.0.0.1", good]);
+    assertEquals((await tracker.tracker.peers())[0]?.addresses, good);
+    // On the same session other ones take their place, and the others hear of it.
+    await register(session, { port, addresses: good.slice(1) });
+    assertEquals((await tracker.tracker.peers())[0]?.addresses, good.slice(1));
+    await register(session, { port });
+    assertEquals((await tracker.tracker.peers())[0]?.addresses, undefined);
+    assertEquals(tracker.events.all.filter(({ event }) => event !== "joined"), []);
+  },
+);
+
+permitted(
+  "a peer of a tracker on loopback listens there and names no other address",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using tracker = startTracker();
+    await using bob = await startPeer(tracker, dir, { name: "bob" });
+    assertEquals(bob.address.host, "127.0.0.1");
+    assertEquals((await bob.until("registered")).addresses, undefined);
+  },
+);
 
 permitted(
   "where it is allowed, an advertised address counts once it is proven",
@@ -321,7 +356,7 @@ permitted("a peer dials nobody for others by name, nor what is only here", NEEDS
   const dialler = new Dialler({
     credentials,
     tracker: client,
-    listeningPort: () => Promise.resolve(1),
+    listening: () => Promise.resolve({ port: 1 }),
     clock,
   });
   const asked = { id: Identity.generate().id, port: closedPort(), token: randomToken(16) };

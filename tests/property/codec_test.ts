@@ -63,13 +63,16 @@ const ranges = fc.uniqueArray(fc.integer({ min: 0, max: MAX_PIECES }), { maxLeng
     )
   );
 
+const addresses = fc.array(fc.record({ host, port }, { noNullPrototype: true }), { maxLength: 8 });
+
 const peerEntry: fc.Arbitrary<PeerEntry> = fc.record({
   id,
   name,
   host,
   port,
   reachable: fc.boolean(),
-}, { noNullPrototype: true });
+  addresses,
+}, { noNullPrototype: true, requiredKeys: ["id", "name", "host", "port", "reachable"] });
 
 type Each<T> = { [K in keyof T]: fc.Arbitrary<T[K]> };
 
@@ -90,12 +93,14 @@ const MESSAGES: Arbitraries = {
   HELLO: partly({ protocol: fc.constant(1), role: fc.constantFrom(...ROLES), id, nonce: raw(32) }, {
     network: id,
     token,
+    local: fc.boolean(),
   }),
   AUTH: record({ mac: raw(32), signature }),
   OK: partly({ re: number }, {
     name,
     host,
     port,
+    addresses,
     reachable: fc.boolean(),
     reason,
     replaced: host,
@@ -107,7 +112,7 @@ const MESSAGES: Arbitraries = {
   BYE: fc.constant({}),
   PING: partly({}, { seq: number }),
   PONG: partly({}, { re: number }),
-  REGISTER: partly({ seq: number, name, port }, { host }),
+  REGISTER: partly({ seq: number, name, port }, { host, addresses }),
   UNREGISTER: record({ seq: number }),
   PEERS: partly({ seq: number, since: size }, { epoch: token }),
   PEER_LIST: partly({
@@ -115,14 +120,14 @@ const MESSAGES: Arbitraries = {
     revision: size,
     full: fc.boolean(),
     more: fc.boolean(),
-    peers: fc.array(peerEntry, { maxLength: 20 }),
+    peers: fc.array(peerEntry, { maxLength: 10 }),
     gone: fc.array(id, { maxLength: MAX_PEERS_PER_FRAME }),
     barred: fc.array(id, { maxLength: 100 }),
   }, { re: number }),
   BROADCAST: record({ seq: number, id: token, time, name, signature }),
   MESSAGE: partly({ id: token, from: id, name, time, signature }, { seq: number }),
-  CONNECT: record({ seq: number, peer: id, port, token }),
-  DIAL: record({ peer: id, host, port, token }),
+  CONNECT: partly({ seq: number, peer: id, port, token }, { addresses }),
+  DIAL: partly({ peer: id, host, port, token }, { addresses }),
   REMOVE: record({ seq: number, id }),
   RESTORE: record({ seq: number, id }),
   ROTATE: record({ seq: number }),

@@ -68,7 +68,22 @@ async def find(tracker, name):
     raise ProtocolError("peer-unknown", f"no peer {name}")
 
 
-async def register(node, tracker_at, name, inbox):
+async def dial_peer(node, peer, on_frame=ignore):
+    """Section 9, "Addresses": one after the other, until the peer's own key answers."""
+    places = [(place["host"], place["port"]) for place in (peer, *peer.get("addresses", []))]
+    return await dial_first(node, places, unb64(peer["id"], 32), on_frame)
+
+
+async def dial_first(node, places, peer_id=None, on_frame=ignore):
+    for host, port in places:
+        try:
+            return await node.dial(host, port, peer_id, on_frame)
+        except ProtocolError as error:
+            failure = error
+    raise failure
+
+
+async def register(node, tracker_places, name, inbox, addresses):
     peers = PeerList()
 
     async def on_peer_frame(session, verb, fields, body):
@@ -90,9 +105,11 @@ async def register(node, tracker_at, name, inbox):
             await ignore(session, verb, fields, body)
 
     port = await node.listen("127.0.0.1", on_peer_frame)
-    tracker = await node.dial(*tracker_at, on_frame=on_frame)
-    _, ok = await tracker.ask("REGISTER", {"name": name, "port": port})
-    say("registered", **{key: ok[key] for key in ("name", "host", "port", "reachable")}, id=node.identity.id)
+    tracker = await dial_first(node, tracker_places, on_frame=on_frame)
+    claimed = {"addresses": [{"host": host, "port": port} for host in addresses]} if addresses else {}
+    _, ok = await tracker.ask("REGISTER", {"name": name, "port": port, **claimed})
+    told = ("name", "host", "port", "addresses", "reachable")
+    say("registered", **{key: ok[key] for key in told if key in ok}, id=node.identity.id)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await tracker.ask("UNREGISTER")
     say("unregistered")
@@ -104,23 +121,24 @@ async def main(options):
         import selftest
         return await selftest.run()
     if options.join:
-        host, port, network = parse_invite(options.join)
+        hosts, port, network = parse_invite(options.join)
     else:
         host, port = options.insecure.rsplit(":", 1)
-        network = None
+        hosts, network = [host], None
+    places = [(host, port) for host in hosts]
     identity = Identity(bytes.fromhex(options.seed) if options.seed else os.urandom(32))
     node = Node(identity, network, "peer" if options.command == "register" else "client")
     if options.command == "register":
         name, *folder = options.arguments
         inbox = Inbox(folder[0], say, options.break_after) if folder else None
-        return await register(node, (host, port), name, inbox)
-    tracker = await node.dial(host, port)
+        return await register(node, places, name, inbox, options.address)
+    tracker = await dial_first(node, places)
     if options.command == "list":
         for peer in await PeerList().refresh(tracker):
             say("peer", **peer)
     elif options.command == "ping":
         peer = await find(tracker, options.arguments[0])
-        session = await node.dial(peer["host"], peer["port"], unb64(peer["id"], 32))
+        session = await dial_peer(node, peer)
         verb, _ = await session.ask("PING")
         await session.close()
         say("pong", verb=verb)
@@ -135,7 +153,7 @@ async def main(options):
         peer = await find(tracker, options.arguments[1])
 
         def dial(on_frame):
-            return node.dial(peer["host"], peer["port"], unb64(peer["id"], 32), on_frame)
+            return dial_peer(node, peer, on_frame)
 
         ack, had, served = await send(dial, Content(options.arguments[0]), options.known, options.stop_after)
         if ack:
@@ -153,6 +171,7 @@ if __name__ == "__main__":
     parser.add_argument("--known", action="store_true", help="send: offer the manifest id")
     parser.add_argument("--stop-after", type=int, help="send: leave when so many pieces are verified")
     parser.add_argument("--break-after", type=int, help="register: cut the first connection after so many pieces")
+    parser.add_argument("--address", action="append", default=[], help="register: an address to name; repeatable")
     parser.add_argument("command")
     parser.add_argument("arguments", nargs="*")
     given = parser.parse_args()

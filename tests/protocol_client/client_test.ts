@@ -3,8 +3,10 @@ import { fromFileUrl } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { AppEvent } from "../../lib/events.ts";
 import { parseInvite } from "../../lib/identity/invite.ts";
-import { Identity } from "../../lib/identity/keys.ts";
+import { Identity, randomToken } from "../../lib/identity/keys.ts";
 import { Peer } from "../../lib/peer/peer.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
+import { closedPort } from "../helpers/closed_port.ts";
 import { EventLog } from "../helpers/event_log.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { minutesAhead } from "../helpers/file_age.ts";
@@ -110,7 +112,11 @@ function registered(args: string[], inbox: string[] = []) {
 /** A tracker and one peer of this program in this process, and the flags that lead the client there. */
 async function startNetwork(isSecure: boolean) {
   const folder = await tempDir();
-  const { tracker, events: seen, membership, address } = startTracker({ insecure: !isSecure });
+  const registry = new MemoryRegistry(() => randomToken(16));
+  const { tracker, events: seen, membership, address } = startTracker({
+    insecure: !isSecure,
+    registry,
+  });
   const events = new EventLog<AppEvent>();
   const peer = new Peer({
     identity: Identity.generate(),
@@ -129,6 +135,7 @@ async function startNetwork(isSecure: boolean) {
     events,
     peer,
     tracker,
+    registry,
     flags: invite === undefined
       ? ["--insecure", `${address.host}:${address.port}`]
       : ["--join", invite],
@@ -185,6 +192,27 @@ for (const isSecure of [true, false]) {
     assertEquals(python.log.all.at(-1)?.event, "unregistered");
     await events.until((e) => e.event === "peer-left" && e.name === "python");
   });
+
+  withPython(
+    `protocol client, ${mode}: it is listed at several addresses, and tries those of others`,
+    async () => {
+      await using network = await startNetwork(isSecure);
+      const { peer, registry, flags } = network;
+      const python = registered([...flags, "--address", "192.0.2.7", "--address", "2001:db8::7"]);
+      const { port, addresses } = await python.log.until(({ event }) => event === "registered");
+      const claimed: unknown = [{ host: "192.0.2.7", port }, { host: "2001:db8::7", port }];
+      assertEquals(addresses, claimed);
+      const listed = (await peer.updatePeersList()).find(({ name }) => name === "python");
+      assertEquals<unknown>(listed?.addresses, claimed);
+      assertEquals(await python.stop(), "");
+      // Nobody answers where the tracker has seen the peer, and somebody else at the first address.
+      const own = registry.get(peer.id);
+      if (!own) throw new Error("the peer is not listed");
+      const others = [network.tracker.address, { host: own.host, port: own.port }];
+      registry.register({ ...own, port: closedPort(), addresses: others });
+      assertEquals(await client(...flags, "ping", "deno"), [{ event: "pong", verb: "PONG" }]);
+    },
+  );
 
   withPython(`protocol client, ${mode}: it lists, pings and broadcasts`, async () => {
     await using network = await startNetwork(isSecure);

@@ -85,10 +85,12 @@ def raw_key(key):
 # Section 3
 
 def parse_invite(text):
-    match = re.fullmatch(r"p2p://(?:\[(.+)\]|([^:/]+)):(\d+)/?#([\w-]{43})\.([\w-]{22})", text)
+    host = r"(?:\[[^]]+\]|[^][:/,]+)"
+    match = re.fullmatch(rf"p2p://({host}(?:,{host})*):(\d+)/?#([\w-]{{43}})\.([\w-]{{22}})", text)
     if not match:
         raise ProtocolError("usage", "not an invite")
-    return match[1] or match[2], int(match[3]), {"id": unb64(match[4], 32), "secret": unb64(match[5], 16)}
+    hosts = [host.strip("[]") for host in match[1].split(",")]
+    return hosts, int(match[2]), {"id": unb64(match[3], 32), "secret": unb64(match[4], 16)}
 
 
 # Section 5

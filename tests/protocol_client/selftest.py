@@ -108,7 +108,9 @@ async def run():
     secret, nonces = bytes(range(0x60, 0x70)), (bytes(range(0x80, 0xA0)), bytes(range(0xA0, 0xC0)))
     membership = {"id": network.public, "secret": secret}
     invite = re.search(r"^p2p://192.*$", page, re.M)[0]
-    assert parse_invite(invite) == ("192.168.1.7", 5000, membership)
+    assert parse_invite(invite) == (["192.168.1.7"], 5000, membership)
+    several = invite.replace("7:", "7,[fd00::1]:")
+    assert parse_invite(several) == (["192.168.1.7", "fd00::1"], 5000, membership)
     ids = (dialler.public, listener.public)
     for identity, prover in ((dialler, b"D"), (listener, b"L")):
         data = transcript(prover, ("peer", "peer"), network.public, nonces, ids)

@@ -167,6 +167,36 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
+    name: "a tracker says that it is there for its own machine alone",
+    hex: `
+      48 45 4c 4c 4f                                                          # HELLO
+      20                                                                      # SP
+      7b 22 70 72 6f 74 6f 63 6f 6c 22 3a 31 2c                               # {"protocol":1,
+      22 72 6f 6c 65 22 3a 22 74 72 61 63 6b 65 72 22 2c                      # "role":"tracker",
+      22 69 64 22 3a 22 49 43 45 69 49 79 51 6c 4a 69 63 6f 4b 53 6f 72 4c 43 # "id":"ICEiIyQlJicoKSorLC
+      30 75 4c 7a 41 78 4d 6a 4d 30 4e 54 59 33 4f 44 6b 36 4f 7a 77 39 50 6a # 0uLzAxMjM0NTY3ODk6Ozw9Pj
+      38 22 2c                                                                # 8",
+      22 6e 6f 6e 63 65 22 3a 22 67 49 47 43 67 34 53 46 68 6f 65 49 69 59 71 # "nonce":"gIGCg4SFhoeIiYq
+      4c 6a 49 32 4f 6a 35 43 52 6b 70 4f 55 6c 5a 61 58 6d 4a 6d 61 6d 35 79 # LjI2Oj5CRkpOUlZaXmJmam5y
+      64 6e 70 38 22 2c                                                       # dnp8",
+      22 6e 65 74 77 6f 72 6b 22 3a 22 59 47 46 69 59 32 52 6c 5a 6d 64 6f 61 # "network":"YGFiY2RlZmdoa
+      57 70 72 62 47 31 75 62 33 42 78 63 6e 4e 30 64 58 5a 33 65 48 6c 36 65 # WprbG1ub3BxcnN0dXZ3eHl6e
+      33 78 39 66 6e 38 22 2c                                                 # 3x9fn8",
+      22 6c 6f 63 61 6c 22 3a 74 72 75 65 7d                                  # "local":true}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "HELLO",
+      protocol: 1,
+      role: "tracker",
+      id: BEN,
+      nonce: NONCE,
+      network: NETWORK,
+      local: true,
+    },
+    body: "",
+  },
+  {
     name: "the proof of membership",
     hex: `
       41 55 54 48                                                             # AUTH
@@ -217,6 +247,35 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       port: 6001,
       reachable: false,
       reason: "Cannot reach 192.0.2.7:6001",
+    },
+    body: "",
+  },
+  {
+    name: "a registration is confirmed with all addresses that it is listed under",
+    hex: `
+      4f 4b                                                                   # OK
+      20                                                                      # SP
+      7b 22 72 65 22 3a 33 2c                                                 # {"re":3,
+      22 6e 61 6d 65 22 3a 22 61 6e 6e 61 22 2c                               # "name":"anna",
+      22 68 6f 73 74 22 3a 22 32 30 33 2e 30 2e 31 31 33 2e 39 22 2c          # "host":"203.0.113.9",
+      22 70 6f 72 74 22 3a 36 30 30 31 2c                                     # "port":6001,
+      22 61 64 64 72 65 73 73 65 73 22 3a 5b 7b 22 68 6f 73 74 22 3a 22 31 39 # "addresses":[{"host":"19
+      32 2e 31 36 38 2e 31 2e 39 22 2c 22 70 6f 72 74 22 3a 36 30 30 31 7d 5d # 2.168.1.9","port":6001}]
+      2c                                                                      # ,
+      22 72 65 61 63 68 61 62 6c 65 22 3a 66 61 6c 73 65 2c                   # "reachable":false,
+      22 72 65 61 73 6f 6e 22 3a 22 6e 6f 20 61 6e 73 77 65 72 20 69 6e 20 74 # "reason":"no answer in t
+      69 6d 65 22 7d                                                          # ime"}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "OK",
+      re: 3,
+      name: "anna",
+      host: "203.0.113.9",
+      port: 6001,
+      addresses: [{ host: "192.168.1.9", port: 6001 }],
+      reachable: false,
+      reason: "no answer in time",
     },
     body: "",
   },
@@ -305,6 +364,29 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       0a                                                                      # LF
     `,
     message: { verb: "REGISTER", seq: 2, name: "\u540d\u524d", port: 65535, host: "203.0.113.9" },
+    body: "",
+  },
+  {
+    name: "a peer registers with all its addresses",
+    hex: `
+      52 45 47 49 53 54 45 52                                                 # REGISTER
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 33 2c                                              # {"seq":3,
+      22 6e 61 6d 65 22 3a 22 61 6e 6e 61 22 2c                               # "name":"anna",
+      22 70 6f 72 74 22 3a 36 30 30 31 2c                                     # "port":6001,
+      22 61 64 64 72 65 73 73 65 73 22 3a 5b 7b 22 68 6f 73 74 22 3a 22 31 39 # "addresses":[{"host":"19
+      32 2e 31 36 38 2e 31 2e 39 22 2c 22 70 6f 72 74 22 3a 36 30 30 31 7d 2c # 2.168.1.9","port":6001},
+      7b 22 68 6f 73 74 22 3a 22 32 30 30 31 3a 64 62 38 3a 3a 39 22 2c 22 70 # {"host":"2001:db8::9","p
+      6f 72 74 22 3a 36 30 30 31 7d 5d 7d                                     # ort":6001}]}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "REGISTER",
+      seq: 3,
+      name: "anna",
+      port: 6001,
+      addresses: [{ host: "192.168.1.9", port: 6001 }, { host: "2001:db8::9", port: 6001 }],
+    },
     body: "",
   },
   {
@@ -411,6 +493,41 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       peers: [],
       gone: [BEN],
       barred: [CLEO],
+    },
+    body: "",
+  },
+  {
+    name: "a peer that can be had at several addresses",
+    hex: `
+      50 45 45 52 5f 4c 49 53 54                                              # PEER_LIST
+      20                                                                      # SP
+      7b 22 65 70 6f 63 68 22 3a 22 77 4d 48 43 77 38 54 46 78 73 66 49 79 63 # {"epoch":"wMHCw8TFxsfIyc
+      72 4c 7a 4d 33 4f 7a 77 22 2c                                           # rLzM3Ozw",
+      22 72 65 76 69 73 69 6f 6e 22 3a 31 34 2c                               # "revision":14,
+      22 66 75 6c 6c 22 3a 66 61 6c 73 65 2c                                  # "full":false,
+      22 6d 6f 72 65 22 3a 66 61 6c 73 65 2c                                  # "more":false,
+      22 70 65 65 72 73 22 3a 5b 7b 22 69 64 22 3a 22 41 41 45 43 41 77 51 46 # "peers":[{"id":"AAECAwQF
+      42 67 63 49 43 51 6f 4c 44 41 30 4f 44 78 41 52 45 68 4d 55 46 52 59 58 # BgcICQoLDA0ODxAREhMUFRYX
+      47 42 6b 61 47 78 77 64 48 68 38 22 2c 22 6e 61 6d 65 22 3a 22 61 6e 6e # GBkaGxwdHh8","name":"ann
+      61 22 2c 22 68 6f 73 74 22 3a 22 32 30 33 2e 30 2e 31 31 33 2e 39 22 2c # a","host":"203.0.113.9",
+      22 70 6f 72 74 22 3a 37 30 30 31 2c 22 72 65 61 63 68 61 62 6c 65 22 3a # "port":7001,"reachable":
+      66 61 6c 73 65 2c 22 61 64 64 72 65 73 73 65 73 22 3a 5b 7b 22 68 6f 73 # false,"addresses":[{"hos
+      74 22 3a 22 31 39 32 2e 31 36 38 2e 31 2e 39 22 2c 22 70 6f 72 74 22 3a # t":"192.168.1.9","port":
+      36 30 30 31 7d 2c 7b 22 68 6f 73 74 22 3a 22 32 30 30 31 3a 64 62 38 3a # 6001},{"host":"2001:db8:
+      3a 39 22 2c 22 70 6f 72 74 22 3a 36 30 30 31 7d 5d 7d 5d 2c             # :9","port":6001}]}],
+      22 67 6f 6e 65 22 3a 5b 5d 2c                                           # "gone":[],
+      22 62 61 72 72 65 64 22 3a 5b 5d 7d                                     # "barred":[]}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "PEER_LIST",
+      epoch: EPOCH,
+      revision: 14,
+      full: false,
+      more: false,
+      peers: [{ id: ANNA, name: "anna", host: "203.0.113.9", port: 7001, reachable: false, addresses: [{ host: "192.168.1.9", port: 6001 }, { host: "2001:db8::9", port: 6001 }] }],
+      gone: [],
+      barred: [],
     },
     body: "",
   },
@@ -526,6 +643,34 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
+    name: "a peer asks to be dialled at one of several addresses",
+    hex: `
+      43 4f 4e 4e 45 43 54                                                    # CONNECT
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 39 2c                                              # {"seq":9,
+      22 70 65 65 72 22 3a 22 49 43 45 69 49 79 51 6c 4a 69 63 6f 4b 53 6f 72 # "peer":"ICEiIyQlJicoKSor
+      4c 43 30 75 4c 7a 41 78 4d 6a 4d 30 4e 54 59 33 4f 44 6b 36 4f 7a 77 39 # LC0uLzAxMjM0NTY3ODk6Ozw9
+      50 6a 38 22 2c                                                          # Pj8",
+      22 70 6f 72 74 22 3a 36 30 30 31 2c                                     # "port":6001,
+      22 74 6f 6b 65 6e 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f 71 61 71 # "token":"oKGio6Slpqeoqaq
+      72 72 4b 32 75 72 77 22 2c                                              # rrK2urw",
+      22 61 64 64 72 65 73 73 65 73 22 3a 5b 7b 22 68 6f 73 74 22 3a 22 31 39 # "addresses":[{"host":"19
+      32 2e 31 36 38 2e 31 2e 39 22 2c 22 70 6f 72 74 22 3a 36 30 30 31 7d 2c # 2.168.1.9","port":6001},
+      7b 22 68 6f 73 74 22 3a 22 32 30 30 31 3a 64 62 38 3a 3a 39 22 2c 22 70 # {"host":"2001:db8::9","p
+      6f 72 74 22 3a 36 30 30 31 7d 5d 7d                                     # ort":6001}]}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "CONNECT",
+      seq: 9,
+      peer: BEN,
+      port: 6001,
+      token: TOKEN,
+      addresses: [{ host: "192.168.1.9", port: 6001 }, { host: "2001:db8::9", port: 6001 }],
+    },
+    body: "",
+  },
+  {
     name: "the tracker passes that on",
     hex: `
       44 49 41 4c                                                             # DIAL
@@ -540,6 +685,34 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       0a                                                                      # LF
     `,
     message: { verb: "DIAL", peer: ANNA, host: "192.0.2.7", port: 6001, token: TOKEN },
+    body: "",
+  },
+  {
+    name: "the tracker passes the addresses on",
+    hex: `
+      44 49 41 4c                                                             # DIAL
+      20                                                                      # SP
+      7b 22 70 65 65 72 22 3a 22 41 41 45 43 41 77 51 46 42 67 63 49 43 51 6f # {"peer":"AAECAwQFBgcICQo
+      4c 44 41 30 4f 44 78 41 52 45 68 4d 55 46 52 59 58 47 42 6b 61 47 78 77 # LDA0ODxAREhMUFRYXGBkaGxw
+      64 48 68 38 22 2c                                                       # dHh8",
+      22 68 6f 73 74 22 3a 22 32 30 33 2e 30 2e 31 31 33 2e 39 22 2c          # "host":"203.0.113.9",
+      22 70 6f 72 74 22 3a 36 30 30 31 2c                                     # "port":6001,
+      22 74 6f 6b 65 6e 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f 71 61 71 # "token":"oKGio6Slpqeoqaq
+      72 72 4b 32 75 72 77 22 2c                                              # rrK2urw",
+      22 61 64 64 72 65 73 73 65 73 22 3a 5b 7b 22 68 6f 73 74 22 3a 22 31 39 # "addresses":[{"host":"19
+      32 2e 31 36 38 2e 31 2e 39 22 2c 22 70 6f 72 74 22 3a 36 30 30 31 7d 2c # 2.168.1.9","port":6001},
+      7b 22 68 6f 73 74 22 3a 22 32 30 30 31 3a 64 62 38 3a 3a 39 22 2c 22 70 # {"host":"2001:db8::9","p
+      6f 72 74 22 3a 36 30 30 31 7d 5d 7d                                     # ort":6001}]}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "DIAL",
+      peer: ANNA,
+      host: "203.0.113.9",
+      port: 6001,
+      token: TOKEN,
+      addresses: [{ host: "192.168.1.9", port: 6001 }, { host: "2001:db8::9", port: 6001 }],
+    },
     body: "",
   },
   {

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import {
   formatAddress,
   isLoopback,
+  isWildcard,
   mayBeDialledFor,
   networkOf,
   ownerOf,
@@ -105,4 +106,13 @@ Deno.test("this machine and this link are dialled for others only through one wh
   assert(!mayBeDialledFor("0.0.0.0", "0.0.0.0"));
   assert(!mayBeDialledFor("localhost", "127.0.0.1"));
   assert(!mayBeDialledFor("example.org", "10.0.0.1"));
+});
+
+Deno.test("a wildcard is the unspecified address of either family", () => {
+  assertEquals(["0.0.0.0", "::", "127.0.0.1", "localhost"].map(isWildcard), [
+    true,
+    true,
+    false,
+    false,
+  ]);
 });

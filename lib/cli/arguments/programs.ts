@@ -218,7 +218,8 @@ const PEER_FLAGS: FlagSpec[] = [
     kind: "string",
     env: "P2P_PEER_HOST",
     placeholder: "HOST",
-    help: "Listen on this address; auto takes the one that reaches the tracker",
+    help:
+      "Listen on this address; auto takes all of this machine, or loopback when the tracker is there alone",
     default: "auto",
   },
   {

@@ -1,4 +1,4 @@
-import { formatAddress, isLoopback } from "../../address.ts";
+import { formatAddress, isLoopback, isWildcard } from "../../address.ts";
 import { fit } from "./columns.ts";
 import { escapeText } from "./escape.ts";
 import type {
@@ -96,8 +96,9 @@ export class EventText {
           .trimEnd();
       }
       case "pong": {
-        const { peer, address, ms } = event;
-        const where = peer === address ? "" : ` (${escapeText(address)})`;
+        const { peer, address, via, ms } = event;
+        const back = via === "dialled-back" ? ", which dialled back" : "";
+        const where = peer === address ? "" : ` (${escapeText(address)}${back})`;
         return `PONG from ${nameOf(peer)}${where} in ${formatMilliseconds(ms)}`;
       }
       case "message": {
@@ -186,19 +187,25 @@ export class EventText {
 
   #listening(event: ListeningEvent): string {
     const { bold, warn, dim } = this.#palette;
-    const { host, port, id, name, inbox, invite, secure } = event;
-    const address = escapeText(formatAddress({ host, port }));
+    const { host, port, id, name, inbox, invite, local, secure } = event;
+    const place = isWildcard(host)
+      ? `port ${port} of all addresses of this machine`
+      : escapeText(formatAddress({ host, port }));
     const own = name === undefined ? shortId(id) : who({ id, name });
     const lines = [
-      `${inbox === undefined ? "Tracker" : "Peer"} ${bold(own)} listening on ${address}`,
+      `${inbox === undefined ? "Tracker" : "Peer"} ${bold(own)} listening on ${place}`,
     ];
     if (!secure) lines.push(warn("Insecure: nothing is encrypted, and anyone may join"));
     if (inbox !== undefined) lines.push(`Received files go to ${bold(escapeText(inbox))}`);
-    const isLocal = inbox === undefined && isLoopback(host);
+    const isLocal = inbox === undefined && (local === true || isLoopback(host));
     if (invite !== undefined && !isLocal) lines.push(...this.#howToJoin(invite));
     if (isLocal) {
       lines.push("On this machine `peer` finds it by itself");
-      lines.push(dim("Only this machine can reach it; --host 0.0.0.0 opens it to other machines"));
+      lines.push(dim(
+        isLoopback(host)
+          ? "Only this machine can reach it; --host 0.0.0.0 opens it to other machines"
+          : "Only this machine can reach it: the address that others would be told is of no use to them",
+      ));
     }
     return lines.join("\n");
   }
@@ -352,8 +359,9 @@ function amountOf({ size, files }: { size: number; files?: number }): string {
   return files === undefined ? formatSize(size) : `${count(files, "file")}, ${formatSize(size)}`;
 }
 
-function recipientLine({ peer, state, savedAs, error }: RecipientResult): string {
-  const name = nameOf(peer);
+function recipientLine({ peer, state, savedAs, error, via }: RecipientResult): string {
+  const back = state !== "failed" && via === "dialled-back" ? " (it dialled back)" : "";
+  const name = `${nameOf(peer)}${back}`;
   const kept = savedAs === undefined ? null : escapeText(savedAs);
   switch (state) {
     case "delivered":

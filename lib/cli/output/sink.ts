@@ -22,6 +22,8 @@ export interface SinkOptions {
   onBroken?: () => void;
   /** The text that stands where lines had to be left out, with its line feed. */
   describeGap?: (lines: number) => string;
+  /** Whether a terminal waits as well: somebody may have stopped it (Ctrl-S), or its window may be gone. */
+  isLog?: boolean;
 }
 
 /** Part of `Deno.stdout` that a sink needs. */
@@ -51,7 +53,8 @@ export function stderrSink(options: SinkOptions = {}): WriterSink {
 
 /**
  * A {@linkcode Sink} on a file, pipe or terminal. What goes to a terminal is written at once, since the order of all
- * that is drawn there matters. Elsewhere a bounded queue stands between: a service never waits for who reads its log.
+ * that is drawn there matters, unless it is a log. Elsewhere a bounded queue stands between: a service never waits for
+ * who reads its log.
  */
 export class WriterSink implements Sink {
   readonly isTerminal: boolean;
@@ -90,7 +93,7 @@ export class WriterSink implements Sink {
   write(text: string): void {
     if (this.#broken) return;
     const data = this.#encoder.encode(text);
-    if (this.isTerminal) return this.#writeNow(data);
+    if (this.isTerminal && !this.#options.isLog) return this.#writeNow(data);
     if (this.#waitingBytes + data.length > MAX_WAITING) {
       this.#leftOut += text.split("\n").length - 1;
       return;

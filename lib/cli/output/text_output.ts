@@ -32,6 +32,9 @@ const ONLY_HERE =
   "Only this machine can reach the tracker, so the invite is of no use elsewhere; " +
   "start it with --host 0.0.0.0 to open it to other machines";
 
+const SHARED_ONLY_HERE =
+  "The line names an address that only this machine has; --host and --advertise name another";
+
 /** Options of {@linkcode TextOutput}. */
 export interface TextOutputOptions {
   /** Gets everything but errors. */
@@ -86,6 +89,7 @@ export class TextOutput implements Output {
       : [this.#stdout, this.#text.of(event)];
     this.#write(sink, withoutInvite(event, text));
     if (event.event === "invite" && event.local) this.#write(this.#stderr, ONLY_HERE);
+    if (event.event === "sharing" && event.local) this.#write(this.#stderr, SHARED_ONLY_HERE);
   }
 
   close(): void {

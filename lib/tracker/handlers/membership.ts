@@ -4,6 +4,7 @@ import type { Session } from "../../net/session.ts";
 import type { MessageOf } from "../../wire/message.ts";
 import { type DialBacks, sourceHost } from "../dial_backs.ts";
 import { LEFT } from "../left_reason.ts";
+import { entryFor, tellable, withAddresses } from "../views.ts";
 import { expectPeerName } from "../registry/names.ts";
 import type { Roster } from "../roster.ts";
 import type { Handlers, Request } from "./handlers.ts";
@@ -16,6 +17,8 @@ export interface MembershipOptions {
   dialBack: boolean;
   /** See `TrackerOptions.contents`. */
   contents?: number | undefined;
+  /** Whether the tracker listens on loopback, so that nobody comes from elsewhere. */
+  isLocal: boolean;
   /** Whether peers may be listed under another address than they come from. */
   allowAdvertise: boolean;
 }
@@ -39,11 +42,11 @@ export function membershipHandlers(
 }
 
 /**
- * Lists the peer of a session under the address it comes from, after dialling back there: a peer that
- * cannot be dialled is listed as unreachable and told why.
+ * Lists the peer of a session under the address it comes from, after dialling back there, and under those that it
+ * claims: a peer that cannot be dialled is listed as unreachable and told why.
  */
 async function register(
-  { roster, dialBacks, dialBack, contents, allowAdvertise }: MembershipOptions,
+  { roster, dialBacks, dialBack, contents, isLocal, allowAdvertise }: MembershipOptions,
   { session, message }: Request<"REGISTER">,
 ): Promise<void> {
   const { id, role } = session.remote;
@@ -56,11 +59,13 @@ async function register(
   expectPeerName(name);
   // Only now: nobody is dialled for what is refused, and it is not counted as one that is.
   dialBacks.expectAllowed(session);
-  const wanted = { id, name, host, port, reachable: dialBack };
+  const claimed = [...message.addresses ?? [], { host: source, port }];
+  const addresses = withAddresses(tellable(claimed, session, [{ host, port }]));
+  const wanted = { id, name, host, port, reachable: dialBack, ...addresses };
   const older = roster.get(id)?.session ?? null;
   const answering = older && older !== session ? answers(older) : false;
   const reason = dialBack
-    ? await dialBacks.ofNew(wanted, source).then(() => undefined, (error) => {
+    ? await dialBacks.ofNew(wanted, session).then(() => undefined, (error) => {
       // One text for every failure at an address of its choice: it is not to look around with the tracker's eyes.
       return wanted.host === source ? reasonOf(error) : "Cannot reach the advertised address";
     })
@@ -73,18 +78,23 @@ async function register(
     session,
     alive,
   );
+  // The tracker's own machine can dial it, and no other.
+  const isHidden = !isLocal && reachable &&
+    !entryFor("elsewhere", listed, () => listed.host).reachable;
+  const why = isHidden
+    ? "Only this machine can dial it; let it listen for the others, with --host auto"
+    : reason && `${reason}; open port ${port} of this machine to the others`;
   session.post({
     verb: "OK",
     re: message.seq,
     name: listed.name,
     host: listed.host,
     port,
-    reachable,
+    ...withAddresses(listed.addresses ?? []),
+    reachable: reachable && !isHidden,
     ...(contents === undefined ? {} : { contents }),
     ...(displaced ? { replaced: formatAddress(displaced) } : {}),
-    ...(reason === undefined
-      ? {}
-      : { reason: `${reason}; open port ${port} of this machine to the others` }),
+    ...(why === undefined ? {} : { reason: why }),
   });
 }
 

@@ -24,15 +24,19 @@ export function operatingHandlers(
   return {
     async REMOVE({ session, message: { seq, id } }) {
       network.checkOperator(session);
-      await registry.bar(id);
-      await roster.release(id, LEFT.removed);
       const error = new P2PError(
         "barred",
         "This peer has been removed from the network; " +
           "whoever runs the tracker can undo that with `tracker restore`",
       );
-      const theirs = [...sessions()].filter(({ remote }) => remote.id === id);
-      await Promise.all(theirs.map((other) => other.refuse(error)));
+      try {
+        await registry.bar(id);
+      } finally {
+        // It is barred from now on, also where that could not be kept for after a restart.
+        await roster.release(id, LEFT.removed);
+        const theirs = [...sessions()].filter(({ remote }) => remote.id === id);
+        await Promise.all(theirs.map((other) => other.refuse(error)));
+      }
       session.post({ verb: "OK", re: seq });
     },
     async RESTORE({ session, message: { seq, id } }) {

@@ -203,5 +203,10 @@ export class MemoryRegistry implements Registry {
 
 function isSameEntry(a: PeerEntry, b: PeerEntry): boolean {
   return a.id === b.id && a.name === b.name && a.host === b.host && a.port === b.port &&
-    a.reachable === b.reachable;
+    a.reachable === b.reachable && areSame(a.addresses, b.addresses);
+}
+
+function areSame(a: PeerEntry["addresses"] = [], b: PeerEntry["addresses"] = []): boolean {
+  return a.length === b.length &&
+    a.every(({ host, port }, i) => host === b[i]?.host && port === b[i]?.port);
 }

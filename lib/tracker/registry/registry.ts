@@ -30,7 +30,7 @@ export interface Barred {
 /** One change of a registry. */
 export type RegistryEvent =
   | { kind: "joined"; entry: PeerEntry }
-  /** Another name, address or reachability of an entry that was there. */
+  /** Another name, address (of several) or reachability of an entry that was there. */
   | { kind: "changed"; entry: PeerEntry }
   | { kind: "gone"; entry: PeerEntry; cause: "unregistered" | "expired" | "barred" }
   | { kind: "barred"; id: string }

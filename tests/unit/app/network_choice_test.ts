@@ -94,3 +94,20 @@ Deno.test("--insecure needs no invite and takes the tracker as given", () => {
   const choice = chooseNetwork({ ...none, insecure: true, join: pasted, tracker, remembered });
   assertEquals(choice, { tracker, membership: null, joined: null });
 });
+
+Deno.test("the tracker of this machine is found where it listens, whatever its invite names", () => {
+  const named = invite("192.168.1.7");
+  const local = { host: "127.0.0.1", port: 5000, invite: named };
+  const expected = {
+    tracker: { host: "127.0.0.1", port: 5000 },
+    membership: memberOf(named),
+    joined: null,
+  };
+  assertEquals(chooseNetwork({ ...none, local }), expected);
+  // Its network is its own, by either address, though another one was joined before.
+  for (const host of ["localhost", "127.0.0.1", "192.168.1.7"]) {
+    const tracker = { host, port: 5000 };
+    const choice = chooseNetwork({ ...none, tracker, isTrackerExplicit: true, remembered, local });
+    assertEquals(choice, { ...expected, tracker });
+  }
+});

@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert";
-import { isWildcard, machineAddresses } from "../../../lib/app/addresses.ts";
 import { announceTracker, findTracker } from "../../../lib/app/local_tracker.ts";
 import { keepPrivate, stateFolders } from "../../../lib/app/state_folder.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
@@ -65,30 +64,6 @@ permitted(
     }
   },
 );
-
-Deno.test("a machine's likeliest address comes first", () => {
-  const net = (name: string, address: string, family: "IPv4" | "IPv6" = "IPv4") => ({
-    name,
-    address,
-    family,
-  });
-  const addresses = machineAddresses([
-    net("lo", "127.0.0.1"),
-    net("docker0", "172.17.0.1"),
-    net("eth0", "2001:db8::1", "IPv6"),
-    net("eth0", "fe80::1", "IPv6"),
-    net("eth1", "169.254.1.1"),
-    net("eth0", "192.168.1.5"),
-    net("lo", "::1", "IPv6"),
-  ]);
-  assertEquals(addresses, ["192.168.1.5", "2001:db8::1", "172.17.0.1"]);
-  assertEquals(["0.0.0.0", "::", "127.0.0.1", "localhost"].map(isWildcard), [
-    true,
-    true,
-    false,
-    false,
-  ]);
-});
 
 /** State folders with a key and an invite in them. */
 async function stateIn(root: string) {

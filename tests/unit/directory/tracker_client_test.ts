@@ -1,6 +1,6 @@
 /** A peer's side of its tracker, against trackers that are written by hand. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Identity, randomToken } from "../../../lib/identity/keys.ts";
 import { TrackerClient } from "../../../lib/directory/tracker_client.ts";
 import { closeQuietly } from "../../../lib/net/closing.ts";
@@ -97,7 +97,7 @@ function clientOf(tracker: ScriptedTracker, clock: FakeClock) {
   const client = new TrackerClient({
     address: tracker.address,
     credentials: { identity: Identity.generate(), role: "peer", membership: null },
-    registration: () => ({ name: "a", port: 1 }),
+    registration: () => Promise.resolve({ name: "a", port: 1 }),
     clock,
     random: () => 0.5,
     observer: {
@@ -145,6 +145,21 @@ permitted("a client comes back each time that its session breaks", ["net"], asyn
   }
   await client.close();
   assertEquals(clock.pending, []);
+});
+
+permitted("a tracker that is lost is noticed within 30 s", ["net"], async () => {
+  // It answers no PING.
+  await using tracker = new ScriptedTracker(honest);
+  const clock = new FakeClock();
+  const { client, events } = clientOf(tracker, clock);
+  await client.connect();
+  await client.register();
+  const began = clock.now();
+  clock.advance(await clock.timer((ms) => ms === 15_000));
+  clock.advance(await clock.timer((ms) => ms === 12_000));
+  await events.until((event) => event === "lost: timeout");
+  assert(clock.now() - began < 30_000);
+  await client.close();
 });
 
 permitted("closing ends a return that is under way", ["net"], async () => {

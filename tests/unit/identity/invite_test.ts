@@ -17,6 +17,13 @@ Deno.test("an invite is one line, and comes back from it", () => {
   assertEquals(parseInvite(formatInvite(ipv6)), ipv6);
 });
 
+Deno.test("an invite may name several hosts of one tracker", () => {
+  const several = { ...invite, others: ["192.168.1.7", "fd00::1"] };
+  const text = line.replace("example", "example,192.168.1.7,[fd00::1]");
+  assertEquals(formatInvite(several), text);
+  assertEquals(parseInvite(text), several);
+});
+
 Deno.test("space, quotes, a capital scheme and a lost slash do no harm", () => {
   for (
     const text of [
@@ -52,6 +59,10 @@ Deno.test("what is no invite is refused, with the reason and the right shape, wi
     [line.replace("tracker.example", "::1"), "no host:port/"],
     [line.replace("tracker.example", "[tracker]"), "host is no name"],
     [line.replace("tracker.example", "[]"), "host is no name"],
+    [line.replace("tracker.example", "a,"), "host is no name"],
+    [line.replace("tracker.example", "a,::1"), "no host:port/"],
+    [line.replace("tracker.example", "a:5000,b"), "no host:port/"],
+    [line.replace("tracker.example", "a,b,c,d,e,f,g,h,i"), "more than 8 hosts"],
     [line.replace("tracker.example", "a".repeat(254)), "host is no name"],
     [line.replace("tracker.example", "\u202eevil"), "host is no name"],
     [line.replace(".ICE", "ICE"), "one network id, a dot"],

@@ -3,7 +3,7 @@ import { P2PError } from "../../../lib/errors.ts";
 import { Connection } from "../../../lib/net/connection.ts";
 import type { Frame } from "../../../lib/wire/frame.ts";
 import type { Message } from "../../../lib/wire/message.ts";
-import { turn } from "../../helpers/deadline.ts";
+import { eventually, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { connectionPair, socketPair } from "../../helpers/pipes.ts";
@@ -158,3 +158,30 @@ for (const [firstByte, what] of [[0x15, "an alert"], [0x16, "a handshake"]] as c
     connection.close();
   });
 }
+
+Deno.test("a side that takes no byte for long, but is heard, is slow and not gone", async () => {
+  const clock = new FakeClock();
+  const [a, b] = socketPair(10);
+  const near = new Connection(a, { clock });
+  const stuck = rejectsWith("timeout", () => near.write(PIECE(0), new Uint8Array(1000)));
+  await clock.timer((ms) => ms === 30_000);
+  let heard = 0;
+  const reading = (async () => {
+    while (await near.read().catch(() => null)) heard++;
+  })();
+  // A third of a large buffer takes a slow line minutes; a side that lives says so meanwhile.
+  for (let signs = 1; signs < 15; signs++) {
+    clock.advance(20_000);
+    assertEquals(near.closed, undefined);
+    await b.write(new TextEncoder().encode("PING\n"));
+    await eventually(() => heard === signs, "a sign of life");
+  }
+  assertEquals(near.isSlow, true);
+  // It says that it lives for ever, and reads nothing.
+  clock.advance(20_000);
+  await stuck;
+  await reading;
+  assertEquals(near.isSlow, false);
+  assertEquals(clock.pending, []);
+  b.close();
+});

@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
+import { SERVER_NAME, trustAnchorPem } from "../../../lib/identity/certificate.ts";
 import { Connection } from "../../../lib/net/connection.ts";
+import { greetAsDialler } from "../../../lib/net/handshake.ts";
 import { Server, type ServerOptions } from "../../../lib/net/server.ts";
 import { ASKING_ONLY, openSession, probe } from "../../../lib/net/open_session.ts";
 import type { Session } from "../../../lib/net/session.ts";
@@ -100,6 +102,34 @@ permitted("a caller that says nothing is cut off after 10 s", ["net"], async () 
 });
 
 permitted(
+  "a caller over a slow line has as long as its TLS shows that it needs",
+  ["net"],
+  async () => {
+    const clock = new FakeClock();
+    const membership = newMembership();
+    await using server = startServer(membership, { clock });
+    const tcp = await connectTo(server);
+    await clock.timer((ms) => ms === 10_000);
+    clock.advance(6000);
+    const pin = server.identity.publicKey;
+    const tls = await Deno.startTls(tcp, {
+      hostname: SERVER_NAME,
+      caCerts: [trustAnchorPem(pin)],
+    });
+    await tls.handshake();
+    await clock.timer((ms) => ms === 24_000);
+    clock.advance(20_000);
+    const connection = new Connection(tls);
+    const credentials = { identity, role: "peer", membership } as const;
+    const remote = await greetAsDialler(connection, credentials, {
+      expectedId: server.identity.id,
+    });
+    assertEquals(remote.id, server.identity.id);
+    connection.close();
+  },
+);
+
+permitted(
   "the handshake's limit is absolute: a byte now and then does not help",
   ["net"],
   async () => {
@@ -171,7 +201,9 @@ permitted("over the cap of sessions the next one is told that it is busy", ["net
 
 Deno.test("accepting survives a lack of descriptors", async () => {
   const clock = new FakeClock();
-  const { listener, server, call } = fakeServer(clock);
+  const reasons: string[] = [];
+  const onShort = (reason: string) => void reasons.push(reason);
+  const { listener, server, call } = fakeServer(clock, { onShort });
   for (let i = 0; i < 3; i++) {
     listener.give(
       Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" }),
@@ -179,6 +211,8 @@ Deno.test("accepting survives a lack of descriptors", async () => {
     await clock.timer((ms) => ms === 50);
     clock.advance(50);
   }
+  assertEquals(reasons.length, 3);
+  assert(reasons[0]?.includes("ulimit -n"));
   const connection = call();
   await pings(connection);
   connection.close();

@@ -367,3 +367,43 @@ Deno.test("whoever does not read its answers is not listened to, and gets all of
   await a.close();
   await ended;
 });
+
+Deno.test("a session is alive when anything comes of it in time, also a part of a frame", async () => {
+  const clock = new FakeClock();
+  const [raw, conn] = socketPair();
+  const session = new Session(new Connection(conn, { clock }), { id: ID, role: "peer" }, clock);
+  const ended = session.run(new Recorder());
+  const silent = session.isAlive(1000);
+  clock.advance(1000);
+  assertEquals(await silent, false);
+  const slow = session.isAlive(1000);
+  clock.advance(500);
+  await raw.write(encoder.encode("PIECE {"));
+  await eventually(() => session.lastHeard === clock.now(), "half a frame");
+  clock.advance(500);
+  assertEquals(await slow, true);
+  raw.close();
+  await ended;
+  assertEquals(await session.isAlive(1000), false);
+  assertEquals(clock.pending, []);
+});
+
+Deno.test("a session whose PONGs were slow has more time for the next", async () => {
+  const clock = new FakeClock();
+  const { a, b, end } = running({ clock });
+  const gate = Promise.withResolvers<void>();
+  const { post } = b;
+  b.post = (message) => void gate.promise.then(() => post.call(b, message));
+  const first = a.isAlive(10_000);
+  await turn();
+  clock.advance(8000);
+  gate.resolve();
+  assertEquals(await first, true);
+  b.post = () => {};
+  const second = a.isAlive(10_000);
+  assertEquals(await clock.timer((ms) => ms > 10_000), 24_000);
+  clock.advance(24_000);
+  assertEquals(await second, false);
+  b.post = post;
+  await end();
+});

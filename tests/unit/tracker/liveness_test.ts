@@ -16,7 +16,7 @@ class Scene implements AsyncDisposable {
   readonly dropped = new EventLog<string>();
   /** Whether the listeners answer a dial-back. */
   reachable = false;
-  onDial: () => void = () => {};
+  onDial: () => void | Promise<void> = () => {};
   readonly liveness: Liveness<Watched>;
   readonly #ends: (() => Promise<unknown>)[] = [];
 
@@ -26,12 +26,10 @@ class Scene implements AsyncDisposable {
       pingAfter: 20_000,
       pongTimeout: 5_000,
       members: () => this.members,
-      dialBack: ({ entry }) => {
+      dialBack: async ({ entry }) => {
         this.dialled.add(entry.name);
-        this.onDial();
-        return this.reachable
-          ? Promise.resolve()
-          : Promise.reject(new P2PError("peer-unreachable", "refused"));
+        await this.onDial();
+        if (!this.reachable) throw new P2PError("peer-unreachable", "refused");
       },
       drop: (member, reason) => {
         this.members.delete(member);
@@ -42,7 +40,10 @@ class Scene implements AsyncDisposable {
   }
 
   /** A member whose peer answers PINGs, or never reads. */
-  join(name: string, { answers = true } = {}): Watched & { leave: () => Promise<void> } {
+  join(
+    name: string,
+    { answers = true } = {},
+  ): Watched & { leave: () => Promise<void>; speak: () => Promise<void> } {
     const [near, far] = sessionPair({ clock: this.clock });
     const ends = [near.run(ASKING_ONLY)];
     if (answers) ends.push(far.run(ASKING_ONLY));
@@ -51,6 +52,7 @@ class Scene implements AsyncDisposable {
       session: near,
       checkedAt: this.clock.now(),
       checking: false,
+      speak: () => far.send({ verb: "PING" }),
       leave: async () => {
         far.connection.close();
         await near.ended;
@@ -130,6 +132,22 @@ Deno.test("no PONG but a listener that answers: stays, and its stuck session end
   assertEquals(scene.dropped.all, []);
 });
 
+Deno.test("a peer that is heard while it is dialled back in vain is slow, and stays", async () => {
+  await using scene = new Scene();
+  const member = scene.join("slow", { answers: false });
+  const { clock } = scene;
+  scene.onDial = async () => {
+    clock.advance(1);
+    await member.speak();
+    await eventually(() => member.session?.lastHeard === clock.now(), "its word");
+  };
+  clock.advance(20_000);
+  await clock.timer(PONG);
+  clock.advance(5_000);
+  await eventually(() => !member.checking, "the end of the check");
+  assertEquals([scene.dialled.all, scene.dropped.all], [["slow"], []]);
+});
+
 Deno.test("a lost session is followed by one dial-back", async () => {
   await using scene = new Scene();
   scene.reachable = true;
@@ -148,7 +166,7 @@ Deno.test("a peer that comes back during its dial-back is not dropped", async ()
   const member = scene.join("a");
   const [fresh, other] = sessionPair({ clock: scene.clock });
   await member.leave();
-  scene.onDial = () => member.session = fresh;
+  scene.onDial = () => void (member.session = fresh);
   await scene.liveness.sessionLost(member);
   assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
   fresh.connection.close();

@@ -64,21 +64,23 @@ Deno.test("A full disk costs what could not be written, and is remembered", asyn
 
 Deno.test("A reader that stalls holds nobody up, and is told how much it has missed", async () => {
   const reader = Promise.withResolvers<void>();
-  let text = "";
-  const sink = new WriterSink(
-    writer(async (data) => {
-      await reader.promise;
-      text += new TextDecoder().decode(data);
-      return data.length;
-    }),
-    { describeGap: (lines) => `${lines} are missing\n` },
-  );
-  const line = `${"x".repeat(1023)}\n`;
-  for (let i = 0; i < 5000; i++) sink.write(line);
-  reader.resolve();
-  await sink.flushed();
-  sink.write("the end\n");
-  await sink.flushed();
-  // 4 MiB wait at most.
-  assertEquals(text, `${line.repeat(4096)}904 are missing\nthe end\n`);
+  for (const isTerminal of [false, true]) {
+    let text = "";
+    const sink = new WriterSink(
+      writer(async (data) => {
+        await reader.promise;
+        text += new TextDecoder().decode(data);
+        return data.length;
+      }, isTerminal),
+      { describeGap: (lines) => `${lines} are missing\n`, isLog: isTerminal },
+    );
+    const line = `${"x".repeat(1023)}\n`;
+    for (let i = 0; i < 5000; i++) sink.write(line);
+    reader.resolve();
+    await sink.flushed();
+    sink.write("the end\n");
+    await sink.flushed();
+    // 4 MiB wait at most.
+    assertEquals(text, `${line.repeat(4096)}904 are missing\nthe end\n`);
+  }
 });

@@ -74,6 +74,33 @@ Deno.test("Each event has its text", () => {
     ],
     [
       {
+        event: "listening",
+        host: "::",
+        port: 4001,
+        id,
+        name: "desk",
+        inbox: "/home/x/received_files",
+        secure: true,
+      },
+      "Peer desk (3fA9c2d1) listening on port 4001 of all addresses of this machine\n" +
+      "Received files go to /home/x/received_files\n",
+    ],
+    [
+      {
+        event: "listening",
+        host: "0.0.0.0",
+        port: 5000,
+        id,
+        secure: true,
+        invite: INVITE,
+        local: true,
+      },
+      "Tracker 3fA9c2d1 listening on port 5000 of all addresses of this machine\n" +
+      "On this machine `peer` finds it by itself\n" +
+      "Only this machine can reach it: the address that others would be told is of no use to them\n",
+    ],
+    [
+      {
         event: "registered",
         tracker: "h:5000",
         name: "desk-2",
@@ -140,8 +167,18 @@ Deno.test("Each event has its text", () => {
       { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: null },
       "Peer tv has everything (2)\n",
     ],
-    [{ event: "pong", peer: "tv", address: "h:1", ms: 1.234 }, "PONG from tv (h:1) in 1.2 ms\n"],
-    [{ event: "pong", peer: "h:1", address: "h:1", ms: 41.7 }, "PONG from h:1 in 42 ms\n"],
+    [
+      { event: "pong", peer: "tv", via: "direct", address: "h:1", ms: 1.234 },
+      "PONG from tv (h:1) in 1.2 ms\n",
+    ],
+    [
+      { event: "pong", peer: "tv", via: "dialled-back", address: "h:1", ms: 1.234 },
+      "PONG from tv (h:1, which dialled back) in 1.2 ms\n",
+    ],
+    [
+      { event: "pong", peer: "h:1", via: "direct", address: "h:1", ms: 41.7 },
+      "PONG from h:1 in 42 ms\n",
+    ],
     [
       { event: "message", id: "m", from: id, name: "tv", text: "hello", sent: "" },
       "Message from tv (3fA9c2d1): hello\n",
@@ -336,7 +373,7 @@ Deno.test("What a remote wrote can't act on the terminal", () => {
     { event: "peer-joined", id, name: evil, address: evil },
     { event: "peer-left", id, name: evil, address: evil, reason: evil },
     { event: "peer", id, name: evil, address: evil, reachable: true },
-    { event: "pong", peer: evil, address: evil, ms: 1 },
+    { event: "pong", peer: evil, via: "direct", address: evil, ms: 1 },
     { event: "tracker-lost", reason: evil },
     { event: "registered", tracker: evil, name: evil, host: evil, port: 1, reachable: true },
     {

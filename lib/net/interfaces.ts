@@ -1,0 +1,62 @@
+/**
+ * The network interfaces of this machine, and the addresses that others may reach it under.
+ *
+ * @module
+ */
+
+import { isLoopback, reachOf } from "../address.ts";
+
+/** What is read of an interface. */
+export type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "address" | "family">;
+
+/** Interfaces that lead to this machine's own containers and virtual machines. */
+const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|flannel|tun|tap|wg|zt|tailscale)/;
+
+/**
+ * Addresses under which other machines may reach this one, the likeliest first: IPv4 before IPv6, real
+ * interfaces before virtual ones. Those of one link alone (169.254.0.0/16, fe80::/10) are left out.
+ */
+export function machineAddresses(
+  interfaces: readonly Interface[] = Deno.networkInterfaces(),
+): string[] {
+  return addressesWith("other", interfaces);
+}
+
+/** As {@linkcode machineAddresses}, of those that are good on one link alone; IPv6 ones without their scope. */
+export function linkLocalAddresses(
+  interfaces: readonly Interface[] = Deno.networkInterfaces(),
+): string[] {
+  return addressesWith("link-local", interfaces);
+}
+
+/**
+ * An address as this machine has to dial it: a link-local one of IPv6 says nothing without its scope (RFC 4007, 11), the
+ * interface. It is the one that has the address `via`, or the likeliest when that leads to no link.
+ */
+export function withScope(
+  host: string,
+  via: string,
+  read: () => readonly Interface[] = Deno.networkInterfaces,
+): string {
+  if (!host.includes(":") || host.includes("%") || reachOf(host) !== "link-local") return host;
+  const interfaces = read();
+  const [likeliest] = linkLocalAddresses(interfaces.filter(({ family }) => family === "IPv6"));
+  const own = isLoopback(via) ? undefined : interfaces.find(({ address }) => address === via);
+  const link = own ?? interfaces.find(({ address }) => address === likeliest);
+  return link === undefined ? host : `${host}%${link.name}`;
+}
+
+/** Whether this machine has an address. */
+export function isOwnAddress(
+  host: string,
+  interfaces: readonly Interface[] = Deno.networkInterfaces(),
+): boolean {
+  return interfaces.some(({ address }) => address === host);
+}
+
+function addressesWith(reach: "other" | "link-local", interfaces: readonly Interface[]): string[] {
+  const rank = ({ name, family }: Interface) =>
+    (VIRTUAL.test(name) ? 2 : 0) + (family === "IPv4" ? 0 : 1);
+  const fitting = interfaces.filter(({ address }) => reachOf(address) === reach);
+  return [...new Set(fitting.sort((a, b) => rank(a) - rank(b)).map(({ address }) => address))];
+}

@@ -1,0 +1,160 @@
+/**
+ * Machines of a kind: network namespaces with cables between them, which only root may make. What a firewall does is done
+ * by rules of policy routing, since not every kernel has a packet filter.
+ *
+ * @module
+ */
+
+const IP = findIp();
+
+/** Hosts, and the cables and switches between them, that are gone when the test ends. */
+export class Network implements AsyncDisposable {
+  readonly #hosts: Host[] = [];
+
+  /** Makes a host with nothing but its loopback. */
+  async host(): Promise<Host> {
+    const host = new Host(`p2p-${crypto.randomUUID().slice(0, 8)}`);
+    await ip("netns", "add", host.namespace);
+    this.#hosts.push(host);
+    await host.ip("link", "set", "lo", "up");
+    return host;
+  }
+
+  /**
+   * Puts a cable between two hosts.
+   *
+   * @param ends the host, the name that the device has there, and its addresses with the length of their prefix.
+   */
+  async cable(...ends: [End, End]): Promise<void> {
+    const [a, b] = ends;
+    const [there, here] = [
+      ["netns", b.host.namespace, "name", b.device ?? "eth0"],
+      ["netns", a.host.namespace, "name", a.device ?? "eth0"],
+    ];
+    await ip("link", "add", ...here, "type", "veth", "peer", ...there);
+    for (const { host, device = "eth0", addresses = [] } of ends) {
+      for (const address of addresses) await host.addAddress(address, device);
+      await host.ip("link", "set", device, "up");
+    }
+  }
+
+  /** Makes hosts on one switch: `eth0` of the first is 10.77.0.1/24, of the second 10.77.0.2/24, and so on. */
+  async lan(count: number): Promise<Host[]> {
+    const hub = await this.host();
+    await hub.ip("link", "add", "br0", "type", "bridge");
+    await hub.ip("link", "set", "br0", "up");
+    const hosts: Host[] = [];
+    for (let i = 1; i <= count; i++) {
+      const host = await this.host();
+      const device = `port${i}`;
+      await this.cable({ host: hub, device }, { host, addresses: [`10.77.0.${i}/24`] });
+      await hub.ip("link", "set", device, "master", "br0");
+      hosts.push(host);
+    }
+    return hosts;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { namespace } of this.#hosts) await ip("netns", "del", namespace).catch(() => {});
+  }
+}
+
+/** One end of a cable. */
+export interface End {
+  host: Host;
+  /** `eth0` unless it says otherwise. */
+  device?: string;
+  /** Each with the length of its prefix: `10.77.0.1/24`. */
+  addresses?: string[];
+}
+
+/** One host of a {@linkcode Network}. */
+export class Host {
+  readonly namespace: string;
+
+  constructor(namespace: string) {
+    this.namespace = namespace;
+  }
+
+  /** What starts a program on this host: before its command line, as `StartOptions.wrap` takes it. */
+  get wrap(): [string, ...string[]] {
+    return [IP ?? "", "netns", "exec", this.namespace];
+  }
+
+  /** Runs `ip` in this host. */
+  async ip(...args: string[]): Promise<void> {
+    await ip("-n", this.namespace, ...args);
+  }
+
+  /** Runs a command on this host to its end; resolves with what it wrote. */
+  async run(...command: string[]): Promise<string> {
+    return await run(...this.wrap, ...command);
+  }
+
+  /** Gives a device an address, usable at once: nobody has to be asked whether it is taken. */
+  async addAddress(address: string, device = "eth0"): Promise<void> {
+    const nodad = address.includes(":") ? ["nodad"] : [];
+    await this.ip("addr", "add", address, "dev", device, ...nodad);
+  }
+
+  /** Drops what comes in on a TCP port from an address, without an answer, as firewalls do. */
+  async drop(from: string, port: number): Promise<void> {
+    await this.#firewall(from, port, "blackhole");
+  }
+
+  /** Turns away what comes in on a TCP port from an address: an ICMP message says that it is not allowed. */
+  async reject(from: string, port: number): Promise<void> {
+    await this.#firewall(from, port, "prohibit");
+  }
+
+  async #firewall(from: string, port: number, action: string): Promise<void> {
+    const family = from.includes(":") ? "-6" : "-4";
+    // The rule for this host's own addresses stands at 0, before which there is no place: it moves.
+    const own = ["lookup", "local"];
+    const isOwnFirst = (await this.run(IP ?? "", family, "rule")).startsWith("0:");
+    if (isOwnFirst) {
+      await this.ip(family, "rule", "add", "pref", "100", ...own);
+      await this.ip(family, "rule", "del", "pref", "0");
+    }
+    const what = ["iif", "eth0", "from", from, "ipproto", "tcp", "dport", `${port}`];
+    await this.ip(family, "rule", "add", "pref", "10", ...what, action);
+  }
+}
+
+/** Why there can be no {@linkcode Network} here. */
+export async function whyNoNetwork(): Promise<string | undefined> {
+  const needs = ["run", "read", "write"] as const;
+  if (needs.some((name) => Deno.permissions.querySync({ name }).state !== "granted")) {
+    return undefined;
+  }
+  if (IP === undefined) return "needs ip of iproute2";
+  try {
+    await using network = new Network();
+    const [host] = await network.lan(1);
+    await host?.drop("10.77.0.2", 1);
+    return undefined;
+  } catch {
+    return "may not make network namespaces";
+  }
+}
+
+function findIp(): string | undefined {
+  if (Deno.permissions.querySync({ name: "read" }).state !== "granted") return undefined;
+  return ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].find((path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function ip(...args: string[]): Promise<void> {
+  await run(IP ?? "", ...args);
+}
+
+async function run(command: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
+  if (success) return new TextDecoder().decode(stdout);
+  throw new Error(`${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+}
