@@ -7,7 +7,7 @@ import { type Credentials, greetAsDialler } from "./handshake.ts";
 import { Session, type SessionHandler } from "./session.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { dial } from "./transport.ts";
-import { patientTime } from "./write_budget.ts";
+import { patientTime } from "./slow_line.ts";
 
 /** Whom to open a session to. */
 export interface OpenOptions {
