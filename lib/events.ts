@@ -86,11 +86,18 @@ export interface PeerEvent {
   reachable: boolean;
 }
 
+/** How a peer was reached. */
+export interface Path {
+  /** `dialled-back`: it opened the connection, having been asked to, or to send something itself. */
+  via: "direct" | "dialled-back";
+  /** Its end of the connection: what was dialled, or where it dialled from. */
+  address: string;
+}
+
 /** A peer answered a ping. */
-export interface PongEvent {
+export interface PongEvent extends Path {
   event: "pong";
   peer: string;
-  address: string;
   /** Round trip in milliseconds. */
   ms: number;
 }
@@ -174,8 +181,8 @@ export interface TransferRetryEvent {
   reason: string;
 }
 
-/** How a transfer ended for one recipient. */
-export interface RecipientResult {
+/** How a transfer ended for one recipient, and on which path; without one that has failed before there was any. */
+export interface RecipientResult extends Partial<Path> {
   /** Name of the recipient, or what `--to` called somebody who is not there. */
   peer: string;
   /** Id of the recipient; empty when there is none. */

@@ -32,6 +32,8 @@ export class Directory {
   readonly #cache: PeerCache | undefined;
   readonly #notice: (message: string) => void = () => {};
   #cached: PeerEntry[] = [];
+  /** How peers were reached last where that was not the usual way, by their ids. */
+  #paths: Record<string, string> = {};
   #asking: Promise<unknown> | undefined;
   /** Ids by the keys of the names that are pinned to them, as read last; null when they could not be read. */
   #pins: ReadonlyMap<string, string> | null = new Map();
@@ -65,7 +67,8 @@ export class Directory {
   /** Asks the tracker and keeps its list; resolves with the others. */
   async update(): Promise<PeerEntry[]> {
     const entries = await this.#options.tracker.refresh();
-    await this.#tryCache((cache) => cache.save(this.#networkKey, entries));
+    const paths = await this.#tryCache((cache) => cache.save(this.#networkKey, entries));
+    this.#paths = { ...paths, ...this.#paths };
     return this.#withoutSelf(entries);
   }
 
@@ -83,8 +86,22 @@ export class Directory {
 
   /** Has the list that was kept last serve until the tracker gives one; false when there is none. */
   async recall(): Promise<boolean> {
-    this.#cached = await this.#tryCache((cache) => cache.load(this.#networkKey)) ?? [];
+    const cached = await this.#tryCache((cache) => cache.load(this.#networkKey));
+    this.#cached = cached?.peers ?? [];
+    this.#paths = { ...cached?.paths, ...this.#paths };
     return this.#cached.length > 0;
+  }
+
+  /** How the peer with the id was reached last; undefined: as its entry suggests, or never. */
+  pathTo(id: string): string | undefined {
+    return this.#paths[id];
+  }
+
+  /** Remembers how a peer was reached, also for the next command of this user. */
+  async keepPath(id: string, path: string | undefined): Promise<void> {
+    if (path === undefined) delete this.#paths[id];
+    else this.#paths[id] = path;
+    await this.#tryCache((cache) => cache.savePath(this.#networkKey, id, path));
   }
 
   /**

@@ -1,3 +1,4 @@
+import { formatAddress } from "../address.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 
@@ -80,5 +81,7 @@ export class PeerList {
 }
 
 function sameAddress(a: PeerEntry, b: PeerEntry): boolean {
-  return a.name === b.name && a.host === b.host && a.port === b.port && a.reachable === b.reachable;
+  const addressesOf = ({ host, port, addresses = [] }: PeerEntry) =>
+    [{ host, port }, ...addresses].map(formatAddress).join(" ");
+  return a.name === b.name && a.reachable === b.reachable && addressesOf(a) === addressesOf(b);
 }

@@ -51,7 +51,11 @@ export function resolveTarget(target: string, entries: readonly PeerEntry[]): Pe
 export function isMeant(target: string, entry: PeerEntry): boolean {
   if (target.startsWith("id:")) return target.length > 3 && entry.id.startsWith(target.slice(3));
   // Names have no colon.
-  if (target.includes(":")) return sameEndpoint(target, formatAddress(entry));
+  if (target.includes(":")) {
+    return [entry, ...entry.addresses ?? []].some((address) =>
+      sameEndpoint(target, formatAddress(address))
+    );
+  }
   return entry.name === target;
 }
 

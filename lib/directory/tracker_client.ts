@@ -240,9 +240,12 @@ export class TrackerClient implements AsyncDisposable {
     return { delivered, to };
   }
 
-  /** Asks the tracker to have `peer` dial this machine's `port`. */
-  async requestDial(peer: string, port: number, token: string): Promise<void> {
-    await this.#ask({ verb: "CONNECT", peer, port, token });
+  /** Asks the tracker to have `peer` dial this machine, at `port` of the address that the tracker sees, or elsewhere. */
+  async requestDial(
+    peer: string,
+    where: Pick<MessageOf<"CONNECT">, "port" | "addresses" | "token">,
+  ): Promise<void> {
+    await this.#ask({ verb: "CONNECT", peer, ...where });
   }
 
   /** As a tracker's operator: bars an id. */

@@ -20,6 +20,11 @@ export interface OpenOptions {
   /** Token of the CONNECT that this dial answers. */
   token?: string;
   signal?: AbortSignal | undefined;
+  /**
+   * Ends the dial as long as the listener has not proven its key (or been connected to, with `--insecure`); by default
+   * `signal` does. A session that has got further comes about all the same: the other side may have taken it already.
+   */
+  lost?: AbortSignal | undefined;
   clock?: Clock;
 }
 
@@ -29,13 +34,13 @@ export interface OpenOptions {
  * @throws {P2PError} as `dial` and `greetAsDialler` do.
  */
 export async function openSession(options: OpenOptions): Promise<Session> {
-  const { address, credentials, id, token, signal, clock = systemClock } = options;
+  const { address, credentials, id, token, signal, lost = signal, clock = systemClock } = options;
   // The greeting may have to wait behind what this process sends.
   const timeout = patientTime(options.timeout ?? 10_000);
   const { membership } = credentials;
   const pin = membership ? decodeBase64Url(id ?? membership.id) : null;
   const started = clock.now();
-  const conn = await dial({ ...address, pin, timeout, signal, clock });
+  const conn = await dial({ ...address, pin, timeout, signal: lost, clock });
   const connection = new Connection(conn, { clock });
   const late = () =>
     new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);

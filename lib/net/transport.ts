@@ -53,7 +53,8 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
   using _ = onAbort(signal, () => stop.abort(signal?.reason));
   try {
     const tcp = await abortable(
-      Deno.connect({ hostname: options.host, port: options.port }),
+      // Without the signal the descriptor of a connection that nobody answers would be kept for two minutes.
+      Deno.connect({ hostname: options.host, port: options.port, signal: stop.signal }),
       stop.signal,
       (late) => late.close(),
     );
@@ -167,7 +168,34 @@ function dialError(cause: unknown, where: Address): P2PError {
       { cause },
     );
   }
-  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${reasonOf(cause)}`, {
+  return new P2PError("peer-unreachable", `Cannot connect to ${at}: ${whyUnreachable(cause)}`, {
     cause,
   });
+}
+
+/** What a session to an address that could not be opened came to, in a few words. */
+export function cameTo(address: Address, error: P2PError): string {
+  return `${formatAddress(address)}: ${answerOf(error)}`;
+}
+
+function answerOf(error: P2PError): string {
+  if (error.remote) return `it said: ${error.message}`;
+  switch (error.code) {
+    case "wrong-key":
+      return "another key answers";
+    case "insecure-mismatch":
+      return "it runs with --insecure or is another program";
+    case "timeout":
+      return "no answer in time";
+    case "peer-unreachable":
+      return error.cause === undefined ? error.message : whyUnreachable(error.cause);
+    default:
+      return error.message;
+  }
+}
+
+/** Why a connection could not be opened, as {@linkcode reasonOf} says it; a route that is barred has no words of its own. */
+function whyUnreachable(cause: unknown): string {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return code === "EINVAL" ? "there is no way to that address" : reasonOf(cause);
 }

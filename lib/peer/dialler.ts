@@ -1,49 +1,72 @@
 import { onAbort } from "../async/abort.ts";
-import type { Clock } from "../async/clock.ts";
-import { P2PError } from "../errors.ts";
+import { type Clock, delay } from "../async/clock.ts";
+import { asP2PError, isRetriable, P2PError } from "../errors.ts";
 import { randomToken } from "../identity/keys.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
 import { ASKING_ONLY, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
-import { formatAddress, mayBeDialledFor } from "../address.ts";
-import { type Caps, HostCounts } from "../net/host_counts.ts";
-import { type Rates, RequestLimits } from "../net/request_buckets.ts";
+import { cameTo } from "../net/transport.ts";
+import { patientTime } from "../net/write_budget.ts";
+import { type Address, formatAddress } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
-import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { describePeer } from "../directory/target.ts";
+import type { PeerEntry } from "../wire/message.ts";
+import type { DialAnswers, DialRequest } from "./dial_answers.ts";
+import { candidatesOf, needsScope, race, scoped } from "../net/race.ts";
 
 /** What a {@linkcode Dialler} needs. */
 export interface DiallerOptions {
   credentials: Credentials;
   tracker: TrackerClient;
-  /** The port that others can dial; starts to listen when there is none yet. */
-  listeningPort: () => Promise<number>;
+  /** Where others can dial this peer, the port and what else it has to say; starts to listen when it does not yet. */
+  listening: () => Promise<{ port: number; addresses?: Address[] }>;
+  /** Whether an address is one at which this peer itself listens. */
+  isOwn?: (address: Address) => boolean;
+  /** Remembers how peers were reached. */
+  paths?: Paths;
   clock: Clock;
 }
+
+/** How peers were reached last: `host:port`, or {@linkcode DIALLED_BACK}; undefined as their entries suggest. */
+export interface Paths {
+  /** How the peer with the id was reached last. */
+  pathTo(id: string): string | undefined;
+  /** Remembers how it was; never rejects. */
+  keepPath(id: string, path: string | undefined): Promise<void>;
+}
+
+/** The path to a peer that dialled this one, having been asked to. */
+const DIALLED_BACK = "dialled back";
 
 interface Expected {
   id: string;
   resolve: (session: Session) => void;
 }
 
-/** How long in milliseconds a peer may take to dial back. */
-const DIAL_TIMEOUT = 10_000;
+/** A session, and how it came about. */
+interface Reached {
+  session: Session;
+  path: string;
+}
 
-/** Dials and sessions under way because others asked for them, by where they go. */
-const MAX_ANSWERS: Caps = { address: 16, network: 32, all: 64 };
+/** A way that led nowhere, and why. */
+interface Tried {
+  /** Undefined: the peer was asked to dial. */
+  address?: Address;
+  error: P2PError;
+}
 
-/** Dials because others asked for them: for one of those, to one address, and in all. */
-const ANSWER_RATES: Rates = {
-  key: { rate: 2, burst: 50 },
-  address: { rate: 10, burst: 100 },
-  all: { rate: 50, burst: 500 },
-};
+/** How long in milliseconds all ways together may take. */
+const REACH_TIMEOUT = 10_000;
+/** Milliseconds after which the next address is dialled too: RFC 8305, 8. */
+const STAGGER = 250;
+/** Milliseconds that the dials have before the other side is asked to dial: about what a slow line takes. */
+const HEAD_START = 1_000;
 
-/** Dials to one peer under way at a time: its listener closes some when too many greet it at once. */
+/** Peers that are being reached under one id at a time: a listener closes some when too many greet it at once. */
 const DIALS_PER_PEER = 16;
 
-/** Opens sessions to peers: dials them, or has the tracker ask those to dial that cannot be dialled. */
+/** Opens sessions to peers: dials them at all their addresses, and has the tracker ask them to dial this one. */
 export class Dialler {
   readonly #options: DiallerOptions;
   readonly #expected = new Map<string, Expected>();
@@ -51,65 +74,29 @@ export class Dialler {
   readonly #sessions = new Set<Session>();
   /** By the peer's id. */
   readonly #gates = new KeyedGate(DIALS_PER_PEER);
-  /** Dials and sessions under way because others asked for them. */
-  readonly #answers = new HostCounts();
-  readonly #answerLimits: RequestLimits;
   readonly #stop = new AbortController();
+  #answers: Promise<DialAnswers> | undefined;
 
   constructor(options: DiallerOptions) {
     this.#options = options;
-    this.#answerLimits = new RequestLimits({ ...ANSWER_RATES, clock: options.clock });
   }
 
   /**
-   * Opens a session to a listed peer. The caller runs it.
+   * Opens a session to a listed peer, on whichever way is the first to lead there: its addresses, and its dial to this
+   * machine. What the tracker thinks of its addresses decides only whether it is asked at once or after a moment. The
+   * caller runs the session.
    *
-   * @throws {P2PError} `peer-unreachable` or `timeout`, `wrong-key`, and what the peer refused it with.
+   * @throws {P2PError} within `REACH_TIMEOUT`: `peer-unreachable`, with what each way came to; `wrong-key` when another
+   * key answers everywhere; what the peer itself refused it with.
    */
   async open(entry: PeerEntry): Promise<Session> {
-    if (!entry.reachable) return await this.#askToDial(entry);
-    return await this.#gates.run(entry.id, () => this.#dial(entry));
+    return await this.#gates.run(entry.id, () => this.#reach(entry));
   }
 
-  /**
-   * Dials a peer that asked for it through the tracker, and has `serve` run the session. Members and the tracker can
-   * make this peer dial, so that only a few of these are under way at a time; others are left out.
-   *
-   * @throws {P2PError} `peer-unreachable`, with one text for every failure: what dialling there is like is nothing for
-   * those who ask.
-   */
-  async answer(
-    { id, host, port, token }: Pick<MessageOf<"DIAL">, "host" | "port" | "token"> & { id: string },
-    serve: (session: Session) => Promise<void>,
-  ): Promise<void> {
-    if (!this.#answers.hasRoom(host, MAX_ANSWERS) || !this.#answerLimits.take(id, host)) return;
-    this.#answers.add(host);
-    const { tracker, credentials, clock } = this.#options;
-    const { signal } = this.#stop;
-    try {
-      let session: Session;
-      try {
-        // The tracker's own address was given to this peer, and by none of those who ask.
-        if (id !== tracker.trackerId) expectMayDial(host, tracker.remoteHost);
-        session = await openSession({
-          address: { host, port },
-          id,
-          token,
-          credentials,
-          clock,
-          signal,
-        });
-      } catch (cause) {
-        throw new P2PError(
-          "peer-unreachable",
-          `Cannot dial ${id.slice(0, 8)}, which asked to be dialled: it is not to be reached`,
-          { cause },
-        );
-      }
-      await serve(this.#track(session));
-    } finally {
-      this.#answers.remove(host);
-    }
+  /** Dials a peer that asked for it through the tracker: see {@linkcode DialAnswers.answer}. */
+  async answer(asked: DialRequest, serve: (session: Session) => Promise<void>): Promise<void> {
+    const answers = await (this.#answers ??= this.#loadAnswers());
+    await answers.answer(asked, (session) => serve(this.#track(session)));
   }
 
   /** Whether the session is one that {@linkcode open} waits for; whoever waits runs it then. */
@@ -140,60 +127,163 @@ export class Dialler {
     return session;
   }
 
-  async #dial(entry: PeerEntry): Promise<Session> {
-    const { credentials, clock } = this.#options;
+  /** Loads what only those need that others ask to dial: one-shot commands are not listed. */
+  async #loadAnswers(): Promise<DialAnswers> {
+    const { DialAnswers } = await import("./dial_answers.ts");
+    const { credentials, tracker, clock } = this.#options;
+    return new DialAnswers({
+      credentials,
+      tracker,
+      stagger: STAGGER,
+      clock,
+      signal: this.#stop.signal,
+    });
+  }
+
+  async #reach(entry: PeerEntry): Promise<Session> {
+    const { tracker, credentials, clock, paths } = this.#options;
+    const last = paths?.pathTo(entry.id);
+    const via = tracker.remoteHost ?? tracker.address.host;
+    // Those whom a share sends to listen for nobody.
+    const isShare = tracker.trackerId === credentials.identity.id;
+    const usual = isShare ? [] : candidatesOf(entry, { via });
+    const addresses = last === undefined || isShare ? usual : candidatesOf(entry, { via, last });
+    const over = new AbortController();
+    using _ = onAbort(this.#stop.signal, () => over.abort(this.#stop.signal.reason));
+    const attempt: Attempt = { entry, until: clock.now() + REACH_TIMEOUT, tried: [], over };
+    const dialling = race(
+      addresses.map((address) => (lost: AbortSignal) => this.#dial(address, lost, attempt)),
+      { stagger: STAGGER, clock, signal: over.signal, drop: ({ session }) => dismiss(session) },
+    );
+    const isHopeful = entry.reachable && last !== DIALLED_BACK;
+    const dialledBack = this.#dialledBack(attempt, isHopeful ? dialling : undefined);
+    let reached: Reached;
     try {
+      reached = await Promise.any([dialling, dialledBack]);
+    } catch {
+      if (over.signal.aborted) throw over.signal.reason;
+      throw unreached(attempt, clock.now() >= attempt.until);
+    } finally {
+      over.abort(new P2PError("interrupted", "Another way was faster"));
+    }
+    for (const way of [dialling, dialledBack]) {
+      way.then((other) => other !== reached && dismiss(other.session), () => {});
+    }
+    const [first] = usual;
+    const isUsual = first !== undefined && reached.path === formatAddress(first);
+    const path = isUsual ? undefined : reached.path;
+    if (path !== last) await paths?.keepPath(entry.id, path);
+    return reached.session;
+  }
+
+  async #dial(
+    address: Address,
+    lost: AbortSignal,
+    { entry, until, tried, over }: Attempt,
+  ): Promise<Reached> {
+    const { credentials, tracker, clock, isOwn } = this.#options;
+    try {
+      if (entry.id !== credentials.identity.id && isOwn?.(address)) {
+        throw new P2PError("peer-unreachable", "this peer itself listens there");
+      }
       const session = await openSession({
-        address: entry,
+        address: needsScope(address) ? await scoped(address, tracker.localHost) : address,
         id: entry.id,
-        timeout: DIAL_TIMEOUT,
+        timeout: until - clock.now(),
         credentials,
         clock,
         signal: this.#stop.signal,
+        lost,
       });
-      return this.#track(session);
-    } catch (error) {
-      if (!(error instanceof P2PError) || error.code !== "wrong-key") throw error;
-      throw new P2PError(
-        "wrong-key",
-        `Cannot trust ${describePeer(entry)}: another key answers at ${formatAddress(entry)}`,
-        { cause: error },
-      );
+      return { session: this.#track(session), path: formatAddress(address) };
+    } catch (thrown) {
+      const error = asP2PError(thrown);
+      if (!lost.aborted) tried.push({ address, error });
+      // Who says no has proven to be the one: at its other addresses it says the same.
+      if (error.remote && !isRetriable(error) && credentials.membership) over.abort(error);
+      throw error;
     }
   }
 
-  async #askToDial(entry: PeerEntry): Promise<Session> {
-    const { tracker, listeningPort, clock } = this.#options;
+  /** Has the peer dial this one, once `dialling` has failed or had its head start. */
+  async #dialledBack(
+    { entry, until, tried, over: { signal } }: Attempt,
+    dialling: Promise<unknown> | undefined,
+  ): Promise<Reached> {
+    const { clock } = this.#options;
+    if (dialling) {
+      const isOver = new Promise<void>((resolve) => dialling.catch(() => resolve()));
+      await Promise.race([isOver, delay(clock, HEAD_START, signal)]);
+    }
     const token = randomToken(16);
     const { promise, resolve, reject } = Promise.withResolvers<Session>();
     this.#expected.set(token, { id: entry.id, resolve });
-    const cancel = clock.after(DIAL_TIMEOUT, () => {
-      reject(
-        new P2PError(
-          "peer-unreachable",
-          `Cannot reach ${describePeer(entry)}: it cannot be dialled and did not dial back; ` +
-            `open port ${entry.port} there, or a port of this machine with --port`,
-        ),
-      );
+    const cancel = clock.after(patientTime(until - clock.now()), () => {
+      reject(new P2PError("peer-unreachable", "it did not"));
     });
-    promise.catch(() => {});
-    const { signal } = this.#stop;
     using _ = onAbort(signal, () => reject(signal.reason));
     try {
-      await tracker.requestDial(entry.id, await listeningPort(), token);
-      return await promise;
+      // It may dial before the tracker has answered, and the tracker may not answer in time.
+      await Promise.race([promise, this.#askToDial(entry, token)]);
+      return { session: await promise, path: DIALLED_BACK };
     } catch (error) {
-      // The peer may have dialled all the same: a session that nobody runs would never end.
-      promise.then((session) => session.close().then(() => session.run(ASKING_ONLY)), () => {});
+      if (!signal.aborted) tried.push({ error: asP2PError(error) });
+      promise.then(dismiss, () => {});
       throw error;
     } finally {
       cancel();
       this.#expected.delete(token);
     }
   }
+
+  async #askToDial({ id }: PeerEntry, token: string): Promise<void> {
+    const { tracker, listening } = this.#options;
+    if (!tracker.isConnected) {
+      throw new P2PError("tracker-unreachable", "the tracker cannot be asked now");
+    }
+    await tracker.requestDial(id, { ...await listening(), token });
+  }
 }
 
-function expectMayDial(host: string, trackerHost = ""): void {
-  if (mayBeDialledFor(host, trackerHost)) return;
-  throw new P2PError("invalid", `Cannot dial ${host}: it is no address to dial for others`);
+/** What the ways to one peer share. */
+interface Attempt {
+  entry: PeerEntry;
+  /** When it is over, by the clock, milliseconds. */
+  until: number;
+  /** What has failed so far. */
+  tried: Tried[];
+  /** Ends all of them. */
+  over: AbortController;
+}
+
+/** Ends a session that nobody needs: one that nobody runs would never end. */
+function dismiss(session: Session): void {
+  void session.close().then(() => session.run(ASKING_ONLY));
+}
+
+/** The failure of all ways to a peer: each with what it came to, and what can be done. */
+function unreached({ entry: { name, id, port }, tried }: Attempt, isLate: boolean): P2PError {
+  const who = `${name} (id:${id.slice(0, 8)})`;
+  const dials = tried.filter(({ address }) => address);
+  const told = [
+    ...dials.map(({ address, error }) => address ? cameTo(address, error) : ""),
+    ...tried.filter(({ address }) => !address).map(({ error: { remote, message } }) =>
+      `asked to dial this machine: ${remote ? `the tracker said: ${message}` : message}`
+    ),
+  ].join("; ");
+  const [first] = dials;
+  const cause = first?.error;
+  const isOther = ({ error }: Tried) => error.code === "wrong-key";
+  if (cause && dials.every(isOther)) {
+    return new P2PError("wrong-key", `Cannot trust ${who}: another key answers (${told})`, {
+      cause,
+    });
+  }
+  const remedy = `open port ${port} there, or a port of this machine with --port`;
+  // What has answered is worth another try, unless that would cost as much time again.
+  const busy = tried.map(({ error }) => error).find((error) =>
+    isRetriable(error) && (error.remote || error.code === "connection-lost")
+  );
+  const code = isLate || !busy ? "peer-unreachable" : busy.code;
+  return new P2PError(code, `Cannot reach ${who}: ${told}; ${remedy}`, { cause });
 }

@@ -137,6 +137,14 @@ export class PeerListener {
     return this.#options.dialBackPort ?? this.address?.port;
   }
 
+  /** Whether an address leads to this listener. */
+  isOwn({ host, port }: Address): boolean {
+    const own = this.address;
+    if (own?.port !== port) return false;
+    if (!isWildcard(own.host)) return own.host === host;
+    return isLoopback(host) || this.#parts?.interfaces.isOwnAddress(plainHost(host)) === true;
+  }
+
   /**
    * Starts to listen unless it does, and resolves with the port: a one-shot command needs one when it has to be dialled.
    *

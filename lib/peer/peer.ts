@@ -18,6 +18,7 @@ import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
+import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { Dialler } from "./dialler.ts";
 import { History, HistoryWriter } from "./history.ts";
@@ -101,8 +102,14 @@ export class Peer implements AsyncDisposable {
       emit,
       clock,
     });
-    const listeningPort = () => this.#listener.expectPort();
-    const dialler = new Dialler({ credentials, tracker, listeningPort, clock });
+    const dialler = new Dialler({
+      credentials,
+      tracker,
+      listening: () => this.#expectListening(),
+      isOwn: (address) => this.#listener.isOwn(address),
+      paths: directory,
+      clock,
+    });
     this.#dialler = dialler;
     this.#policy = new AcceptPolicy({
       rule: options.accept ?? { who: "members" },
@@ -284,11 +291,11 @@ export class Peer implements AsyncDisposable {
    */
   async ping(target: string): Promise<number> {
     const entry = await this.#directory.resolve(target);
-    return await this.#links.ask(entry, async (session) => {
+    return await this.#links.ask(entry, async (session, path) => {
       const asked = this.#clock.now();
       await session.request({ verb: "PING" }, { timeout: 10_000 });
       const ms = this.#clock.now() - asked;
-      this.#emit({ event: "pong", peer: entry.name, address: formatAddress(entry), ms });
+      this.#emit({ event: "pong", peer: entry.name, ...path, ms });
       return ms;
     });
   }
@@ -367,6 +374,15 @@ export class Peer implements AsyncDisposable {
     this.#receiving = undefined;
   }
 
+  /** Where others can dial this peer, which starts to listen if it does not yet. */
+  async #expectListening(): Promise<{ port: number; addresses?: Address[] }> {
+    const port = await this.#listener.expectPort();
+    const { host, port: mapped } = this.#options.advertise ?? {};
+    const advertised = host === undefined ? [] : [{ host, port: mapped ?? port }];
+    const addresses = [...advertised, ...this.#listener.addresses].slice(0, MAX_ADDRESSES);
+    return addresses.length > 0 ? { port, addresses } : { port };
+  }
+
   async #registration(): Promise<Registration> {
     const { advertise } = this.#options;
     await this.#listener.follow();
@@ -407,10 +423,10 @@ export class Peer implements AsyncDisposable {
   }
 
   /** A peer that cannot dial this one asks, through the tracker, to be dialled: served then as if it had dialled. */
-  #onDial({ peer: id, host, port, token }: MessageOf<"DIAL">): void {
+  #onDial({ verb: _, peer: id, ...where }: MessageOf<"DIAL">): void {
     // A tracker that asks for itself is where this peer has found it; it may not know that address.
-    const address = id === this.#tracker.trackerId ? this.#tracker.address : { host, port };
-    this.#dialler.answer({ id, ...address, token }, (session) => this.handlePeer(session)).catch(
+    const address = id === this.#tracker.trackerId ? this.#tracker.address : {};
+    this.#dialler.answer({ id, ...where, ...address }, (session) => this.handlePeer(session)).catch(
       (error) => {
         if (!this.#refusals.take(id)) return;
         this.#emit({ event: "notice", message: attributed(asP2PError(error)) });

@@ -104,6 +104,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const opening = new Opening(clock);
   const sendTo = async (entry: PeerEntry, leaveTurn: () => void): Promise<RecipientResult> => {
     using place = places.get(entry) ?? source.enter();
+    let link: PeerLink | undefined;
     const sending = uploadWithRetries({
       transfer,
       source,
@@ -111,14 +112,14 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       settings,
       lane: job.limiter?.lane(),
       observer: observerOf(entry, leaveTurn),
-      connect: () => opening.join(job.connect(entry)),
+      connect: async () => link = await opening.join(job.connect(entry)),
       signal: job.signal,
     });
     sending.then((delivery) => {
       const message = renamesText(`At ${entry.name}, in ${name}`, delivery);
       if (message !== null) emit({ event: "notice", message });
     }, () => {});
-    return await resultOf(entry, sending, failures);
+    return { ...await resultOf(entry, sending, failures), ...link?.path };
   };
   const turns = new Gate(parallel);
   results.push(...await Promise.all(recipients.map((entry) => inTurn(turns, entry, sendTo))));

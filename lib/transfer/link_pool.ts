@@ -1,5 +1,6 @@
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
+import type { Path } from "../events.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { type LinkServices, PeerLink } from "./peer_link.ts";
@@ -55,16 +56,20 @@ export class LinkPool implements AsyncDisposable {
    *
    * @throws {P2PError} as {@linkcode take} does; what `action` throws.
    */
-  async ask<T>(entry: PeerEntry, action: (session: Session) => Promise<T>): Promise<T> {
+  async ask<T>(
+    entry: PeerEntry,
+    action: (session: Session, path: Path) => Promise<T>,
+  ): Promise<T> {
     const link = await this.take(entry);
     const { isFresh } = link;
+    const askOn = (link: PeerLink) => link.ask((session) => action(session, link.path));
     try {
-      return await link.ask(action);
+      return await askOn(link);
     } catch (error) {
       // One that waited may have ended under the request: that is no answer.
       const isLost = error instanceof P2PError && error.code === "connection-lost";
       if (isFresh || link.isOpen || !isLost) throw error;
-      return await (await this.take(entry)).ask(action);
+      return await askOn(await this.take(entry));
     }
   }
 
@@ -123,8 +128,9 @@ export class LinkPool implements AsyncDisposable {
     await link.close();
   }
 
-  #isOf(link: PeerLink, { host }: PeerEntry): boolean {
+  #isOf(link: PeerLink, entry: PeerEntry): boolean {
+    const { host } = link.session.connection.remote;
     return this.#options.isProven || this.#own.has(link) ||
-      link.session.connection.remote.host === host;
+      [entry, ...entry.addresses ?? []].some((address) => address.host === host);
   }
 }

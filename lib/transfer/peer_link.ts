@@ -1,5 +1,7 @@
 import { Gate } from "../async/gate.ts";
+import { formatAddress } from "../address.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
+import type { Path } from "../events.ts";
 import type { Session, SessionHandler } from "../net/session.ts";
 import type { Frame } from "../wire/frame.ts";
 import { type Message, type MessageOf, remoteError, type Verb } from "../wire/message.ts";
@@ -104,6 +106,13 @@ export class PeerLink implements SessionHandler {
   /** Whether this side has just opened it, and nothing was carried on it yet. */
   get isFresh(): boolean {
     return this.#isFresh;
+  }
+
+  /** Who opened it, and the other end. */
+  get path(): Path {
+    const { connection, remote: { token } } = this.session;
+    const isTheirs = this.#options.isAccepted || token !== undefined;
+    return { via: isTheirs ? "dialled-back" : "direct", address: formatAddress(connection.remote) };
   }
 
   /** Whether it can carry another transfer. */

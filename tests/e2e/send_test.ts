@@ -129,7 +129,14 @@ e2e("--json: events have the fields that the catalogue promises", async (world) 
       size: 3 * 1024 * 1024,
       sha256,
       bytesSent: 3 * 1024 * 1024,
-      recipients: [{ peer: "box", id: peer.id, state: "delivered", savedAs: "f.bin" }],
+      recipients: [{
+        peer: "box",
+        id: peer.id,
+        state: "delivered",
+        savedAs: "f.bin",
+        via: "direct",
+        address: `127.0.0.1:${peer.port}`,
+      }],
     },
   );
   assert(seconds > 0);

@@ -356,7 +356,7 @@ permitted("a peer dials nobody for others by name, nor what is only here", NEEDS
   const dialler = new Dialler({
     credentials,
     tracker: client,
-    listeningPort: () => Promise.resolve(1),
+    listening: () => Promise.resolve({ port: 1 }),
     clock,
   });
   const asked = { id: Identity.generate().id, port: closedPort(), token: randomToken(16) };

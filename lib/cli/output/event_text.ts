@@ -96,8 +96,9 @@ export class EventText {
           .trimEnd();
       }
       case "pong": {
-        const { peer, address, ms } = event;
-        const where = peer === address ? "" : ` (${escapeText(address)})`;
+        const { peer, address, via, ms } = event;
+        const back = via === "dialled-back" ? ", which dialled back" : "";
+        const where = peer === address ? "" : ` (${escapeText(address)}${back})`;
         return `PONG from ${nameOf(peer)}${where} in ${formatMilliseconds(ms)}`;
       }
       case "message": {
@@ -358,8 +359,9 @@ function amountOf({ size, files }: { size: number; files?: number }): string {
   return files === undefined ? formatSize(size) : `${count(files, "file")}, ${formatSize(size)}`;
 }
 
-function recipientLine({ peer, state, savedAs, error }: RecipientResult): string {
-  const name = nameOf(peer);
+function recipientLine({ peer, state, savedAs, error, via }: RecipientResult): string {
+  const back = state !== "failed" && via === "dialled-back" ? " (it dialled back)" : "";
+  const name = `${nameOf(peer)}${back}`;
   const kept = savedAs === undefined ? null : escapeText(savedAs);
   switch (state) {
     case "delivered":

@@ -9,27 +9,27 @@ const NEEDS: Deno.PermissionName[] = ["read", "write"];
 permitted("the cached lists are those that each network had last", NEEDS, async () => {
   await using dir = await tempDir();
   const cache = new PeerCache(dir.path);
-  assertEquals(await cache.load("n1"), []);
+  assertEquals((await cache.load("n1")).peers, []);
   await cache.save("n1", [entryOf(1), entryOf(2, { reachable: false })]);
-  assertEquals(await new PeerCache(dir.path).load("n1"), [
+  assertEquals((await new PeerCache(dir.path).load("n1")).peers, [
     entryOf(1),
     entryOf(2, { reachable: false }),
   ]);
-  assertEquals(await cache.load("n2"), []);
+  assertEquals((await cache.load("n2")).peers, []);
   await cache.save("n1", [entryOf(3)]);
-  assertEquals(await cache.load("n1"), [entryOf(3)]);
+  assertEquals((await cache.load("n1")).peers, [entryOf(3)]);
 });
 
 permitted("a peer in another network does not displace the cached list", NEEDS, async () => {
   await using dir = await tempDir();
   await new PeerCache(dir.path).save("n1", [entryOf(1)]);
   await new PeerCache(dir.path).save("n2", [entryOf(2)]);
-  assertEquals(await new PeerCache(dir.path).load("n1"), [entryOf(1)]);
-  assertEquals(await new PeerCache(dir.path).load("n2"), [entryOf(2)]);
+  assertEquals((await new PeerCache(dir.path).load("n1")).peers, [entryOf(1)]);
+  assertEquals((await new PeerCache(dir.path).load("n2")).peers, [entryOf(2)]);
   for (let n = 3; n <= 9; n++) await new PeerCache(dir.path).save(`n${n}`, [entryOf(n)]);
   // Those seen longest ago make room.
-  assertEquals(await new PeerCache(dir.path).load("n1"), []);
-  assertEquals(await new PeerCache(dir.path).load("n2"), [entryOf(2)]);
+  assertEquals((await new PeerCache(dir.path).load("n1")).peers, []);
+  assertEquals((await new PeerCache(dir.path).load("n2")).peers, [entryOf(2)]);
 });
 
 permitted("nonsense in the cached list is passed over", NEEDS, async () => {
@@ -37,9 +37,32 @@ permitted("nonsense in the cached list is passed over", NEEDS, async () => {
   const peers = [entryOf(1), { ...entryOf(2), id: "short" }, { ...entryOf(3), port: "x" }, {}];
   const write = (value: unknown) => Deno.writeTextFile(dir.at("cache.json"), JSON.stringify(value));
   await write([null, {}, { network: "n", peers }]);
-  assertEquals(await new PeerCache(dir.path).load("n"), [entryOf(1)]);
+  assertEquals((await new PeerCache(dir.path).load("n")).peers, [entryOf(1)]);
   await write([{ network: "n", peers: [null] }]);
-  assertEquals(await new PeerCache(dir.path).load("n"), []);
+  assertEquals((await new PeerCache(dir.path).load("n")).peers, []);
   await write({ network: "n", peers });
-  assertEquals(await new PeerCache(dir.path).load("n"), []);
+  assertEquals((await new PeerCache(dir.path).load("n")).peers, []);
 });
+
+permitted(
+  "the way to a peer is kept as long as the peer is, whoever keeps the list",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const [one, two] = [new PeerCache(dir.path), new PeerCache(dir.path)];
+    const { id } = entryOf(1);
+    // A list that nobody has kept has no place for it.
+    await one.savePath("n", id, "10.0.0.1:1");
+    assertEquals(await one.load("n"), { peers: [] });
+    await one.save("n", [entryOf(1), entryOf(2)]);
+    await one.savePath("n", id, "10.0.0.1:1");
+    await one.savePath("n", entryOf(2).id, "dialled back");
+    assertEquals(await two.save("n", [entryOf(1), entryOf(3)]), {
+      [id]: "10.0.0.1:1",
+      [entryOf(2).id]: "dialled back",
+    });
+    assertEquals((await one.load("n")).paths, { [id]: "10.0.0.1:1" });
+    await two.savePath("n", id, undefined);
+    assertEquals((await one.load("n")).paths, {});
+  },
+);

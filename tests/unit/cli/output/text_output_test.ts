@@ -167,8 +167,18 @@ Deno.test("Each event has its text", () => {
       { event: "share-delivered", id, peer: "tv", delivered: 2, wanted: null },
       "Peer tv has everything (2)\n",
     ],
-    [{ event: "pong", peer: "tv", address: "h:1", ms: 1.234 }, "PONG from tv (h:1) in 1.2 ms\n"],
-    [{ event: "pong", peer: "h:1", address: "h:1", ms: 41.7 }, "PONG from h:1 in 42 ms\n"],
+    [
+      { event: "pong", peer: "tv", via: "direct", address: "h:1", ms: 1.234 },
+      "PONG from tv (h:1) in 1.2 ms\n",
+    ],
+    [
+      { event: "pong", peer: "tv", via: "dialled-back", address: "h:1", ms: 1.234 },
+      "PONG from tv (h:1, which dialled back) in 1.2 ms\n",
+    ],
+    [
+      { event: "pong", peer: "h:1", via: "direct", address: "h:1", ms: 41.7 },
+      "PONG from h:1 in 42 ms\n",
+    ],
     [
       { event: "message", id: "m", from: id, name: "tv", text: "hello", sent: "" },
       "Message from tv (3fA9c2d1): hello\n",
@@ -363,7 +373,7 @@ Deno.test("What a remote wrote can't act on the terminal", () => {
     { event: "peer-joined", id, name: evil, address: evil },
     { event: "peer-left", id, name: evil, address: evil, reason: evil },
     { event: "peer", id, name: evil, address: evil, reachable: true },
-    { event: "pong", peer: evil, address: evil, ms: 1 },
+    { event: "pong", peer: evil, via: "direct", address: evil, ms: 1 },
     { event: "tracker-lost", reason: evil },
     { event: "registered", tracker: evil, name: evil, host: evil, port: 1, reachable: true },
     {

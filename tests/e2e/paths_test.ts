@@ -1,0 +1,159 @@
+/** Peers on machines of a kind, with something in the way between some of them. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import { type Host, Network, whyNoNetwork } from "../helpers/netns.ts";
+import { e2e, last, type Outcome, type PeerProcess, sha256Of, type World } from "./helpers.ts";
+
+const ignore = await whyNoNetwork();
+const JOINED = ["--json"];
+
+/** The machines of one network: a tracker on the first. */
+class Machines {
+  readonly hosts: Host[];
+  readonly #world: World;
+  #invite = "";
+
+  private constructor(world: World, hosts: Host[]) {
+    this.#world = world;
+    this.hosts = hosts;
+  }
+
+  static async start(world: World, count: number): Promise<Machines> {
+    const hosts = await world.use(new Network()).lan(count);
+    const machines = new Machines(world, hosts);
+    machines.#invite = (await world.tracker(["--host", "0.0.0.0"], machines.on(0))).invite;
+    return machines;
+  }
+
+  /** What starts a program on a machine, with a state of its own. */
+  on(i: number): { wrap: string[]; env: Record<string, string> } {
+    const { wrap } = this.hosts[i] as Host;
+    return { wrap, env: { P2P_STATE: this.#world.path(`state${i}`) } };
+  }
+
+  peer(i: number): Promise<PeerProcess> {
+    const args = ["--name", `m${i}`, "--join", this.#invite];
+    return this.#world.peer(`in${i}`, args, this.on(i));
+  }
+
+  /** Joins, so that what is timed later is only that. */
+  async join(i: number): Promise<void> {
+    await this.run(i, "peers", "--join", this.#invite);
+  }
+
+  async run(i: number, ...args: string[]): Promise<Outcome & { seconds: number }> {
+    const before = performance.now();
+    const outcome = await this.#world.run("peer", [...args, ...JOINED], this.on(i));
+    return { ...outcome, seconds: (performance.now() - before) / 1000 };
+  }
+}
+
+e2e(
+  "a firewall that drops what comes from the sender is got round the other way",
+  async (world) => {
+    const machines = await Machines.start(world, 3);
+    const receiver = await machines.peer(2);
+    await machines.join(1);
+    const { path, sha256 } = await world.file("f.bin", 300_000);
+    const bare = await machines.run(1, "send", path, "--to", "m2");
+    assertEquals(last(bare.lines).recipients[0].via, "direct");
+    await machines.hosts[2]?.drop("10.77.0.2", receiver.port);
+    // The second time it is known beforehand which way leads there.
+    for (const [name, more] of [["g.bin", 3], ["h.bin", 1]] as const) {
+      const other = await world.file(name, 300_000);
+      const { code, lines, seconds } = await machines.run(1, "send", other.path, "--to", "m2");
+      const [{ state, via }] = last(lines).recipients;
+      assertEquals([code, state, via], [0, "delivered", "dialled-back"]);
+      assert(seconds < bare.seconds + more, `${seconds} s, and ${bare.seconds} s before`);
+      assertEquals(await sha256Of(join(receiver.received, name)), other.sha256);
+    }
+    assertEquals(await sha256Of(join(receiver.received, "f.bin")), sha256);
+    const { code, lines, seconds } = await machines.run(1, "ping", "m2");
+    assertEquals([code, last(lines).via], [0, "dialled-back"]);
+    assert(seconds < 3, `${seconds} s`);
+  },
+  { ignore },
+);
+
+e2e("of four recipients one that is dead costs the command less than 15 s", async (world) => {
+  const machines = await Machines.start(world, 6);
+  const peers = await Promise.all([2, 3, 4, 5].map((i) => machines.peer(i)));
+  await machines.join(1);
+  const { path, sha256 } = await world.file("f.bin", 300_000);
+  // Its cable is pulled: nothing comes from there any more, and nothing is said of that.
+  await machines.hosts[5]?.ip("link", "set", "eth0", "down");
+  const { code, lines, seconds } = await machines.run(1, "send", path, "--to", "all");
+  assertEquals(code, 7);
+  assert(seconds < 15, `${seconds} s`);
+  const { recipients } = last(lines);
+  const states = recipients.map((one: { peer: string; state: string }) =>
+    `${one.peer} ${one.state}`
+  );
+  assertEquals(states.sort(), ["m2 delivered", "m3 delivered", "m4 delivered", "m5 failed"]);
+  for (const { received } of peers.slice(0, 3)) {
+    assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+  }
+  const { error } = recipients.find((one: { peer: string }) => one.peer === "m5");
+  assertEquals(error.code, "peer-unreachable");
+  const { port } = peers[3] as PeerProcess;
+  for (
+    const told of [
+      `10.77.0.6:${port}: `,
+      "asked to dial this machine: ",
+      `open port ${port} there`,
+    ]
+  ) assertStringIncludes(error.message, told);
+}, { ignore });
+
+e2e("a stopped recipient of two is given up in 15 s", async (world) => {
+  const machines = await Machines.start(world, 4);
+  const [stopped] = await Promise.all([machines.peer(2), machines.peer(3)]);
+  await machines.join(1);
+  const { path } = await world.file("f.bin", 300_000);
+  stopped?.program.signal("SIGSTOP");
+  const { code, lines, seconds } = await machines.run(1, "send", path, "--to", "all");
+  assertEquals([code, last(lines).recipients.length], [7, 2]);
+  assert(seconds < 15, `${seconds} s`);
+}, { ignore });
+
+e2e("a peer with a network that leads nowhere is reached on its other one", async (world) => {
+  const network = world.use(new Network());
+  const [lan, receiver, sender] = [
+    await network.host(),
+    await network.host(),
+    await network.host(),
+  ];
+  // The tracker sees the receiver on a network that the sender has no way to.
+  await network.cable(
+    { host: lan, device: "r0", addresses: ["10.1.0.1/24"] },
+    { host: receiver, device: "eth0", addresses: ["10.1.0.2/24"] },
+  );
+  await network.cable(
+    { host: lan, device: "s0", addresses: ["10.2.0.1/24"] },
+    { host: sender, device: "eth0", addresses: ["10.2.0.2/24"] },
+  );
+  await network.cable(
+    { host: receiver, device: "eth1", addresses: ["10.3.0.1/24", "fd00:3::1/64"] },
+    { host: sender, device: "eth1", addresses: ["10.3.0.2/24", "fd00:3::2/64"] },
+  );
+  await sender.ip("route", "add", "blackhole", "10.3.0.0/25");
+  await sender.ip("route", "add", "default", "via", "10.2.0.1");
+  const on = (host: Host, state: string) => ({
+    wrap: host.wrap,
+    env: { P2P_STATE: world.path(state) },
+  });
+  const tracker = await world.tracker(["--host", "0.0.0.0"], on(lan, "tracker"));
+  const join = (host: string) => tracker.invite.replace(/\/\/[^/]*/, `//${host}:${tracker.port}`);
+  const args = ["--name", "two", "--join", join("10.1.0.1")];
+  await world.peer("in", args, on(receiver, "receiver"));
+  const before = performance.now();
+  const { path } = await world.file("f.bin", 300_000);
+  const send = ["send", path, "--to", "two", "--join", join("10.2.0.1"), "--json"];
+  const { code, lines } = await world.run("peer", send, on(sender, "sender"));
+  const seconds = (performance.now() - before) / 1000;
+  const [{ via, address }] = last(lines).recipients;
+  assertEquals([code, via], [0, "direct"]);
+  assertStringIncludes(address, "[fd00:3::1]:");
+  assert(seconds < 5, `${seconds} s`);
+}, { ignore });
