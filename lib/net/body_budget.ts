@@ -10,6 +10,8 @@ const LOOK_EVERY = 1_000;
 export interface BodyReader {
   /** Whether the other side does not send what it has announced. */
   readonly isHalfSent: boolean;
+  /** Whether a body comes, and has come for long: the line is slow. */
+  readonly isSlowlySent: boolean;
   /** Closes the connection. */
   dropHalfSent(): void;
 }
@@ -41,6 +43,14 @@ export class BodyBudget {
   /** Bytes that are held now. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether something comes in over a slow line: what else comes in to this machine may wait behind it. */
+  get areSlow(): boolean {
+    for (const reader of this.#holding.keys()) {
+      if (reader.isSlowlySent) return true;
+    }
+    return false;
   }
 
   /** Takes memory for the body of a reader; false when it has to {@linkcode wait}. */

@@ -31,6 +31,8 @@ const WRITE_STALL = 30_000;
  * free again, which takes a slow line minutes.
  */
 const LONGEST_WRITE_STALL = 10 * WRITE_STALL;
+/** Time in milliseconds that a body takes on its way, 4 MiB at most, from which on its line is slow. */
+const SLOW_AFTER = 2_000;
 /** Time in milliseconds without a byte of the other side after which it may have gone. */
 const HEARD_LATELY = 10_000;
 /** Time in milliseconds without a byte taken after which a write under way counts as stuck: see `isCutShort`. */
@@ -74,8 +76,8 @@ export class Connection implements WriteQueue, BodyReader {
   #queuedBytes = 0;
   readonly #writes: WriteBudget;
   readonly #bodies: BodyBudget;
-  /** When the body that is being received should have come; undefined while none is. */
-  #bodyDue: number | undefined;
+  /** The body that is being received: since when, and by when it should have come; undefined while none is. */
+  #body: { since: number; due: number } | undefined;
   /** When the socket was asked for bytes last, which is at once when some have come. */
   #readingSince = 0;
   #writing: Promise<void> | undefined;
@@ -138,7 +140,13 @@ export class Connection implements WriteQueue, BodyReader {
 
   /** Whether a body has come in part. */
   get isReceivingBody(): boolean {
-    return this.#bodyDue !== undefined;
+    return this.#body !== undefined;
+  }
+
+  get isSlowlySent(): boolean {
+    if (this.#body === undefined) return false;
+    const now = this.#clock.now();
+    return now - this.#body.since >= SLOW_AFTER && now - this.#readingSince < HEARD_LATELY;
   }
 
   /** Why it is closed, or `undefined` while it is open. */
@@ -171,7 +179,7 @@ export class Connection implements WriteQueue, BodyReader {
         this.#reader,
         (message, length) => this.#memoryFor(allocate, message, length),
       );
-      this.#bodyDue = undefined;
+      this.#body = undefined;
       return frame;
     } catch (error) {
       throw this.#closed ?? lost(error);
@@ -180,9 +188,9 @@ export class Connection implements WriteQueue, BodyReader {
 
   /** Whether a body is being received and nothing has come for a moment, or hardly anything for as long as it should last. */
   get isHalfSent(): boolean {
-    if (this.#bodyDue === undefined) return false;
+    if (this.#body === undefined) return false;
     const now = this.#clock.now();
-    return now - this.#readingSince >= STUCK_AFTER || now >= this.#bodyDue;
+    return now - this.#readingSince >= STUCK_AFTER || now >= this.#body.due;
   }
 
   dropHalfSent(): void {
@@ -324,7 +332,10 @@ export class Connection implements WriteQueue, BodyReader {
       const memory = allocate(message, length);
       this.#readingSince = this.#clock.now();
       if (memory === null) this.#bodies.give(this);
-      else this.#bodyDue = this.#readingSince + STUCK_AFTER + length / SLOWEST * 1000;
+      else {
+        const since = this.#readingSince;
+        this.#body = { since, due: since + STUCK_AFTER + length / SLOWEST * 1000 };
+      }
       return memory;
     };
     if (this.#bodies.take(this, length)) return begin();

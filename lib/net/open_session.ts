@@ -7,7 +7,7 @@ import { type Credentials, greetAsDialler } from "./handshake.ts";
 import { Session, type SessionHandler } from "./session.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { dial } from "./transport.ts";
-import { patientTime } from "./write_budget.ts";
+import { patientTime, restOf } from "./slow_line.ts";
 
 /** Whom to open a session to. */
 export interface OpenOptions {
@@ -15,7 +15,10 @@ export interface OpenOptions {
   credentials: Credentials;
   /** The id that must answer; undefined accepts whoever the network's key certified (a tracker). */
   id: string | undefined;
-  /** Absolute limit for connect, TLS and HELLO/AUTH together, milliseconds. */
+  /**
+   * Limit for connect, TLS and HELLO/AUTH together, milliseconds: absolute on a line that is fast, see
+   * {@linkcode restOf}.
+   */
   timeout?: number;
   /** Token of the CONNECT that this dial answers. */
   token?: string;
@@ -44,7 +47,10 @@ export async function openSession(options: OpenOptions): Promise<Session> {
   const connection = new Connection(conn, { clock });
   const late = () =>
     new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);
-  const cancel = clock.after(timeout - (clock.now() - started), () => connection.close(late()));
+  const cancel = clock.after(
+    restOf(timeout, clock.now() - started),
+    () => connection.close(late()),
+  );
   using _ = onAbort(
     signal,
     () => connection.close(new P2PError("interrupted", "Connecting was interrupted")),

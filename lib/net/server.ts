@@ -9,6 +9,7 @@ import { type Address } from "../address.ts";
 import { closeQuietly, isFreedByClose } from "./closing.ts";
 import { type Caps, HostCounts } from "./host_counts.ts";
 import { ParkedSockets } from "./parked_sockets.ts";
+import { restOf } from "./slow_line.ts";
 import { accept, type Listener } from "./listen.ts";
 import { TlsDoor } from "./tls_door.ts";
 import { type Caller, WaitingRoom } from "./waiting_room.ts";
@@ -42,9 +43,6 @@ export interface ServerOptions {
   maxSessionsPerAddress?: number;
   clock?: Clock;
 }
-
-/** Times what TLS took that HELLO and AUTH may take after it, where it took long. */
-const SLOW_TIMES = 4;
 
 /** Pause after an accept that failed because something ran out, milliseconds. */
 const ACCEPT_PAUSE = 50;
@@ -168,12 +166,8 @@ export class Server {
     try {
       if ("handshake" in conn) {
         await this.#secure(conn as Deno.TlsConn, { caller, connection });
-        const took = this.#clock.now() - began;
-        if (took > handshakeTimeout / 4) {
-          // The line is slow, or full of what the caller sends to others: the rest takes as long again, and more.
-          cancel();
-          cancel = this.#clock.after(Math.min(SLOW_TIMES * took, 3 * handshakeTimeout), late);
-        }
+        cancel();
+        cancel = this.#clock.after(restOf(handshakeTimeout, this.#clock.now() - began), late);
       }
       credentials = this.#options.credentials();
       const remote = await greetAsListener(

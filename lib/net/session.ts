@@ -11,7 +11,7 @@ import {
 } from "../wire/message.ts";
 import type { Connection } from "./connection.ts";
 import type { Remote } from "./handshake.ts";
-import { patientTime } from "./write_budget.ts";
+import { patientTime } from "./slow_line.ts";
 
 /** What the protocol knows of the application. */
 export interface SessionHandler {

@@ -15,13 +15,14 @@ import { closeQuietly } from "./closing.ts";
 import type { Caps } from "./host_counts.ts";
 import { ParkedSockets } from "./parked_sockets.ts";
 import { ProvenHosts } from "./proven_hosts.ts";
+import { restOf } from "./slow_line.ts";
 import { mayTrustOthers } from "./authorities.ts";
 
 /** What to dial. */
 export interface DialOptions extends Address {
   /** The public key (32 bytes) that the listener must hold, or that certified it; null: no TLS. */
   pin: Uint8Array | null;
-  /** Absolute limit for connect and TLS handshake together, milliseconds. */
+  /** Limit for connect and TLS handshake together, milliseconds; more where connecting shows a slow line. */
   timeout: number;
   signal?: AbortSignal | undefined;
   clock?: Clock;
@@ -46,10 +47,9 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
   const { clock = systemClock, timeout, signal } = options;
   if (options.pin !== null) expectNoneHanging(options);
   const stop = new AbortController();
-  const cancel = clock.after(
-    timeout,
-    () => stop.abort(new DOMException("no answer in time", "TimeoutError")),
-  );
+  const began = clock.now();
+  const late = () => stop.abort(new DOMException("no answer in time", "TimeoutError"));
+  let cancel = clock.after(timeout, late);
   using _ = onAbort(signal, () => stop.abort(signal?.reason));
   try {
     const tcp = await abortable(
@@ -60,6 +60,8 @@ export async function dial(options: DialOptions): Promise<Deno.Conn> {
     );
     sendAtOnce(tcp);
     if (options.pin === null) return tcp;
+    cancel();
+    cancel = clock.after(restOf(timeout, clock.now() - began), late);
     return await secure(tcp, { host: options.host, pin: options.pin, signal: stop.signal });
   } catch (error) {
     throw dialError(stop.signal.aborted ? stop.signal.reason : error, options);

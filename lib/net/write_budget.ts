@@ -81,11 +81,3 @@ export class WriteBudget {
 
 /** The budget of this process. */
 export const WRITES: WriteBudget = new WriteBudget(MOST);
-
-/** Times a time-out where an answer may wait behind what this process sends over a slow line. */
-const SLOW_TIMES = 4;
-
-/** A time-out in milliseconds, longer while this process sends over a slow line. */
-export function patientTime(ms: number): number {
-  return WRITES.areSlow ? SLOW_TIMES * ms : ms;
-}

@@ -7,7 +7,7 @@ import { KeyedGate } from "../async/gate.ts";
 import { dismiss, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { cameTo } from "../net/transport.ts";
-import { patientTime } from "../net/write_budget.ts";
+import { patientTime } from "../net/slow_line.ts";
 import { type Address, formatAddress, needsScope } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";

@@ -1,3 +1,4 @@
+import { tellOnce } from "../tell_once.ts";
 import type { AppEvent } from "../events.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
@@ -60,8 +61,12 @@ export class PeerListener {
   #listening: Promise<Address> | undefined;
   #isStopped = false;
 
+  /** Says what a person should know, once. */
+  readonly #tellOnce: (message: string) => void;
+
   constructor(options: PeerListenerOptions) {
     this.#options = options;
+    this.#tellOnce = tellOnce((message) => options.emit({ event: "notice", message }));
   }
 
   /** Undefined until it listens. */
@@ -197,6 +202,7 @@ export class PeerListener {
       admit: (remote) => this.#admit(remote),
       onSession,
       onRefused: (error, from) => this.#onRefused(error, from),
+      onShort: (reason) => this.#tellOnce(`Cannot take more connections for now: ${reason}`),
       clock,
     });
     this.#servers.push(server);

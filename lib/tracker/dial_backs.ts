@@ -1,7 +1,7 @@
 import { ownerOf, plainHost } from "../address.ts";
 import { Gate, KeyedGate } from "../async/gate.ts";
-import type { Clock } from "../async/clock.ts";
-import { P2PError } from "../errors.ts";
+import { type Clock, delay } from "../async/clock.ts";
+import { isOutOfDescriptors, P2PError } from "../errors.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { withScope } from "../net/interfaces.ts";
 import { probe } from "../net/open_session.ts";
@@ -31,6 +31,15 @@ const MAX_DIALS = 64;
 /** Dial-backs of REGISTER at once for one address, and in all. */
 const MAX_DIALS_PER_HOST = 16;
 const MAX_REGISTRATIONS = 256;
+
+/** Tries of a dial for which there is no descriptor, and milliseconds between two of them. */
+const WANT_TRIES = 20;
+const WANT_PAUSE = 100;
+
+/** Whether a dial failed because this process may open no more connections. */
+export function isForWant(error: unknown): boolean {
+  return error instanceof P2PError && isOutOfDescriptors(error.cause);
+}
 
 /** The tracker's dials to peers, and how often peers may have somebody dial. */
 export class DialBacks {
@@ -69,10 +78,18 @@ export class DialBacks {
   }
 
   async #dial({ id, host, port }: PeerEntry, session: Session | null): Promise<void> {
-    const { credentials, timeout } = this.#options;
-    const via = session?.connection.local.host ?? "";
-    const address = { host: withScope(host, via), port };
-    await probe({ address, id, credentials: credentials(), timeout });
+    const { credentials, timeout, clock } = this.#options;
+    const address = { host: withScope(host, session?.connection.local.host ?? ""), port };
+    for (let tries = 1;; tries++) {
+      try {
+        await probe({ address, id, credentials: credentials(), timeout });
+        return;
+      } catch (error) {
+        // That the tracker may open no more for the moment says nothing of the peer.
+        if (!isForWant(error) || tries === WANT_TRIES) throw error;
+      }
+      await delay(clock, WANT_PAUSE);
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../async/clock.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
+import { isForWant } from "./dial_backs.ts";
 import type { LeftReason } from "./left_reason.ts";
 
 /** A member as far as its life goes. */
@@ -90,6 +91,10 @@ export class Liveness<M extends Watched> {
         session?.abort(new P2PError("timeout", "Connection lost: no answer to PING"));
       }
     } catch (error) {
+      if (isForWant(error)) {
+        member.checkedAt = clock.now();
+        return;
+      }
       // It may have come back on a new session meanwhile, or be slow and not gone.
       if (this.#stopped || member.session !== session || wasHeardSince(session, began)) return;
       await drop(member, { code: session ? "silent" : "lost", text: reasonOf(error) });

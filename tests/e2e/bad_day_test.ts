@@ -214,6 +214,18 @@ e2e("a tracker out of descriptors says so once, and serves who comes", async (wo
   assertEquals(code, 0, stderr);
   const said = program.lines.filter(({ message }) => `${message}`.includes("ulimit -n"));
   assertEquals(said.length, 1, program.report);
+  // A receiver says it too; nobody is sent away there, since something may be under way.
+  const peer = await world.peer("in", ["--join", invite, "--name", "box"], { wrap });
+  const calls: Deno.Conn[] = [];
+  const tooMany = peer.program.until(({ message }) => `${message}`.includes("ulimit -n"));
+  while (calls.length < 64) {
+    calls.push(await Deno.connect({ hostname: "127.0.0.1", port: peer.port }));
+  }
+  await tooMany;
+  for (const call of calls) call.close();
+  assertEquals((await world.run("peer", ["ping", "box"])).code, 0);
+  const told = peer.program.lines.filter(({ message }) => `${message}`.includes("ulimit -n"));
+  assertEquals(told.length, 1);
   // Room for one is room for the next.
   for (const raw of open.splice(0, 16)) await raw[Symbol.asyncDispose]();
   const late = stack.use(await openRaw({ address, membership, role: "peer" }));

@@ -185,3 +185,31 @@ Deno.test("a side that takes no byte for long, but is heard, is slow and not gon
   assertEquals(clock.pending, []);
   b.close();
 });
+
+Deno.test("a body that has been coming for long shows a slow line, for as long as it comes", async () => {
+  const clock = new FakeClock();
+  const [a, b] = socketPair();
+  const near = new Connection(a, { clock });
+  const reading = near.read();
+  const header = `PIECE ${JSON.stringify({ transfer: TRANSFER, index: 0, body: 5000 })}\n`;
+  await b.write(new TextEncoder().encode(header));
+  await eventually(() => near.isReceivingBody, "the body");
+  assertEquals(near.isSlowlySent, false);
+  const send = async (bytes: number) => {
+    await b.write(new Uint8Array(bytes));
+    await eventually(() => near.lastHeard === clock.now(), "its next part");
+  };
+  clock.advance(2_000);
+  await send(1000);
+  assertEquals(near.isSlowlySent, true);
+  // One that has stopped is no line, but gone.
+  clock.advance(10_000);
+  assertEquals(near.isSlowlySent, false);
+  await send(1000);
+  assertEquals(near.isSlowlySent, true);
+  await b.write(new Uint8Array(3000));
+  assertEquals(((await reading) as Frame).body.length, 5000);
+  assertEquals([near.isSlowlySent, near.isReceivingBody], [false, false]);
+  near.close();
+  b.close();
+});

@@ -148,6 +148,20 @@ Deno.test("a peer that is heard while it is dialled back in vain is slow, and st
   assertEquals([scene.dialled.all, scene.dropped.all], [["slow"], []]);
 });
 
+Deno.test("a peer is not dropped because the tracker has no descriptor to dial it", async () => {
+  await using scene = new Scene();
+  const member = scene.join("a", { answers: false });
+  scene.onDial = () => {
+    const cause = Object.assign(new Error("Too many open files"), { code: "EMFILE" });
+    throw new P2PError("peer-unreachable", "Cannot connect", { cause });
+  };
+  scene.clock.advance(20_000);
+  await scene.clock.timer(PONG);
+  scene.clock.advance(5_000);
+  await eventually(() => !member.checking, "the end of the check");
+  assertEquals([scene.dialled.all, scene.dropped.all], [["a"], []]);
+});
+
 Deno.test("a lost session is followed by one dial-back", async () => {
   await using scene = new Scene();
   scene.reachable = true;
