@@ -171,7 +171,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       kind: "string",
       env: "P2P_HOST",
       placeholder: "HOST",
-      help: "Listen on this address; 0.0.0.0 opens the tracker to other machines",
+      help: "Listen on this address; 0.0.0.0 opens the tracker to other machines, :: by IPv6 too",
       default: "localhost",
     },
     {
