@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
 import { ExitCode, reasonOf } from "../errors.ts";
+import type { InvitePlace } from "../identity/invite.ts";
 import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
@@ -94,13 +95,19 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   });
   /** Has invites name an address of today; one that is away for a moment may come back. */
   const follow = async () => {
-    const { host } = named;
-    const now = reachableAt(command, tracker.address).host;
-    if (now === host || isOnlyHere(now)) return;
+    const hostsOf = ({ host, others = [] }: InvitePlace) => [host, ...others];
+    const before = hostsOf(named);
+    const now = reachableAt(command, tracker.address);
+    const hosts = hostsOf(now);
+    if (`${hosts}` === `${before}` || isOnlyHere(now.host)) return;
     await announce(insecure ? null : await loadOrCreateNetwork(folder));
+    // Invites from before lead here as long as one of their addresses does.
+    if (hosts.some((host) => before.includes(host))) return;
     notice(
-      `This machine's addresses have changed: invites name ${now} now, and those from before ${host}; ` +
-        "get one of today with `tracker invite`",
+      `This machine's addresses have changed: invites name ${
+        hosts.join(", ")
+      } now, and those from before ` +
+        `${before.join(", ")}; get one of today with \`tracker invite\``,
     );
   };
   using _watch = new AddressWatch({

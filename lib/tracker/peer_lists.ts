@@ -238,6 +238,7 @@ export class PeerLists {
   }
 
   #encode(list: Omit<MessageOf<"PEER_LIST">, "verb">, view: View): EncodedFrame {
+    if (view === "here") return encodeFrame({ verb: "PEER_LIST", ...list });
     const { ownHost } = this.#options;
     const peers = list.peers.map((entry) => entryFor(view, entry, ownHost));
     return encodeFrame({ verb: "PEER_LIST", ...list, peers });

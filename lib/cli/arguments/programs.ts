@@ -171,7 +171,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       kind: "string",
       env: "P2P_HOST",
       placeholder: "HOST",
-      help: "Where the tracker listens; 0.0.0.0 opens it to other machines",
+      help: "Where the tracker listens; 0.0.0.0 opens it to other machines, :: by IPv6 too",
       default: "localhost",
     },
     {

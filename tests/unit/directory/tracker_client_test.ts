@@ -162,6 +162,28 @@ permitted("a tracker that is lost is noticed within 30 s", ["net"], async () => 
   await client.close();
 });
 
+permitted(
+  "new addresses are registered on the session, unless its own is gone",
+  ["net"],
+  async () => {
+    await using tracker = new ScriptedTracker(except("PING", (_, seq) => `PONG {"re":${seq}}\n`));
+    const clock = new FakeClock();
+    const { client, events } = clientOf(tracker, clock);
+    await client.connect();
+    await client.register();
+    await client.renew(() => false);
+    assertEquals(events.all, ["registered", "registered"]);
+    await client.renew((host) => host === "127.0.0.1");
+    await events.until((event) => event === "lost: connection-lost");
+    // What has changed again may be the way back: the pause is over at once.
+    await clock.timer(PAUSE);
+    await client.renew(() => true);
+    await events.until(() => events.all.filter((event) => event === "registered").length === 3);
+    await client.close();
+    assertEquals(clock.pending, []);
+  },
+);
+
 permitted("closing ends a return that is under way", ["net"], async () => {
   const goodbye = except("PEERS", (verb, seq) => `${honest(verb, seq)}BYE\n`);
   const silent: Script = () => undefined;
