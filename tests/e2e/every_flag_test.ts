@@ -81,6 +81,8 @@ interface Try {
   code?: number;
   /** What is said, on either stream. */
   says?: RegExp;
+  /** A service that waits for what the value names, and says so: it is asked to end then. */
+  waits?: true;
 }
 
 /** A flag's value that works, and others that don't. */
@@ -239,8 +241,8 @@ const FLAGS: Record<string, FlagCase> = {
   "tracker run host": {
     right: right("127.0.0.1", /127\.0\.0\.1/),
     wrong: [
-      wrong("203.0.113.1", /Cannot listen on 203\.0\.113\.1:0: it is no address of this/, 8),
-      wrong("nosuch.invalid", /no address is known for that name; choose .* --host/, 8),
+      waits("203.0.113.1", /Cannot listen on 203\.0\.113\.1:0: it is no address of this/),
+      waits("nosuch.invalid", /no address is known for that name; choose .* --host/),
       wrong("a b", /it is neither a name nor an address; choose .* --host/, 8),
     ],
   },
@@ -302,6 +304,21 @@ const FLAGS: Record<string, FlagCase> = {
       wrong("a:b:c", /'a:b:c' is not an address; write host:port/),
       wrong("localhost:1", /Cannot connect to localhost:1: connection refused; is the tr/, 3),
       wrong("nosuch.invalid:5000", /no address is known for that name; is the tracker/, 3),
+    ],
+  },
+  "peer run tracker": {
+    right: right(({ tracker }) => `localhost:${tracker.port}`),
+    wrong: [
+      wrong("a:b:c", /'a:b:c' is not an address; write host:port/),
+      waits("localhost:1", /Cannot connect to localhost:1: connection refused; is the tr/),
+      waits("nosuch.invalid:5000", /no address is known for that name; is the tracker/),
+    ],
+  },
+  "peer run host": {
+    right: right("127.0.0.1"),
+    wrong: [
+      waits("203.0.113.1", /Cannot listen on 203\.0\.113\.1:0: it is no address of this/),
+      waits("nosuch.invalid", /no address is known for that name; choose .* --host/),
     ],
   },
   ...ofCommands(["peer ping", "peer broadcast", "peer send", "peer trust"], {
@@ -541,6 +558,11 @@ function wrong(value: string | Try["value"], says: RegExp, code = 2): Try {
   return { value: asValue(value), says, code };
 }
 
+/** A value that may come true: the service says that it waits for that. */
+function waits(value: string, says: RegExp): Try {
+  return { value: asValue(value), says, waits: true };
+}
+
 function asValue(value: string | null | Try["value"]): Try["value"] {
   return typeof value === "function" ? value : () => value;
 }
@@ -639,9 +661,13 @@ async function expectTry(
     // With another HOME only the flag says where the state is.
     ...(flag === "state" ? { home: scene.world.path(scene.unique()) } : {}),
   });
-  await end?.(started, scene);
+  if (attempt.waits) {
+    await started.process.untilText((text) => attempt.says?.test(text) ?? false);
+    await stop(started);
+  } else await end?.(started, scene);
   const outcome: Outcome = await started.process.outcome;
   const all = outcome.stdout + outcome.stderr;
+  if (attempt.waits) return assertEquals(outcome.code, 0, all);
   const what = `${started.args.join(" ")}: ${all}`;
   assertEquals(outcome.code, attempt.code ?? code, what);
   if (attempt.says) assertMatch(all, attempt.says, what);
