@@ -1,7 +1,4 @@
-import { seedRandomNumbers } from "./lib/net/seed.ts";
+import "./lib/net/seed.ts";
+import { runPeer } from "./lib/app/peer_app.ts";
 
-if (import.meta.main) {
-  seedRandomNumbers();
-  const { runPeer } = await import("./lib/app/peer_app.ts");
-  Deno.exit(await runPeer(Deno.args));
-}
+if (import.meta.main) Deno.exit(await runPeer(Deno.args));

@@ -39,6 +39,7 @@ const GROUND = [
   "lib/address.ts",
   "lib/errors.ts",
   "lib/events.ts",
+  "lib/on_demand.ts",
   "lib/suggest.ts",
   "lib/tell_once.ts",
   "lib/unicode.ts",

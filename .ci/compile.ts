@@ -11,7 +11,7 @@
 // deno-lint-ignore-file no-console
 
 import { offlineRuntime, OLDER_DENO } from "./offline_runtime.ts";
-import { ROOT } from "./modules.ts";
+import { listModules, ROOT } from "./modules.ts";
 
 /** Also the names of their permission sets and of the binaries. */
 const PROGRAMS = ["tracker", "peer"];
@@ -44,6 +44,7 @@ const builds: Build[] = PROGRAMS.flatMap((program) =>
     ? TARGETS.map((target) => ({ program, target, output: `dist/${target}/${program}` }))
     : [{ program, output: `dist/${program}` }]
 );
+const ON_DEMAND = await modulesOnDemand();
 let told = false;
 // One after the other: both programs share a runtime, which the first one downloads.
 for (const build of builds) {
@@ -92,6 +93,7 @@ async function compile(
       "--v8-flags=--optimize-for-size",
       `--permission-set=${build.program}`,
       ...build.target === undefined ? [] : ["--target", build.target],
+      ...ON_DEMAND.flatMap((path) => ["--include", path]),
       "--output",
       build.output,
       `${build.program}.ts`,
@@ -101,6 +103,18 @@ async function compile(
   }).output();
   if (!success) await Deno.stderr.write(stderr);
   return success;
+}
+
+/** The modules that are loaded with `onDemand`, which no graph leads to. */
+async function modulesOnDemand(): Promise<string[]> {
+  const found = new Set<string>();
+  for (const module of await listModules("lib")) {
+    const text = await Deno.readTextFile(new URL(module, ROOT));
+    for (const [, path = ""] of text.matchAll(/\bonDemand<[^>]+>\(\s*"([^"]+)"/g)) {
+      found.add(new URL(path, new URL(module, ROOT)).href.slice(ROOT.href.length));
+    }
+  }
+  return [...found].sort();
 }
 
 /** Whether the runtime for this target can be had: given, or a download that answers. */

@@ -101,6 +101,11 @@ export function mayBeDialledFor(host: string, via: string): boolean {
   return reach === "other" || reach === reachOf(via);
 }
 
+/** Whether a host is a literal IPv6 address, with its scope or without. */
+export function isIPv6(host: string): boolean {
+  return host.includes(":") && groupsOf(host) !== undefined && !/%$/.test(host);
+}
+
 /** Whether a host is a link-local IPv6 address without the interface that it holds on (RFC 4007, 11). */
 export function needsScope(host: string): boolean {
   return /^fe[89ab][^%]*$/i.test(host);

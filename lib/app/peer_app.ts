@@ -1,3 +1,4 @@
+import { onDemand } from "../on_demand.ts";
 import { PEER_PROGRAM } from "../cli/arguments/programs.ts";
 import type { ExitCode } from "../errors.ts";
 import { broadcast } from "./broadcast.ts";
@@ -17,18 +18,32 @@ const PROGRAM: Program = {
   menus: ["menu"],
   services: ["run"],
   commands: {
-    menu: async (context) => await (await import("./menu.ts")).menu(context),
-    run: async (context) => await (await import("./run.ts")).run(context),
+    menu: async (context) =>
+      await (await onDemand<typeof import("./menu.ts")>("./menu.ts", import.meta.url)).menu(
+        context,
+      ),
+    run: async (context) =>
+      await (await onDemand<typeof import("./run.ts")>("./run.ts", import.meta.url)).run(context),
     peers,
     ping,
     broadcast,
     send,
-    share: async (context) => await (await import("./share.ts")).share(context),
-    receive: async (context) => await (await import("./receive.ts")).receive(context),
+    share: async (context) =>
+      await (await onDemand<typeof import("./share.ts")>("./share.ts", import.meta.url)).share(
+        context,
+      ),
+    receive: async (context) =>
+      await (await onDemand<typeof import("./receive.ts")>("./receive.ts", import.meta.url))
+        .receive(context),
     trust,
-    history: async (context) => await (await import("./history.ts")).history(context),
+    history: async (context) =>
+      await (await onDemand<typeof import("./history.ts")>("./history.ts", import.meta.url))
+        .history(context),
     resume,
-    forget: async (context) => await (await import("./forget.ts")).forget(context),
+    forget: async (context) =>
+      await (await onDemand<typeof import("./forget.ts")>("./forget.ts", import.meta.url)).forget(
+        context,
+      ),
   },
 };
 

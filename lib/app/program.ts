@@ -1,3 +1,4 @@
+import { onDemand } from "../on_demand.ts";
 import { isOn, parseCommandLine, type ParsedCommand, textOf } from "../cli/arguments/arguments.ts";
 import { untilAborted } from "../async/abort.ts";
 import { delay, systemClock } from "../async/clock.ts";
@@ -212,12 +213,18 @@ async function outputFor(
 }
 
 async function openMenu(sink: Sink): Promise<Menu> {
-  const { Menu } = await import("../cli/terminal/menu.ts");
+  const { Menu } = await onDemand<typeof import("../cli/terminal/menu.ts")>(
+    "../cli/terminal/menu.ts",
+    import.meta.url,
+  );
   return new Menu({ sink });
 }
 
 async function openBars(sink: Sink): Promise<ProgressBars> {
-  const { ProgressBars } = await import("../cli/terminal/progress.ts");
+  const { ProgressBars } = await onDemand<typeof import("../cli/terminal/progress.ts")>(
+    "../cli/terminal/progress.ts",
+    import.meta.url,
+  );
   return new ProgressBars(sink);
 }
 
@@ -237,7 +244,10 @@ class Interrupts implements Disposable {
     const end = (sheltered: boolean) => {
       if (!sheltered) this.#first.abort(new P2PError("interrupted", "Interrupted"));
     };
-    import("./hangup.ts").then(({ isSheltered }) => end(isSheltered()), () => end(false));
+    onDemand<typeof import("./hangup.ts")>("./hangup.ts", import.meta.url).then(
+      ({ isSheltered }) => end(isSheltered()),
+      () => end(false),
+    );
   };
 
   constructor() {

@@ -1,6 +1,7 @@
 import { encodeHex } from "@std/encoding/hex";
 import { join } from "node:path";
 import { Gate } from "../async/gate.ts";
+import { asP2PError, P2PError } from "../errors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { sha256 } from "../pieces/hash.ts";
 import { type JournalContent, type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
@@ -42,19 +43,20 @@ export class ManifestCache {
   async open(key: CacheKey): Promise<CachedManifest> {
     const name = encodeHex(sha256(new TextEncoder().encode(key.key)));
     const path = join(this.#folder, `${name}.manifest`);
-    const found = await PieceJournal.reopen(path).catch(() => null);
-    const { header = {}, pieces = new Map() }: Partial<JournalContent> = found?.content ?? {};
-    const isSame = header.key === name && header.size === key.size &&
-      header.pieceSize === key.pieceSize;
-    const hashed = { ...key, key: name };
-    if (found && isSame) {
-      return new CachedManifest(path, hashed, { journal: found.journal, header, pieces });
+    const found = await PieceJournal.reopen(path).catch((error) => asP2PError(error));
+    if (found instanceof P2PError && found.code === "file-not-found") {
+      return new CachedManifest(path, { ...key, key: name }, { makeRoom: () => this.#makeRoom() });
     }
-    found?.journal[Symbol.dispose]();
+    const hashed = { ...key, key: name };
+    if (found && !(found instanceof P2PError)) {
+      const { journal, content: { header, pieces } } = found;
+      const isSame = header.key === name && header.size === key.size &&
+        header.pieceSize === key.pieceSize;
+      if (isSame) return new CachedManifest(path, hashed, { found: { journal, header, pieces } });
+      journal[Symbol.dispose]();
+    }
     // A file that is no journal at all would stay in the way for ever.
     await Deno.remove(path).catch(() => {});
-    // Without a folder to write to the content is hashed, as it would be without this cache.
-    if (!found) await this.#makeRoom().catch(() => {});
     return new CachedManifest(path, hashed);
   }
 
@@ -81,6 +83,8 @@ export class CachedManifest implements AsyncDisposable {
   readonly wasSettled: boolean;
   readonly #path: string;
   readonly #key: CacheKey;
+  /** Makes the folder, and room in it. What keeps it from that costs a hashing the next time. */
+  readonly #makeRoom: (() => Promise<void>) | undefined;
   #journal: PieceJournal | undefined;
   #unwritten: JournalPiece[] = [];
   /** One change of the file after another. */
@@ -89,12 +93,12 @@ export class CachedManifest implements AsyncDisposable {
   constructor(
     path: string,
     key: CacheKey,
-    found?: {
-      journal: PieceJournal;
-      header: Record<string, unknown>;
-      pieces: ReadonlyMap<number, Uint8Array>;
-    },
+    { found, makeRoom }: {
+      found?: JournalContent & { journal: PieceJournal };
+      makeRoom?: () => Promise<void>;
+    } = {},
   ) {
+    this.#makeRoom = makeRoom;
     this.#path = path;
     this.#key = key;
     this.#journal = found?.journal;
@@ -149,6 +153,7 @@ export class CachedManifest implements AsyncDisposable {
     const pieces = this.#unwritten.splice(0);
     const written = this.#changes.run(async () => {
       const { pieces: count, ...header } = this.#key;
+      if (!this.#journal) await this.#makeRoom?.().catch(() => {});
       this.#journal ??= await PieceJournal.create(this.#path, { ...header, sha256 }, count);
       if (pieces.length > 0) this.#journal.note(pieces);
       if (sha256 !== null) this.#journal.describe({ ...header, sha256 });

@@ -1,14 +1,17 @@
 /**
- * Has the random numbers of TLS seeded while something else is going on.
+ * Has the random numbers of TLS seeded while something else is going on: an entry file imports this before all else.
  *
  * The first TLS connection of a process makes AWS-LC, which Deno uses, gather entropy: 30 ms of computing
  * on the thread that asks, which is the event loop's. WebCrypto makes an ECDSA key with the same generator
- * on a thread of its own (a key for HMAC or AES it makes at once, on the event loop). No imports here: an
- * entry file calls this before it loads the rest.
+ * on a thread of its own (a key for HMAC or AES it makes at once, on the event loop). No imports here: modules are
+ * evaluated in the order in which they are imported, this one first.
+ *
+ * @module
  */
-export function seedRandomNumbers(): void {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
-  crypto.subtle.generateKey(algorithm, false, ["sign"]).catch(() => {
-    // Then the first connection does it.
-  });
-}
+
+const algorithm = { name: "ECDSA", namedCurve: "P-256" };
+crypto.subtle.generateKey(algorithm, false, ["sign"]).catch(() => {
+  // Then the first connection does it.
+});
+
+export {};

@@ -1,3 +1,4 @@
+import { onDemand } from "../on_demand.ts";
 import { onAbort } from "../async/abort.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import { asP2PError, isRetriable, P2PError } from "../errors.ts";
@@ -127,7 +128,10 @@ export class Dialler {
 
   /** Loads what only those need that others ask to dial: one-shot commands are not listed. */
   async #loadAnswers(): Promise<DialAnswers> {
-    const { DialAnswers } = await import("./dial_answers.ts");
+    const { DialAnswers } = await onDemand<typeof import("./dial_answers.ts")>(
+      "./dial_answers.ts",
+      import.meta.url,
+    );
     const { credentials, tracker, clock } = this.#options;
     return new DialAnswers({
       credentials,

@@ -1,3 +1,4 @@
+import { onDemand } from "../on_demand.ts";
 import { tellOnce } from "../tell_once.ts";
 import type { AppEvent } from "../events.ts";
 import { type Clock, delay } from "../async/clock.ts";
@@ -100,9 +101,9 @@ export class PeerListener {
    */
   async listen(): Promise<Address> {
     const [{ Server }, { listen, wildcardHost }, interfaces] = await Promise.all([
-      import("../net/server.ts"),
-      import("../net/listen.ts"),
-      import("../net/interfaces.ts"),
+      onDemand<typeof import("../net/server.ts")>("../net/server.ts", import.meta.url),
+      onDemand<typeof import("../net/listen.ts")>("../net/listen.ts", import.meta.url),
+      onDemand<typeof import("../net/interfaces.ts")>("../net/interfaces.ts", import.meta.url),
     ]);
     const parts = this.#parts = { Server, listen, wildcardHost, interfaces };
     const host = this.#options.host ?? this.#ownHost(parts);

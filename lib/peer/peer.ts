@@ -1,3 +1,4 @@
+import { onDemand } from "../on_demand.ts";
 import { join } from "node:path";
 import { untilAborted } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
@@ -499,8 +500,11 @@ export class Peer implements AsyncDisposable {
 
   async #watchAddresses(): Promise<void> {
     const [{ AddressWatch }, { machineAddresses }] = await Promise.all([
-      import("../net/address_watch.ts"),
-      import("../net/interfaces.ts"),
+      onDemand<typeof import("../net/address_watch.ts")>(
+        "../net/address_watch.ts",
+        import.meta.url,
+      ),
+      onDemand<typeof import("../net/interfaces.ts")>("../net/interfaces.ts", import.meta.url),
     ]);
     this.#watch = new AddressWatch({
       read: machineAddresses,
@@ -510,7 +514,10 @@ export class Peer implements AsyncDisposable {
   }
 
   async #openReceiving(): Promise<Receiving> {
-    const { openReceiving } = await import("./receiving.ts");
+    const { openReceiving } = await onDemand<typeof import("./receiving.ts")>(
+      "./receiving.ts",
+      import.meta.url,
+    );
     const { received, keepPartials, quota, streamTo, transient } = this.#options;
     return await openReceiving({
       id: this.id,

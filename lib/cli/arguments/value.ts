@@ -5,9 +5,9 @@
  * @module
  */
 
-import { isIPv6 } from "node:net";
 import { P2PError } from "../../errors.ts";
 import { escapeText } from "../output/escape.ts";
+import { isIPv6 } from "../../address.ts";
 import { type Address, type FlagSpec, type FlagValue, MAX_PORT } from "./spec.ts";
 
 /** Seconds in one of each unit. */

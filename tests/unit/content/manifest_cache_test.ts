@@ -1,4 +1,4 @@
-import { assertEquals, assertNotEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { type CacheKey, ManifestCache } from "../../../lib/content/manifest_cache.ts";
 import { NO_MODES, permitted } from "../../helpers/permissions.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
@@ -51,8 +51,14 @@ async function known(cache: ManifestCache, key = KEY) {
 
 const NOTHING = { count: 0, isComplete: false, sha256: null };
 
+/** What is in the cache, whose folder is made when something is written. */
 function files(dir: TempDir): string[] {
-  return [...Deno.readDirSync(dir.at("cache"))].map(({ name }) => name);
+  try {
+    return [...Deno.readDirSync(dir.at("cache"))].map(({ name }) => name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return [];
+  }
 }
 
 async function onlyFile(dir: TempDir): Promise<string> {
@@ -190,11 +196,10 @@ permitted("what turned out to be wrong is dropped", NEEDS, async () => {
 
 permitted("a folder that cannot be written costs the cache only", NEEDS, async () => {
   await using dir = await tempDir();
-  await Deno.mkdir(dir.at("cache"));
   const cache = new ManifestCache(dir.at("cache"));
   {
     await using cached = await cache.open(KEY);
-    await Deno.remove(dir.at("cache"));
+    await Deno.writeTextFile(dir.at("cache"), "no folder");
     for (let index = 0; index < 100; index++) cached.note(index, hashOf(index));
     cached.finish(SHA);
   }
@@ -221,11 +226,10 @@ permitted("of very many those used longest ago go", NEEDS, async () => {
     await Deno.writeTextFile(dir.at("cache", `${i}.manifest`), "");
     await Deno.utime(dir.at("cache", `${i}.manifest`), new Date(), new Date(i * 1000));
   }
-  await known(cache, { ...KEY, key: "new" });
+  await note(cache, { key: { ...KEY, key: "new" }, end: 100, sha256: SHA });
   const left = files(dir);
-  assertNotEquals(left.length, MOST);
   assertEquals(left.includes(`${MOST - 1}.manifest`), true);
   assertEquals(left.includes("1.manifest"), false);
   assertEquals((await Deno.stat(young)).isFile, true);
-  assertEquals(left.length, MOST / 2);
+  assertEquals(left.length, MOST / 2 + 1);
 });
