@@ -23,12 +23,16 @@ export function describePeer(entry: PeerEntry): string {
 }
 
 /**
- * Finds the peer that `target` means: a name, `id:` and a prefix of an id, or `host:port`.
+ * Finds the peer that `target` means: a name, `id:` and a prefix of an id, or `host:port`, which nobody has proven to be
+ * that of a peer where the tracker has not seen it.
  *
  * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates.
  */
 export function resolveTarget(target: string, entries: readonly PeerEntry[]): PeerEntry {
-  const found = entries.filter((entry) => isMeant(target, entry));
+  const fitting = entries.filter((entry) => isMeant(target, entry));
+  // Anybody may claim the address of another: whoever was seen there comes before.
+  const seen = fitting.filter((entry) => isMeant(target, { ...entry, addresses: [] }));
+  const found = seen.length > 0 ? seen : fitting;
   const [first] = found;
   if (first && found.length === 1) return first;
   if (found.length > 1) {

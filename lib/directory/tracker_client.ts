@@ -52,7 +52,7 @@ export interface TrackerClientOptions {
 const IDLE_LIMIT = 15_000;
 /** How long in milliseconds it may take to answer: a tracker that is lost is noticed within 30 s. */
 const PONG_TIMEOUT = 12_000;
-/** Limit of the answer to a PING after this machine's addresses have changed, milliseconds. */
+/** The same after this machine's addresses have changed. */
 const RENEWAL_PONG = 5_000;
 /** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
@@ -192,7 +192,9 @@ export class TrackerClient implements AsyncDisposable {
     }
     try {
       // Its address is there and its way may be gone, which a REGISTER, that takes longer, would find out too late.
-      await session.request({ verb: "PING" }, { timeout: RENEWAL_PONG });
+      if (!await session.isAlive(RENEWAL_PONG)) {
+        throw new P2PError("timeout", "Connection lost: no answer to PING");
+      }
       await this.register();
     } catch (error) {
       session.abort(asP2PError(error));

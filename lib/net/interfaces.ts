@@ -5,6 +5,7 @@
  */
 
 import { isLoopback, reachOf } from "../address.ts";
+import { isOutOfDescriptors } from "../errors.ts";
 
 /** What is read of an interface. */
 export type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "address" | "family">;
@@ -12,19 +13,32 @@ export type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "address" | "fa
 /** Interfaces that lead to this machine's own containers and virtual machines. */
 const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|flannel|tun|tap|wg|zt|tailscale)/;
 
+/** What was read last. */
+let known: readonly Interface[] = [];
+
+/** The interfaces of now; those that were read last when the process has no descriptor left to read them with. */
+function ownInterfaces(): readonly Interface[] {
+  try {
+    known = Deno.networkInterfaces();
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error;
+  }
+  return known;
+}
+
 /**
  * Addresses under which other machines may reach this one, the likeliest first: IPv4 before IPv6, real
  * interfaces before virtual ones. Those of one link alone (169.254.0.0/16, fe80::/10) are left out.
  */
 export function machineAddresses(
-  interfaces: readonly Interface[] = Deno.networkInterfaces(),
+  interfaces: readonly Interface[] = ownInterfaces(),
 ): string[] {
   return addressesWith("other", interfaces);
 }
 
 /** As {@linkcode machineAddresses}, of those that are good on one link alone; IPv6 ones without their scope. */
 export function linkLocalAddresses(
-  interfaces: readonly Interface[] = Deno.networkInterfaces(),
+  interfaces: readonly Interface[] = ownInterfaces(),
 ): string[] {
   return addressesWith("link-local", interfaces);
 }
@@ -36,7 +50,7 @@ export function linkLocalAddresses(
 export function withScope(
   host: string,
   via: string,
-  read: () => readonly Interface[] = Deno.networkInterfaces,
+  read: () => readonly Interface[] = ownInterfaces,
 ): string {
   if (!host.includes(":") || host.includes("%") || reachOf(host) !== "link-local") return host;
   const interfaces = read();
@@ -49,7 +63,7 @@ export function withScope(
 /** Whether this machine has an address. */
 export function isOwnAddress(
   host: string,
-  interfaces: readonly Interface[] = Deno.networkInterfaces(),
+  interfaces: readonly Interface[] = ownInterfaces(),
 ): boolean {
   return interfaces.some(({ address }) => address === host);
 }

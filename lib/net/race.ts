@@ -1,6 +1,6 @@
 import { onAbort } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
-import { type Address, formatAddress, isLoopback, mayBeDialledFor } from "../address.ts";
+import { type Address, formatAddress, isLoopback, mayBeDialledFor, reachOf } from "../address.ts";
 import { P2PError } from "../errors.ts";
 
 /** Milliseconds after which the next address is dialled too: RFC 8305, 8. */
@@ -76,7 +76,9 @@ export function candidatesOf(
   { host, port, addresses = [] }: Candidates,
   { via, last }: { via: string; last?: string | undefined },
 ): Address[] {
-  const seen = isLoopback(host) && !isLoopback(via) ? [] : [{ host, port }];
+  // The unspecified address leads to this machine itself.
+  const isUseless = reachOf(host) === "unusable" || isLoopback(host) && !isLoopback(via);
+  const seen = isUseless ? [] : [{ host, port }];
   // The scope of an address is a number or a name on the machine that it is of.
   const said = addresses.map(({ host, port }) => ({ host: host.replace(/%.*/, ""), port }))
     .filter((address) => mayBeDialledFor(address.host, via));

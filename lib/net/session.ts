@@ -51,8 +51,9 @@ export type WithoutSeq<M> = M extends unknown ? Omit<M, "seq"> : never;
 /** Default time in milliseconds that an answer may take. */
 const REQUEST_TIMEOUT = 30_000;
 
-/** Times the slowest PONG of late that another may take. */
+/** Times the slowest PONG of late that another may take, and most milliseconds for that: an end may put each one off. */
 const SLOW_TIMES = 3;
+const LONGEST_PONG = 60_000;
 
 /** An authenticated connection on which both sides may ask, answer and notify. */
 export class Session {
@@ -87,7 +88,10 @@ export class Session {
    */
   async isAlive(timeout: number): Promise<boolean> {
     const asked = this.#clock.now();
-    const time = Math.max(patientTime(timeout), SLOW_TIMES * this.#slowest);
+    const time = Math.max(
+      patientTime(timeout),
+      Math.min(SLOW_TIMES * this.#slowest, LONGEST_PONG),
+    );
     try {
       await this.request({ verb: "PING" }, { timeout: time });
       this.#slowest = Math.max(this.#clock.now() - asked, this.#slowest / 2);

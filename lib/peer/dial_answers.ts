@@ -25,7 +25,7 @@ export interface DialRequest extends Candidates {
   token: MessageOf<"DIAL">["token"];
 }
 
-/** Dials and sessions under way because others asked for them, by where they go. */
+/** Dials and sessions under way because others asked for them, by where they go, and by who asks. */
 const MAX_ANSWERS: Caps = { address: 16, network: 32, all: 64 };
 
 /** Dials because others asked for them: for one of those, to one address, and in all. */
@@ -38,8 +38,10 @@ const ANSWER_RATES: Rates = {
 /** Dials of this peer because others asked for them, through the tracker. */
 export class DialAnswers {
   readonly #options: DialAnswersOptions;
-  /** Dials and sessions under way. */
+  /** Dials and sessions under way, by where they go. */
   readonly #counts = new HostCounts();
+  /** The same, by where those who ask are: one of them may name addresses in many networks. */
+  readonly #asking = new HostCounts();
   readonly #limits: RequestLimits;
   /** Buckets of the addresses beside the first one of each request. */
   readonly #others: RequestBuckets;
@@ -64,12 +66,12 @@ export class DialAnswers {
   async answer(asked: DialRequest, serve: (session: Session) => Promise<void>): Promise<void> {
     const { clock, signal } = this.#options;
     const { id, host } = asked;
-    if (!this.#hasRoom(host) || !this.#limits.take(id, host)) return;
+    if (!this.#hasRoom(host, host) || !this.#limits.take(id, host)) return;
     let session: Session;
     try {
       const addresses = this.#addresses(asked);
       const attempts = addresses.map((address) => (lost: AbortSignal) =>
-        this.#dial({ ...asked, ...address }, lost)
+        this.#dial({ ...asked, ...address }, { by: host, lost })
       );
       const drop = (late: Session) => void serve(late).catch(() => {});
       session = await race(attempts, { clock, signal, drop });
@@ -105,14 +107,19 @@ export class DialAnswers {
 
   async #dial(
     { host, port, id, token }: DialRequest,
-    lost: AbortSignal,
+    { by, lost }: { by: string; lost: AbortSignal },
   ): Promise<Session> {
     const { credentials, tracker, clock, signal } = this.#options;
     const where = { host, port };
-    if (!this.#hasRoom(host)) {
+    if (!this.#hasRoom(host, by)) {
       throw new P2PError("busy", `Cannot dial ${host}: too many dials for others are under way`);
     }
     this.#counts.add(host);
+    this.#asking.add(by);
+    const leave = () => {
+      this.#counts.remove(host);
+      this.#asking.remove(by);
+    };
     try {
       const session = await openSession({
         address: needsScope(where.host) ? await scoped(where, tracker.localHost) : where,
@@ -123,15 +130,15 @@ export class DialAnswers {
         signal,
         lost,
       });
-      void session.ended.then(() => this.#counts.remove(host));
+      void session.ended.then(leave);
       return session;
     } catch (error) {
-      this.#counts.remove(host);
+      leave();
       throw error;
     }
   }
 
-  #hasRoom(host: string): boolean {
-    return this.#counts.hasRoom(host, MAX_ANSWERS);
+  #hasRoom(host: string, by: string): boolean {
+    return this.#counts.hasRoom(host, MAX_ANSWERS) && this.#asking.hasRoom(by, MAX_ANSWERS);
   }
 }

@@ -74,7 +74,7 @@ export class Dialler {
   /** By the peer's id. */
   readonly #gates = new KeyedGate(DIALS_PER_PEER);
   readonly #stop = new AbortController();
-  #answers: Promise<DialAnswers> | undefined;
+  #answers: DialAnswers | undefined;
 
   constructor(options: DiallerOptions) {
     this.#options = options;
@@ -94,7 +94,7 @@ export class Dialler {
 
   /** Dials a peer that asked for it through the tracker: see {@linkcode DialAnswers.answer}. */
   async answer(asked: DialRequest, serve: (session: Session) => Promise<void>): Promise<void> {
-    const answers = await (this.#answers ??= this.#loadAnswers());
+    const answers = this.#answers ?? await this.#loadAnswers();
     await answers.answer(asked, (session) => serve(this.#track(session)));
   }
 
@@ -126,14 +126,17 @@ export class Dialler {
     return session;
   }
 
-  /** Loads what only those need that others ask to dial: one-shot commands are not listed. */
+  /**
+   * Loads what only those need that others ask to dial: one-shot commands are not listed. Where it fails, for want of a
+   * descriptor, the next one who asks has it tried again.
+   */
   async #loadAnswers(): Promise<DialAnswers> {
     const { DialAnswers } = await onDemand<typeof import("./dial_answers.ts")>(
       "./dial_answers.ts",
       import.meta.url,
     );
     const { credentials, tracker, clock } = this.#options;
-    return new DialAnswers({
+    return this.#answers ??= new DialAnswers({
       credentials,
       tracker,
       clock,

@@ -8,13 +8,16 @@ import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import { systemClock } from "../../lib/async/clock.ts";
+import { DialAnswers } from "../../lib/peer/dial_answers.ts";
+import { STAGGER } from "../../lib/net/race.ts";
 import { TrackerClient } from "../../lib/directory/tracker_client.ts";
 import { Dialler } from "../../lib/peer/dialler.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { closedPort } from "../helpers/closed_port.ts";
-import { eventually } from "../helpers/deadline.ts";
+import { deadline, eventually } from "../helpers/deadline.ts";
 import { epochs } from "../helpers/entries.ts";
 import { rejectsWith } from "../helpers/errors.ts";
+import { FakeClock } from "../helpers/fake_clock.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
 import { NO_LINUX, permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
@@ -29,10 +32,11 @@ const HERE = "127.0.0.1";
 class Silent implements Disposable {
   calls = 0;
   readonly address: Address;
-  readonly #listener = Deno.listen({ hostname: HERE, port: 0 });
+  readonly #listener: Deno.TcpListener;
   readonly #conns: Deno.Conn[] = [];
 
-  constructor() {
+  constructor(hostname = HERE) {
+    this.#listener = Deno.listen({ hostname, port: 0 });
     this.address = { host: HERE, port: this.#listener.addr.port };
     void this.#accept();
   }
@@ -228,3 +232,42 @@ permitted("who is asked to dial tries all addresses that may be dialled", NEEDS,
   await dialler.close();
   await client.close();
 });
+
+permitted(
+  "who names addresses in many networks has no more dials under way than another",
+  NEEDS,
+  async () => {
+    await using tracker = startTracker();
+    const { address, membership } = tracker;
+    const credentials = { identity: Identity.generate(), role: "peer", membership } as const;
+    const client = new TrackerClient({ address, credentials });
+    await client.connect();
+    const [clock, stop] = [new FakeClock(), new AbortController()];
+    const answers = new DialAnswers({ credentials, tracker: client, clock, signal: stop.signal });
+    using silent = new Silent("0.0.0.0");
+    const { port } = silent.address;
+    const ask = (host: string, network: number) =>
+      answers.answer({
+        id: Identity.generate().id,
+        token: randomToken(16),
+        host,
+        port: closedPort(),
+        addresses: Array.from({ length: 8 }, (_, i) => ({ host: `127.${network}.${i}.1`, port })),
+      }, () => Promise.resolve());
+    const asked: Promise<unknown>[] = [];
+    const askAll = async (host: string, networks: number[], calls: number) => {
+      asked.push(...networks.map((network) => ask(host, network).catch(() => {})));
+      await eventually(() => {
+        if (clock.pending.includes(STAGGER)) clock.advance(STAGGER);
+        return silent.calls === calls;
+      }, () => `${calls} dials, and not ${silent.calls}`);
+    };
+    await askAll(HERE, [1, 2], 16);
+    await deadline(ask(HERE, 3), "what is left out at once");
+    assertEquals(silent.calls, 16);
+    await askAll("127.0.9.1", [4], 24);
+    stop.abort(new Error("over"));
+    await Promise.all(asked);
+    await client.close();
+  },
+);

@@ -36,6 +36,13 @@ for (const target of ["", "ann", "id:", "id:anna", "carl", "10.0.0.1:5002", "10.
   });
 }
 
+Deno.test("an address that a peer merely claims is not taken from the peer that was seen there", () => {
+  const eve = entryOf(4, { name: "eve", addresses: [anna, { host: "10.9.9.9", port: 5001 }] });
+  const claimed = [eve, ...all];
+  assertEquals(resolveTarget("10.0.0.1:5001", claimed), anna);
+  assertEquals(resolveTarget("10.9.9.9:5001", claimed), eve);
+});
+
 Deno.test("what fits several is not guessed", () => {
   const { candidates } = throwsWith("peer-ambiguous", () => resolveTarget("id:Ann", all));
   assertEquals(candidates, [

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Identity, randomToken } from "../../../lib/identity/keys.ts";
 import { TrackerClient } from "../../../lib/directory/tracker_client.ts";
 import { closeQuietly } from "../../../lib/net/closing.ts";
+import { WRITES } from "../../../lib/net/write_budget.ts";
 import { PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
 import { EventLog } from "../../helpers/event_log.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -181,6 +182,28 @@ permitted(
     await events.until(() => events.all.filter((event) => event === "registered").length === 3);
     await client.close();
     assertEquals(clock.pending, []);
+  },
+);
+
+permitted(
+  "new addresses end no session whose tracker is only slow to answer",
+  ["net"],
+  async () => {
+    const queue = { queuedBytes: 1, isUnread: true, isSlow: true, dropUnread: () => {} };
+    await using tracker = new ScriptedTracker(honest);
+    const clock = new FakeClock();
+    const { client, events } = clientOf(tracker, clock);
+    await client.connect();
+    await client.register();
+    WRITES.grew(queue, 1);
+    const renewing = client.renew(() => false);
+    queue.queuedBytes = 0;
+    WRITES.shrank(queue, 1);
+    // What this process sends over a slow line comes before the PING.
+    clock.advance(await clock.timer((ms) => ms === 20_000));
+    await events.until((event) => event === "lost: timeout");
+    await renewing;
+    await client.close();
   },
 );
 

@@ -47,3 +47,18 @@ Deno.test("an address that is gone is known to be gone", () => {
   assertEquals(isOwnAddress("192.168.1.7", INTERFACES), true);
   assertEquals(isOwnAddress("192.168.1.8", INTERFACES), false);
 });
+
+Deno.test("a process out of descriptors knows its addresses of before", () => {
+  const read = Deno.networkInterfaces;
+  const known = machineAddresses();
+  Deno.networkInterfaces = () => {
+    throw Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" });
+  };
+  try {
+    assertEquals(machineAddresses(), known);
+    assertEquals(isOwnAddress("192.0.2.1"), false);
+    assertEquals(withScope("fe80::1", "192.0.2.1").startsWith("fe80::1"), true);
+  } finally {
+    Deno.networkInterfaces = read;
+  }
+});

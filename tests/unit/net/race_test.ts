@@ -104,6 +104,9 @@ for (
     ["loopback beside the tracker", at("127.0.0.1", "10.0.0.1"), {
       via: "127.0.0.1",
     }, "127.0.0.1 10.0.0.1"],
+    ["the unspecified address is this machine", at("0.0.0.0", "10.0.0.1"), {
+      via: "127.0.0.1",
+    }, "10.0.0.1"],
     ["nothing that others may not have dialled", at("10.0.0.1", "0.0.0.0", "224.0.0.1", "a.b"), {
       via: LAN,
     }, "10.0.0.1"],

@@ -407,3 +407,22 @@ Deno.test("a session whose PONGs were slow has more time for the next", async ()
   b.post = post;
   await end();
 });
+
+Deno.test("who puts off each PONG for as long as it may has a minute for the next, and no more", async () => {
+  const clock = new FakeClock();
+  const { a, b, end } = running({ clock });
+  const { post } = b;
+  for (let asked = 1; asked <= 6; asked++) {
+    const gate = Promise.withResolvers<void>();
+    b.post = (message) => void gate.promise.then(() => post.call(b, message));
+    const alive = a.isAlive(10_000);
+    const limit = Math.max(...clock.pending);
+    assert(limit <= 60_000, `${limit} ms`);
+    await turn();
+    clock.advance(limit - 1);
+    gate.resolve();
+    assertEquals(await alive, true);
+  }
+  b.post = post;
+  await end();
+});
