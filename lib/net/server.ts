@@ -57,7 +57,7 @@ const SOME_HANGING = 8;
 
 /** Descriptors that are kept for callers, dials and files where they have run out. */
 const SPARE = 8;
-/** Milliseconds after which one session more is tried. */
+/** Milliseconds after which a quarter more sessions are tried. */
 const ROOM_TIME = 2_000;
 
 /** Connections that an address, a network or all may leave stuck in a quarter of an hour before new ones are refused. */
@@ -253,7 +253,7 @@ export class Server {
   /** Gives descriptors back that callers hold. */
   #relieve(): void {
     this.#guard();
-    for (const caller of this.#waiting.shrink()) caller.turnAway(tooMany());
+    this.#shrinkWaiting();
   }
 
   /** Has the listener see to it that whoever is turned away is gone, so that no more hang than do now. */
@@ -272,11 +272,17 @@ export class Server {
     this.#cancels.add(cancel);
   }
 
+  #shrinkWaiting(): void {
+    for (const caller of this.#waiting.shrink()) caller.turnAway(tooMany());
+  }
+
   /** Has the newest sessions of peers give way, and notes how many there is room for. */
   #makeRoom(reason: string): void {
     const { onShort, makesRoom } = this.#options;
     onShort?.(reason);
     if (!makesRoom || this.#makingRoom) return;
+    // Whoever has proven nothing gives way first.
+    if (this.#waiting.callers.length >= SPARE) return this.#shrinkWaiting();
     const open = this.#sessions.size + this.#waiting.callers.length;
     const sessions = Math.max(1, Math.min(this.#room.sessions, open - SPARE));
     this.#room = { sessions, since: this.#clock.now() };
@@ -285,13 +291,13 @@ export class Server {
       .finally(() => this.#makingRoom = undefined);
   }
 
-  /** Lets one more in now and then: what else had descriptors open then may have closed them. */
+  /** Lets some more in now and then: what else had descriptors open then may have closed them. */
   #expectRoom(): void {
     const { sessions, since } = this.#room;
     if (this.#sessions.size < sessions) return;
     const now = this.#clock.now();
     if (now - since < ROOM_TIME) throw NO_ROOM;
-    this.#room = { sessions: sessions + 1, since: now };
+    this.#room = { sessions: sessions + Math.ceil(sessions / 4), since: now };
   }
 
   #checkLimits(host: string, remote: Remote): void {
