@@ -26,14 +26,18 @@ export interface NetworkSources {
 }
 
 /**
- * Chooses the network: `--join`, then an explicit `--tracker` with the invite that fits it, then the
+ * Chooses the network: with `--insecure` no network, and the tracker of `--tracker` or of this user; else `--join`, then an explicit `--tracker` with the invite that fits it, then the
  * network joined before, then the tracker of this user on this machine.
  *
  * @throws {P2PError} `no-invite` or `tracker-unreachable` when nothing says which network.
  */
 export function chooseNetwork(sources: NetworkSources): NetworkChoice {
   const { insecure, join, tracker, isTrackerExplicit, remembered, local } = sources;
-  if (insecure) return { tracker, membership: null, joined: null };
+  if (insecure) {
+    const isOwn = !isTrackerExplicit && local !== null && local.invite === null;
+    const found = isOwn ? { host: local.host, port: local.port } : tracker;
+    return { tracker: found, membership: null, joined: null };
+  }
   if (join) return { ...fromInvite(join), joined: join };
   const ownNetwork = local?.invite ?? null;
   if (isTrackerExplicit) {

@@ -200,7 +200,8 @@ export class EventText {
     const isLocal = inbox === undefined && (local === true || isLoopback(host));
     if (invite !== undefined && !isLocal) lines.push(...this.#howToJoin(invite));
     if (isLocal) {
-      lines.push("On this machine `peer` finds it by itself");
+      const command = secure ? "peer" : "peer --insecure";
+      lines.push(`On this machine \`${command}\` finds it by itself`);
       lines.push(dim(
         isLoopback(host)
           ? "Only this machine can reach it; --host 0.0.0.0 opens it to other machines"

@@ -95,6 +95,17 @@ Deno.test("--insecure needs no invite and takes the tracker as given", () => {
   assertEquals(choice, { tracker, membership: null, joined: null });
 });
 
+Deno.test("--insecure finds this user's own insecure tracker, unless another is named", () => {
+  const { host, port } = { host: "127.0.0.1", port: 5999 };
+  const local = { host, port, invite: null };
+  const { tracker } = none;
+  const found = (sources: Partial<NetworkSources>) =>
+    chooseNetwork({ ...none, insecure: true, ...sources }).tracker;
+  assertEquals(found({ local }), { host, port });
+  assertEquals(found({ local, isTrackerExplicit: true }), tracker);
+  assertEquals(found({ local: { ...local, invite: own } }), tracker);
+});
+
 Deno.test("the tracker of this machine is found where it listens, whatever its invite names", () => {
   const named = invite("192.168.1.7");
   const local = { host: "127.0.0.1", port: 5000, invite: named };

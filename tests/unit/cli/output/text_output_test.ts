@@ -56,7 +56,7 @@ Deno.test("Each event has its text", () => {
       { event: "listening", host: "::1", port: 5000, id, secure: false },
       "Tracker 3fA9c2d1 listening on [::1]:5000\n" +
       "Insecure: nothing is encrypted, and anyone may join\n" +
-      "On this machine `peer` finds it by itself\n" +
+      "On this machine `peer --insecure` finds it by itself\n" +
       "Only this machine can reach it; --host 0.0.0.0 opens it to other machines\n",
     ],
     [
