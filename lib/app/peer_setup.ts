@@ -81,6 +81,8 @@ export function listed(
       sayWhoIsAway(peer, context);
       return await body(peer, context);
     } finally {
+      // However it ends, as when the menu's terminal is gone in the middle of a line.
+      if (peer.isRegistered) await peer.unregisterFromTracker().catch(() => {});
       await peer[Symbol.asyncDispose]();
     }
   };
