@@ -2,7 +2,7 @@ import { P2PError } from "../errors.ts";
 import type { Invite } from "../identity/invite.ts";
 import type { Membership } from "../identity/network.ts";
 import type { Address } from "../address.ts";
-import type { Candidates } from "../net/race.ts";
+import type { Candidates } from "../net/candidates.ts";
 import type { LocalTracker } from "./local_tracker.ts";
 
 /** Address of a tracker, and the membership of its network. */

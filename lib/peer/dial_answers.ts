@@ -8,7 +8,8 @@ import { openSession } from "../net/open_session.ts";
 import { type Rates, RequestBuckets, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
-import { type Candidates, candidatesOf, race, scoped } from "../net/race.ts";
+import { type Candidates, candidatesOf, scoped } from "../net/candidates.ts";
+import { race } from "../net/race.ts";
 
 /** What {@linkcode DialAnswers} needs. */
 export interface DialAnswersOptions {

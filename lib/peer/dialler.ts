@@ -13,7 +13,8 @@ import { type Address, formatAddress, needsScope } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { DialAnswers, DialRequest } from "./dial_answers.ts";
-import { candidatesOf, race, scoped } from "../net/race.ts";
+import { candidatesOf, scoped } from "../net/candidates.ts";
+import { race } from "../net/race.ts";
 
 /** What a {@linkcode Dialler} needs. */
 export interface DiallerOptions {

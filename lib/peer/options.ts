@@ -4,7 +4,7 @@ import type { Identity } from "../identity/keys.ts";
 import type { Membership } from "../identity/network.ts";
 import type { TransferChoices } from "../transfer/settings.ts";
 import type { AcceptRule } from "./accept_rule.ts";
-import type { Candidates } from "../net/race.ts";
+import type { Candidates } from "../net/candidates.ts";
 import type { AskPerson, TakeOffer } from "./offer_policy.ts";
 
 /** Settings of a `Peer`, beside those of its transfers. Times are milliseconds. */
