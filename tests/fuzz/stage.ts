@@ -102,7 +102,7 @@ async function startPeer(
   const { id } = Identity.fromPkcs8Pem(key);
   const listening = isJson
     ? (await program.until("listening"))["port"]
-    : /listening on \S+:(\d+)/.exec(program.stdout)?.[1];
+    : /listening on (?:port |\S+:)(\d+)/.exec(program.stdout)?.[1];
   return { name, program, port: Number(listening), id, role: "peer", received };
 }
 
