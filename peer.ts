@@ -1,4 +1,6 @@
 import "./lib/net/seed.ts";
-import { runPeer } from "./lib/app/peer_app.ts";
 
-if (import.meta.main) Deno.exit(await runPeer(Deno.args));
+if (import.meta.main) {
+  const { runPeer } = await import("./lib/app/peer_app.ts");
+  Deno.exit(await runPeer(Deno.args));
+}

@@ -3,7 +3,8 @@ import type { Content } from "./content.ts";
 import type { AgeOptions } from "../disk/file_age.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { FileContent } from "./file_content.ts";
-import { TreeContent, type TreeOptions } from "./tree_content.ts";
+import { onDemand } from "../on_demand.ts";
+import type { TreeOptions } from "./tree_content.ts";
 
 /** How a path is opened. */
 export type OpenOptions = TreeOptions & AgeOptions;
@@ -20,7 +21,13 @@ export async function openContent(
   if (path === "") throw new P2PError("usage", "Cannot send '': it is no path");
   try {
     const { isDirectory, isFile } = await Deno.stat(path);
-    if (isDirectory) return await TreeContent.open(path, options);
+    if (isDirectory) {
+      const { TreeContent } = await onDemand<typeof import("./tree_content.ts")>(
+        "./tree_content.ts",
+        import.meta.url,
+      );
+      return await TreeContent.open(path, options);
+    }
     if (isFile) return await FileContent.open(path, options);
   } catch (thrown) {
     const error = diskError("read", path, thrown);
