@@ -4,6 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { P2PError } from "../../lib/errors.ts";
 import { parseInvite } from "../../lib/identity/invite.ts";
 import { closedPort } from "../helpers/closed_port.ts";
+import { eventually } from "../helpers/deadline.ts";
 import { Network, whyNoNetwork } from "../helpers/netns.ts";
 import { NO_LINUX } from "../helpers/permissions.ts";
 import { openRaw, type RawSession } from "../helpers/raw.ts";
@@ -228,6 +229,14 @@ e2e("a tracker out of descriptors says so once, and serves who comes", async (wo
   assertEquals(told.length, 1);
   // Room for one is room for the next.
   for (const raw of open.splice(0, 16)) await raw[Symbol.asyncDispose]();
-  const late = stack.use(await openRaw({ address, membership, role: "peer" }));
-  await late.session.request({ verb: "PING" });
+  await eventually(async () => {
+    // The tracker may not have seen yet that the others are gone.
+    const late = stack.use(await openRaw({ address, membership, role: "peer" }));
+    const { error } = await late.session.request({ verb: "PING" }).then(
+      () => ({ error: null }),
+      (error) => ({ error }),
+    );
+    assert(error === null || (error as P2PError).code === "busy", error?.message);
+    return error === null;
+  }, "room for one more");
 }, { ignore: NO_LINUX });
