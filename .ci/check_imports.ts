@@ -1,7 +1,7 @@
 /**
  * Holds lib/ to its floors: which folder may know which, no cycles between modules, no `Deno.*` in
- * lib/wire, and the files that a byte passes on its way out and in are where people look for them. Deno's own
- * module graph is what is judged, so static, re-exported, type-only and literal dynamic imports all count; a
+ * lib/wire, modules that are loaded on demand named so that `compile.ts` finds them, and the files that a byte passes on
+ * its way out and in are where people look for them. Deno's own module graph is what is judged, so static, re-exported, type-only and literal dynamic imports all count; a
  * worker started from `new URL("./x.ts", import.meta.url)` too.
  *
  * Prints each offence as `file: ...` and exits 1; prints nothing and exits 0 when there is none.
@@ -10,7 +10,7 @@
  */
 // deno-lint-ignore-file no-console
 
-import { listModules, ROOT } from "./modules.ts";
+import { listModules, modulesOnDemand, ROOT } from "./modules.ts";
 
 /**
  * The floors of lib, top first. A folder may import what stands below its own line and is in its list;
@@ -99,7 +99,13 @@ for (const file of files) {
     const rule = brokenRule(file, target);
     if (rule !== undefined) offences.push(`${file}: imports ${target}: ${rule}`);
   }
-  if (file.startsWith("lib/wire/") && usesDeno(await read(file))) {
+  const source = await read(file);
+  if (modulesOnDemand(file, source).includes(null)) {
+    offences.push(
+      `${file}: onDemand: name the module twice, as in onDemand<typeof import("./x.ts")>("./x.ts", ...)`,
+    );
+  }
+  if (file.startsWith("lib/wire/") && usesDeno(source)) {
     offences.push(`${file}: uses Deno: lib/wire knows bytes only, no Deno.*`);
   }
 }

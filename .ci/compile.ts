@@ -11,7 +11,7 @@
 // deno-lint-ignore-file no-console
 
 import { offlineRuntime, OLDER_DENO } from "./offline_runtime.ts";
-import { listModules, ROOT } from "./modules.ts";
+import { listModules, modulesOnDemand, ROOT } from "./modules.ts";
 
 /** Also the names of their permission sets and of the binaries. */
 const PROGRAMS = ["tracker", "peer"];
@@ -44,7 +44,7 @@ const builds: Build[] = PROGRAMS.flatMap((program) =>
     ? TARGETS.map((target) => ({ program, target, output: `dist/${target}/${program}` }))
     : [{ program, output: `dist/${program}` }]
 );
-const ON_DEMAND = await modulesOnDemand();
+const ON_DEMAND = await allOnDemand();
 let told = false;
 // One after the other: both programs share a runtime, which the first one downloads.
 for (const build of builds) {
@@ -105,14 +105,12 @@ async function compile(
   return success;
 }
 
-/** The modules that are loaded with `onDemand`, which no graph leads to. */
-async function modulesOnDemand(): Promise<string[]> {
+/** The modules that are loaded with `onDemand`. */
+async function allOnDemand(): Promise<string[]> {
   const found = new Set<string>();
   for (const module of await listModules("lib")) {
     const text = await Deno.readTextFile(new URL(module, ROOT));
-    for (const [, path = ""] of text.matchAll(/\bonDemand<[^>]+>\(\s*"([^"]+)"/g)) {
-      found.add(new URL(path, new URL(module, ROOT)).href.slice(ROOT.href.length));
-    }
+    for (const path of modulesOnDemand(module, text)) if (path !== null) found.add(path);
   }
   return [...found].sort();
 }

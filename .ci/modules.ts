@@ -17,3 +17,17 @@ export async function listModules(folder: string): Promise<string[]> {
   }
   return found.sort();
 }
+
+/**
+ * The modules that a module loads with `onDemand`, which no graph leads to, by their paths from the root; null stands for
+ * a call that names none, or another one than its type does.
+ */
+export function modulesOnDemand(module: string, source: string): (string | null)[] {
+  // The declaration of `onDemand` has a parameter of a type there.
+  const calls = source.matchAll(/\bonDemand<(?!M>)([^>]*)>\(\s*("[^"]+")?/g);
+  return [...calls].map(([, type = "", path]) =>
+    path !== undefined && type.replace(/\s/g, "") === `typeofimport(${path})`
+      ? new URL(JSON.parse(path), new URL(module, ROOT)).href.slice(ROOT.href.length)
+      : null
+  );
+}

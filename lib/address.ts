@@ -108,7 +108,7 @@ export function isIPv6(host: string): boolean {
 
 /** Whether a host is a link-local IPv6 address without the interface that it holds on (RFC 4007, 11). */
 export function needsScope(host: string): boolean {
-  return /^fe[89ab][^%]*$/i.test(host);
+  return /^fe[89ab][\da-f]:[^%]*$/i.test(host);
 }
 
 /** The four numbers of an IPv4 address in plain dotted decimal. */

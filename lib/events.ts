@@ -217,7 +217,7 @@ export interface FileReceivedEvent {
   /** Absolute. */
   path: string;
   size: number;
-  /** In hex; null when the sender did not read all of it: it sent only what was missing. */
+  /** In hex; null of a folder, and where this end has not seen all pieces in order in one run. */
   sha256: string | null;
   /** Of a folder: how many files are in it. */
   files?: number;

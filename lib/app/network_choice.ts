@@ -26,8 +26,9 @@ export interface NetworkSources {
 }
 
 /**
- * Chooses the network: with `--insecure` no network, and the tracker of `--tracker` or of this user; else `--join`, then an explicit `--tracker` with the invite that fits it, then the
- * network joined before, then the tracker of this user on this machine.
+ * Chooses the network: with `--insecure` none, and the tracker of `--tracker` or of this user; else `--join`, then an
+ * explicit `--tracker` with the invite that fits it, then the network joined before, then the tracker of this user on
+ * this machine.
  *
  * @throws {P2PError} `no-invite` or `tracker-unreachable` when nothing says which network.
  */

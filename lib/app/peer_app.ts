@@ -10,8 +10,8 @@ import { send } from "./send.ts";
 import { trust } from "./trust.ts";
 
 /**
- * The `peer` program. Commands that only ask or send need the same modules and are loaded at once: a dynamic import
- * takes about 10 ms of its own. The others need the inbox, the menu or a tracker's half as well.
+ * The `peer` program. Commands that only ask or send need the same modules and are loaded at once. The others, which need
+ * the inbox, the menu or a tracker's half as well, are read when they are called.
  */
 const PROGRAM: Program = {
   spec: PEER_PROGRAM,

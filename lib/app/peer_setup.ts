@@ -21,9 +21,10 @@ import { formatSize, nameOf } from "../cli/output/format.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
 import { isMeant } from "../directory/target.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
-import { type Invite, parseInvite } from "../identity/invite.ts";
+import type { Invite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
+import { onDemand } from "../on_demand.ts";
 import { type AcceptRule, parseAcceptRule } from "../peer/accept_rule.ts";
 import type { AskPerson } from "../peer/offer_policy.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
@@ -156,46 +157,12 @@ async function joinInvite(context: CommandContext): Promise<Invite | null> {
   const { values, typed } = context.command;
   const given = textOf(values, "join");
   if (given === undefined) return null;
+  const { pastedInvite, warnOfProcessList } = await onDemand<typeof import("./pasted_invite.ts")>(
+    "./pasted_invite.ts",
+    import.meta.url,
+  );
   if (given !== "-" && typed.has("join")) warnOfProcessList("peer --join -", context);
   return await pastedInvite(given, context);
-}
-
-/**
- * Reads an invite that was given as a value; `-` reads a line of standard input, and asks for it at a terminal.
- *
- * @throws {P2PError} `usage` when it is none, `interrupted` when a signal ends the question.
- */
-export async function pastedInvite(given: string, { signal }: CommandContext): Promise<Invite> {
-  return parseInvite(given === "-" ? await ask("Paste the invite: ", signal) : given);
-}
-
-/** Says where an invite is safe that was given as an argument. */
-export function warnOfProcessList(instead: string, context: CommandContext): void {
-  noticeOf(context)(
-    "Other users of this machine can see the invite, with its secret, in the list of processes; " +
-      `next time paste it at \`${instead}\``,
-  );
-}
-
-/**
- * One line of standard input. At a terminal the question is asked, on standard error: standard output may be for bytes.
- *
- * @throws {P2PError} `interrupted` when a signal comes instead.
- */
-export async function ask(question: string, signal: AbortSignal): Promise<string> {
-  if (Deno.stdin.isTerminal()) await Deno.stderr.write(new TextEncoder().encode(question));
-  return await Promise.race([readLine(), interrupted(signal)]);
-}
-
-/** One line of standard input, read byte by byte so that the rest stays for the menu. */
-async function readLine(): Promise<string> {
-  const bytes: number[] = [];
-  const byte = new Uint8Array(1);
-  while (bytes.length < 4096 && await Deno.stdin.read(byte) !== null) {
-    if (byte[0] === 0x0a) break;
-    bytes.push(byte[0] as number);
-  }
-  return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
 /** Keeps a pasted invite once it has worked; where that is impossible the command goes on all the same. */

@@ -5,15 +5,8 @@ import { type Invite, parseInvite } from "../identity/invite.ts";
 import { formatAddress } from "../address.ts";
 import type { Peer, PeerOptions } from "../peer/peer.ts";
 import { takeSlot } from "../peer/slots.ts";
-import {
-  ask,
-  interrupted,
-  listed,
-  makePeer,
-  noticeOf,
-  pastedInvite,
-  warnOfProcessList,
-} from "./peer_setup.ts";
+import { ask, pastedInvite, warnOfProcessList } from "./pasted_invite.ts";
+import { interrupted, listed, makePeer, noticeOf } from "./peer_setup.ts";
 import { fromInvite } from "./network_choice.ts";
 import type { CommandContext } from "./program.ts";
 import { OneTransfer, type Reception, ShareReception } from "./reception.ts";

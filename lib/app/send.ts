@@ -4,7 +4,7 @@ import { openContent } from "../content/open_content.ts";
 import { StreamContent } from "../content/stream_content.ts";
 import type { TreeOptions } from "../content/tree_content.ts";
 import { meantAsPeers } from "../directory/target.ts";
-import { isThere } from "../disk/is_there.ts";
+import { isThere } from "../disk/folder.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import type { Peer } from "../peer/peer.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";

@@ -1,6 +1,7 @@
 import type { AppEvent } from "../events.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
-import { type Identity, randomToken } from "../identity/keys.ts";
+import { randomToken } from "../async/random.ts";
+import type { Identity } from "../identity/keys.ts";
 import { type InvitePlace, SECRET_BYTES } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import { randomBytes } from "../async/random.ts";
@@ -53,6 +54,9 @@ interface Delivery {
 
 /** Why a delivery ends whose receiver gets no further while others wait. */
 const GIVEN_WAY = new P2PError("busy", "Cannot go on: others wait, and this one gets no further");
+
+/** Why a delivery ends that a signal breaks off, as the sharer and its receiver are both told. */
+const STOPPED = new P2PError("shutting-down", "Cannot go on: the share was stopped");
 
 /**
  * Hands files to whoever joins: a tracker and a peer in one, on one port, with a network of its own for as
@@ -140,7 +144,7 @@ export class Sharing implements AsyncDisposable {
   /** Breaks off what is under way, tells those who are still there, and stops. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#queue.close();
-    for (const { stop } of this.#deliveries.values()) stop.abort(ended());
+    for (const { stop } of this.#deliveries.values()) stop.abort(STOPPED);
     await this.#settled();
     await Promise.all([...this.#joined.keys()].map((id) => this.#tracker.dismiss(id, ended())));
     await this.#peer?.[Symbol.asyncDispose]();

@@ -3,7 +3,8 @@ import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
 import { ExitCode, reasonOf } from "../errors.ts";
 import type { InvitePlace } from "../identity/invite.ts";
-import { loadOrCreateIdentity, randomToken } from "../identity/keys.ts";
+import { randomToken } from "../async/random.ts";
+import { loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
 import { tellOnce } from "../tell_once.ts";
@@ -91,7 +92,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     id: tracker.id,
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
-    ...(isOnlyHere(reachableAt(command, tracker.address).host) ? { local: true as const } : {}),
+    ...(isOnlyHere(named.host) ? { local: true as const } : {}),
   });
   /** Has invites name an address of today; one that is away for a moment may come back. */
   const follow = async () => {

@@ -7,12 +7,11 @@ import type { Content, SuspectPart } from "./content.ts";
 import { type AgeOptions, isYoung } from "../disk/file_age.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { timeOf } from "../disk/file_time.ts";
-import { type FileAttributes, limitOf } from "../disk/file_mode.ts";
+import { type FileAttributes, isExecutable, limitOf } from "../disk/file_mode.ts";
 import { notRegular, openRegular } from "../disk/open_regular.ts";
 import { type OpenQuickly, type QuickFile, quickOpener } from "../disk/quick_file.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Yielder } from "../async/yielder.ts";
-import { treeEntryOf } from "../pieces/tree_list.ts";
 import {
   fileAt,
   type FileCount,
@@ -20,6 +19,7 @@ import {
   MAX_TABLE,
   pathProblem,
   TableWriter,
+  type TreeEntry,
 } from "../pieces/tree_table.ts";
 import { visitTree } from "../disk/tree_walk.ts";
 
@@ -308,6 +308,19 @@ export class TreeContent implements Content {
   }
 }
 
+/** The entry of a path below a folder, as its line in the table will say. */
+export function treeEntryOf(path: string, { isFile, size, mtime, mode }: Deno.FileInfo): TreeEntry {
+  const entry: TreeEntry = {
+    path,
+    size: isFile ? size : null,
+    mtime: timeOf(mtime) ?? 0,
+    executable: isFile && isExecutable(mode),
+  };
+  const limit = limitOf(mode);
+  if (limit !== undefined) entry.mode = limit;
+  return entry;
+}
+
 /** Whether a file looks as it did when it was listed. */
 function isSame(file: SourceFile, { size, mtime, ctime }: Deno.FileInfo): boolean {
   return size === file.size && (timeOf(mtime) ?? 0) === file.mtime && timeOf(ctime) === file.ctime;
@@ -323,7 +336,7 @@ function readQuickly(quick: QuickFile, path: string, into: Uint8Array): number {
   }
 }
 
-/** The same of what is at its path now, which costs half of what a handle's information does. */
+/** Whether what is at the path now looks as the file did; asking the handle costs twice as much. */
 function isSameAt(file: SourceFile, path: string): boolean {
   try {
     return isSame(file, Deno.statSync(path));

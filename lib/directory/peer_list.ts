@@ -1,4 +1,5 @@
 import { formatAddress } from "../address.ts";
+import { P2PError } from "../errors.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 
@@ -77,6 +78,24 @@ export class PeerList {
     }
     if (!more) this.#fresh = undefined;
     return change;
+  }
+}
+
+/**
+ * Checks that a page of the list is one that goes on from where it was asked for.
+ *
+ * @throws {P2PError} `malformed`.
+ */
+export function checkPage(
+  { full, more, epoch, revision }: MessageOf<"PEER_LIST">,
+  asked: { since: number; epoch?: string },
+): void {
+  if (full) return;
+  if (epoch !== asked.epoch || revision < asked.since) {
+    throw new P2PError("malformed", "Cannot read PEER_LIST: it has changes of another list");
+  }
+  if (more && revision === asked.since) {
+    throw new P2PError("malformed", "Cannot read PEER_LIST: it goes on without end");
   }
 }
 

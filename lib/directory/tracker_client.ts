@@ -14,7 +14,7 @@ import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry, ReplyTo, RequestMessage } from "../wire/message.ts";
 import { isNumberedPeerName } from "../wire/peer_name.ts";
-import { type ListChange, PeerList } from "./peer_list.ts";
+import { checkPage, type ListChange, PeerList } from "./peer_list.ts";
 
 export type { ListChange };
 
@@ -333,7 +333,12 @@ export class TrackerClient implements AsyncDisposable {
     if (!this.#session) {
       // A tracker that does not admit this peer says so when the handshake is over.
       if (this.#failure?.remote && isFinal(this.#failure)) throw this.#explain(this.#failure);
-      throw new P2PError("tracker-unreachable", this.#text("there is no connection"));
+      throw new P2PError(
+        "tracker-unreachable",
+        this.#text(
+          this.#failure?.remote ? `it said: ${this.#failure.message}` : "there is no connection",
+        ),
+      );
     }
     return await this.#session.request(message, { timeout, body });
   }
@@ -482,23 +487,5 @@ function checkListedAs(
       "malformed",
       `Cannot read the OK to REGISTER: it lists port ${port} and not ${asked.port}`,
     );
-  }
-}
-
-/**
- * Checks that a page of the list is one that goes on from where it was asked for.
- *
- * @throws {P2PError} `malformed`.
- */
-function checkPage(
-  { full, more, epoch, revision }: MessageOf<"PEER_LIST">,
-  asked: { since: number; epoch?: string },
-): void {
-  if (full) return;
-  if (epoch !== asked.epoch || revision < asked.since) {
-    throw new P2PError("malformed", "Cannot read PEER_LIST: it has changes of another list");
-  }
-  if (more && revision === asked.since) {
-    throw new P2PError("malformed", "Cannot read PEER_LIST: it goes on without end");
   }
 }

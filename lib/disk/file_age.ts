@@ -35,8 +35,8 @@ export interface AgeOptions {
 }
 
 /**
- * Whether a later write could leave both times as they are, so that nothing may be remembered of the bytes that
- * are read from now on. True also of a time that is still to come, as after a jump of the clock, and of a file
+ * Whether a later write could leave both times as they are: what is remembered of the bytes that are read from now
+ * on has to be compared with them before it is believed. True also of a time that is still to come, as after a jump of the clock, and of a file
  * system that does not tell both.
  *
  * @param now milliseconds since 1970, taken before the times were.

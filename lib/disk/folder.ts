@@ -17,6 +17,11 @@ export async function syncFolder(path: string): Promise<boolean> {
   }
 }
 
+/** Whether something is at a path, also a link that leads nowhere; false where that cannot be told. */
+export async function isThere(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
+}
+
 /** For `catch`: what is to be removed may be gone. */
 export function ignoreMissing(error: unknown): void {
   if (!(error instanceof Deno.errors.NotFound)) throw error;

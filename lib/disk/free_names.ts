@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { patiently } from "./descriptors.ts";
 import { nameKey, numberedName } from "./file_name.ts";
 import { timeOf } from "./file_time.ts";
-import { isThere } from "./is_there.ts";
+import { isThere } from "./folder.ts";
 
 /**
  * The names in a folder that many things are put into, one after another. The folder is listed at first, and again

@@ -6,10 +6,9 @@
  */
 
 import { openFile } from "./descriptors.ts";
-import { isThere } from "./is_there.ts";
-import { isUnwritable } from "./unable.ts";
+import { isThere } from "./folder.ts";
 import { P2PError } from "../errors.ts";
-import { isUnable } from "./unable.ts";
+import { isUnable, isUnwritable } from "./unable.ts";
 
 /** A lock that this process holds until it is disposed of. */
 export interface Lock extends Disposable {

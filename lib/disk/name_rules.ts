@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { openFile } from "./descriptors.ts";
 import { LONGEST_NAME } from "./file_name.ts";
-import { isThere } from "./is_there.ts";
+import { isThere } from "./folder.ts";
 
 /** What a file system does with names. */
 export interface NameRules {

@@ -12,7 +12,7 @@ import { randomToken } from "../async/random.ts";
 import { readRegularText } from "./open_regular.ts";
 import { syncFolder } from "./folder.ts";
 import { linkOrReserve } from "./take_name.ts";
-import { writeAll } from "./write_file.ts";
+import { writeAll } from "./file_bytes.ts";
 
 /** Mode of a private file. */
 const FILE_MODE = 0o600;

@@ -21,8 +21,6 @@ import { loadOrCreatePrivate } from "../disk/private_file.ts";
 import { randomBytes } from "../async/random.ts";
 import { SMALL_ORDER_IDS } from "./small_order.ts";
 
-export { randomToken } from "../async/random.ts";
-
 /** Bytes of a public key, and of the seed that a private key is made of. */
 export const KEY_BYTES = 32;
 /** Bytes of a signature. */

@@ -1,7 +1,7 @@
 import { openFile } from "../disk/descriptors.ts";
 import { Gate } from "../async/gate.ts";
 import type { BestEffort } from "../disk/best_effort.ts";
-import { readExactly } from "../disk/read_exactly.ts";
+import { readExactly } from "../disk/file_bytes.ts";
 import { P2PError } from "../errors.ts";
 import { type FileAttributes, modeWithin } from "../disk/file_mode.ts";
 import { FileWriter } from "../disk/file_writer.ts";

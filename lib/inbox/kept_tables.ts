@@ -1,6 +1,6 @@
 import { openFile } from "../disk/descriptors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
-import { copyStart } from "../disk/write_file.ts";
+import { copyStart } from "../disk/file_bytes.ts";
 
 /** Bytes of the tables of trees that are kept at most. */
 const MOST_TABLES = 64 * 1024 * 1024;

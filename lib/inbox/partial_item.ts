@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import { P2PError } from "../errors.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { diskError } from "../disk/disk_error.ts";
+import { ignoreMissing } from "../disk/folder.ts";
 import type { BestEffort } from "../disk/best_effort.ts";
 import type { FreeNames } from "../disk/free_names.ts";
 import { Gate } from "../async/gate.ts";
@@ -288,13 +289,11 @@ function inboxError(action: string, inbox: string, error: unknown): P2PError {
 }
 
 /** The path of a partial without its ending. */
-export function baseOf(path: string): string {
+function baseOf(path: string): string {
   return path.replace(/\.part$/, "");
 }
 
 /** Deletes the journal of the partial with this base. */
 export async function removeJournal(base: string): Promise<void> {
-  await Deno.remove(`${base}.journal`).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
+  await Deno.remove(`${base}.journal`).catch(ignoreMissing);
 }

@@ -4,7 +4,7 @@ import { Gate } from "../async/gate.ts";
 import { stampsChanges } from "../disk/file_age.ts";
 import type { NameRules } from "../disk/name_rules.ts";
 import { readRegularText } from "../disk/open_regular.ts";
-import { writeAll, writeOwn } from "../disk/write_file.ts";
+import { writeAll, writeOwn } from "../disk/file_bytes.ts";
 import { type ContentProof, diskState, fileHas, treeHas } from "./kept_content.ts";
 import { KeptTables } from "./kept_tables.ts";
 

@@ -1,8 +1,9 @@
 import { openAtOnce, openFile, patiently } from "../disk/descriptors.ts";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { pooledMap } from "@std/async/pool";
-import { readExactly } from "../disk/read_exactly.ts";
+import { readExactly, writeAll } from "../disk/file_bytes.ts";
 import { isOutOfDescriptors, P2PError } from "../errors.ts";
+import type { NameOptions } from "../pieces/tree_names.ts";
 import { type PlanBlock, TreePlan } from "../pieces/tree_plan.ts";
 import { fileAt, type FileCount, type TreeFile } from "../pieces/tree_table.ts";
 import { enterable, type FileAttributes, modeWithin } from "../disk/file_mode.ts";
@@ -27,7 +28,7 @@ interface OpenFile {
 }
 
 /** What a {@linkcode TreeTarget} needs. */
-export interface TreeTargetOptions {
+export interface TreeTargetOptions extends NameOptions {
   /** Path in the private folder. */
   path: string;
   /** Bytes of the table. */
@@ -36,10 +37,6 @@ export interface TreeTargetOptions {
   size: number;
   /** Mode of a file that is not executable. */
   mode: number;
-  /** Whether names that differ in case or normalisation only are one file here. */
-  foldsCase: boolean;
-  /** Whether names are kept that are legal here and not everywhere. */
-  keepsNames?: boolean;
   /** What is kept of the folder itself. */
   attributes?: FileAttributes | undefined;
   disk: BestEffort;
@@ -250,7 +247,7 @@ export class TreeTarget implements Target {
   async #writeTable(offset: number, bytes: Uint8Array): Promise<void> {
     if (!this.#table) throw new P2PError("malformed", "The table of a tree came twice");
     await this.#table.seek(offset, Deno.SeekMode.Start);
-    for (let at = 0; at < bytes.length;) at += await this.#table.write(bytes.subarray(at));
+    await writeAll(this.#table, bytes);
     this.#tableLeft -= bytes.length;
     if (this.#tableLeft === 0) await this.#begin(this.#table);
   }
@@ -471,9 +468,6 @@ function rewrittenTableOf(path: string): string {
 }
 
 /** Where the table of a partial tree is kept. */
-export function tableOf(path: string): string {
-  return join(
-    dirname(path),
-    `${path.slice(dirname(path).length + 1).replace(/\.part$/, "")}.table`,
-  );
+function tableOf(path: string): string {
+  return `${path.replace(/\.part$/, "")}.table`;
 }

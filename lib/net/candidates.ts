@@ -1,4 +1,12 @@
-import { type Address, formatAddress, isLoopback, mayBeDialledFor, reachOf } from "../address.ts";
+import {
+  type Address,
+  formatAddress,
+  isIPv6,
+  isLoopback,
+  mayBeDialledFor,
+  needsScope,
+  reachOf,
+} from "../address.ts";
 
 /** An address, and others of the same machine. */
 export interface Candidates extends Address {
@@ -31,16 +39,18 @@ export function candidatesOf(
 
 /** One address of each family in turn, in their order, from the family of the first one on. */
 function interleaved(addresses: readonly Address[]): Address[] {
-  const isIPv6 = ({ host }: Address) => host.includes(":");
   const [first] = addresses;
   if (!first) return [];
-  const same = addresses.filter((address) => isIPv6(address) === isIPv6(first));
-  const other = addresses.filter((address) => isIPv6(address) !== isIPv6(first));
+  const isSame = ({ host }: Address) => isIPv6(host) === isIPv6(first.host);
+  const same = addresses.filter(isSame);
+  const other = addresses.filter((address) => !isSame(address));
   return addresses.flatMap((_, i) => [...same.slice(i, i + 1), ...other.slice(i, i + 1)]);
 }
 
 /** A link-local IPv6 address as this machine dials it: on the interface that has the address `localHost`. */
-export async function scoped({ host, port }: Address, localHost = ""): Promise<Address> {
+export async function scoped(address: Address, localHost = ""): Promise<Address> {
+  const { host, port } = address;
+  if (!needsScope(host)) return address;
   const { withScope } = await import("./interfaces.ts");
   return { host: withScope(host, localHost), port };
 }

@@ -1,5 +1,6 @@
 import { P2PError, tellable } from "../errors.ts";
-import { type Identity, randomToken } from "../identity/keys.ts";
+import { randomToken } from "../async/random.ts";
+import type { Identity } from "../identity/keys.ts";
 import { checkProof, prove, transcript } from "../identity/proof.ts";
 import type { Membership } from "../identity/network.ts";
 import { MAX_TEXT, PROTOCOL_VERSION } from "../wire/limits.ts";

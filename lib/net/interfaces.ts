@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isLoopback, reachOf } from "../address.ts";
+import { isLoopback, needsScope, reachOf } from "../address.ts";
 import { isOutOfDescriptors } from "../errors.ts";
 
 /** What is read of an interface. */
@@ -52,7 +52,7 @@ export function withScope(
   via: string,
   read: () => readonly Interface[] = ownInterfaces,
 ): string {
-  if (!host.includes(":") || host.includes("%") || reachOf(host) !== "link-local") return host;
+  if (!needsScope(host)) return host;
   const interfaces = read();
   const [likeliest] = linkLocalAddresses(interfaces.filter(({ family }) => family === "IPv6"));
   const own = isLoopback(via) ? undefined : interfaces.find(({ address }) => address === via);

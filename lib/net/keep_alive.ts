@@ -10,9 +10,9 @@ const MIN_PAUSE = 1000;
  * and aborts it when nothing comes for `pongTimeout` milliseconds: a connection whose other end vanished says nothing by
  * itself.
  */
-export function keepAlive(session: Session, { idleLimit, pongTimeout = 30_000, clock }: {
+export function keepAlive(session: Session, { idleLimit, pongTimeout, clock }: {
   idleLimit: number;
-  pongTimeout?: number;
+  pongTimeout: number;
   clock: Clock;
 }): void {
   let cancel: () => void;

@@ -35,14 +35,16 @@ export interface ServerOptions {
   handshakeTimeout?: number;
   /** Handshakes under way at once; over it one gives way: see {@linkcode WaitingRoom.enter}. */
   maxPending?: number;
-  /** Silence in milliseconds after which a session is asked whether it is there. */
-  idleLimit?: number;
   /** Sessions at once; over it new ones are refused with `busy`. */
   maxSessions?: number;
   /** Sessions at once from one address. */
   maxSessionsPerAddress?: number;
   clock?: Clock;
 }
+
+/** Silence in milliseconds after which a session is asked whether it is there, and for an answer to that. */
+const IDLE_LIMIT = 120_000;
+const PONG_TIMEOUT = 30_000;
 
 /** Pause after an accept that failed because something ran out, milliseconds. */
 const ACCEPT_PAUSE = 50;
@@ -195,7 +197,7 @@ export class Server {
     this.#sessionCounts.add(host);
     try {
       if (!await this.#isStillWelcome(session, credentials)) return;
-      keepAlive(session, { idleLimit: this.#options.idleLimit ?? 120_000, clock: this.#clock });
+      keepAlive(session, { idleLimit: IDLE_LIMIT, pongTimeout: PONG_TIMEOUT, clock: this.#clock });
       await this.#options.onSession(session);
     } catch (error) {
       // A handler with a bug costs its own session, not the process.

@@ -1,4 +1,4 @@
-import { formatAddress, mayBeDialledFor, needsScope, ownerOf } from "../address.ts";
+import { formatAddress, mayBeDialledFor, ownerOf } from "../address.ts";
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
@@ -123,7 +123,7 @@ export class DialAnswers {
     };
     try {
       const session = await openSession({
-        address: needsScope(where.host) ? await scoped(where, tracker.localHost) : where,
+        address: await scoped(where, tracker.localHost),
         id,
         token,
         credentials,

@@ -2,14 +2,14 @@ import { onDemand } from "../on_demand.ts";
 import { onAbort } from "../async/abort.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import { asP2PError, isRetriable, P2PError } from "../errors.ts";
-import { randomToken } from "../identity/keys.ts";
+import { randomToken } from "../async/random.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { KeyedGate } from "../async/gate.ts";
 import { dismiss, openSession } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import { cameTo } from "../net/transport.ts";
 import { patientTime } from "../net/slow_line.ts";
-import { type Address, formatAddress, needsScope } from "../address.ts";
+import { type Address, formatAddress } from "../address.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { DialAnswers, DialRequest } from "./dial_answers.ts";
@@ -192,7 +192,7 @@ export class Dialler {
         throw new P2PError("peer-unreachable", "this peer itself listens there");
       }
       const session = await openSession({
-        address: needsScope(address.host) ? await scoped(address, tracker.localHost) : address,
+        address: await scoped(address, tracker.localHost),
         id: entry.id,
         timeout: until - clock.now(),
         credentials,

@@ -2,7 +2,7 @@ import { tellOnce } from "../tell_once.ts";
 import { dirname, join } from "node:path";
 import type { AppEvent, HistoryEvent } from "../events.ts";
 import { stateError } from "../disk/private_file.ts";
-import { writeOwn } from "../disk/write_file.ts";
+import { writeOwn } from "../disk/file_bytes.ts";
 
 /** The list of what was sent and received, one JSON object per line, shared by all peers of a user. */
 export class History {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { AppEvent } from "../events.ts";
 import { asP2PError } from "../errors.ts";
-import { randomToken } from "../identity/keys.ts";
+import { randomToken } from "../async/random.ts";
 import type { Content } from "../content/content.ts";
 import type { ManifestCache } from "../content/manifest_cache.ts";
 import { openContent } from "../content/open_content.ts";

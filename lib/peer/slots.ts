@@ -1,7 +1,6 @@
-import { isThere } from "../disk/is_there.ts";
 import { join } from "node:path";
 import { openFile } from "../disk/descriptors.ts";
-import { ignoreMissing } from "../disk/folder.ts";
+import { ignoreMissing, isThere } from "../disk/folder.ts";
 import { type Lock, tryLock } from "../disk/lock.ts";
 import { stateError } from "../disk/private_file.ts";
 import { P2PError, reasonOf } from "../errors.ts";

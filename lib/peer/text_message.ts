@@ -1,6 +1,7 @@
 import { P2PError } from "../errors.ts";
 import { signMessage, verifyMessage } from "../identity/signed_text.ts";
-import { type Identity, randomToken } from "../identity/keys.ts";
+import { randomToken } from "../async/random.ts";
+import type { Identity } from "../identity/keys.ts";
 import { MAX_TEXT } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
 

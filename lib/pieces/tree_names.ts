@@ -1,4 +1,5 @@
 import { legalComponent, nameKey, numberedName, safeComponent } from "../disk/file_name.ts";
+import type { NameRules } from "../disk/name_rules.ts";
 import { NameTable } from "./name_table.ts";
 import { componentsOf, malformed, refused } from "./tree_table.ts";
 
@@ -10,13 +11,8 @@ const FILE = 1 << 30;
 const KEPT = 1 << 31;
 const NUMBER = FILE - 1;
 
-/** What the file system does with names. */
-export interface NameOptions {
-  /** Whether names that differ in case or normalisation only are one name here. */
-  foldsCase: boolean;
-  /** Whether names are kept that are legal here and not everywhere. */
-  keepsNames?: boolean;
-}
+/** What the file system does with names; where it is not said that it keeps them, they are made legal everywhere. */
+export type NameOptions = Pick<NameRules, "foldsCase"> & Partial<NameRules>;
 
 /** A folder that is on the way to others. */
 interface Place {

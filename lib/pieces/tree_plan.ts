@@ -1,8 +1,7 @@
 import { Gate } from "../async/gate.ts";
 import { openFile, patiently } from "../disk/descriptors.ts";
 import { P2PError } from "../errors.ts";
-import { readExactly } from "../disk/read_exactly.ts";
-import { copyStart, writeAll } from "../disk/write_file.ts";
+import { copyStart, readExactly, writeAll } from "../disk/file_bytes.ts";
 import { Sha256 } from "./hash.ts";
 import type { NameOptions } from "./tree_names.ts";
 import { TreePlanner } from "./tree_planner.ts";

@@ -239,7 +239,9 @@ export class PeerLists {
 
   #encode(list: Omit<MessageOf<"PEER_LIST">, "verb">, view: View): EncodedFrame {
     if (view === "here") return encodeFrame({ verb: "PEER_LIST", ...list });
-    const { ownHost } = this.#options;
+    let own: string | undefined;
+    // Read once for a page: it is a call to the system.
+    const ownHost = () => own ??= this.#options.ownHost();
     const peers = list.peers.map((entry) => entryFor(view, entry, ownHost));
     return encodeFrame({ verb: "PEER_LIST", ...list, peers });
   }

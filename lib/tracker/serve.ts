@@ -1,7 +1,7 @@
 import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
-import { randomToken } from "../identity/keys.ts";
+import { randomToken } from "../async/random.ts";
 import type { InvitePlace } from "../identity/invite.ts";
 import type { Remote } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";

@@ -2,7 +2,6 @@ import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
 import type { SharedBytes } from "../async/shared_bytes.ts";
-import { yieldTurn } from "../async/yielder.ts";
 import { asP2PError, keepsPartial, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
@@ -21,8 +20,8 @@ import type { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import { Patience } from "./patience.ts";
 import { PiecePicker } from "./picker.ts";
+import { PieceWrites } from "./piece_writes.ts";
 import type { TransferObserver } from "./settings.ts";
-import { MAX_WRITES } from "./source_requests.ts";
 
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
@@ -32,6 +31,9 @@ const MAX_BAD = 4;
  * usually tries. Who keeps a place for longer has to get further.
  */
 const MAX_IDLE = 2 * 60 * 60_000;
+
+/** How long in milliseconds it waits for its sender to come back. */
+const ORPHAN_TIME = 60_000;
 
 /** Verified bytes below which a partial is not worth keeping. */
 const WORTH_KEEPING = 1024 * 1024;
@@ -48,13 +50,11 @@ export interface DownloadOptions {
   turns: LargeTurns;
   clock: Clock;
   /** Verified bytes of all transfers that the disk has not taken yet: while they are too many no more are read. */
-  unwritten?: SharedBytes;
+  unwritten: SharedBytes;
   /** Bytes of the hashes of all transfers. */
-  hashes?: SharedBytes;
+  hashes: SharedBytes;
   /** Most bytes that may come. */
   maxSize: number | undefined;
-  /** How long in milliseconds it waits for its sender to come back. */
-  orphanTime: number;
   /** Holds requests for pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
   /** Hears how far it is at most twice a second. */
@@ -99,9 +99,7 @@ export class Download implements Pieces {
   #verifiedBytes = 0;
   /** Bytes of pieces that came in this run and were right. */
   #receivedBytes = 0;
-  readonly #writes = new Set<Promise<void>>();
-  /** Bytes of its hashes. */
-  #hashBytes = 0;
+  readonly #writes: PieceWrites;
   /** Why the first write failed that did. */
   #writeFailure: P2PError | undefined;
   #state: State = { at: "new" };
@@ -131,6 +129,13 @@ export class Download implements Pieces {
       transfer,
       post: (message) => this.sender?.session.post(message),
       onProgress: (bytes) => observer.onProgress(bytes, target.files?.within(bytes)),
+    });
+    this.#writes = new PieceWrites({
+      target,
+      buffers: this.#buffers,
+      unwritten: options.unwritten,
+      onFailed: (error) => this.#onWriteFailed(error),
+      onSettled: (index) => this.#onWriteSettled(index),
     });
     this.#known = new Map(target.known);
     for (const index of this.#known.keys()) {
@@ -209,7 +214,7 @@ export class Download implements Pieces {
     this.#state = { at: "orphaned" };
     this.#patience.setTurn("theirs");
     this.#cancelTimer();
-    this.#cancelTimer = this.#options.clock.after(this.#options.orphanTime, () => {
+    this.#cancelTimer = this.#options.clock.after(ORPHAN_TIME, () => {
       void this.fail(
         new P2PError("connection-lost", "The sender was lost and did not come back"),
       );
@@ -245,10 +250,9 @@ export class Download implements Pieces {
   }
 
   /**
-   * Verifies a piece that a source has sent, and has it written. While the disk is behind there is a promise, to be
-   * awaited before the next piece is read: a turn of the event loop, in which finished writes give their memory back
-   * (a socket that always has more to read would go on without one), or the time until all transfers together wait for
-   * less.
+   * Verifies a piece that a source has sent, and has it written.
+   *
+   * @returns what to await before the next piece is read: see {@linkcode PieceWrites.room}.
    */
   onPiece(
     source: PeerLink,
@@ -256,9 +260,7 @@ export class Download implements Pieces {
     body: Uint8Array<ArrayBuffer>,
   ): Promise<void> | undefined {
     this.#onPiece(source, index, body);
-    const room = this.#options.unwritten?.room();
-    if (room) return room;
-    return this.#writes.size > MAX_WRITES ? yieldTurn() : undefined;
+    return this.#writes.room();
   }
 
   #onPiece(source: PeerLink, index: number, body: Uint8Array<ArrayBuffer>): void {
@@ -328,7 +330,7 @@ export class Download implements Pieces {
     const { target } = this.#options;
     this.#end();
     target.stop();
-    await Promise.allSettled(this.#writes);
+    await Promise.allSettled(this.#writes.underWay);
     // What the disk says of an earlier piece tells more than what came of a later one.
     const error = this.#writeFailure ?? reason;
     const keep = keepsPartial(error.code) && this.#verifiedBytes >= WORTH_KEEPING;
@@ -360,8 +362,7 @@ export class Download implements Pieces {
       void this.fail(new P2PError("timeout", "Cannot go on: the sender gets no further"));
       return false;
     }
-    const isDiskBehind = this.#writes.size > 0 && this.#picker.askedCount === 0;
-    this.#patience.setTurn(this.#sources.areOwing && !isDiskBehind ? "theirs" : "ours");
+    this.#patience.setTurn(this.#sources.areOwing ? "theirs" : "ours");
     return true;
   }
 
@@ -381,10 +382,8 @@ export class Download implements Pieces {
     const { hashes } = this.#options;
     const before = this.#manifest.count;
     this.#manifest.add(start, body);
-    const bytes = (this.#manifest.count - before) * HASH_BYTES;
-    this.#hashBytes += bytes;
-    hashes?.add(bytes);
-    if (!hashes?.areTooMany) return;
+    hashes.add((this.#manifest.count - before) * HASH_BYTES);
+    if (!hashes.areTooMany) return;
     throw new P2PError(
       "busy",
       "Cannot receive: the transfers under way have too many pieces together; try again later",
@@ -425,13 +424,13 @@ export class Download implements Pieces {
     }
     if (changed.length === 0) return;
     for (const index of changed) this.#lose(index);
-    target.forget(changed).catch((error) => this.#onWriteFailed(asP2PError(error, "disk")));
+    target.forget(changed).catch((error) => this.#onWriteFailed(error));
   }
 
   /** Throws away what an earlier try left: with another table every file begins elsewhere. */
   #beginAnew(): void {
     for (const index of [...this.#known.keys()]) this.#lose(index);
-    this.#options.target.restart().catch((error) => this.#onWriteFailed(asP2PError(error, "disk")));
+    this.#options.target.restart().catch((error) => this.#onWriteFailed(error));
   }
 
   #lose(index: number): void {
@@ -452,25 +451,19 @@ export class Download implements Pieces {
     this.#sources.progressed(source);
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
-    const { unwritten } = this.#options;
-    const { length } = body;
-    unwritten?.add(length);
-    const write: Promise<void> = this.#options.target.write(index, body, hash).then(
-      () => this.#buffers.give(body),
-      (error) => this.#onWriteFailed(asP2PError(error, "disk")),
-    ).finally(() => {
-      this.#writes.delete(write);
-      unwritten?.remove(length);
-      // After a failure the transfer is over, and nobody asks for the piece.
-      this.#picker.stored(index);
-      this.#sources.settled();
-      // What waited to be written had taken memory that the next ones need.
-      this.#ask();
-    });
-    this.#writes.add(write);
+    this.#writes.add(index, body, hash);
   }
 
-  #onWriteFailed(error: P2PError): void {
+  #onWriteSettled(index: number): void {
+    // After a failure the transfer is over, and nobody asks for the piece.
+    this.#picker.stored(index);
+    this.#sources.settled();
+    // What waited to be written had taken memory that the next ones need.
+    this.#ask();
+  }
+
+  #onWriteFailed(thrown: unknown): void {
+    const error = asP2PError(thrown, "disk");
     if (error.code !== "cancelled") this.#writeFailure ??= error;
     void this.#failNow(error);
   }
@@ -497,7 +490,7 @@ export class Download implements Pieces {
   }
 
   async #finish({ size, sha256: stated }: FileDigest): Promise<void> {
-    await Promise.all(this.#writes);
+    await Promise.all(this.#writes.underWay);
     // A write that failed has ended the transfer.
     if (this.isEnding) return;
     const { target, destination, clock } = this.#options;
@@ -530,14 +523,14 @@ export class Download implements Pieces {
   }
 
   #end(): void {
+    if (this.#state.at === "ended") return;
     const { sender } = this;
     this.#state = { at: "ended" };
     for (const source of this.#sources.stop()) source.detach(this);
     // A sender that came back while the file was being published is not among the sources.
     sender?.detach(this);
     this.#options.share[Symbol.dispose]();
-    this.#options.hashes?.remove(this.#hashBytes);
-    this.#hashBytes = 0;
+    this.#options.hashes.remove(this.#manifest.count * HASH_BYTES);
     this.#cancelTimer();
   }
 

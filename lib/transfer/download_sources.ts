@@ -105,8 +105,9 @@ export class DownloadSources {
     this.#requests.get(source)?.progressed();
   }
 
-  /** Whether it is for others to go on: for a source, or for one to come. */
+  /** Whether it is for others to go on: for a source, or for one to come. In the line for a turn it is not. */
   get areOwing(): boolean {
+    if (this.#options.turns.isWaiting(this)) return false;
     const requests = [...this.#requests.values()];
     return requests.length === 0 || requests.some(({ isOwed }) => isOwed);
   }

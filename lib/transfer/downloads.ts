@@ -58,10 +58,6 @@ export interface DownloadsOptions {
   policy?: OfferPolicy | undefined;
   /** Bandwidth that the transfers which come in share. */
   limiter?: BandwidthLimiter | undefined;
-  /** Transfers at once; over it offers are answered with `busy`. */
-  maxTransfers?: number;
-  /** How long in milliseconds a transfer waits for its sender to come back. */
-  orphanTime?: number;
 }
 
 /** Bytes of pieces that all transfers together may have on their way, but for two small pieces each. */
@@ -73,6 +69,8 @@ const MAX_UNWRITTEN = 64 * 1024 * 1024;
 /** Bytes of hashes that all transfers under way may have: those of eight with the most pieces. */
 const MAX_HASH_BYTES = 256 * 1024 * 1024;
 
+/** Transfers at once; over it offers are answered with `busy`. */
+const MAX_TRANSFERS = 1024;
 /** Transfers of one sender at once: nobody takes all the places. */
 const MAX_PER_SENDER = 128;
 /** Transfers from one network (a /24 or /64) at once, whoever sends them: whoever has an address has as many keys. */
@@ -164,7 +162,7 @@ export class Downloads implements AsyncDisposable {
   async drained(): Promise<void> {
     this.#close();
     for (const download of this.#active.values()) {
-      if (!download.sender) await download.fail(shuttingDown());
+      if (!download.sender) await download.fail(lost());
     }
     await Promise.all([...this.#active.values()].map(({ ended }) => ended));
     await Promise.all(this.#starting.values());
@@ -173,7 +171,10 @@ export class Downloads implements AsyncDisposable {
   /** Fails what is under way: partials that are worth it are kept for a later offer, the others deleted. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close();
-    await Promise.all([...this.#active.values()].map((download) => download.fail(shuttingDown())));
+    await Promise.all([...this.#active.values()].map((download) =>
+      // A sender that is gone already is what ended it, also here.
+      download.fail(download.sender ? shuttingDown() : lost())
+    ));
     // Those that were being accepted see that it is over, and take back what they have made.
     await Promise.all(this.#starting.values());
   }
@@ -232,7 +233,7 @@ export class Downloads implements AsyncDisposable {
   }
 
   async #begin(offer: Offer, asked: OfferRequest): Promise<void> {
-    const { destination, observer, limiter, settings, orphanTime = 60_000 } = this.#options;
+    const { destination, observer, limiter, settings } = this.#options;
     const { link, signal } = asked;
     const key = keyOf(offer.transfer, offer.from);
     // An offer may have come on another link meanwhile, too.
@@ -263,7 +264,6 @@ export class Downloads implements AsyncDisposable {
         turns: this.#turns,
         clock: settings.clock,
         maxSize: settings.maxSize,
-        orphanTime,
         lane: limiter?.lane(),
         observer: observer.onStarted(offer),
         onEnd: (outcome) => this.#onEnd(offer, host, outcome),
@@ -299,7 +299,10 @@ export class Downloads implements AsyncDisposable {
    * alive and sends the same content a second time.
    */
   async #suspendAbandoned(offer: Offer, link: PeerLink): Promise<void> {
-    const reason = new P2PError("connection-lost", "The sender came back with a new transfer");
+    const reason = new P2PError(
+      "connection-lost",
+      "The sender was started again, and goes on in a new transfer",
+    );
     for (const download of this.#active.values()) {
       if (!isSameContent(download.offer, offer)) continue;
       const { sender } = download;
@@ -318,7 +321,7 @@ export class Downloads implements AsyncDisposable {
   }
 
   get #isFull(): boolean {
-    return this.#active.size + this.#starting.size >= (this.#options.maxTransfers ?? 1024);
+    return this.#active.size + this.#starting.size >= MAX_TRANSFERS;
   }
 
   #hasAll(from: string): boolean {

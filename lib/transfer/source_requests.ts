@@ -88,10 +88,14 @@ export class SourceRequests {
     this.#lastProgress = this.#options.clock.now();
   }
 
-  /** Whether something is for the source to send: a piece, or the hashes by which one can be asked for. */
+  /**
+   * Whether something is for the source to send: a piece, or the hashes by which one can be asked for. While it is asked
+   * for nothing because of the rate limit, or because the disk is behind, it owes nothing.
+   */
   get isOwed(): boolean {
     const { picker, source } = this.#options;
-    return this.#held === 0 || picker.askedOf(source) > this.#held;
+    const isHeldUp = this.#held > 0 || picker.unwrittenCount > 0;
+    return !isHeldUp || picker.askedOf(source) > this.#held;
   }
 
   /**

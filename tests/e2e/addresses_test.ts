@@ -6,6 +6,27 @@ import { e2e, inTime, type PeerProcess, type StartOptions } from "./helpers.ts";
 import { type Host, Network, whyNoNetwork } from "../helpers/netns.ts";
 
 const NO_NETWORK = { ignore: await whyNoNetwork() };
+const IPV4 = ["10.77.0.1/24", "10.77.0.2/24"] as const;
+const IPV6 = ["fd77::1/64", "fd77::2/64"] as const;
+
+/** Two hosts with a cable between them; each pair is an address of the first and one of the second. */
+async function twoHosts(
+  world: World,
+  ...pairs: (readonly [string, string])[]
+): Promise<[Host, Host]> {
+  const network = world.use(new Network());
+  const hosts: [Host, Host] = [await network.host(), await network.host()];
+  await network.cable(
+    { host: hosts[0], addresses: pairs.map(([first]) => first) },
+    { host: hosts[1], addresses: pairs.map(([, second]) => second) },
+  );
+  return hosts;
+}
+
+/** An invite that names one host alone. */
+function naming(host: string, invite: unknown): string {
+  return String(invite).replace(/\/\/.*:(\d+)\//, `//${host}:$1/`);
+}
 
 /** How to start a program on a host, which has a state of its own. */
 async function on(world: World, host: Host): Promise<StartOptions> {
@@ -91,9 +112,7 @@ for (const more of [[], ["--insecure"]]) {
   e2e(
     `a peer told localhost is listed to others under its machine's address, ${how}`,
     async (world) => {
-      const network = world.use(new Network());
-      const [t, b] = await network.lan(2);
-      assert(t && b);
+      const [t, b] = await twoHosts(world, IPV4);
       const { port, invite } = await world.tracker(
         ["--host", "0.0.0.0", ...more],
         await on(world, t),
@@ -121,9 +140,7 @@ for (const more of [[], ["--insecure"]]) {
 e2e(
   "a peer that listens on loopback alone is unreachable to others, told so, and dials them",
   async (world) => {
-    const network = world.use(new Network());
-    const [t, b] = await network.lan(2);
-    assert(t && b);
+    const [t, b] = await twoHosts(world, IPV4);
     const { port, invite } = await world.tracker(["--host", "0.0.0.0"], await on(world, t));
     const args = ["--tracker", `localhost:${port}`, "--host", "127.0.0.1"];
     const { program } = await peerOn(world, t, "desk", args);
@@ -214,9 +231,7 @@ e2e(
 );
 
 e2e("a peer follows a tracker of this machine that is opened to others", async (world) => {
-  const network = world.use(new Network());
-  const [t, b] = await network.lan(2);
-  assert(t && b);
+  const [t, b] = await twoHosts(world, IPV4);
   const first = await world.tracker([], await on(world, t));
   const peer = await peerOn(world, t, "desk", ["--tracker", `localhost:${first.port}`]);
   assertEquals((await peer.program.until("listening")).host, "127.0.0.1");
@@ -230,12 +245,7 @@ e2e("a peer follows a tracker of this machine that is opened to others", async (
 }, NO_NETWORK);
 
 e2e("peers without IPv4 are listed and reached", async (world) => {
-  const network = world.use(new Network());
-  const [t, b] = [await network.host(), await network.host()];
-  await network.cable({ host: t, addresses: ["fd77::1/64"] }, {
-    host: b,
-    addresses: ["fd77::2/64"],
-  });
+  const [t, b] = await twoHosts(world, IPV6);
   const { invite } = await world.tracker(["--host", "::"], await on(world, t));
   assert(invite.includes("[fd77::1]"), invite);
   const join = ["--join", invite];
@@ -249,14 +259,10 @@ e2e("peers without IPv4 are listed and reached", async (world) => {
 }, NO_NETWORK);
 
 e2e("a peer of both families is listed with both, whichever it has come by", async (world) => {
-  const network = world.use(new Network());
-  const [t, b] = await network.lan(2);
-  assert(t && b);
-  await t.addAddress("fd77::1/64");
-  await b.addAddress("fd77::2/64");
+  const [t, b] = await twoHosts(world, IPV4, IPV6);
   const { invite } = await world.tracker(["--host", "::"], await on(world, t));
   for (const [name, tracker] of [["four", "10.77.0.1"], ["six", "[fd77::1]"]] as const) {
-    const join = ["--join", invite.replace(/\/\/.*:(\d+)\//, `//${tracker}:$1/`)];
+    const join = ["--join", naming(tracker, invite)];
     const peer = await peerOn(world, b, name, join);
     const own = [`10.77.0.2:${peer.port}`, `[fd77::2]:${peer.port}`];
     const listed = (await listOf(world, t, join)).get(name);
@@ -270,9 +276,7 @@ e2e("a peer of both families is listed with both, whichever it has come by", asy
 e2e(
   "a tracker whose address changes keeps its own machine's peers, and invites to the new one",
   async (world) => {
-    const network = world.use(new Network());
-    const [t, b] = await network.lan(2);
-    assert(t && b);
+    const [t, b] = await twoHosts(world, IPV4);
     const { program, invite } = await world.tracker(["--host", "0.0.0.0"], await on(world, t));
     assert(invite.includes("10.77.0.1:"), invite);
     const desk = await peerOn(world, t, "desk", []);
@@ -323,11 +327,7 @@ e2e("an invite that is of no use on other machines says so", async (world) => {
 }, NO_NETWORK);
 
 e2e("a share takes receivers of both families", async (world) => {
-  const network = world.use(new Network());
-  const [a, b] = await network.lan(2);
-  assert(a && b);
-  await a.addAddress("fd77::1/64");
-  await b.addAddress("fd77::2/64");
+  const [a, b] = await twoHosts(world, IPV4, IPV6);
   const { path } = await world.file("shared", 100);
   const sharing = await world.start(
     "peer",
@@ -337,8 +337,7 @@ e2e("a share takes receivers of both families", async (world) => {
   const { invite } = await sharing.until("sharing");
   for (const host of ["10.77.0.1", "[fd77::1]"]) {
     assert(String(invite).includes(host), String(invite));
-    const named = String(invite).replace(/\/\/.*:(\d+)\//, `//${host}:$1/`);
-    const args = ["receive", named, "--received", world.path(`in-${host.length}`)];
+    const args = ["receive", naming(host, invite), "--received", world.path(`in-${host.length}`)];
     const { code, stderr } = await world.run("peer", args, await on(world, b));
     assertEquals(code, 0, stderr);
   }
@@ -346,12 +345,7 @@ e2e("a share takes receivers of both families", async (world) => {
 }, NO_NETWORK);
 
 e2e("on a link without other addresses the link-local ones do", async (world) => {
-  const network = world.use(new Network());
-  const [t, b] = [await network.host(), await network.host()];
-  await network.cable({ host: t, addresses: ["fe80::1/64"] }, {
-    host: b,
-    addresses: ["fe80::2/64"],
-  });
+  const [t, b] = await twoHosts(world, ["fe80::1/64", "fe80::2/64"]);
   const { port } = await world.tracker(["--host", "::", "--insecure"], await on(world, t));
   const insecure = (tracker: string) => ["--insecure", "--tracker", `${tracker}:${port}`];
   const peer = await peerOn(world, b, "near", insecure("[fe80::1%eth0]"));

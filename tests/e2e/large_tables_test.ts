@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { delay, systemClock } from "../../lib/async/clock.ts";
-import { randomToken } from "../../lib/identity/keys.ts";
+import { randomToken } from "../../lib/async/random.ts";
 import { MAX_ENTRIES, MAX_TABLE, TableWriter } from "../../lib/pieces/tree_table.ts";
 import { MAX_PIECE } from "../../lib/wire/limits.ts";
 import { membershipOf } from "../fuzz/stage.ts";

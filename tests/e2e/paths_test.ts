@@ -6,7 +6,6 @@ import { type Host, Network, whyNoNetwork } from "../helpers/netns.ts";
 import { e2e, last, type Outcome, type PeerProcess, sha256Of, type World } from "./helpers.ts";
 
 const ignore = await whyNoNetwork();
-const JOINED = ["--json"];
 
 /** The machines of one network: a tracker on the first. */
 class Machines {
@@ -44,7 +43,7 @@ class Machines {
 
   async run(i: number, ...args: string[]): Promise<Outcome & { seconds: number }> {
     const before = performance.now();
-    const outcome = await this.#world.run("peer", [...args, ...JOINED], this.on(i));
+    const outcome = await this.#world.run("peer", [...args, "--json"], this.on(i));
     return { ...outcome, seconds: (performance.now() - before) / 1000 };
   }
 }

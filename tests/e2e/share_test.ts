@@ -1,86 +1,16 @@
+/** What `peer share` hands over, and to whom. */
+
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { eventually } from "../helpers/deadline.ts";
 import { rejectsWith } from "../helpers/errors.ts";
+import { Network, whyNoNetwork } from "../helpers/netns.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { manifestOf, openRaw } from "../helpers/raw.ts";
 import { newNetwork, startTracker, type TrackerEvent } from "../helpers/tracker.ts";
-import {
-  e2e,
-  type Line,
-  namesIn,
-  procFile,
-  type Program,
-  secretOf,
-  sha256Of,
-  type StartOptions,
-  type World,
-} from "./helpers.ts";
-import { Proxy } from "./proxy.ts";
-import { Network, whyNoNetwork } from "../helpers/netns.ts";
-import { NO_TERMINAL, Terminal } from "./terminal.ts";
-import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
+import { e2e, type Line, namesIn, procFile, secretOf, sha256Of } from "./helpers.ts";
+import { INVITE, of, receiver, share } from "./shares.ts";
 
 const MIB = 1024 * 1024;
-/** Bytes of a receiver's requests after which well over 8 MiB of a file have been asked for, and not 40. */
-const SOME_REQUESTS = 8_000;
-
-/** A whole invite in what is shown. */
-const INVITE = /p2p:\/\/[\w.:,[\]/-]+#[\w-]{43}\.[\w-]{22}/;
-
-/** A share that waits for receivers on this machine. */
-async function share(
-  world: World,
-  args: string[],
-  options: StartOptions = {},
-): Promise<{ program: Program; invite: string; port: number }> {
-  const program = await world.start("peer", [
-    "share",
-    ...args,
-    "--json",
-    "--host",
-    "127.0.0.1",
-    "--name",
-    "desk",
-  ], options);
-  const { invite, port } = await program.until("sharing");
-  return { program, invite, port };
-}
-
-/** A receiver with a state and an inbox of its own. */
-async function receiver(world: World, name: string, invite: string): Promise<Program> {
-  const own = ["--state", world.path(`${name}-state`), "--received", world.path(name)];
-  const args = ["receive", "-", ...own, "--name", name, "--json"];
-  const program = await world.start("peer", args, { stdin: true });
-  await program.write(`${invite}\n`);
-  return program;
-}
-
-function of(lines: Line[], event: string): Line[] {
-  return lines.filter((line) => line.event === event);
-}
-
-/** A way to the share that can be held up. */
-function lineTo(world: World, { invite, port }: { invite: string; port: number }) {
-  const proxy = world.use(new Proxy());
-  proxy.lead("127.0.0.1", port);
-  return { proxy, invite: invite.replace(`:${port}/`, `:${proxy.port}/`) };
-}
-
-/** Waits until `laptop` has noted on disk what has come before it was held up. */
-async function noted(world: World, laptop: Program, proxy: Proxy): Promise<void> {
-  const { id } = await laptop.until("listening");
-  await proxy.held(laptop);
-  const partials = world.path("laptop", ".partial", id);
-  const isNoted = async () => {
-    const journal = (await namesIn(partials)).find((name) => name.endsWith(".journal"));
-    if (journal === undefined) return false;
-    // Behind its head there is nothing but room at first.
-    const entries = (await Deno.readFile(join(partials, journal))).subarray(1024);
-    return entries.some((byte) => byte !== 0 && byte !== 0x20);
-  };
-  await eventually(isNoted, "a journal of what has come");
-}
 
 /** A network for once leaves nothing of itself beside the own key and the history. */
 async function assertNothingRemembered(peers: string): Promise<void> {
@@ -178,33 +108,6 @@ e2e("share and receive as text: the line to paste, and what came", async (world)
   assertEquals((await sharer.outcome).code, 0);
 });
 
-e2e(
-  "share: a second receiver waits, takes nothing from others, and is told when it was for one",
-  async (world) => {
-    const { path } = await world.file("f.bin", 40 * MIB);
-    const sharer = await share(world, [path]);
-    const slow = lineTo(world, sharer);
-    slow.proxy.hold(SOME_REQUESTS);
-    const first = await receiver(world, "first", slow.invite);
-    await slow.proxy.held(first);
-    const second = await receiver(world, "second", sharer.invite);
-    await sharer.program.until(({ event, name }) => event === "peer-joined" && name === "second");
-
-    const stranger = ["--join", sharer.invite, "--state", world.path("stranger"), "--json"];
-    const pushed = await world.run("peer", ["send", path, "--to", "second", ...stranger]);
-    assertEquals(
-      [pushed.code, of(pushed.lines, "transfer-finished")[0]?.recipients[0].error.code],
-      [4, "refused"],
-    );
-    slow.proxy.release();
-    assertEquals((await first.outcome).code, 0);
-    assertEquals((await sharer.program.outcome).code, 0);
-    const { code, lines } = await second.outcome;
-    assertEquals([code, lines.at(-1)?.event, lines.at(-1)?.code], [4, "error", "shutting-down"]);
-    assertEquals(await namesIn(world.path("second")), [".partial"]);
-  },
-);
-
 e2e("share --count: as many as that get it, at the same time", async (world) => {
   const { path, sha256 } = await world.file("f.bin", 3 * MIB);
   const sharer = await share(world, [path, "--count", "3"]);
@@ -266,71 +169,6 @@ e2e("receive: wrong, old and unreachable invites, each with its exit code", asyn
   assertEquals((await (await receiver(world, "old", old)).outcome).code, 6);
 });
 
-e2e("receive killed and started again goes on where it was, and counts once", async (world) => {
-  const { path, sha256 } = await world.file("f.bin", 60 * MIB);
-  const sharer = await share(world, [path]);
-  const slow = lineTo(world, sharer);
-  slow.proxy.hold(SOME_REQUESTS);
-  const first = await receiver(world, "laptop", slow.invite);
-  await noted(world, first, slow.proxy);
-  await first.kill();
-  slow.proxy.cut();
-
-  const { returned } = slow.proxy;
-  const again = await (await receiver(world, "laptop", slow.invite)).outcome;
-  assertEquals(again.code, 0, again.stderr);
-  assertEquals(await sha256Of(world.path("laptop", "f.bin")), sha256);
-  const { code, lines } = await sharer.program.outcome;
-  assertEquals([code, of(lines, "share-delivered").length], [0, 1]);
-  // Noted were 8 MiB or more; TLS and frames are the difference.
-  const sent = slow.proxy.returned - returned;
-  assert(sent < (60 - 4) * MIB, `${sent} bytes were sent`);
-});
-
-e2e("share and receive both killed and started again go on where they were", async (world) => {
-  const { path, sha256 } = await world.file("f.bin", 60 * MIB);
-  const before = await share(world, [path]);
-  const slow = lineTo(world, before);
-  slow.proxy.hold(SOME_REQUESTS);
-  const first = await receiver(world, "laptop", slow.invite);
-  await noted(world, first, slow.proxy);
-  await Promise.all([before.program.kill(), first.kill()]);
-
-  const after = await share(world, [path]);
-  assertEquals((await (await receiver(world, "laptop", after.invite)).outcome).code, 0);
-  assertEquals(await sha256Of(world.path("laptop", "f.bin")), sha256);
-  const { lines } = await after.program.outcome;
-  const [{ bytesSent } = {} as Line] = of(lines, "transfer-finished");
-  assert(bytesSent < (60 - 4) * MIB, `${bytesSent} bytes were sent`);
-});
-
-e2e("receive comes back by itself when the network broke, and goes on", async (world) => {
-  const { path, sha256 } = await world.file("f.bin", 60 * MIB);
-  const sharer = await share(world, [path]);
-  const slow = lineTo(world, sharer);
-  slow.proxy.hold(SOME_REQUESTS);
-  const laptop = await receiver(world, "laptop", slow.invite);
-  await noted(world, laptop, slow.proxy);
-  slow.proxy.cut();
-  const { returned } = slow.proxy;
-  assertEquals((await laptop.outcome).code, 0);
-  assertEquals(await sha256Of(world.path("laptop", "f.bin")), sha256);
-  assertEquals(await namesIn(world.path("laptop")), [".partial", "f.bin"]);
-  assert(slow.proxy.returned - returned < (60 - 4) * MIB);
-  assertEquals((await sharer.program.outcome).code, 0);
-});
-
-e2e("share: a file that is gone when somebody comes ends it, and both say so", async (world) => {
-  const { path } = await world.file("f.bin", 10);
-  const sharer = await share(world, [path]);
-  await Deno.remove(path);
-  const { code, lines } = await (await receiver(world, "laptop", sharer.invite)).outcome;
-  assertEquals([code, lines.at(-1)?.code], [8, "file-not-found"]);
-  const ended = await sharer.program.outcome;
-  assertEquals([ended.code, ended.lines.at(-1)?.code], [8, "file-not-found"]);
-  assertStringIncludes(ended.stderr, path);
-});
-
 e2e("share of more files than a member may ask to be dialled for", async (world) => {
   const names = Array.from({ length: 70 }, (_, i) => `f${i}`);
   const files = await Promise.all(names.map((name) => world.file(name, 100)));
@@ -340,39 +178,6 @@ e2e("share of more files than a member may ask to be dialled for", async (world)
   const ended = await sharer.program.outcome;
   assertEquals([ended.code, of(ended.lines, "transfer-retry")], [0, []]);
 });
-
-e2e("receive onto a full disk fails with 8; the share goes on", async (world) => {
-  const { path } = await world.file("f.bin", 20 * MIB);
-  const sharer = await share(world, [path]);
-  const disk = world.use(await Tmpfs.mount(world.path("small"), 17));
-  const full = await (await receiver(world, "small", sharer.invite)).outcome;
-  assertEquals([full.code, full.lines.at(-1)?.code], [8, "no-space"]);
-  assertEquals(await namesIn(disk.path), [".partial"]);
-  assertEquals((await (await receiver(world, "roomy", sharer.invite)).outcome).code, 0);
-  assertEquals((await sharer.program.outcome).code, 0);
-}, { ignore: await whyNoTmpfs() });
-
-e2e(
-  "an interrupt on either side: 130 here, and the other side goes on or is told",
-  async (world) => {
-    const { path } = await world.file("f.bin", 40 * MIB);
-    const sharer = await share(world, [path]);
-    const slow = lineTo(world, sharer);
-    slow.proxy.hold(SOME_REQUESTS);
-    const first = await receiver(world, "first", slow.invite);
-    await slow.proxy.held(first);
-    assertEquals((await first.stop("SIGINT")).code, 130);
-    const { mark } = sharer.program;
-    await sharer.program.until(({ event, message }) =>
-      event === "notice" && message.startsWith("Peer first did not")
-    );
-    const second = await receiver(world, "second", slow.invite);
-    await sharer.program.until("transfer-started", { from: mark });
-    assertEquals((await sharer.program.stop("SIGINT")).code, 130);
-    slow.proxy.release();
-    assertEquals((await second.outcome).code, 4);
-  },
-);
 
 e2e("receive without an invite takes one transfer of the usual network", async (world) => {
   await world.tracker();
@@ -401,27 +206,6 @@ e2e(
     await assertNothingRemembered(world.path("box-state", "peers"));
   },
 );
-
-e2e("share on a terminal shows a QR code where there is room for it", async (world) => {
-  const { path } = await world.file("f.bin", 10);
-  const args = ["share", path, "--host", "127.0.0.1"];
-  const shown = await Terminal.start(world, args);
-  await shown.shows("\u2580".repeat(41));
-  await shown.shows("  p2p://127.0.0.1:");
-  assertStringIncludes(shown.program.stdout, "\x1b[97;40m");
-  const plain = await Terminal.start(world, args, { env: { NO_COLOR: "1" } });
-  await plain.shows("\u2580".repeat(41));
-  assert(!plain.program.stdout.includes("\x1b["), JSON.stringify(plain.program.stdout));
-
-  const low = await Terminal.start(world, args, { rows: 24 });
-  await low.shows("  p2p://127.0.0.1:");
-  const invite = INVITE.exec(low.program.stdout)?.[0] ?? "";
-  assertEquals((await (await receiver(world, "in", invite)).outcome).code, 0);
-  const { code, stdout } = await low.program.outcome;
-  assertEquals(code, 0);
-  assert(!stdout.includes("\u2580"), stdout);
-  assertStringIncludes(stdout, "in has everything");
-}, { ignore: NO_TERMINAL });
 
 e2e(
   "share and receive on two machines: the printed line is enough, and one port is",
@@ -466,101 +250,3 @@ e2e("the host of a share cannot send more than it has announced", async (world) 
   assertEquals((await laptop.outcome).code, 0);
   assertEquals(await namesIn(world.path("laptop")), [".partial", "wanted"]);
 });
-
-e2e(
-  "receive asks for the invite at a terminal, and it is in no list of processes",
-  async (world) => {
-    const { path, sha256 } = await world.file("f.bin", 1000);
-    const { invite } = await share(world, [path]);
-    const args = ["receive", "--received", world.path("in")];
-    const terminal = await Terminal.start(world, args);
-    await terminal.shows("Paste the invite");
-    if (Deno.build.os === "linux") {
-      assert(!(await procFile(terminal.program.pid, "cmdline")).includes(secretOf(invite)));
-    }
-    await terminal.enter(invite);
-    await terminal.shows("Received 1000 B");
-    assertEquals((await terminal.program.outcome).code, 0);
-    assertEquals(await sha256Of(world.path("in", "f.bin")), sha256);
-  },
-  { ignore: NO_TERMINAL },
-);
-
-e2e(
-  "receive at a terminal takes a transfer of the usual network when Enter is pressed",
-  async (world) => {
-    await world.tracker();
-    const terminal = await Terminal.start(world, ["receive", "--received", world.path("in")]);
-    await terminal.shows("Paste the invite");
-    await terminal.enter("");
-    await terminal.shows("Registered at tracker");
-    const { path } = await world.file("f.bin", 1000);
-    assertEquals((await world.run("peer", ["send", path])).code, 0);
-    assertEquals((await terminal.program.outcome).code, 0);
-    // Whoever names the network is not asked.
-    const named = await Terminal.start(world, [
-      "receive",
-      "--name",
-      "me",
-      "--received",
-      world.path("in"),
-    ]);
-    await named.shows("Registered at tracker");
-    assert(!named.program.stdout.includes("Paste"), named.program.stdout);
-  },
-  { ignore: NO_TERMINAL },
-);
-
-e2e("a question for the invite ends with Ctrl-C, and --join - asks too", async (world) => {
-  const tracker = await world.tracker();
-  for (const args of [["receive"], ["receive", "-"], ["peers", "--join", "-"]]) {
-    const terminal = await Terminal.start(world, args);
-    await terminal.shows("Paste the invite");
-    await terminal.type("\x03");
-    assertEquals((await terminal.program.outcome).code, 130);
-  }
-  const joining = await Terminal.start(world, ["peers", "--join", "-"]);
-  await joining.shows("Paste the invite:");
-  await joining.enter(tracker.invite);
-  await joining.shows("No other peer is there");
-  assertEquals((await joining.program.outcome).code, 0);
-}, { ignore: NO_TERMINAL });
-
-e2e("an invite that is an argument works, and is said to be seen by others", async (world) => {
-  const tracker = await world.tracker();
-  const joined = await world.run("peer", ["peers", "--join", tracker.invite, "--json"]);
-  assertEquals(joined.code, 0);
-  assertStringIncludes(joined.stderr, "paste it at `peer --join -`");
-  const { path } = await world.file("f.bin", 10);
-  const { invite } = await share(world, [path]);
-  const receiving = await world.run("peer", ["receive", invite, "--received", world.path("in")]);
-  assertEquals(receiving.code, 0);
-  assertStringIncludes(receiving.stdout + receiving.stderr, "paste it at `peer receive`");
-  for (const how of ["variable", "quiet"]) {
-    const env: Record<string, string> = how === "variable" ? { P2P_JOIN: tracker.invite } : {};
-    const args = how === "quiet" ? ["--join", tracker.invite, "--quiet"] : [];
-    const { stdout, stderr } = await world.run("peer", ["peers", ...args], { env });
-    assert(!`${stdout}${stderr}`.includes("list of processes"), how);
-  }
-});
-
-e2e("receive --stdout asks before a terminal gets what arrives", async (world) => {
-  await Deno.writeTextFile(world.path("note"), "hello there\n");
-  const { invite, program } = await share(world, [world.path("note")]);
-  const args = ["receive", "--stdout"];
-  for (const answer of ["n", ""]) {
-    const declined = await Terminal.start(world, args);
-    await declined.shows("[y/N]");
-    await declined.enter(answer);
-    await declined.shows("add `> FILE` or `| PROGRAM`");
-    assertEquals((await declined.program.outcome).code, 2);
-  }
-  const accepted = await Terminal.start(world, args);
-  await accepted.shows("[y/N]");
-  await accepted.enter("y");
-  await accepted.shows("Paste the invite");
-  await accepted.enter(invite);
-  await accepted.shows("hello there");
-  assertEquals((await accepted.program.outcome).code, 0);
-  assertEquals((await program.outcome).code, 0);
-}, { ignore: NO_TERMINAL });

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { Network, whyNoNetwork } from "../helpers/netns.ts";
+import { type Host, Network, whyNoNetwork } from "../helpers/netns.ts";
 import { e2e, last, sha256Of } from "./helpers.ts";
 
 const NO_NETWORK = await whyNoNetwork();
@@ -22,21 +22,7 @@ e2e(
       peers.push(await world.peer(`in-${names[i]}`, flags, at(host)));
     }
     const sender = await world.peer("in-a", ["--join", invite, "--name", "a"], at(a));
-    await a.run(
-      "tc",
-      "qdisc",
-      "add",
-      "dev",
-      "eth0",
-      "root",
-      "tbf",
-      "rate",
-      "160kbit",
-      "burst",
-      "4000",
-      "limit",
-      "150000",
-    );
+    await slowDown(a, "eth0", { rate: "160kbit", queue: 150_000 });
     const { path, sha256 } = await world.file("f", 250_000);
     const args = ["send", path, "--to", names.join(","), "--json"];
     const { code, lines, stderr } = await world.run("peer", args, at(a));
@@ -50,27 +36,23 @@ e2e(
   { ignore: NO_NETWORK ?? await whyNoTc() },
 );
 
+/** Has what leaves a host by a device wait in a queue of so many bytes. */
+async function slowDown(
+  host: Host,
+  device: string,
+  { rate, queue }: { rate: string; queue: number },
+): Promise<void> {
+  const shape = `root tbf rate ${rate} burst 4000 limit ${queue}`.split(" ");
+  await host.run("tc", "qdisc", "add", "dev", device, ...shape);
+}
+
 /** Why no line can be made slow here. */
 async function whyNoTc(): Promise<string | undefined> {
   if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return undefined;
   try {
     await using network = new Network();
     const host = await network.host();
-    await host.run(
-      "tc",
-      "qdisc",
-      "add",
-      "dev",
-      "lo",
-      "root",
-      "tbf",
-      "rate",
-      "1mbit",
-      "burst",
-      "4000",
-      "limit",
-      "9000",
-    );
+    await slowDown(host, "lo", { rate: "1mbit", queue: 9_000 });
     return undefined;
   } catch {
     return "needs tc of iproute2, and sch_tbf of the kernel";

@@ -7,7 +7,8 @@
 import { decodeBase64Url } from "@std/encoding/base64url";
 import type { P2PError } from "../../lib/errors.ts";
 import { certificatePem } from "../../lib/identity/certificate.ts";
-import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { randomToken } from "../../lib/async/random.ts";
+import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership } from "../../lib/identity/network.ts";
 import { Connection } from "../../lib/net/connection.ts";
 import { greetAsDialler, greetAsListener } from "../../lib/net/handshake.ts";

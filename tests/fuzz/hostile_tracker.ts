@@ -1,5 +1,6 @@
 import { formatInvite } from "../../lib/identity/invite.ts";
-import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { randomToken } from "../../lib/async/random.ts";
+import { Identity } from "../../lib/identity/keys.ts";
 import { randomBytes } from "../../lib/async/random.ts";
 import type { Membership } from "../../lib/identity/network.ts";
 import type { Message, Verb } from "../../lib/wire/message.ts";

@@ -5,7 +5,8 @@
  */
 
 import { P2PError } from "../../lib/errors.ts";
-import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { randomToken } from "../../lib/async/random.ts";
+import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership } from "../../lib/identity/network.ts";
 import { openSession } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";

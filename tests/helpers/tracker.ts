@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/async/clock.ts";
 import type { P2PError } from "../../lib/errors.ts";
-import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { randomToken } from "../../lib/async/random.ts";
+import { Identity } from "../../lib/identity/keys.ts";
 import type { Membership, NetworkKey } from "../../lib/identity/network.ts";
 import { randomBytes } from "../../lib/async/random.ts";
 import type { Address } from "../../lib/address.ts";

@@ -1,9 +1,9 @@
 /** Which of its addresses a peer is reached at, and what is said when it is at none. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Address } from "../../lib/address.ts";
-import { formatAddress } from "../../lib/address.ts";
-import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { type Address, formatAddress } from "../../lib/address.ts";
+import { randomToken } from "../../lib/async/random.ts";
+import { Identity } from "../../lib/identity/keys.ts";
 import { ASKING_ONLY } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
@@ -23,7 +23,7 @@ import { NO_LINUX, permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { startServer } from "../helpers/server.ts";
 import { type TempDir, tempDir } from "../helpers/temp_dir.ts";
-import { startTracker, type TestTracker } from "../helpers/tracker.ts";
+import { startTracker } from "../helpers/tracker.ts";
 
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys"];
 const HERE = "127.0.0.1";
@@ -55,13 +55,7 @@ class Silent implements Disposable {
   }
 }
 
-/** A tracker whose list a test changes behind its back. */
-function listing(): { tracker: TestTracker; registry: MemoryRegistry } {
-  const registry = new MemoryRegistry(epochs());
-  return { registry, tracker: startTracker({ registry }) };
-}
-
-/** Lists a peer at other addresses than its own. */
+/** Lists a peer at other addresses than its own, behind the tracker's back. */
 function list(
   registry: MemoryRegistry,
   { peer, identity }: TestPeer,
@@ -90,8 +84,8 @@ permitted(
   NEEDS,
   async () => {
     await using dir = await tempDir();
-    const { tracker: started, registry } = listing();
-    await using tracker = started;
+    const registry = new MemoryRegistry(epochs());
+    await using tracker = startTracker({ registry });
     await using anna = await startPeer(tracker, dir, { name: "anna" });
     await using bob = await startPeer(tracker, dir, { name: "bob" });
     await using mallory = await startPeer(tracker, dir, { name: "mallory" });
@@ -120,8 +114,8 @@ permitted(
 
 permitted("the descriptors of the addresses that lost are freed", [...NEEDS, "run"], async () => {
   await using dir = await tempDir();
-  const { tracker: started, registry } = listing();
-  await using tracker = started;
+  const registry = new MemoryRegistry(epochs());
+  await using tracker = startTracker({ registry });
   await using anna = await startPeer(tracker, dir, { name: "anna" });
   await using bob = await startPeer(tracker, dir, { name: "bob" });
   // Deno itself reads /proc with all permissions only.
@@ -145,8 +139,8 @@ permitted(
   NEEDS,
   async () => {
     await using dir = await tempDir();
-    const { tracker: started, registry } = listing();
-    await using tracker = started;
+    const registry = new MemoryRegistry(epochs());
+    await using tracker = startTracker({ registry });
     await using anna = await startPeer(tracker, dir, { name: "anna", keepSessions: 0 });
     await using bob = await startPeer(tracker, dir, { name: "bob" });
     using silent = new Silent();
@@ -169,8 +163,8 @@ permitted(
   NEEDS,
   async () => {
     await using dir = await tempDir();
-    const { tracker: started, registry } = listing();
-    await using tracker = started;
+    const registry = new MemoryRegistry(epochs());
+    await using tracker = startTracker({ registry });
     await using anna = await startPeer(tracker, dir, { name: "anna" });
     await using mallory = await startPeer(tracker, dir, { name: "mallory" });
     const { id } = Identity.generate();

@@ -1,7 +1,8 @@
 /** Requests that a tracker refuses: they are taken from nobody's allowance, and are not free all the same. */
 
 import { assertEquals } from "@std/assert";
-import { Identity, randomToken } from "../../lib/identity/keys.ts";
+import { randomToken } from "../../lib/async/random.ts";
+import { Identity } from "../../lib/identity/keys.ts";
 import { composeMessage } from "../../lib/peer/text_message.ts";
 import type { ErrorCode } from "../../lib/errors.ts";
 import { closedPort } from "../helpers/closed_port.ts";

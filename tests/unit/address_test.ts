@@ -4,6 +4,7 @@ import {
   isLoopback,
   isWildcard,
   mayBeDialledFor,
+  needsScope,
   networkOf,
   ownerOf,
   reachOf,
@@ -106,6 +107,17 @@ Deno.test("this machine and this link are dialled for others only through one wh
   assert(!mayBeDialledFor("0.0.0.0", "0.0.0.0"));
   assert(!mayBeDialledFor("localhost", "127.0.0.1"));
   assert(!mayBeDialledFor("example.org", "10.0.0.1"));
+});
+
+Deno.test("only a link-local IPv6 address without its interface needs one, and no name that looks like it", () => {
+  for (const host of ["fe80::1", "FEBF::1", "fe90:0:0:0:1:2:3:4"]) {
+    assertEquals([host, needsScope(host)], [host, true]);
+  }
+  for (
+    const host of ["fe80::1%eth0", "169.254.1.1", "2001:db8::1", "fec0::1", "feast.local", "febe"]
+  ) {
+    assertEquals([host, needsScope(host)], [host, false]);
+  }
 });
 
 Deno.test("a wildcard is the unspecified address of either family", () => {

@@ -16,7 +16,7 @@ const EXIT_CODES: [string, string][] = [
   [`${ExitCode.peerUnreachable}`, "a peer is unknown or unreachable"],
   [`${ExitCode.integrity}`, "a file failed its check"],
   [`${ExitCode.unauthorised}`, "not authorised"],
-  [`${ExitCode.partialDelivery}`, "delivered to some, but not to all"],
+  [`${ExitCode.partialDelivery}`, "delivered to some or in part, but not all"],
   [`${ExitCode.local}`, "a file, disk, address or port of this machine"],
   [`${ExitCode.interrupted}`, "interrupted"],
 ];
@@ -54,6 +54,8 @@ const SHARED_FLAGS: FlagSpec[] = [
 const ALWAYS = ["state", "json", "quiet"];
 /** Common flags of the commands that talk to the running tracker. */
 const OPERATOR = ["host", "port", "insecure", ...ALWAYS];
+/** The same where keys are what it is about: with `--insecure` nobody is invited or barred. */
+const OPERATOR_WITH_KEYS = ["host", "port", ...ALWAYS];
 
 const TRACKER_RUN: CommandSpec = {
   name: "run",
@@ -115,7 +117,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
           help: "Make a new secret first: earlier invites stop working",
         },
       ],
-      common: ["host", "port", ...ALWAYS],
+      common: OPERATOR_WITH_KEYS,
       examples: ["tracker invite", "tracker invite --rotate"],
     },
     {
@@ -142,8 +144,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       usage: "remove <peer> [flags]",
       positionals: { min: 1, max: 1, names: ["peer"] },
       flags: [],
-      // Without keys nobody can be barred.
-      common: ["host", "port", ...ALWAYS],
+      common: OPERATOR_WITH_KEYS,
       examples: ["tracker remove laptop", "tracker remove id:3fA9c2d1"],
     },
     {
@@ -161,7 +162,7 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       usage: "restore <peer> [flags]",
       positionals: { min: 1, max: 1, names: ["peer"] },
       flags: [],
-      common: ["host", "port", ...ALWAYS],
+      common: OPERATOR_WITH_KEYS,
       examples: ["tracker restore laptop", "tracker restore id:3fA9c2d1"],
     },
   ],
@@ -285,10 +286,20 @@ const PEER_FLAGS: FlagSpec[] = [
 const NETWORK = ["join", "tracker", "insecure"];
 /** Common flags of the commands that open sessions: a peer that cannot be dialled dials back, to this port. */
 const DIALLING = [...NETWORK, "port"];
-/** Common flags of the commands that are listed. */
-const LISTED = ["name", "advertise", "host", "port"];
-/** Common flags of the commands that receive. */
-const RECEIVING = ["received", "accept", "max-size", "keep-partials", "quota"];
+/** Common flags of the commands that are listed and receive. */
+const RECEIVING = [
+  ...NETWORK,
+  "name",
+  "advertise",
+  "host",
+  "port",
+  "received",
+  "accept",
+  "max-size",
+  "keep-partials",
+  "quota",
+  ...ALWAYS,
+];
 
 /** Flags of the commands that move files, either way. */
 const LIMIT_RATE: FlagSpec = {
@@ -361,7 +372,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         ...SENDING_FLAGS,
         FOLLOW,
       ],
-      common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
+      common: RECEIVING,
       examples: ["peer", "peer --join -", "peer < commands.txt"],
     },
     {
@@ -370,7 +381,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       usage: "run [flags]",
       positionals: { min: 0, max: 0, names: [] },
       flags: [LIMIT_RATE],
-      common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
+      common: RECEIVING,
       examples: ["peer run --received /srv/inbox", "peer run --json --max-size 10G"],
     },
     {
@@ -494,7 +505,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         },
         LIMIT_RATE,
       ],
-      common: [...NETWORK, ...LISTED, ...RECEIVING, ...ALWAYS],
+      common: RECEIVING,
       examples: [
         "peer receive",
         "peer receive - --received ~/Downloads < invite.txt",

@@ -4,7 +4,7 @@ import { FakeClock } from "../../helpers/fake_clock.ts";
 
 const mayPass = (error: unknown) => error instanceof RangeError;
 
-Deno.test("It tries until it works, with growing pauses, and says once that it waits", async () => {
+Deno.test("An action is tried until it works, with growing pauses, and it is said once that it is waited for", async () => {
   const clock = new FakeClock();
   const { signal } = new AbortController();
   let tries = 0;

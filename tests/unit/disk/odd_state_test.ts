@@ -8,7 +8,7 @@ import {
   replacePrivate,
 } from "../../../lib/disk/private_file.ts";
 import { StateFile } from "../../../lib/disk/state_file.ts";
-import { writeOwn } from "../../../lib/disk/write_file.ts";
+import { writeOwn } from "../../../lib/disk/file_bytes.ts";
 import { Mount, whyNoMount } from "../../helpers/mount.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";

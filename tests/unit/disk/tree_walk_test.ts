@@ -1,9 +1,10 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { treeEntryOf } from "../../../lib/content/tree_content.ts";
 import { visitTree } from "../../../lib/disk/tree_walk.ts";
 import { P2PError } from "../../../lib/errors.ts";
-import { listTree } from "../../../lib/pieces/tree_list.ts";
+import type { TreeEntry } from "../../../lib/pieces/tree_table.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
@@ -11,6 +12,14 @@ import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 import { entriesOf, plant, sampleTree } from "../../helpers/tree.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write"];
+
+/** All that is below a folder. */
+async function listTree(root: string, options: { follow?: boolean } = {}) {
+  const entries: TreeEntry[] = [];
+  const onEntry = (path: string, info: Deno.FileInfo) => void entries.push(treeEntryOf(path, info));
+  const { skipped } = await visitTree(root, { ...options, strict: true, onEntry });
+  return { entries, skipped };
+}
 
 /** Where the entries are and what they are. */
 async function listed(root: string, options?: { follow: boolean }) {

@@ -4,12 +4,8 @@ import { decodeHex } from "@std/encoding/hex";
 import { Buffer } from "node:buffer";
 import { createPublicKey, verify } from "node:crypto";
 import { P2PError } from "../../../lib/errors.ts";
-import {
-  Identity,
-  publicKeyInfo,
-  randomToken,
-  verifySignature,
-} from "../../../lib/identity/keys.ts";
+import { randomToken } from "../../../lib/async/random.ts";
+import { Identity, publicKeyInfo, verifySignature } from "../../../lib/identity/keys.ts";
 import { SMALL_ORDER_IDS } from "../../../lib/identity/small_order.ts";
 import { permitted } from "../../helpers/permissions.ts";
 

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import type { Address } from "../../../lib/address.ts";
 import { systemClock } from "../../../lib/async/clock.ts";
-import { Identity, randomToken } from "../../../lib/identity/keys.ts";
+import { randomToken } from "../../../lib/async/random.ts";
+import { Identity } from "../../../lib/identity/keys.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { DialBacks } from "../../../lib/tracker/dial_backs.ts";
 import { diallingHandlers } from "../../../lib/tracker/handlers/dialling.ts";

@@ -76,6 +76,8 @@ class Scene implements AsyncDisposable {
   size: number | undefined;
   /** Changes that were read of the registry. */
   reads = 0;
+  /** How often the address of the tracker's machine was. */
+  hostReads = 0;
 
   constructor(registry?: (memory: MemoryRegistry) => Registry) {
     const { memory, readers } = this;
@@ -87,7 +89,10 @@ class Scene implements AsyncDisposable {
     const size = () => this.size ?? readers.size;
     this.lists = new PeerLists({
       registry: registry?.(memory) ?? memory,
-      ownHost: () => "10.0.0.9",
+      ownHost: () => {
+        this.hostReads++;
+        return "10.0.0.9";
+      },
       members: {
         [Symbol.iterator]: () => readers.values(),
         get size() {
@@ -319,6 +324,14 @@ Deno.test("an answer that a push has overtaken takes nothing back", async () => 
   scene.clock.advance(50);
   await reader.frames.until(() => true, { from: again });
   assertEquals(reader.list.get(idOf(2)), changed);
+});
+
+Deno.test("the address of the tracker's machine is read once for a page, however many listen there alone", async () => {
+  await using scene = new Scene();
+  for (let n = 1; n <= 20; n++) scene.memory.register(entryOf(n, { host: "127.0.0.1" }));
+  const reader = await scene.join("10.0.0.2");
+  assertEquals(reader.list.entries.map(({ host }) => host), new Array(20).fill("10.0.0.9"));
+  assertEquals(scene.hostReads, 1);
 });
 
 Deno.test("loopback is listed to those who come from there, and encoded twice for however many", async () => {

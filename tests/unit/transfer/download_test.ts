@@ -100,7 +100,7 @@ class Scene implements AsyncDisposable {
   /** Bytes of pieces that may be under way. */
   memory = 64 * PIECE;
   /** What it shares with other transfers. */
-  shared: { unwritten?: SharedBytes; hashes?: SharedBytes } = {};
+  shared = { unwritten: new SharedBytes(Infinity), hashes: new SharedBytes(Infinity) };
   readonly outcomes: (Received | P2PError)[] = [];
   readonly offer: Offer;
   readonly sender: Source;
@@ -145,7 +145,6 @@ class Scene implements AsyncDisposable {
       turns: new LargeTurns(),
       clock: this.clock,
       maxSize: undefined,
-      orphanTime: 60_000,
       observer: { onProgress: () => {} },
       onEnd: (outcome) => void this.outcomes.push(outcome),
     });
@@ -200,7 +199,7 @@ scene(
     const unwritten = new SharedBytes(3 * PIECE);
     // Of another transfer, whose disk is slow.
     unwritten.add(3 * PIECE);
-    scene.shared = { unwritten };
+    scene.shared.unwritten = unwritten;
     const download = await scene.begin();
     await sender.sendHashes();
     const [first = 0, ...rest] = await sender.asked(6);
@@ -239,7 +238,7 @@ scene(
   "hashes of all transfers are bounded: one that has too many is told to come later",
   async (scene) => {
     const hashes = new SharedBytes(5 * 32);
-    scene.shared = { hashes };
+    scene.shared.hashes = hashes;
     await scene.begin();
     await scene.sender.sendHashes();
     assertEquals((await scene.failure()).code, "busy");

@@ -135,6 +135,50 @@ permitted("a transfer whose sender is gone is given up after a minute", NEEDS, a
   assertEquals(scene.failed.map(({ code }) => code), ["connection-lost"]);
 });
 
+permitted(
+  "a receiver that ends while a sender is gone says that the sender is",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    for (const end of ["drained", Symbol.asyncDispose] as const) {
+      await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+      const [there, gone] = [scene.link(), scene.link()];
+      const named = (name: string) => ({ ...offer(encodeBase64Url(bytesOf(16))), name });
+      await scene.downloads.onOffer(named("gone"), from(gone));
+      gone.session.abort(new P2PError("connection-lost", "the sender is gone"));
+      await gone.ended;
+      if (end === Symbol.asyncDispose) {
+        const transfer = encodeBase64Url(bytesOf(16, 2));
+        await scene.downloads.onOffer({ ...named("there"), transfer }, from(there));
+      }
+      await scene.downloads[end]();
+      assertEquals(
+        scene.failed.map(({ message }) => message).sort().reverse(),
+        // They end side by side.
+        [
+          "Cannot receive: the sender is gone",
+          "Cannot receive: the receiver is shutting down",
+        ].slice(0, end === "drained" ? 1 : 2),
+      );
+    }
+  },
+);
+
+permitted("a transfer that its sender begins anew is said to go on", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));
+  const { downloads } = scene;
+  const gone = scene.link();
+  await downloads.onOffer(offer(encodeBase64Url(bytesOf(16))), from(gone));
+  gone.session.abort(new P2PError("connection-lost", "the sender is gone"));
+  await gone.ended;
+  await downloads.onOffer(offer(encodeBase64Url(bytesOf(16, 2))), from(scene.link()));
+  assertEquals(downloads.activeCount, 1);
+  assertEquals(scene.failed.map(({ code, message }) => [code, message]), [
+    ["connection-lost", "The sender was started again, and goes on in a new transfer"],
+  ]);
+});
+
 permitted("a sender that says nothing for two minutes loses its session", NEEDS, async () => {
   await using dir = await tempDir();
   await using scene = new Scene(await Inbox.open(dir.at("inbox"), ID));

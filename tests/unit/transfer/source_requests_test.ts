@@ -129,6 +129,24 @@ Deno.test("a sender owes nothing while all pieces are held back", async () => {
   requests.stop();
 });
 
+Deno.test("a sender owes nothing while all that came waits for the disk, however long that takes", () => {
+  const { clock, picker, requests } = scene();
+  requests.fill();
+  for (const index of [0, 1, 2, 3]) picker.verified(index);
+  for (let minute = 0; minute < 30; minute++) {
+    clock.advance(60_000);
+    assertEquals([requests.isOwed, requests.isOverdue(0)], [false, false]);
+  }
+  picker.stored(0);
+  requests.fill();
+  // Its time begins anew with the next piece that it is asked for.
+  assertEquals([picker.askedCount > 0, requests.isOwed], [true, true]);
+  clock.advance(120_000);
+  assertEquals(requests.isOverdue(0), false);
+  clock.advance(1);
+  assertEquals(requests.isOverdue(0), true);
+});
+
 Deno.test("what was held back when the session was lost is held back anew", async () => {
   const lane = new LaneByHand();
   const { picker, requests, asked } = scene(lane);

@@ -1,5 +1,4 @@
 import { openFile } from "./descriptors.ts";
-import { readExactly } from "./read_exactly.ts";
 
 /** Bytes that are copied at a time. */
 const COPIED = 128 * 1024;
@@ -20,6 +19,25 @@ export async function writeOwn(
     ...(append ? { append } : { truncate: true }),
   });
   await writeAll(file, content);
+}
+
+/**
+ * Fills `into` from a place of an open file.
+ *
+ * @param offset bytes from the start of the file.
+ * @throws {Deno.errors.UnexpectedEof} when the file ends before.
+ */
+export async function readExactly(
+  file: Deno.FsFile,
+  offset: number,
+  into: Uint8Array,
+): Promise<void> {
+  await file.seek(offset, Deno.SeekMode.Start);
+  for (let filled = 0; filled < into.length;) {
+    const n = await file.read(into.subarray(filled));
+    if (n === null) throw new Deno.errors.UnexpectedEof("the file is shorter than it was");
+    filled += n;
+  }
 }
 
 /** Writes all of it, in as many writes as that takes; a text in UTF-8. */
