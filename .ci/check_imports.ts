@@ -1,6 +1,6 @@
 /**
  * Holds lib/ to its floors: which folder may know which, no cycles between modules, no `Deno.*` in
- * lib/wire, modules that are loaded on demand named so that `compile.ts` finds them, and the files that a byte passes on
+ * lib/wire, calls of `onDemand` written so that `compile.ts` can bundle what they load, and the files that a byte passes on
  * its way out and in are where people look for them. Deno's own module graph is what is judged, so static, re-exported, type-only and literal dynamic imports all count; a
  * worker started from `new URL("./x.ts", import.meta.url)` too.
  *
@@ -10,7 +10,7 @@
  */
 // deno-lint-ignore-file no-console
 
-import { listModules, modulesOnDemand, ROOT } from "./modules.ts";
+import { listModules, ROOT, withLiteralImports } from "./modules.ts";
 
 /**
  * The floors of lib, top first. A folder may import what stands below its own line and is in its list;
@@ -100,9 +100,9 @@ for (const file of files) {
     if (rule !== undefined) offences.push(`${file}: imports ${target}: ${rule}`);
   }
   const source = await read(file);
-  if (modulesOnDemand(file, source).includes(null)) {
+  if (withLiteralImports(source) === null) {
     offences.push(
-      `${file}: onDemand: name the module twice, as in onDemand<typeof import("./x.ts")>("./x.ts", ...)`,
+      `${file}: onDemand: write it as onDemand<typeof import("./x.ts")>("./x.ts", import.meta.url)`,
     );
   }
   if (file.startsWith("lib/wire/") && usesDeno(source)) {

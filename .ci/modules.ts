@@ -19,15 +19,16 @@ export async function listModules(folder: string): Promise<string[]> {
 }
 
 /**
- * The modules that a module loads with `onDemand`, which no graph leads to, by their paths from the root; null stands for
- * a call that names none, or another one than its type does.
+ * The source of a module with its `onDemand` calls as literal `import()`, which a bundler follows; null when a call names
+ * no module, or another one than its type does.
  */
-export function modulesOnDemand(module: string, source: string): (string | null)[] {
+export function withLiteralImports(source: string): string | null {
+  let isUnnamed = false;
   // The declaration of `onDemand` has a parameter of a type there.
-  const calls = source.matchAll(/\bonDemand<(?!M>)([^>]*)>\(\s*("[^"]+")?/g);
-  return [...calls].map(([, type = "", path]) =>
-    path !== undefined && type.replace(/\s/g, "") === `typeofimport(${path})`
-      ? new URL(JSON.parse(path), new URL(module, ROOT)).href.slice(ROOT.href.length)
-      : null
-  );
+  const call = /\bonDemand<(?!M>)([^>]*)>\((?:\s*("[^"]+"),\s*import\.meta\.url,?\s*\))?/g;
+  const literal = source.replace(call, (_, type: string, path: string | undefined) => {
+    isUnnamed ||= type.replace(/\s/g, "") !== `typeofimport(${path})`;
+    return `import(${path})`;
+  });
+  return isUnnamed ? null : literal;
 }
