@@ -42,7 +42,7 @@ async function openAnyway(
 
 async function tryToHold(file: Deno.FsFile): Promise<Lock | null> {
   try {
-    if (await file.tryLock(true)) return { keepsOut: true, [Symbol.dispose]: () => file.close() };
+    if (await file.tryLock(true)) return { keepsOut: true, [Symbol.dispose]: () => giveBack(file) };
   } catch (error) {
     if (isUnable(error)) return { keepsOut: false, [Symbol.dispose]: () => file.close() };
     file.close();
@@ -61,7 +61,16 @@ async function tryToHold(file: Deno.FsFile): Promise<Lock | null> {
 export async function lock(path: string): Promise<Lock> {
   const file = await openLock(path);
   const keepsOut = await file.lock(true).then(() => true, () => false);
-  return { keepsOut, [Symbol.dispose]: () => file.close() };
+  return { keepsOut, [Symbol.dispose]: () => keepsOut ? giveBack(file) : file.close() };
+}
+
+/** Unlocks, and does not leave that to the close: a child that is being forked has the file open too for a moment. */
+function giveBack(file: Deno.FsFile): void {
+  try {
+    file.unlockSync();
+  } finally {
+    file.close();
+  }
 }
 
 async function openLock(path: string): Promise<Deno.FsFile> {

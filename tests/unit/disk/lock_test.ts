@@ -40,6 +40,29 @@ permitted("who waits for a lock gets it when it is given back", NEEDS, async () 
   assertEquals(await tryLock(path), null);
 });
 
+permitted(
+  "a lock that was given back is free, however many children start",
+  [...NEEDS, "run"],
+  async () => {
+    await using dir = await tempDir();
+    // Between its fork and its exec a child has all files of this process open.
+    let started = 0;
+    const start = async () => {
+      while (started++ < 3000) await new Deno.Command("true").output();
+    };
+    let isStarting = true;
+    const starting = Promise.all([start(), start(), start(), start()]).finally(() =>
+      isStarting = false
+    );
+    while (isStarting) {
+      using held = await tryLock(dir.at("lock"));
+      assert(held, "still held");
+    }
+    await starting;
+  },
+  { ignore: NO_LINUX },
+);
+
 permitted("what is no regular file is no lock, and stays", NEEDS, async () => {
   await using dir = await tempDir();
   await Deno.mkdir(dir.at("folder"));
