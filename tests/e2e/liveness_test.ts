@@ -39,6 +39,7 @@ for (const args of [["run"], []]) {
 e2e("a killed peer is gone within 2 seconds", async (world) => {
   const tracker = await world.tracker();
   const [killed, other] = [await world.peer("in1"), await world.peer("in2")];
+  await other.program.until(({ event, id }) => event === "peer-joined" && id === killed.id);
   const at = performance.now();
   await killed.program.kill();
   await tracker.program.until(({ event, id }) => event === "peer-left" && id === killed.id);

@@ -228,6 +228,7 @@ e2e("tracker remove bars a peer for good", async (world) => {
   const join = ["--join", tracker.invite, "--name", "box"];
   const bad = await world.peer("in1", join, there);
   const good = await world.peer("in2", ["--name", "good"]);
+  await good.program.until(({ event, id }) => event === "peer-joined" && id === bad.id);
   const { code, lines } = await world.run("tracker", ["remove", "box", "--json"]);
   assertEquals([code, last(lines).event, last(lines).id], [0, "removed", bad.id]);
   const { code: refused, lines: said } = await bad.program.outcome;
