@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { MENU_PROMPT } from "../../lib/cli/terminal/menu.ts";
-import { e2e, procFile, sha256Of } from "./helpers.ts";
+import { e2e, type Line, procFile, sha256Of } from "./helpers.ts";
 import { NO_TERMINAL, Terminal } from "./terminal.ts";
 
 const MIB = 1024 * 1024;
@@ -10,6 +10,8 @@ const COUNT = 64;
 const MOST_MEMORY = 200e6;
 /** Transfers that may have been under way before most of the others were: they had more to themselves. */
 const EARLY = 4;
+/** Part of its file that each of the others has by then. */
+const LEAST_SHARE = 0.2;
 /** Commands, one after the other, that have to be answered while the transfers run, on any machine. */
 const LEAST_ANSWERS = 4;
 
@@ -30,9 +32,11 @@ e2e("64 transfers at once are fair, small, and leave the menu responsive", async
     await menu.shows("PONG from other", ++answers);
   }
   assert(answers >= LEAST_ANSWERS, `only ${answers} pings were answered in all that time`);
-  const seconds = arrived().map((line) => line.seconds as number).sort((a, b) => a - b);
-  const [fast = 0, slow = 0] = [seconds[EARLY], seconds.at(-1)];
-  assert(slow <= 2 * fast, `too far apart: ${seconds}`);
+  const [fifth] = arrived().slice(EARLY);
+  assert(fifth);
+  const shares = sharesAt(program.lines, fifth).sort((a, b) => a - b);
+  assertEquals(shares.length, COUNT, "some had not begun");
+  assert((shares[0] ?? 0) >= LEAST_SHARE, `too far apart: ${shares}`);
   for (const [i, { sha256 }] of files.entries()) {
     assertEquals(await sha256Of(join(received, `f${i}`)), sha256);
   }
@@ -41,6 +45,17 @@ e2e("64 transfers at once are fair, small, and leave the menu responsive", async
     assert(peak > 0 && peak < MOST_MEMORY, `the ${side} took ${peak} bytes`);
   }
 }, { ignore: NO_TERMINAL ?? (Deno.build.os !== "linux" && "needs /proc") });
+
+/** Which part of its file each transfer has when the program writes the line `until`. */
+function sharesAt(lines: Line[], until: Line): number[] {
+  const shares = new Map<unknown, number>();
+  for (const { event, transfer, bytes, size } of lines.slice(0, lines.indexOf(until))) {
+    if (event === "transfer-started") shares.set(transfer, 0);
+    if (event === "transfer-progress") shares.set(transfer, Number(bytes) / Number(size));
+    if (event === "file-received") shares.set(transfer, 1);
+  }
+  return [...shares.values()];
+}
 
 /** The most memory that a process has taken, in bytes; 0 when it has ended. */
 async function peakOf(pid: number): Promise<number> {
