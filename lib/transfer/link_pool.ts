@@ -56,7 +56,7 @@ export class LinkPool implements AsyncDisposable {
       return link;
     }
     const opened = await (this.#dialling.get(entry.id) ??
-      this.#opening(entry, this.#options.open(entry)));
+      this.#opening(entry, this.#dial(entry)));
     this.#watch(opened, entry);
     return opened;
   }
@@ -98,15 +98,16 @@ export class LinkPool implements AsyncDisposable {
     await Promise.all([...this.#own.keys()].map((link) => link.isIdle && this.#close(link)));
   }
 
-  /** The link to a peer that is being opened, for all who want one meanwhile. */
-  #opening(entry: PeerEntry, session: Promise<Session>): Promise<PeerLink> {
-    const opening = session.then((session) => this.#linkOf(entry, session))
+  /** Gives the link to a peer that is being opened to all who want one meanwhile. */
+  #opening(entry: PeerEntry, link: Promise<PeerLink>): Promise<PeerLink> {
+    const opening = link.then((link) => this.#keep(entry.id, link))
       .finally(() => this.#dialling.delete(entry.id));
     this.#dialling.set(entry.id, opening);
     return opening;
   }
 
-  #linkOf(entry: PeerEntry, session: Session): PeerLink {
+  async #dial(entry: PeerEntry, signal?: AbortSignal): Promise<PeerLink> {
+    const session = await this.#options.open(entry, signal);
     const link = new PeerLink(session, {
       services: this.#options.services(),
       onIdle: (link) => this.#waitForNext(link),
@@ -116,7 +117,6 @@ export class LinkPool implements AsyncDisposable {
       this.#own.get(link)?.();
       this.#own.delete(link);
     });
-    this.#keep(entry.id, link);
     return link;
   }
 
@@ -133,26 +133,33 @@ export class LinkPool implements AsyncDisposable {
   /** Opens another link to a peer that is silent; what is sent goes on there when that comes about sooner. */
   async #replace(silent: PeerLink, entry: PeerEntry): Promise<void> {
     if (this.#dialling.has(entry.id)) return;
-    const { open, locate, clock } = this.#options;
+    const { locate, clock } = this.#options;
     const { findWayBack } = await onDemand<typeof import("./way_back.ts")>(
       "./way_back.ts",
       import.meta.url,
     );
     const { session } = silent;
-    const { signal } = this.#stop;
-    const options = { entry, silent: session, open, locate, clock, signal };
-    const link = await this.#opening(entry, findWayBack(options));
+    const finding = findWayBack({
+      entry,
+      silent: session,
+      open: (entry, signal) => this.#dial(entry, signal),
+      locate,
+      clock,
+      signal: this.#stop.signal,
+    });
+    const link = await this.#opening(entry, finding);
     this.#waitForNext(link, HANDOVER);
     session.abort(
       new P2PError("connection-lost", "Connection lost: it was silent, and a new one was answered"),
     );
   }
 
-  #keep(id: string, link: PeerLink): void {
+  #keep(id: string, link: PeerLink): PeerLink {
     this.#links.set(id, link);
     void link.ended.then(() => {
       if (this.#links.get(id) === link) this.#links.delete(id);
     });
+    return link;
   }
 
   #waitForNext(link: PeerLink, idleTime = this.#options.idleTime): void {

@@ -2,9 +2,9 @@ import { onAbort } from "../async/abort.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import { asP2PError, isRetriable, isSilence, P2PError } from "../errors.ts";
 import { formatAddress } from "../address.ts";
-import { dismiss } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
+import type { PeerLink } from "./peer_link.ts";
 import { AWAY_TIME } from "./settings.ts";
 
 /** Pause in milliseconds between two looks at where the peer is. */
@@ -15,8 +15,8 @@ const DIAL_AGAIN_AFTER = 3_000;
 const LONGEST_DIAL = 12_000;
 /** Shortest time in milliseconds in which the old session may show that it lives once there is another one. */
 const LAST_PONG = 500;
-/** Times what the new session took to come about that the old one has for that. */
-const LAST_PONG_TIMES = 2;
+/** Times what a PONG takes on the new one that the old one has for that. */
+const LAST_PONG_TIMES = 3;
 /** Milliseconds between two signs of life of a session: a single one may have been on its way since the line went. */
 const SIGN_PAUSE = 2_000;
 
@@ -26,7 +26,7 @@ export interface WayBackOptions {
   entry: PeerEntry;
   /** The session that has fallen silent. */
   silent: Session;
-  open: (entry: PeerEntry, signal: AbortSignal) => Promise<Session>;
+  open: (entry: PeerEntry, signal: AbortSignal) => Promise<PeerLink>;
   /** Where the peer is now, as far as that can be found out soon. */
   locate: (entry: PeerEntry) => Promise<PeerEntry>;
   clock: Clock;
@@ -34,7 +34,7 @@ export interface WayBackOptions {
 }
 
 /**
- * Opens another session to a peer whose session has fallen silent, wherever it is listed meanwhile, and resolves with it
+ * Opens another link to a peer whose session has fallen silent, wherever it is listed meanwhile, and resolves with it
  * when the silent one does not answer even then.
  *
  * TCP doubles the pause between its retransmissions (RFC 6298, 5.5), so it may sleep through as much time after the
@@ -43,15 +43,17 @@ export interface WayBackOptions {
  * @throws {P2PError} `connection-lost` when the silent session is heard again; why that was closed, if not because it
  * broke; once it has, what answers in the peer's place; why nothing does, when it has been away for `AWAY_TIME`.
  */
-export async function findWayBack(options: WayBackOptions): Promise<Session> {
+export async function findWayBack(options: WayBackOptions): Promise<PeerLink> {
   const { silent, clock, signal } = options;
   const over = new AbortController();
   using _ = onAbort(signal, () => over.abort(signal.reason));
   try {
-    const { session, took } = await search(options, over);
-    const timeout = Math.max(LAST_PONG, LAST_PONG_TIMES * took);
-    if (!await isAlive(silent, { timeout, clock })) return session;
-    dismiss(session);
+    const link = await search(options, over);
+    const asked = clock.now();
+    await link.ask((session) => session.request({ verb: "PING" }));
+    const timeout = Math.max(LAST_PONG, LAST_PONG_TIMES * (clock.now() - asked));
+    if (!await isAlive(silent, { timeout, clock })) return link;
+    await link.close();
     throw heardAgain();
   } finally {
     over.abort(heardAgain());
@@ -73,18 +75,12 @@ async function isAlive(
   return true;
 }
 
-/** A session, and the milliseconds that it took to open it. */
-interface Found {
-  session: Session;
-  took: number;
-}
-
 /** Dials until it works; `over` aborts then. A dial that goes on for long keeps nobody from dialling a new address. */
 function search(
   { entry, silent, open, locate, clock }: WayBackOptions,
   over: AbortController,
-): Promise<Found> {
-  const { promise: found, resolve } = Promise.withResolvers<Found>();
+): Promise<PeerLink> {
+  const { promise: found, resolve } = Promise.withResolvers<PeerLink>();
   let silentAt = clock.now();
   let underWay = 0;
   let latest = { where: "", since: 0 };
@@ -98,9 +94,9 @@ function search(
     latest = { where: whereIs(to), since };
     underWay++;
     try {
-      const session = await open(to, AbortSignal.any([over.signal, late.signal]));
-      if (over.signal.aborted) return dismiss(session);
-      resolve({ session, took: clock.now() - since });
+      const link = await open(to, AbortSignal.any([over.signal, late.signal]));
+      if (over.signal.aborted) return void link.close();
+      resolve(link);
       over.abort(heardAgain());
     } catch (error) {
       if (!over.signal.aborted) failure = asP2PError(error);
