@@ -133,6 +133,27 @@ export function isRetriable(error: unknown): boolean {
   return error instanceof P2PError && CODES[error.code].again === "now";
 }
 
+/** What the system says where a machine does not answer, or the network on the way to it is away. */
+const SILENT: ReadonlySet<string> = new Set([
+  "EADDRNOTAVAIL",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "EINVAL",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ETIMEDOUT",
+]);
+
+/** Whether a peer could not be reached because nobody answered, which a refused connection is not. */
+export function isSilence(error: unknown): boolean {
+  if (!(error instanceof P2PError)) {
+    return SILENT.has((error as { code?: string } | null)?.code ?? "");
+  }
+  if (error.remote) return false;
+  if (error.code !== "peer-unreachable") return error.code === "timeout";
+  return error.cause === undefined || isSilence(error.cause);
+}
+
 /** Whether the same may be sent again with better luck, by this program or when somebody resumes it. */
 export function mayPass(code: ErrorCode): boolean {
   return CODES[code].again !== "never";

@@ -3,7 +3,7 @@ import { type Clock, delay } from "./clock.ts";
 /** First pause between two tries, milliseconds; it doubles. */
 const FIRST_PAUSE = 250;
 /** Longest pause: whatever was away must be found soon once it is there, and its return must not bring all at once. */
-const LONGEST_PAUSE = 3_000;
+const LONGEST_PAUSE = 2_000;
 
 /** How {@linkcode untilItWorks} tries. */
 export interface PersistentOptions {

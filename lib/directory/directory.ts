@@ -13,6 +13,9 @@ import { type Recipients, resolveRecipients, resolveTarget } from "./target.ts";
 /** Longest time in milliseconds that a session waits for the tracker to say who it is with. */
 const MEETING_TIME = 1_000;
 
+/** The same for where a peer is now that was lost. */
+const LOCATING_TIME = 1_000;
+
 /** What a {@linkcode Directory} needs. */
 export interface DirectoryOptions {
   credentials: Credentials;
@@ -169,10 +172,17 @@ export class Directory {
     return this.#asking;
   }
 
-  /** The entry as the tracker lists it now; the known one while that cannot be asked or lists none. */
+  /**
+   * The entry as the tracker lists it now; the known one while that cannot be asked, lists none, or does not answer
+   * soon: its line may be away as well.
+   */
   async current(entry: PeerEntry): Promise<PeerEntry> {
-    const entries = await this.entries().catch(() => []);
-    return entries.find(({ id }) => id === entry.id) ?? entry;
+    const { tracker, clock } = this.#options;
+    const asking = tracker.revive().then(() => this.#ask());
+    const over = new AbortController();
+    await Promise.race([asking, delay(clock, LOCATING_TIME, over.signal)]).catch(() => {});
+    over.abort();
+    return this.known.find(({ id }) => id === entry.id) ?? entry;
   }
 
   /**

@@ -52,9 +52,11 @@ export interface TrackerClientOptions {
 /** Silence of the tracker in milliseconds after which it is asked whether it is there, which shows it life as well. */
 const IDLE_LIMIT = 15_000;
 /** How long in milliseconds it may take to answer: a tracker that is lost is noticed within 30 s. */
-const PONG_TIMEOUT = 12_000;
+const PONG_TIMEOUT = 10_000;
 /** The same after this machine's addresses have changed. */
 const RENEWAL_PONG = 5_000;
+/** The same after another machine was lost: the line of this one may have been away. */
+const REVIVAL_PONG = 2_000;
 /** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
 
@@ -71,6 +73,7 @@ export class TrackerClient implements AsyncDisposable {
   #failure: P2PError | undefined;
   #running: Promise<void> = Promise.resolve();
   #returning: Promise<void> | undefined;
+  #reviving: Promise<void> | undefined;
   #registered = false;
   #isLocal: boolean;
   /** Address of several at which the tracker was found last. */
@@ -200,6 +203,24 @@ export class TrackerClient implements AsyncDisposable {
     } catch (error) {
       session.abort(asP2PError(error));
     }
+  }
+
+  /**
+   * Has a session again on which the tracker answers, for a client that has not registered: another comes back by itself.
+   *
+   * @throws {P2PError} as {@linkcode connect} does.
+   */
+  async revive(): Promise<void> {
+    if (this.#registered) return;
+    this.#reviving ??= this.#reconnect().finally(() => this.#reviving = undefined);
+    await this.#reviving;
+  }
+
+  async #reconnect(): Promise<void> {
+    const session = this.#session;
+    if (session && await session.isAlive(REVIVAL_PONG)) return;
+    session?.abort(new P2PError("timeout", "Connection lost: no answer to PING"));
+    await this.connect();
   }
 
   /** Unregisters and waits for the tracker's OK. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../async/clock.ts";
 
 /** Milliseconds between two looks at the interfaces, of which one takes less than 0.1 ms. */
-const INTERVAL = 2_000;
+const INTERVAL = 1_000;
 /** Milliseconds that a look may be late before the machine counts as one that slept. */
 const SLEPT = 10_000;
 
@@ -16,7 +16,7 @@ export interface AddressWatchOptions {
   wallClock?: () => number;
 }
 
-/** Looks at the addresses of this machine every two seconds: nothing tells a program when they change. */
+/** Looks at the addresses of this machine every second: nothing tells a program when they change. */
 export class AddressWatch implements Disposable {
   readonly #options: AddressWatchOptions;
   readonly #wallClock: () => number;

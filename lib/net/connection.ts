@@ -37,6 +37,11 @@ const SLOW_AFTER = 2_000;
 const HEARD_LATELY = 10_000;
 /** Time in milliseconds without a byte taken after which a write under way counts as stuck: see `isCutShort`. */
 const STUCK_AFTER = 1_000;
+/** Time in milliseconds without a byte after which a connection may be quiet, and times the longest gap in a body of late. */
+const QUIET_AFTER = 2_000;
+const QUIET_GAPS = 3;
+/** How long in milliseconds the longest gap counts. */
+const GAP_COUNTS_FOR = 60_000;
 /** Bytes a second below which the other side does not read, or send, where memory is short. */
 const SLOWEST = 16 * 1024;
 /** Bodies up to so many bytes are not counted. */
@@ -80,6 +85,10 @@ export class Connection implements WriteQueue, BodyReader {
   #body: { since: number; due: number } | undefined;
   /** When the socket was asked for bytes last, which is at once when some have come. */
   #readingSince = 0;
+  /** Whether this side reads, and does not put it off. */
+  #isReading = false;
+  /** The longest time in milliseconds of late in which nothing came of a body, and when that was. */
+  #gap = { ms: 0, at: 0 };
   #writing: Promise<void> | undefined;
   #closed: P2PError | undefined;
   /** When the socket was given bytes that it has not taken yet. */
@@ -101,7 +110,9 @@ export class Connection implements WriteQueue, BodyReader {
     // and through the stream each of these reads costs about twice as much.
     this.#reader = new ByteReader({
       read: (into) => {
-        this.#readingSince = this.#clock.now();
+        const now = this.#clock.now();
+        if (this.#body) this.#noteGap(now - this.#readingSince, now);
+        this.#readingSince = now;
         return conn.read(into);
       },
     });
@@ -168,6 +179,7 @@ export class Connection implements WriteQueue, BodyReader {
       this.#unread = undefined;
       return unread;
     }
+    this.#isReading = true;
     try {
       if (!this.#hasBegun) {
         const first = await this.#reader.peek();
@@ -183,7 +195,19 @@ export class Connection implements WriteQueue, BodyReader {
       return frame;
     } catch (error) {
       throw this.#closed ?? lost(error);
+    } finally {
+      this.#isReading = false;
     }
+  }
+
+  /** Whether nothing comes, for longer than what this line has shown explains: under TLS a slow one shows 16 KiB at a time. */
+  get isQuiet(): boolean {
+    const silence = this.#clock.now() - this.#readingSince;
+    return this.#isReading && silence >= Math.max(QUIET_AFTER, QUIET_GAPS * this.#gap.ms);
+  }
+
+  #noteGap(ms: number, now: number): void {
+    if (ms >= this.#gap.ms || now - this.#gap.at >= GAP_COUNTS_FOR) this.#gap = { ms, at: now };
   }
 
   /** Whether a body is being received and nothing has come for a moment, or hardly anything for as long as it should last. */
@@ -339,7 +363,11 @@ export class Connection implements WriteQueue, BodyReader {
       return memory;
     };
     if (this.#bodies.take(this, length)) return begin();
-    return this.#bodies.wait(this, length, this.#clock).then(begin);
+    this.#isReading = false;
+    return this.#bodies.wait(this, length, this.#clock).then(() => {
+      this.#isReading = true;
+      return begin();
+    });
   }
 
   #shrink(cost: number): void {

@@ -87,10 +87,10 @@ export class Dialler {
    * caller runs the session.
    *
    * @throws {P2PError} within `REACH_TIMEOUT`: `peer-unreachable`, with what each way came to; `wrong-key` when another
-   * key answers everywhere; what the peer itself refused it with.
+   * key answers everywhere; what the peer itself refused it with; the signal's reason.
    */
-  async open(entry: PeerEntry): Promise<Session> {
-    return await this.#gates.run(entry.id, () => this.#reach(entry));
+  async open(entry: PeerEntry, signal?: AbortSignal): Promise<Session> {
+    return await this.#gates.run(entry.id, () => this.#reach(entry, signal));
   }
 
   /** Dials a peer that asked for it through the tracker: see {@linkcode DialAnswers.answer}. */
@@ -145,7 +145,7 @@ export class Dialler {
     });
   }
 
-  async #reach(entry: PeerEntry): Promise<Session> {
+  async #reach(entry: PeerEntry, signal?: AbortSignal): Promise<Session> {
     const { tracker, credentials, clock, paths } = this.#options;
     const last = paths?.pathTo(entry.id);
     const via = tracker.remoteHost ?? tracker.address.host;
@@ -155,6 +155,7 @@ export class Dialler {
     const addresses = last === undefined || isShare ? usual : candidatesOf(entry, { via, last });
     const over = new AbortController();
     using _ = onAbort(this.#stop.signal, () => over.abort(this.#stop.signal.reason));
+    using _called = onAbort(signal, () => over.abort(signal?.reason));
     const attempt: Attempt = { entry, until: clock.now() + REACH_TIMEOUT, tried: [], over };
     const dialling = race(
       addresses.map((address) => (lost: AbortSignal) => this.#dial(address, lost, attempt)),

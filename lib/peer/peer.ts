@@ -122,7 +122,8 @@ export class Peer implements AsyncDisposable {
       askPerson: options.askPerson,
     });
     this.#links = new LinkPool({
-      open: (entry) => dialler.open(entry),
+      open: (entry, signal) => dialler.open(entry, signal),
+      locate: (entry) => directory.current(entry),
       services: () => this.#services(),
       isProven: membership !== null,
       idleTime: settings.keepSessions,

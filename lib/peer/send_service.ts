@@ -133,7 +133,7 @@ export class SendService {
     const left = briefly(stillToGet(report, recipients.peers));
     await this.#note(async () => {
       await outbox.settle(unsent, left);
-      if (left.length === 0 || !report.failures.some(({ code }) => code === "interrupted")) return;
+      if (left.length === 0) return;
       const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;
       this.#options.emit({ event: "notice", message });
     });

@@ -547,6 +547,8 @@ export class Download implements Pieces {
     const isSyncing = this.#state.at === "finishing";
     if (!isSyncing && !this.#isGoingOn()) return;
     if (!isSyncing) this.#sources.abortOverdue();
-    this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing });
+    const isQuiet = this.sender?.session.connection.isQuiet ?? false;
+    const isMissed = !isSyncing && isQuiet && this.#sources.areOwing;
+    this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing, isMissed });
   }
 }

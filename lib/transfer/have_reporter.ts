@@ -6,8 +6,8 @@ import { rangesOf } from "./ranges.ts";
 export const REPORT_INTERVAL = 500;
 /** Verified bytes after which the sender is told at once: one that sends a stream waits for it. */
 const REPORT_BYTES = 8 * 1024 * 1024;
-/** Reports without news after which an empty one tells the sender that this side lives (5 s). */
-const QUIET_REPORTS = 10;
+/** Reports without news after which an empty one tells the sender that this side lives, and the line (1 s). */
+const QUIET_REPORTS = 2;
 
 /** What a {@linkcode HaveReporter} needs. */
 export interface HaveReporterOptions {
@@ -45,16 +45,23 @@ export class HaveReporter {
 
   /**
    * Tells both sides what they have not heard; to be called every {@linkcode REPORT_INTERVAL}. The sender
-   * hears now and then that this side lives, also while all is verified and on its way to the disk.
+   * hears now and then that this side lives, also while all is verified and on its way to the disk, unless it is
+   * `isMissed`: owes something of which nothing comes, so that it has to find out whether the line is there.
    */
-  report({ verifiedBytes, isSyncing }: { verifiedBytes: number; isSyncing: boolean }): void {
+  report(
+    { verifiedBytes, isSyncing, isMissed }: {
+      verifiedBytes: number;
+      isSyncing: boolean;
+      isMissed: boolean;
+    },
+  ): void {
     const { transfer, post, onProgress } = this.#options;
     this.#tellSender();
     if (verifiedBytes !== this.#reportedBytes) {
       this.#quiet = 0;
       this.#reportedBytes = verifiedBytes;
       onProgress(verifiedBytes);
-    } else if (++this.#quiet >= QUIET_REPORTS) {
+    } else if (++this.#quiet >= QUIET_REPORTS && !isMissed) {
       this.#quiet = 0;
       post(
         isSyncing

@@ -3,12 +3,16 @@ import { P2PError } from "../errors.ts";
 import type { Path } from "../events.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
+import { onDemand } from "../on_demand.ts";
+import { watchLine } from "./line_watch.ts";
 import { type LinkServices, PeerLink } from "./peer_link.ts";
 
 /** What a {@linkcode LinkPool} needs. */
 export interface LinkPoolOptions {
   /** Opens a session to a peer. */
-  open: (entry: PeerEntry) => Promise<Session>;
+  open: (entry: PeerEntry, signal?: AbortSignal) => Promise<Session>;
+  /** Where a peer is now, as far as that can be found out soon. */
+  locate: (entry: PeerEntry) => Promise<PeerEntry>;
   services: () => LinkServices;
   /** Whether the other side of a session has proven its id; without (`--insecure`) its address has to fit too. */
   isProven: boolean;
@@ -16,6 +20,9 @@ export interface LinkPoolOptions {
   idleTime: number;
   clock: Clock;
 }
+
+/** How long in milliseconds a link in the place of a lost one waits for what was carried on that. */
+const HANDOVER = 2_000;
 
 /**
  * The links of a peer to others: one to each for both directions, whichever side opened it. The side that
@@ -28,7 +35,9 @@ export class LinkPool implements AsyncDisposable {
   readonly #dialling = new Map<string, Promise<PeerLink>>();
   /** Links that this side opened, and what ends the waiting of those that are idle. */
   readonly #own = new Map<PeerLink, () => void>();
-  #isClosed = false;
+  /** Links whose line is watched, since something is sent on them. */
+  readonly #watched = new Set<PeerLink>();
+  readonly #stop = new AbortController();
 
   constructor(options: LinkPoolOptions) {
     this.#options = options;
@@ -43,12 +52,13 @@ export class LinkPool implements AsyncDisposable {
     const link = this.#links.get(entry.id);
     if (link?.isOpen && !link.refusesOffers && this.#isOf(link, entry)) {
       if (link.isIdle && this.#own.has(link)) this.#waitForNext(link);
+      this.#watch(link, entry);
       return link;
     }
-    const dialling = this.#dialling.get(entry.id) ??
-      this.#dial(entry).finally(() => this.#dialling.delete(entry.id));
-    this.#dialling.set(entry.id, dialling);
-    return await dialling;
+    const opened = await (this.#dialling.get(entry.id) ??
+      this.#opening(entry, this.#dial(entry)));
+    this.#watch(opened, entry);
+    return opened;
   }
 
   /**
@@ -84,12 +94,20 @@ export class LinkPool implements AsyncDisposable {
 
   /** Closes the links that are idle; the others are closed when they are. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true;
+    this.#stop.abort(new P2PError("interrupted", "This peer is stopping"));
     await Promise.all([...this.#own.keys()].map((link) => link.isIdle && this.#close(link)));
   }
 
-  async #dial(entry: PeerEntry): Promise<PeerLink> {
-    const session = await this.#options.open(entry);
+  /** Gives the link to a peer that is being opened to all who want one meanwhile. */
+  #opening(entry: PeerEntry, link: Promise<PeerLink>): Promise<PeerLink> {
+    const opening = link.then((link) => this.#keep(entry.id, link))
+      .finally(() => this.#dialling.delete(entry.id));
+    this.#dialling.set(entry.id, opening);
+    return opening;
+  }
+
+  async #dial(entry: PeerEntry, signal?: AbortSignal): Promise<PeerLink> {
+    const session = await this.#options.open(entry, signal);
     const link = new PeerLink(session, {
       services: this.#options.services(),
       onIdle: (link) => this.#waitForNext(link),
@@ -99,22 +117,56 @@ export class LinkPool implements AsyncDisposable {
       this.#own.get(link)?.();
       this.#own.delete(link);
     });
-    this.#keep(entry.id, link);
     return link;
   }
 
-  #keep(id: string, link: PeerLink): void {
+  #watch(link: PeerLink, entry: PeerEntry): void {
+    if (this.#watched.has(link)) return;
+    this.#watched.add(link);
+    watchLine(link, {
+      clock: this.#options.clock,
+      onDoubt: () => this.#replace(link, entry).catch(() => {}),
+      onEnd: () => this.#watched.delete(link),
+    });
+  }
+
+  /** Opens another link to a peer that is silent; what is sent goes on there when that comes about sooner. */
+  async #replace(silent: PeerLink, entry: PeerEntry): Promise<void> {
+    if (this.#dialling.has(entry.id)) return;
+    const { locate, clock } = this.#options;
+    const { findWayBack } = await onDemand<typeof import("./way_back.ts")>(
+      "./way_back.ts",
+      import.meta.url,
+    );
+    const { session } = silent;
+    const finding = findWayBack({
+      entry,
+      silent: session,
+      open: (entry, signal) => this.#dial(entry, signal),
+      locate,
+      clock,
+      signal: this.#stop.signal,
+    });
+    const link = await this.#opening(entry, finding);
+    this.#waitForNext(link, HANDOVER);
+    session.abort(
+      new P2PError("connection-lost", "Connection lost: it was silent, and a new one was answered"),
+    );
+  }
+
+  #keep(id: string, link: PeerLink): PeerLink {
     this.#links.set(id, link);
     void link.ended.then(() => {
       if (this.#links.get(id) === link) this.#links.delete(id);
     });
+    return link;
   }
 
-  #waitForNext(link: PeerLink): void {
-    const { idleTime, clock } = this.#options;
+  #waitForNext(link: PeerLink, idleTime = this.#options.idleTime): void {
+    const { clock } = this.#options;
     if (!this.#own.has(link)) return;
     this.#own.get(link)?.();
-    if (this.#isClosed || idleTime === 0) return void this.#close(link);
+    if (this.#stop.signal.aborted || idleTime === 0) return void this.#close(link);
     this.#own.set(
       link,
       clock.after(idleTime, () => {

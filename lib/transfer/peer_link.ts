@@ -120,6 +120,11 @@ export class PeerLink implements SessionHandler {
     return !this.#isClosing && !this.session.connection.closed;
   }
 
+  /** Whether something is sent on it, or offered. */
+  get isSending(): boolean {
+    return this.#uploads.size > 0;
+  }
+
   /** Whether nothing is under way on it. */
   get isIdle(): boolean {
     const { size: uploads } = this.#uploads;

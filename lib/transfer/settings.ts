@@ -13,6 +13,12 @@ export const ASK_TIME = 3 * 60_000;
  */
 export const MAX_ACK_EXTENSIONS = 40;
 
+/**
+ * How long in milliseconds a recipient that has been there may be away, with nothing of it to be heard: a machine that was
+ * asleep for a minute is waited for.
+ */
+export const AWAY_TIME = 70_000;
+
 /** Times the ACK time-out without progress after which a recipient holds nobody else up any more. */
 export const STALLED_AFTER = 2;
 

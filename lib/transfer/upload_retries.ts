@@ -1,9 +1,9 @@
 import { onAbort } from "../async/abort.ts";
 import { delay } from "../async/clock.ts";
-import { isRetriable, P2PError } from "../errors.ts";
+import { isRetriable, isSilence, P2PError } from "../errors.ts";
 import { Patience } from "./patience.ts";
 import type { PeerLink } from "./peer_link.ts";
-import { MAX_ACK_EXTENSIONS, STALLED_AFTER } from "./settings.ts";
+import { AWAY_TIME, MAX_ACK_EXTENSIONS, STALLED_AFTER } from "./settings.ts";
 import { type Delivery, Upload, type UploadOptions } from "./upload.ts";
 
 /** Tries after the first, each on a link that is open then: the old one if it still is, else a new one. */
@@ -32,6 +32,7 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
   const patience = new Patience(MAX_ACK_EXTENSIONS * ackTimeout, clock);
   let verified = 0;
   let lastProgress = clock.now();
+  let link: PeerLink | undefined;
   let isStalled = false;
   const setStalled = (now: boolean) => {
     if (now !== isStalled) observer.onStalled?.(now);
@@ -39,6 +40,7 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
   };
   const watching: RetriedUploadOptions & UploadOptions = {
     ...options,
+    connect: async () => link = await options.connect(),
     patience,
     observer: {
       onProgress: (bytes) => {
@@ -70,7 +72,9 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
       const isPatient = clock.now() - lastProgress < giveUpAfter;
       // A first connection that cannot be made is an answer; one that broke is worth another try.
       const isAnswer = failures === 1 && (error as P2PError).code === "peer-unreachable";
-      const hasTriesLeft = failures <= RETRIES && !isAnswer;
+      const silence = link === undefined ? 0 : clock.now() - link.session.lastHeard;
+      const isAway = silence >= AWAY_TIME && isSilence(error);
+      const hasTriesLeft = failures <= RETRIES && !isAnswer && !isAway;
       if (!isPatient && !hasTriesLeft) throw error;
       observer.onRetry?.(failures, error as P2PError);
       const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1));

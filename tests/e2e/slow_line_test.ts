@@ -2,10 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { type Host, Network, whyNoNetwork } from "../helpers/netns.ts";
+import { Network, whyNoSlowLine } from "../helpers/netns.ts";
 import { e2e, last, sha256Of } from "./helpers.ts";
 
-const NO_NETWORK = await whyNoNetwork();
+const NO_SLOW_LINE = { ignore: await whyNoSlowLine() };
 
 e2e(
   "a live peer that fills its slow line is kept, and its recipients need no second try",
@@ -22,7 +22,7 @@ e2e(
       peers.push(await world.peer(`in-${names[i]}`, flags, at(host)));
     }
     const sender = await world.peer("in-a", ["--join", invite, "--name", "a"], at(a));
-    await slowDown(a, "eth0", { rate: "160kbit", queue: 150_000 });
+    await a.slowDown({ rate: "160kbit", queue: 150_000 });
     const { path, sha256 } = await world.file("f", 250_000);
     const args = ["send", path, "--to", names.join(","), "--json"];
     const { code, lines, stderr } = await world.run("peer", args, at(a));
@@ -33,28 +33,5 @@ e2e(
     assertEquals(tracker.lines.filter(({ event }) => event === "peer-left"), []);
     assertEquals(sender.program.lines.filter(({ event }) => event === "tracker-lost"), []);
   },
-  { ignore: NO_NETWORK ?? await whyNoTc() },
+  NO_SLOW_LINE,
 );
-
-/** Has what leaves a host by a device wait in a queue of so many bytes. */
-async function slowDown(
-  host: Host,
-  device: string,
-  { rate, queue }: { rate: string; queue: number },
-): Promise<void> {
-  const shape = `root tbf rate ${rate} burst 4000 limit ${queue}`.split(" ");
-  await host.run("tc", "qdisc", "add", "dev", device, ...shape);
-}
-
-/** Why no line can be made slow here. */
-async function whyNoTc(): Promise<string | undefined> {
-  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return undefined;
-  try {
-    await using network = new Network();
-    const host = await network.host();
-    await slowDown(host, "lo", { rate: "1mbit", queue: 9_000 });
-    return undefined;
-  } catch {
-    return "needs tc of iproute2, and sch_tbf of the kernel";
-  }
-}

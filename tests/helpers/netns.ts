@@ -49,6 +49,7 @@ export class Network implements AsyncDisposable {
       const device = `port${i}`;
       await this.cable({ host: hub, device }, { host, addresses: [`10.77.0.${i}/24`] });
       await hub.ip("link", "set", device, "master", "br0");
+      host.port = { hub, device };
       hosts.push(host);
     }
     return hosts;
@@ -71,6 +72,8 @@ export interface End {
 /** One host of a {@linkcode Network}. */
 export class Host {
   readonly namespace: string;
+  /** The other end of its cable, of a host of {@linkcode Network.lan}. */
+  port?: { hub: Host; device: string };
 
   constructor(namespace: string) {
     this.namespace = namespace;
@@ -95,6 +98,40 @@ export class Host {
   async addAddress(address: string, device = "eth0"): Promise<void> {
     const nodad = address.includes(":") ? ["nodad"] : [];
     await this.ip("addr", "add", address, "dev", device, ...nodad);
+  }
+
+  /** Pulls its cable out of the switch: `eth0` has no carrier. */
+  async unplug(): Promise<void> {
+    await this.#atSwitch("down");
+  }
+
+  /** Has the switch drop what it is sent and what it sends, with nothing that its `eth0` could notice. */
+  async isolate(): Promise<void> {
+    await this.#atSwitch("nomaster");
+  }
+
+  /** Ends {@linkcode unplug} or {@linkcode isolate}. */
+  async plugIn(): Promise<void> {
+    await this.#atSwitch("up", "master", "br0");
+  }
+
+  async #atSwitch(...state: string[]): Promise<void> {
+    if (!this.port) throw new TypeError("this host is on no switch");
+    const { hub, device } = this.port;
+    await hub.ip("link", "set", device, ...state);
+  }
+
+  /**
+   * Has what leaves by a device wait in a queue.
+   *
+   * @param line the rate as `tc` writes it, and the bytes that may wait.
+   */
+  async slowDown(
+    { rate, queue, burst = 4000 }: { rate: string; queue: number; burst?: number },
+    device = "eth0",
+  ): Promise<void> {
+    const shape = `root tbf rate ${rate} burst ${burst} limit ${queue}`.split(" ");
+    await this.run("tc", "qdisc", "add", "dev", device, ...shape);
   }
 
   /** Drops what comes in on a TCP port from an address, without an answer, as firewalls do. */
@@ -135,6 +172,21 @@ export async function whyNoNetwork(): Promise<string | undefined> {
     return undefined;
   } catch {
     return "may not make network namespaces";
+  }
+}
+
+/** Why no line of a {@linkcode Network} can be made slow here, or there can be none. */
+export async function whyNoSlowLine(): Promise<string | undefined> {
+  const reason = await whyNoNetwork();
+  if (reason !== undefined) return reason;
+  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return undefined;
+  try {
+    await using network = new Network();
+    const host = await network.host();
+    await host.slowDown({ rate: "1mbit", queue: 9_000 }, "lo");
+    return undefined;
+  } catch {
+    return "needs tc of iproute2, and sch_tbf of the kernel";
   }
 }
 

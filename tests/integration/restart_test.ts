@@ -43,8 +43,8 @@ permitted("they come back one by one, after a pause of their own that grows", NE
   await first[Symbol.asyncDispose]();
   await anna.until("tracker-lost");
   const next = (pause: number) => clock.timer((ms) => Math.abs(ms - 1.4 * pause) < 1);
-  for (const pause of [250, 500, 1000, 2000, 3000]) clock.advance(await next(pause));
-  const last = await next(3000);
+  for (const pause of [250, 500, 1000, 2000, 2000]) clock.advance(await next(pause));
+  const last = await next(2000);
   await using second = startTracker(first.same);
   clock.advance(last);
   await second.events.until(({ event }) => event === "joined");

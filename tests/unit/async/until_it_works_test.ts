@@ -13,7 +13,7 @@ Deno.test("An action is tried until it works, with growing pauses, and it is sai
     if (++tries < 8) throw new RangeError("not yet");
     return Promise.resolve("done");
   }, { mayPass, onWaiting: () => said++, clock, random: () => 0.5, signal });
-  for (const pause of [250, 500, 1000, 2000, 3000, 3000, 3000]) {
+  for (const pause of [250, 500, 1000, 2000, 2000, 2000, 2000]) {
     clock.advance(await clock.timer((ms) => ms === pause));
   }
   assertEquals([await result, tries, said], ["done", 8, 1]);

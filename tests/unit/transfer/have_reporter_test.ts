@@ -20,8 +20,8 @@ function scene() {
     posted = [];
     return messages;
   };
-  const report = (verifiedBytes: number, isSyncing = false) =>
-    reporter.report({ verifiedBytes, isSyncing });
+  const report = (verifiedBytes: number, { isSyncing = false, isMissed = false } = {}) =>
+    reporter.report({ verifiedBytes, isSyncing, isMissed });
   return { reporter, report, told, heard };
 }
 
@@ -66,23 +66,33 @@ Deno.test("more ranges than fit a frame are told in several", () => {
   assertEquals(lengths, [MAX_RANGES, 1]);
 });
 
-Deno.test("without news the sender hears every tenth time that this side lives", () => {
+Deno.test("without news the sender hears every second time that this side lives", () => {
   const { reporter, report, told, heard } = scene();
-  const nine = () => {
-    for (let i = 0; i < 9; i++) report(0);
-    assertEquals(told(), []);
-  };
-  nine();
+  report(0);
+  assertEquals(told(), []);
   report(0);
   assertEquals(told(), [have()]);
-  nine();
+  report(0);
   // News starts the count again.
   reporter.verified(0, 1);
   report(1);
   assertEquals(told(), [have([0, 1])]);
-  for (let i = 0; i < 9; i++) report(1, true);
+  report(1, { isSyncing: true });
   assertEquals(told(), []);
-  report(1, true);
+  report(1, { isSyncing: true });
   assertEquals(told(), [{ verb: "ACK", transfer, state: "syncing" }]);
   assertEquals(heard, [1]);
+});
+
+Deno.test("a sender that is missed hears of news, and of nothing else", () => {
+  const { reporter, report, told } = scene();
+  for (let i = 0; i < 9; i++) report(0, { isMissed: true });
+  assertEquals(told(), []);
+  reporter.verified(0, 1);
+  report(1, { isMissed: true });
+  assertEquals(told(), [have([0, 1])]);
+  // It is there again.
+  report(1);
+  report(1);
+  assertEquals(told(), [have()]);
 });

@@ -210,6 +210,7 @@ function poolOf(idleTime = 250) {
       opened.push(far);
       return Promise.resolve(near);
     },
+    locate: (entry) => Promise.resolve(entry),
     services: () => ({}),
     isProven: true,
     idleTime,
