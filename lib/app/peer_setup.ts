@@ -202,6 +202,7 @@ export function makePeer(
     host: host === "auto" ? undefined : host,
     port: isPortMeant ? numberOf(values, "port") : undefined,
     advertise: explicit.has("advertise") ? advertisedAddress(values) : undefined,
+    mapPort: isOn(values, "map-port"),
     received: inboxOf(command),
     folder,
     accept: acceptRule(values),

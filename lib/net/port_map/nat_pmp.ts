@@ -19,7 +19,7 @@ const ANSWER = 128;
 const REASONS: Readonly<Record<number, string>> = {
   1: "it does not speak NAT-PMP",
   2: "it is not allowed there",
-  3: "it has no network outside",
+  3: "it has no public address (yet)",
   4: "it has no room for another mapping",
 };
 

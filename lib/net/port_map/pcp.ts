@@ -23,7 +23,7 @@ const NONCE = { at: 24, length: 12 };
 /** Result codes (RFC 6887, 7.4), in words; those that a program's fault brings about have none. */
 const REASONS: Readonly<Record<number, string>> = {
   2: "it is not allowed there",
-  7: "it has no network outside",
+  7: "it has no public address (yet)",
   8: "it has no room for another mapping",
   9: "it does not map TCP",
   10: "this machine has as many mappings as it may",

@@ -18,6 +18,8 @@ const MAX_HOSTS = 4;
 export interface PortMapOptions {
   /** The port that a router is to lead to, and the addresses of this machine at which something listens there. */
   place: () => { port: number; hosts: readonly string[] };
+  /** Whether a port outside is of use only when it is the same: an invite has one port for all its addresses. */
+  samePort?: boolean;
   /** Called when {@linkcode PortMap.outside} is another one. */
   onChange?: (outside: Address | undefined) => void;
   /** Says what a person should know. */
@@ -98,18 +100,23 @@ export class PortMap implements AsyncDisposable {
     const held = before && isStill
       ? await this.#renewed(before)
       : await this.#find(port, hosts.filter(isPrivate));
-    const { outside } = held.mapping;
-    if (isPublic(outside)) return held;
+    const useless = this.#whyUseless(held);
+    if (useless === undefined) return held;
     await release(held);
     signal.throwIfAborted();
-    throw new P2PError(
-      "refused",
-      `the router at ${held.router.host} is itself behind another one: its outside address is ` +
-        `${
-          reachOf(outside.host) === undefined ? "none" : outside.host
-        }, which the Internet does not ` +
-        "lead to; ask the provider for a public address",
-    );
+    throw new P2PError("refused", useless);
+  }
+
+  /** Why a mapping is of no use, and what helps. */
+  #whyUseless({ router, mapping: { outside }, port }: Held): string | undefined {
+    if (!isPublic(outside)) {
+      const host = reachOf(outside.host) === undefined ? "unknown" : outside.host;
+      return `the router at ${router.host} is itself behind another one: its outside address is ` +
+        `${host}, which the Internet does not lead to; ask the provider for a public address`;
+    }
+    if (!this.#options.samePort || outside.port === port) return undefined;
+    return `port ${port} of the router at ${router.host} is another machine's; choose another ` +
+      "with --port";
   }
 
   async #renewed(held: Held): Promise<Held> {
