@@ -32,7 +32,7 @@ export async function findRouter(
   { signal, routersOf = likelyRouters }: {
     signal: AbortSignal;
     /** Where to ask by PCP and NAT-PMP. */
-    routersOf?: ((host: string) => Address[]) | undefined;
+    routersOf?: (host: string) => Address[];
   },
 ): Promise<Held> {
   let failure = new P2PError("timeout", "no router answers");

@@ -24,7 +24,7 @@ const NONCE = { at: 24, length: 12 };
 const REASONS: Readonly<Record<number, string>> = {
   2: "it is not allowed there",
   7: "it has no public address (yet)",
-  8: "it has no room for another mapping",
+  8: "it has no room for another mapping, or no public address itself",
   9: "it does not map TCP",
   10: "this machine has as many mappings as it may",
   11: "that port outside is not to be had",

@@ -25,8 +25,8 @@ export interface PortMapOptions {
   /** Says what a person should know. */
   notice: (message: string) => void;
   clock?: Clock;
-  /** Where to look for routers, where that is another place than the likely ones. */
-  routersOf?: (host: string) => Address[];
+  /** Finds a router, where that is to be done in another way. */
+  find?: typeof findRouter;
 }
 
 /**
@@ -139,9 +139,8 @@ export class PortMap implements AsyncDisposable {
           "or leave --map-port out",
       );
     }
-    const { routersOf } = this.#options;
-    const { signal } = this.#stop;
-    return await findRouter(hosts.slice(0, MAX_HOSTS), { port }, { signal, routersOf });
+    const { find = findRouter } = this.#options;
+    return await find(hosts.slice(0, MAX_HOSTS), { port }, { signal: this.#stop.signal });
   }
 
   #failed(thrown: unknown): undefined {
