@@ -10,7 +10,7 @@ import { takeSlot } from "../peer/slots.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import { openContent } from "../content/open_content.ts";
 import { addressesOf, beyondRouter, isOnlyHere, sharePlace } from "./addresses.ts";
-import { mapPort } from "./map_port.ts";
+import { checkMapPort, mapPort } from "./map_port.ts";
 import { noticeOf, peerName } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
@@ -22,6 +22,7 @@ const ROUTER_PATIENCE = 4_000;
 /** `peer share`: hands files to whoever pastes the line that it prints. */
 export async function share(context: CommandContext): Promise<ExitCode> {
   const { command: { values, positionals, explicit }, env, emit } = context;
+  checkMapPort(context.command);
   const keep = isOn(values, "keep");
   if (keep && explicit.has("count")) {
     throw new P2PError("usage", "Cannot use --keep with --count: it serves whoever joins");

@@ -19,7 +19,7 @@ import type { PeerEntry } from "../wire/message.ts";
 import { loadBarred, saveBarred } from "./barred_file.ts";
 import { addressesOf, isOnlyHere, nearest } from "./addresses.ts";
 import { announceTracker, holdTracker } from "./local_tracker.ts";
-import { mapPort } from "./map_port.ts";
+import { checkMapPort, mapPort } from "./map_port.ts";
 import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
 import { sayIfUnwritable, startWhenPossible } from "./waiting.ts";
@@ -27,6 +27,7 @@ import { sayIfUnwritable, startWhenPossible } from "./waiting.ts";
 /** `tracker run`: lists peers and tells them of each other, until a signal comes. */
 export async function run({ command, emit, env, signal }: CommandContext): Promise<ExitCode> {
   const { values } = command;
+  checkMapPort(command);
   const folder = folderOf(command, env);
   const { host, port } = listenOn(command);
   const insecure = isOn(values, "insecure");
@@ -127,7 +128,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     place: () => ({ port: tracker.address.port, hosts: addressesOf(tracker.address.host) }),
     onChange(outside) {
       followed();
-      if (!outside || insecure) return;
+      if (!outside) return;
       notice(`Invites name ${outside.host} too from now on; \`tracker invite\` prints one`);
     },
   });

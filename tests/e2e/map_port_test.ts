@@ -192,12 +192,20 @@ e2e("on loopback there is nothing to map, which is said", async (world) => {
   assertMatch(message, /^Cannot map a port: no address that is listened on is a private one/);
 });
 
-e2e("--map-port and --advertise say two things of one address", async (world) => {
+e2e("--map-port does not go with --insecure, nor in an invite with --advertise", async (world) => {
   const { path } = await world.file("f.bin", 1);
-  const flags = ["--map-port", "--advertise", "5.5.5.5"];
-  for (const [program, args] of [["tracker", ["run"]], ["peer", ["share", path]]] as const) {
-    const { code, stderr } = await world.run(program, [...args, "--port", "0", ...flags]);
-    assertEquals(code, 2);
-    assertStringIncludes(stderr, "Cannot use --map-port with --advertise: ");
+  const advertise = ["--advertise", "5.5.5.5"];
+  for (
+    const [program, command, other] of [
+      ["tracker", ["run"], advertise],
+      ["tracker", ["run"], ["--insecure"]],
+      ["peer", ["share", path], advertise],
+      ["peer", ["run"], ["--insecure"]],
+    ] as const
+  ) {
+    const args = [...command, "--port", "0", "--map-port", ...other];
+    const { code, stdout, stderr } = await world.run(program, args);
+    assertEquals([code, stdout], [2, ""]);
+    assertStringIncludes(stderr, `Cannot use --map-port with ${other[0]}: `);
   }
 });
