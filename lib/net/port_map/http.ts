@@ -14,15 +14,14 @@ export interface HttpAnswer {
 }
 
 /**
- * Asks a router by HTTP, from the address of this machine that it is to know. No proxy is used, as `fetch` would by the
+ * Asks a router by HTTP. No proxy is used, as `fetch` would by the
  * environment's, and no redirection followed.
  *
  * @throws {P2PError} `timeout`; the signal's reason.
  */
 export async function askByHttp(
   url: URL,
-  { from, headers = {}, body, signal }: {
-    from: string;
+  { headers = {}, body, signal }: {
     headers?: Record<string, string>;
     /** What is posted; without it the page is got. */
     body?: string;
@@ -33,7 +32,6 @@ export async function askByHttp(
   const bytes = Buffer.from(body ?? "");
   const asked = request(url, {
     method: body === undefined ? "GET" : "POST",
-    localAddress: from,
     agent: false,
     headers: { ...headers, "Connection": "close", "Content-Length": bytes.length },
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]),

@@ -56,7 +56,7 @@ export class UpnpRouter implements Router {
    * @throws {P2PError} `timeout`, or `version` when it maps no ports.
    */
   static async at(location: URL, from: string, signal: AbortSignal): Promise<UpnpRouter> {
-    const { text } = await askByHttp(location, { from, signal });
+    const { text } = await askByHttp(location, { signal });
     const service = serviceIn(text, location);
     if (!service) throw new P2PError("version", "it does not map ports by UPnP");
     return new UpnpRouter(from, service);
@@ -123,7 +123,7 @@ export class UpnpRouter implements Router {
       "Content-Type": `text/xml; charset="utf-8"`,
       "SOAPAction": `"${type}#${action}"`,
     };
-    const { status, text } = await askByHttp(control, { from: this.#from, headers, body, signal });
+    const { status, text } = await askByHttp(control, { headers, body, signal });
     if (status === 200) return text;
     const number = textIn(text, "errorCode") ?? "";
     throw new UpnpError(/^\d{1,4}$/.test(number) ? number : `${status}`);
