@@ -26,6 +26,7 @@ const REASONS: Readonly<Record<number, string>> = {
 /** A router that speaks NAT-PMP. */
 export class NatPmpRouter implements Router {
   readonly protocol = "NAT-PMP";
+  readonly host: string;
   readonly #from: string;
   readonly #router: Address;
   #port = 0;
@@ -34,10 +35,7 @@ export class NatPmpRouter implements Router {
   constructor(from: string, router: Address) {
     this.#from = from;
     this.#router = router;
-  }
-
-  get host(): string {
-    return this.#router.host;
+    this.host = router.host;
   }
 
   async map({ port, outside }: MappingWish, signal: AbortSignal): Promise<Mapping> {

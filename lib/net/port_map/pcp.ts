@@ -34,6 +34,7 @@ const REASONS: Readonly<Record<number, string>> = {
 /** A router that speaks PCP. */
 export class PcpRouter implements Router {
   readonly protocol = "PCP";
+  readonly host: string;
   readonly #from: string;
   readonly #router: Address;
   /** Random bytes that mark the mapping as this program's: whoever knows them may change it. */
@@ -44,10 +45,7 @@ export class PcpRouter implements Router {
   constructor(from: string, router: Address) {
     this.#from = from;
     this.#router = router;
-  }
-
-  get host(): string {
-    return this.#router.host;
+    this.host = router.host;
   }
 
   async map({ port, outside }: MappingWish, signal: AbortSignal): Promise<Mapping> {

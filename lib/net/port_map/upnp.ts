@@ -39,6 +39,7 @@ interface Service {
 /** A router that speaks UPnP. */
 export class UpnpRouter implements Router {
   readonly protocol = "UPnP";
+  readonly host: string;
   readonly #from: string;
   readonly #service: Service;
   #outsidePort = 0;
@@ -47,6 +48,7 @@ export class UpnpRouter implements Router {
   constructor(from: string, service: Service) {
     this.#from = from;
     this.#service = service;
+    this.host = service.control.hostname;
   }
 
   /**
@@ -60,10 +62,6 @@ export class UpnpRouter implements Router {
     const service = serviceIn(text, location);
     if (!service) throw new P2PError("version", "it does not map ports by UPnP");
     return new UpnpRouter(from, service);
-  }
-
-  get host(): string {
-    return this.#service.control.hostname;
   }
 
   async map({ port, outside }: MappingWish, signal: AbortSignal): Promise<Mapping> {
