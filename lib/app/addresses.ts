@@ -1,4 +1,4 @@
-import { isLoopback, isWildcard, reachOf } from "../address.ts";
+import { type Address, isLoopback, isWildcard, reachOf } from "../address.ts";
 import type { InvitePlace } from "../identity/invite.ts";
 import { wildcardHost } from "../net/listen.ts";
 import { isOwnAddress, machineAddresses } from "../net/interfaces.ts";
@@ -26,6 +26,15 @@ const MAX_OTHERS = 3;
 /** The field of an invite for the other hosts of its tracker. */
 export function inviteOthers(others: readonly string[]): Pick<InvitePlace, "others"> {
   return others.length > 0 ? { others: others.slice(0, MAX_OTHERS) } : {};
+}
+
+/** What an invite names, and where a router leads to the same port. */
+export function beyondRouter(
+  named: Partial<InvitePlace> | undefined,
+  outside: Address | undefined,
+): Partial<InvitePlace> | undefined {
+  if (!outside) return named;
+  return { ...named, ...inviteOthers([outside.host, ...named?.others ?? []]) };
 }
 
 /** Address that a share listens on, and those that its invite names or could name. */

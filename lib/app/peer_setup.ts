@@ -202,6 +202,7 @@ export function makePeer(
     host: host === "auto" ? undefined : host,
     port: isPortMeant ? numberOf(values, "port") : undefined,
     advertise: explicit.has("advertise") ? advertisedAddress(values) : undefined,
+    mapPort: isMapped(values),
     received: inboxOf(command),
     folder,
     accept: acceptRule(values),
@@ -229,6 +230,16 @@ function advertisedAddress(values: ParsedCommand["values"]): PeerOptions["advert
     );
   }
   return address;
+}
+
+/** Whether a router is asked to lead a port to the peer. */
+function isMapped(values: FlagValues): boolean {
+  if (!isOn(values, "map-port") || !isOn(values, "insecure")) return isOn(values, "map-port");
+  throw new P2PError(
+    "usage",
+    "Cannot use --map-port with --insecure: whoever is on the Internet could send files; leave one " +
+      "of them out",
+  );
 }
 
 /** Folder for the files that arrive. */

@@ -53,7 +53,16 @@ export async function receive(context: CommandContext): Promise<ExitCode> {
 }
 
 /** Flags that are about the usual network: whoever types one of them has no invite to paste. */
-const OF_THE_NETWORK = ["join", "tracker", "insecure", "name", "host", "port", "advertise"];
+const OF_THE_NETWORK = [
+  "join",
+  "tracker",
+  "insecure",
+  "name",
+  "host",
+  "port",
+  "advertise",
+  "map-port",
+];
 
 /** The invite that a person pastes; null when there is nobody to ask, or the usual network is meant. */
 async function askedInvite({ command: { typed }, signal }: CommandContext): Promise<Invite | null> {

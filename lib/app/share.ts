@@ -4,19 +4,25 @@ import type { SharedItem } from "../events.ts";
 import { paletteFor } from "../cli/terminal/palette.ts";
 import { qrCode } from "../cli/terminal/qr.ts";
 import { stdoutSink } from "../cli/output/sink.ts";
-import { ExitCode, P2PError } from "../errors.ts";
+import { ExitCode, P2PError, reasonOf } from "../errors.ts";
+import type { PortMap } from "../net/port_map/port_map.ts";
 import { takeSlot } from "../peer/slots.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import { openContent } from "../content/open_content.ts";
-import { isOnlyHere, sharePlace } from "./addresses.ts";
+import { addressesOf, beyondRouter, isOnlyHere, sharePlace } from "./addresses.ts";
+import { checkMapPort, mapPort } from "./map_port.ts";
 import { noticeOf, peerName } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { Sharing } from "./sharing.ts";
 import { stateFolders } from "./state_folder.ts";
 
+/** Milliseconds that the invite waits for a router, whose address it is to name. */
+const ROUTER_PATIENCE = 4_000;
+
 /** `peer share`: hands files to whoever pastes the line that it prints. */
 export async function share(context: CommandContext): Promise<ExitCode> {
   const { command: { values, positionals, explicit }, env, emit } = context;
+  checkMapPort(context.command);
   const keep = isOn(values, "keep");
   if (keep && explicit.has("count")) {
     throw new P2PError("usage", "Cannot use --keep with --count: it serves whoever joins");
@@ -32,6 +38,8 @@ export async function share(context: CommandContext): Promise<ExitCode> {
     ...(given ? { advertise: given } : {}),
   });
   using slot = await takeSlot(folder, noticeOf(context));
+  let portMap: PortMap | undefined;
+  const named = () => beyondRouter(advertise, portMap?.outside);
   const wanted = keep ? Infinity : numberOf(values, "count") ?? 1;
   await using sharing = await Sharing.start({
     identity: slot.identity,
@@ -39,7 +47,9 @@ export async function share(context: CommandContext): Promise<ExitCode> {
     name,
     host,
     port: numberOf(values, "port") ?? 0,
-    advertise,
+    get advertise() {
+      return named();
+    },
     wanted,
     parallel: numberOf(values, "parallel") ?? 4,
     ackTimeout: millisecondsOf(values, "ack-timeout"),
@@ -49,18 +59,37 @@ export async function share(context: CommandContext): Promise<ExitCode> {
     folder,
     emit,
   });
-  const { invite } = sharing;
-  emit({
-    event: "sharing",
-    invite,
-    ...sharing.address,
-    id: slot.identity.id,
-    items,
-    wanted: keep ? null : wanted,
-    ...(others.length > 0 ? { addresses: others } : {}),
-    ...(isOnlyHere(advertise?.host ?? sharing.address.host) ? { local: true as const } : {}),
+  let isShown = false;
+  const show = async () => {
+    isShown = true;
+    const { invite } = sharing;
+    const left = [...advertise?.others ?? [], ...others].filter((host) =>
+      !named()?.others?.includes(host)
+    );
+    emit({
+      event: "sharing",
+      invite,
+      ...sharing.address,
+      id: slot.identity.id,
+      items,
+      wanted: keep ? null : wanted,
+      ...(left.length > 0 ? { addresses: left } : {}),
+      ...(isOnlyHere(advertise?.host ?? sharing.address.host) ? { local: true as const } : {}),
+    });
+    await showCode(invite, context);
+  };
+  await using _mapped = portMap = await mapPort(context, {
+    place: () => ({ port: sharing.address.port, hosts: addressesOf(sharing.address.host) }),
+    onChange() {
+      if (isShown) show().catch((error) => noticeOf(context)(reasonOf(error)));
+    },
   });
-  await showCode(invite, context);
+  // The line is what it is all for: worth the moment that a router takes, and no more.
+  if (portMap) {
+    const late = AbortSignal.any([context.signal, AbortSignal.timeout(ROUTER_PATIENCE)]);
+    await Promise.race([portMap.tried, untilAborted(late)]);
+  }
+  await show();
   return await serve(sharing, context, keep);
 }
 

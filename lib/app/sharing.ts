@@ -73,7 +73,7 @@ export class Sharing implements AsyncDisposable {
   #peer: Peer | undefined;
 
   private constructor(options: SharingOptions, registry: MemoryRegistry) {
-    const { identity, host, port, advertise } = options;
+    const { identity, host, port } = options;
     this.#options = options;
     this.#network = { key: identity, secret: randomBytes(SECRET_BYTES) };
     this.#queue = new ServeQueue(options);
@@ -81,7 +81,10 @@ export class Sharing implements AsyncDisposable {
     this.#tracker = serveTracker(listenAsTracker({ host, port }, { identity, trust }), {
       identity,
       trust,
-      advertise,
+      // Asked for each invite: a router may lead here from another address by now.
+      get advertise() {
+        return options.advertise;
+      },
       registry,
       // Receivers dial in: a firewall of theirs is in nobody's way, and one port here is enough.
       dialBack: false,

@@ -11,13 +11,15 @@ import { tellOnce } from "../tell_once.ts";
 import type { Listener } from "../net/listen.ts";
 import { AddressWatch } from "../net/address_watch.ts";
 import { machineAddresses } from "../net/interfaces.ts";
+import type { PortMap } from "../net/port_map/port_map.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { loadBarred, saveBarred } from "./barred_file.ts";
-import { isOnlyHere, nearest } from "./addresses.ts";
+import { addressesOf, isOnlyHere, nearest } from "./addresses.ts";
 import { announceTracker, holdTracker } from "./local_tracker.ts";
+import { checkMapPort, mapPort } from "./map_port.ts";
 import { type CommandContext } from "./program.ts";
 import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
 import { sayIfUnwritable, startWhenPossible } from "./waiting.ts";
@@ -25,6 +27,7 @@ import { sayIfUnwritable, startWhenPossible } from "./waiting.ts";
 /** `tracker run`: lists peers and tells them of each other, until a signal comes. */
 export async function run({ command, emit, env, signal }: CommandContext): Promise<ExitCode> {
   const { values } = command;
+  checkMapPort(command);
   const folder = folderOf(command, env);
   const { host, port } = listenOn(command);
   const insecure = isOn(values, "insecure");
@@ -59,6 +62,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     if (signal.aborted) return ExitCode.done;
     throw error;
   }
+  let portMap: PortMap | undefined;
   await using tracker = serveTracker(listener, {
     identity,
     trust,
@@ -66,7 +70,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     signal,
     // Asked for each invite: this machine's addresses may change.
     get advertise() {
-      return advertised(command);
+      return advertised(command, portMap?.outside);
     },
     allowAdvertise: isOn(values, "allow-advertise"),
     pingAfter: millisecondsOf(values, "ping-after"),
@@ -76,7 +80,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   let named = reachableAt(command, tracker.address);
   const announce = (network: NetworkKey | null) => {
     const { host, port } = tracker.address;
-    const at = named = reachableAt(command, tracker.address);
+    const at = named = reachableAt(command, tracker.address, portMap?.outside);
     const invite = network ? inviteAt(at, network) : null;
     return announceTracker(folder, { host: nearest(host), port, invite }).catch((error) => {
       notice(
@@ -98,7 +102,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   const follow = async () => {
     const hostsOf = ({ host, others = [] }: InvitePlace) => [host, ...others];
     const before = hostsOf(named);
-    const now = reachableAt(command, tracker.address);
+    const now = reachableAt(command, tracker.address, portMap?.outside);
     const hosts = hostsOf(now);
     if (`${hosts}` === `${before}` || isOnlyHere(now.host)) return;
     await announce(insecure ? null : await loadOrCreateNetwork(folder));
@@ -111,10 +115,22 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
         `${before.join(", ")}; get one of today with \`tracker invite\``,
     );
   };
+  const followed = () => void follow().catch((error) => notice(reasonOf(error)));
   using _watch = new AddressWatch({
     read: machineAddresses,
-    onChange: () => void follow().catch((error) => notice(reasonOf(error))),
+    onChange() {
+      portMap?.refresh();
+      followed();
+    },
     clock: systemClock,
+  });
+  await using _mapped = portMap = await mapPort({ command, emit }, {
+    place: () => ({ port: tracker.address.port, hosts: addressesOf(tracker.address.host) }),
+    onChange(outside) {
+      followed();
+      if (!outside) return;
+      notice(`Invites name ${outside.host} too from now on; \`tracker invite\` prints one`);
+    },
   });
   await tracker.closed;
   return ExitCode.done;

@@ -18,7 +18,7 @@ import type { Invite, InvitePlace } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
 import { loadOrCreateNetwork, type NetworkKey } from "../identity/network.ts";
 import { type Address, isWildcard } from "../address.ts";
-import { addressesOf, inviteOthers, nearest } from "./addresses.ts";
+import { addressesOf, beyondRouter, inviteOthers, nearest } from "./addresses.ts";
 import { findTracker, holdTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -101,18 +101,29 @@ export function listenOn({ values }: ParsedCommand): Address {
 }
 
 /** The address that others reach a tracker at: as advertised, or this machine's own. */
-export function reachableAt(command: ParsedCommand, { host, port }: Address): InvitePlace {
-  return { host, port, ...advertised(command) };
+export function reachableAt(
+  command: ParsedCommand,
+  { host, port }: Address,
+  outside?: Address,
+): InvitePlace {
+  return { host, port, ...advertised(command, outside) };
 }
 
-/** The address to name to others: that of `--advertise`, or this machine's when a wildcard is listened on. */
-export function advertised(command: ParsedCommand): Partial<InvitePlace> | undefined {
+/**
+ * The address to name to others: that of `--advertise`, or this machine's when a wildcard is listened on.
+ *
+ * @param outside where a router leads to the tracker, which is named too.
+ */
+export function advertised(
+  command: ParsedCommand,
+  outside?: Address,
+): Partial<InvitePlace> | undefined {
   const given = addressOf(command.values, "advertise");
   if (given) return { host: given.host, ...(given.port === null ? {} : { port: given.port }) };
   const { host } = listenOn(command);
-  if (!isWildcard(host)) return undefined;
+  if (!isWildcard(host)) return beyondRouter(undefined, outside);
   const [own = nearest(host), ...others] = addressesOf(host);
-  return { host: own, ...inviteOthers(others) };
+  return beyondRouter({ host: own, ...inviteOthers(others) }, outside);
 }
 
 /** The invite of a network whose tracker is reached at an address. */

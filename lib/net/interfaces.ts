@@ -14,10 +14,10 @@ export type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "address" | "fa
 const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|flannel|tun|tap|wg|zt|tailscale)/;
 
 /** What was read last. */
-let known: readonly Interface[] = [];
+let known: readonly Deno.NetworkInterfaceInfo[] = [];
 
 /** The interfaces of now; those that were read last when the process has no descriptor left to read them with. */
-function ownInterfaces(): readonly Interface[] {
+function ownInterfaces(): readonly Deno.NetworkInterfaceInfo[] {
   try {
     known = Deno.networkInterfaces();
   } catch (error) {
@@ -41,6 +41,11 @@ export function linkLocalAddresses(
   interfaces: readonly Interface[] = ownInterfaces(),
 ): string[] {
   return addressesWith("link-local", interfaces);
+}
+
+/** The IPv4 networks of this machine: its address in each, and the mask of the network. */
+export function machineNetworks(): Pick<Deno.NetworkInterfaceInfo, "address" | "netmask">[] {
+  return ownInterfaces().filter(({ family }) => family === "IPv4");
 }
 
 /**

@@ -22,6 +22,8 @@ export interface PeerOptions extends TransferChoices {
   port?: number | undefined;
   /** Under which address the tracker should list this peer, where it allows that. */
   advertise?: { host: string; port: number | null } | undefined;
+  /** Whether routers are asked to lead a port of theirs to this peer. */
+  mapPort?: boolean | undefined;
   /** The inbox. */
   received: string;
   /** Folder of this user's peers: names, cached list, history. */

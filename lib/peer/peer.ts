@@ -11,6 +11,7 @@ import { asP2PError, attributed, P2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
 import type { AddressWatch } from "../net/address_watch.ts";
 import type { Credentials } from "../net/handshake.ts";
+import type { PortMap } from "../net/port_map/port_map.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
@@ -62,6 +63,9 @@ export class Peer implements AsyncDisposable {
   readonly #refusedByTracker = Promise.withResolvers<never>();
   #receiving: Receiving | undefined;
   #watch: AddressWatch | undefined;
+  #portMap: PortMap | undefined;
+  /** Own address as the tracker sees it. */
+  #seenHost: string | undefined;
   #contents: number | undefined;
   #name: string;
 
@@ -214,6 +218,8 @@ export class Peer implements AsyncDisposable {
     if (!this.isConnected) await this.connect();
     if (this.address === undefined) await this.startListening();
     await this.registerWithTracker();
+    // A router takes its time, and what it says is told to the tracker then.
+    if (this.#options.mapPort && !this.isShare) await this.#mapPort();
   }
 
   /**
@@ -364,6 +370,7 @@ export class Peer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new P2PError("interrupted", "This peer is stopping"));
+    const unmapped = this.#portMap?.[Symbol.asyncDispose]();
     await this.#tracker.close();
     this.#watch?.[Symbol.dispose]();
     this.#listener.stopAccepting();
@@ -371,7 +378,7 @@ export class Peer implements AsyncDisposable {
     await this.#links[Symbol.asyncDispose]();
     await this.#dialler.close();
     await this.#listener.close();
-    await Promise.all([this.#sender.drained(), this.#historyWriter.drained()]);
+    await Promise.all([this.#sender.drained(), this.#historyWriter.drained(), unmapped]);
     this.#receiving?.inbox[Symbol.dispose]();
     this.#receiving = undefined;
   }
@@ -381,15 +388,25 @@ export class Peer implements AsyncDisposable {
     const port = await this.#listener.expectPort();
     const { host, port: mapped } = this.#options.advertise ?? {};
     const advertised = host === undefined ? [] : [{ host, port: mapped ?? port }];
-    const addresses = [...advertised, ...this.#listener.addresses].slice(0, MAX_ADDRESSES);
+    const addresses = [...advertised, ...this.#addresses].slice(0, MAX_ADDRESSES);
     return addresses.length > 0 ? { port, addresses } : { port };
+  }
+
+  /** Where others on other machines may dial this peer, beyond its router at last. */
+  get #addresses(): Address[] {
+    const outside = this.#portMap?.outside;
+    const own = this.#listener.addresses;
+    return outside ? [...own.slice(0, MAX_ADDRESSES - 1), outside] : own;
   }
 
   async #registration(): Promise<Registration> {
     const { advertise } = this.#options;
     await this.#listener.follow();
-    const port = advertise?.port ?? this.#listener.port ?? 0;
-    const addresses = this.isShare ? [] : this.#listener.addresses;
+    const outside = this.#portMap?.outside;
+    // At the address that the tracker sees, a router's, it is the router's port that leads here.
+    const isSeen = outside !== undefined && outside.host === this.#seenHost;
+    const port = advertise?.port ?? (isSeen ? outside.port : this.#listener.port) ?? 0;
+    const addresses = this.isShare ? [] : this.#addresses;
     return {
       // The name as given: at a tracker that was restarted peers of one name must not swap theirs.
       name: this.#name,
@@ -410,8 +427,32 @@ export class Peer implements AsyncDisposable {
           "start it without --host to listen on all that there are",
       });
     }
+    this.#portMap?.refresh();
+    this.#renewListing();
+  }
+
+  /** Has the tracker list the addresses of now. */
+  #renewListing(): void {
     this.#tracker.renew((host) => this.#listener.isGone(host)).catch((error) => {
       this.#emit({ event: "notice", message: attributed(asP2PError(error)) });
+    });
+  }
+
+  /** Has a router lead to this peer, from now on until it stops. */
+  async #mapPort(): Promise<void> {
+    if (this.#portMap) return;
+    const { PortMap } = await onDemand<typeof import("../net/port_map/port_map.ts")>(
+      "../net/port_map/port_map.ts",
+      import.meta.url,
+    );
+    this.#portMap = new PortMap({
+      place: () => ({
+        port: this.#listener.port ?? 0,
+        hosts: this.#listener.addresses.map(({ host }) => host),
+      }),
+      onChange: () => this.#renewListing(),
+      notice: (message) => this.#emit({ event: "notice", message }),
+      clock: this.#clock,
     });
   }
 
@@ -440,6 +481,7 @@ export class Peer implements AsyncDisposable {
     { name, host, port, addresses, reachable, reason, replaced, contents }: MessageOf<"OK">,
   ): void {
     this.#name = name ?? this.#name;
+    this.#seenHost = host;
     this.#contents = contents;
     this.#emit({
       event: "registered",
@@ -489,7 +531,11 @@ export class Peer implements AsyncDisposable {
         onListChanged: (change) => this.#onListChanged(change),
         onMessage: (message, body) => this.#messenger.onRelayed({ message, body }),
         onDial: (message) => this.#onDial(message),
-        onLost: ({ message: reason }) => this.#emit({ event: "tracker-lost", reason }),
+        onLost: ({ message: reason }) => {
+          this.#emit({ event: "tracker-lost", reason });
+          // A router that has another address now ends the sessions through it.
+          this.#portMap?.refresh();
+        },
         onRegistered: (reply) => this.#onRegistered(reply),
         onRefused: (error) => this.#refusedByTracker.reject(error),
         onEnded: (error) => this.#options.onTrackerEnded?.(error) ?? false,

@@ -350,6 +350,8 @@ const FLAGS: Record<string, FlagCase> = {
       wrong("laptop:5001", /'laptop' is not an IP address; write one, for example/),
     ],
   },
+  // What listens on loopback, and a machine of which no router is found, are told so and go on.
+  "map-port": { right: right(null), wrong: SWITCH },
   received: {
     right: right(({ world, unique }) => world.path(unique())),
     wrong: [wrong(({ file }) => file, /Cannot use .*f\.txt/, 8)],

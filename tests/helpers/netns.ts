@@ -5,7 +5,7 @@
  * @module
  */
 
-const IP = findIp();
+const IP = findTool("ip");
 
 /** Hosts, and the cables and switches between them, that are gone when the test ends. */
 export class Network implements AsyncDisposable {
@@ -190,9 +190,10 @@ export async function whyNoSlowLine(): Promise<string | undefined> {
   }
 }
 
-function findIp(): string | undefined {
+/** The path of a tool of the system's administrator, who has them elsewhere than others. */
+export function findTool(name: string): string | undefined {
   if (Deno.permissions.querySync({ name: "read" }).state !== "granted") return undefined;
-  return ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].find((path) => {
+  return ["/usr/sbin", "/sbin", "/usr/bin"].map((folder) => `${folder}/${name}`).find((path) => {
     try {
       return Deno.statSync(path).isFile;
     } catch {

@@ -71,6 +71,13 @@ const TRACKER_RUN: CommandSpec = {
       help: "The address that the invite names, where it differs from the one listened on",
     },
     {
+      name: "map-port",
+      kind: "boolean",
+      env: "P2P_MAP_PORT",
+      help: "Have the router lead its port to this machine (by PCP, NAT-PMP or UPnP); the invite " +
+        "names its address too",
+    },
+    {
       name: "ping-after",
       kind: "seconds",
       env: "P2P_PING_AFTER",
@@ -240,6 +247,13 @@ const PEER_FLAGS: FlagSpec[] = [
     help: "The IP address that others dial, where it differs from the one listened on",
   },
   {
+    name: "map-port",
+    kind: "boolean",
+    env: "P2P_PEER_MAP_PORT",
+    help: "Have the router lead a port to this machine (by PCP, NAT-PMP or UPnP), so that others " +
+      "beyond it dial in",
+  },
+  {
     name: "received",
     kind: "string",
     env: "P2P_RECEIVED",
@@ -293,6 +307,7 @@ const RECEIVING = [
   "advertise",
   "host",
   "port",
+  "map-port",
   "received",
   "accept",
   "max-size",
@@ -482,7 +497,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         ...SENDING_FLAGS,
         FOLLOW,
       ],
-      common: ["name", "port", "advertise", ...ALWAYS],
+      common: ["name", "port", "advertise", "map-port", ...ALWAYS],
       examples: [
         "peer share report.pdf",
         "peer share photo.jpg notes.txt --count 3",
