@@ -49,10 +49,13 @@ export async function findWayBack(options: WayBackOptions): Promise<PeerLink> {
   using _ = onAbort(signal, () => over.abort(signal.reason));
   try {
     const link = await search(options, over);
-    const asked = clock.now();
-    await link.ask((session) => session.request({ verb: "PING" }));
-    const timeout = Math.max(LAST_PONG, LAST_PONG_TIMES * (clock.now() - asked));
-    if (!await isAlive(silent, { timeout, clock })) return link;
+    const hasWoken = await link.ask(async (session) => {
+      const asked = clock.now();
+      await session.request({ verb: "PING" });
+      const timeout = Math.max(LAST_PONG, LAST_PONG_TIMES * (clock.now() - asked));
+      return await isAlive(silent, { timeout, clock });
+    });
+    if (!hasWoken) return link;
     await link.close();
     throw heardAgain();
   } finally {

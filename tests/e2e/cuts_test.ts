@@ -161,10 +161,7 @@ async function endsInTime(): Promise<void> {
   await tracker.program.until(({ event, name }) => event === "peer-left" && name === "b");
   await sender.status;
   const took = (performance.now() - at) / 1000;
-  // deno-lint-ignore no-console
-  if (IS_FULL) {
-    console.log(`receiver isolated for ever: the sender ended after ${took.toFixed(1)} s`);
-  }
+  show("receiver isolated for ever: the sender ended", took);
   assertLessOrEqual(took, LONGEST_END);
   const { code, lines } = await sender.outcome;
   assertEquals(code, 4, sender.report);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { asP2PError, P2PError, reasonOf } from "../../lib/errors.ts";
+import { asP2PError, isSilence, P2PError, reasonOf } from "../../lib/errors.ts";
 import { permitted } from "../helpers/permissions.ts";
 
 /** Texts that only Deno, the operating system or a library writes. */
@@ -76,4 +76,28 @@ Deno.test("The end of a TLS connection without a goodbye is said without the lib
     'File name or path "/home/you/caf\\xE9" is not valid UTF-8',
   );
   assertEquals(reasonOf(folder), "a name in its path is not UTF-8; rename it");
+});
+
+Deno.test("Nobody has answered when a dial ended in silence, and somebody when it was refused", () => {
+  const system = (code: string) => Object.assign(new Error("system"), { code });
+  const unreached = (cause: unknown) =>
+    new P2PError(
+      "peer-unreachable",
+      "all ways",
+      { cause: new P2PError("peer-unreachable", "one way", { cause }) },
+    );
+  const silent = [
+    new P2PError("timeout", "no answer in time"),
+    new P2PError("peer-unreachable", "it did not dial"),
+    unreached(system("EHOSTUNREACH")),
+    unreached(system("ENETUNREACH")),
+  ];
+  const answered = [
+    unreached(system("ECONNREFUSED")),
+    new P2PError("timeout", "said by the other side", { remote: true }),
+    new P2PError("wrong-key", "another key"),
+    new P2PError("connection-lost", "broken off"),
+  ];
+  assertEquals(silent.map(isSilence), silent.map(() => true));
+  assertEquals(answered.map(isSilence), answered.map(() => false));
 });

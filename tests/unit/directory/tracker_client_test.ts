@@ -8,6 +8,7 @@ import { closeQuietly } from "../../../lib/net/closing.ts";
 import { WRITES } from "../../../lib/net/write_budget.ts";
 import { PROTOCOL_VERSION } from "../../../lib/wire/limits.ts";
 import { EventLog } from "../../helpers/event_log.ts";
+import { eventually } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { permitted } from "../../helpers/permissions.ts";
@@ -162,6 +163,28 @@ permitted("a tracker that is lost is noticed within 30 s", ["net"], async () => 
   await events.until((event) => event === "lost: timeout");
   assert(clock.now() - began < 30_000);
   await client.close();
+});
+
+permitted("one that has not registered comes back when it is asked to", ["net"], async () => {
+  // The first session answers no PING.
+  const answering = except("PING", (_, seq) => `PONG {"re":${seq}}\n`);
+  await using tracker = new ScriptedTracker(honest, answering);
+  const clock = new FakeClock();
+  const { client } = clientOf(tracker, clock);
+  await client.connect();
+  const reviving = Promise.all([client.revive(), client.revive()]);
+  clock.advance(await clock.timer((ms) => ms === 2_000));
+  await reviving;
+  assertEquals([client.isConnected, tracker.connections.all], [true, [1, 2]]);
+  // This one answers.
+  await client.revive();
+  assertEquals(tracker.connections.all, [1, 2]);
+  tracker.drop();
+  await eventually(() => !client.isConnected, "the end of the session");
+  await client.revive();
+  assertEquals([client.isConnected, tracker.connections.all], [true, [1, 2, 3]]);
+  await client.close();
+  assertEquals(clock.pending, []);
 });
 
 permitted(

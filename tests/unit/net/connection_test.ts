@@ -213,3 +213,33 @@ Deno.test("a body that has been coming for long shows a slow line, for as long a
   near.close();
   b.close();
 });
+
+Deno.test("a connection is quiet when nothing comes for longer than its line explains, and it is read", async () => {
+  const clock = new FakeClock();
+  const [a, b] = socketPair();
+  const near = new Connection(a, { clock });
+  clock.advance(10_000);
+  // Nobody reads it.
+  assertEquals(near.isQuiet, false);
+  const reading = near.read();
+  await turn();
+  assertEquals(near.isQuiet, false);
+  clock.advance(2_000);
+  assertEquals(near.isQuiet, true);
+  const header = `PIECE ${JSON.stringify({ transfer: TRANSFER, index: 0, body: 5000 })}\n`;
+  await b.write(new TextEncoder().encode(header));
+  await eventually(() => near.isReceivingBody, "the body");
+  assertEquals(near.isQuiet, false);
+  // The body shows how long it takes from one part to the next.
+  clock.advance(4_000);
+  await b.write(new Uint8Array(1000));
+  await eventually(() => near.lastHeard === clock.now(), "its next part");
+  clock.advance(11_999);
+  assertEquals(near.isQuiet, false);
+  clock.advance(1);
+  assertEquals(near.isQuiet, true);
+  await b.write(new Uint8Array(4000));
+  await reading;
+  near.close();
+  b.close();
+});
