@@ -88,9 +88,12 @@ export interface PeerEvent {
 
 /** How a peer was reached. */
 export interface Path {
-  /** `dialled-back`: it opened the connection, having been asked to, or to send something itself. */
-  via: "direct" | "dialled-back";
-  /** Its end of the connection: what was dialled, or where it dialled from. */
+  /**
+   * `dialled-back`: it opened the connection, having been asked to, or to send something itself. `relay`: the tracker
+   * passes the bytes on, which it can't read.
+   */
+  via: "direct" | "dialled-back" | "relay";
+  /** Its end of the connection: what was dialled, or where it dialled from; with `relay` the tracker's address. */
   address: string;
 }
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
+import { isOn, millisecondsOf, numberOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
-import { ExitCode, reasonOf } from "../errors.ts";
+import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { InvitePlace } from "../identity/invite.ts";
 import { randomToken } from "../async/random.ts";
 import { loadOrCreateIdentity } from "../identity/keys.ts";
@@ -12,6 +12,7 @@ import type { Listener } from "../net/listen.ts";
 import { AddressWatch } from "../net/address_watch.ts";
 import { machineAddresses } from "../net/interfaces.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
+import type { RelaySettings } from "../tracker/relay.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -69,6 +70,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
       return advertised(command);
     },
     allowAdvertise: isOn(values, "allow-advertise"),
+    relay: relayOf(command),
     pingAfter: millisecondsOf(values, "ping-after"),
     pongTimeout: millisecondsOf(values, "pong-timeout"),
     observer: observer(emit),
@@ -118,6 +120,17 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   });
   await tracker.closed;
   return ExitCode.done;
+}
+
+/**
+ * How the flags say to relay; undefined where they do not.
+ *
+ * @throws {P2PError} `usage`.
+ */
+function relayOf({ values, typed }: CommandContext["command"]): RelaySettings | undefined {
+  if (isOn(values, "relay")) return { rate: numberOf(values, "relay-rate") };
+  if (!typed.has("relay-rate")) return undefined;
+  throw new P2PError("usage", "Cannot use --relay-rate: this tracker does not relay; add --relay");
 }
 
 function observer(emit: CommandContext["emit"]): TrackerObserver {

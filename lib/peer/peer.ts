@@ -15,7 +15,7 @@ import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, otherAddresses } from "../address.ts";
-import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
@@ -29,6 +29,7 @@ import { AcceptPolicy } from "./offer_policy.ts";
 import type { PeerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import type { Receiving } from "./receiving.ts";
+import type { RelayAnswers } from "./relayed.ts";
 import type { SendReport } from "./send_job.ts";
 import { SendService } from "./send_service.ts";
 
@@ -62,6 +63,7 @@ export class Peer implements AsyncDisposable {
   readonly #refusedByTracker = Promise.withResolvers<never>();
   #receiving: Receiving | undefined;
   #watch: AddressWatch | undefined;
+  #relayAnswers: RelayAnswers | undefined;
   #contents: number | undefined;
   #name: string;
 
@@ -435,6 +437,36 @@ export class Peer implements AsyncDisposable {
     );
   }
 
+  /** A peer that has no other path to this one asks for it through the tracker: served then as if it had dialled. */
+  #onJoin(asked: MessageOf<"JOIN">): void {
+    this.#answerRelayed(asked).catch((error) => {
+      if (!this.#refusals.take(asked.peer)) return;
+      const { message } = asP2PError(error);
+      const who = asked.peer.slice(0, 8);
+      this.#emit({ event: "notice", message: `Cannot meet ${who} at the tracker: ${message}` });
+    });
+  }
+
+  async #answerRelayed(asked: MessageOf<"JOIN">): Promise<void> {
+    this.#relayAnswers ??= await this.#loadRelayAnswers();
+    await this.#relayAnswers.answer(asked);
+  }
+
+  async #loadRelayAnswers(): Promise<RelayAnswers> {
+    const { RelayAnswers } = await onDemand<typeof import("./relayed.ts")>(
+      "./relayed.ts",
+      import.meta.url,
+    );
+    const { identity, membership, role } = this.#options;
+    return this.#relayAnswers ??= new RelayAnswers({
+      credentials: { identity, membership, role },
+      tracker: this.#tracker,
+      take: (bare, relay) => this.#listener.take(bare, relay),
+      clock: this.#clock,
+      signal: this.#stopping.signal,
+    });
+  }
+
   #onRegistered(
     { name, host, port, addresses, reachable, reason, replaced, contents }: MessageOf<"OK">,
   ): void {
@@ -488,6 +520,7 @@ export class Peer implements AsyncDisposable {
         onListChanged: (change) => this.#onListChanged(change),
         onMessage: (message, body) => this.#messenger.onRelayed({ message, body }),
         onDial: (message) => this.#onDial(message),
+        onJoin: (message) => this.#onJoin(message),
         onLost: ({ message: reason }) => this.#emit({ event: "tracker-lost", reason }),
         onRegistered: (reply) => this.#onRegistered(reply),
         onRefused: (error) => this.#refusedByTracker.reject(error),

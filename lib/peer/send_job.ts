@@ -7,7 +7,7 @@ import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import type { TransferObserver, TransferSettings } from "../transfer/settings.ts";
 import type { Delivery } from "../transfer/upload.ts";
-import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
 import { Opening } from "./opening.ts";

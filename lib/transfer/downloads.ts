@@ -7,7 +7,7 @@ import type { Destination, Found } from "../inbox/destination.ts";
 import { HostCounts } from "../net/host_counts.ts";
 import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
-import type { BandwidthLimiter } from "./bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { Download } from "./download.ts";
 import { expectReceivable, isSameContent, type Offer, offerOf, type Received } from "./offer.ts";
 import { LargeTurns } from "./large_turns.ts";

@@ -111,6 +111,7 @@ export class PeerLink implements SessionHandler {
   /** Who opened it, and the other end. */
   get path(): Path {
     const { connection, remote: { token } } = this.session;
+    if (connection.relay) return { via: "relay", address: formatAddress(connection.relay) };
     const isTheirs = this.#options.isAccepted || token !== undefined;
     return { via: isTheirs ? "dialled-back" : "direct", address: formatAddress(connection.remote) };
   }

@@ -5,7 +5,7 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import type { Pieces } from "../../../lib/pieces/pieces.ts";
-import type { BandwidthLane } from "../../../lib/transfer/bandwidth_limiter.ts";
+import type { BandwidthLane } from "../../../lib/async/bandwidth_limiter.ts";
 import { LinkPool } from "../../../lib/transfer/link_pool.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import type { PieceServer } from "../../../lib/transfer/piece_server.ts";
