@@ -174,6 +174,13 @@ export interface TransferWaitingEvent {
   peer: string;
 }
 
+/** Pieces for a recipient go through the tracker from now on, or no longer. */
+export interface TransferPathEvent extends Path {
+  event: "transfer-path";
+  transfer: string;
+  peer: string;
+}
+
 /** A recipient is tried again. */
 export interface TransferRetryEvent {
   event: "transfer-retry";
@@ -385,6 +392,7 @@ export type AppEvent =
   | TransferStartedEvent
   | TransferProgressEvent
   | TransferWaitingEvent
+  | TransferPathEvent
   | TransferRetryEvent
   | TransferFinishedEvent
   | FileReceivedEvent

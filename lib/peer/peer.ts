@@ -125,6 +125,8 @@ export class Peer implements AsyncDisposable {
     });
     this.#links = new LinkPool({
       open: (entry) => dialler.open(entry),
+      openDirect: async (entry) =>
+        await dialler.open(await directory.current(entry), { relay: false }),
       services: () => this.#services(),
       isProven: membership !== null,
       idleTime: settings.keepSessions,
@@ -411,6 +413,7 @@ export class Peer implements AsyncDisposable {
           "start it without --host to listen on all that there are",
       });
     }
+    this.#links.lookAgain();
     this.#tracker.renew((host) => this.#listener.isGone(host)).catch((error) => {
       this.#emit({ event: "notice", message: attributed(asP2PError(error)) });
     });
@@ -485,8 +488,9 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  #onListChanged({ joined, left, barred: removed }: ListChange): void {
+  #onListChanged({ joined, changed, left, barred: removed }: ListChange): void {
     for (const id of removed) void this.#bar(id);
+    for (const { id } of [...joined, ...changed]) this.#links.lookAgain(id);
     if (this.#options.role !== "peer") return;
     for (const entry of joined) {
       this.#policy.onListed(entry).catch(({ message }) => this.#emit({ event: "notice", message }));

@@ -112,7 +112,14 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       settings,
       lane: job.limiter?.lane(),
       observer: observerOf(entry, leaveTurn),
-      connect: async () => link = await opening.join(job.connect(entry)),
+      connect: async () => {
+        const wasRelayed = link?.isRelayed ?? false;
+        link = await opening.join(job.connect(entry));
+        if (link.isRelayed !== wasRelayed) {
+          emit({ event: "transfer-path", transfer, peer: entry.name, ...link.path });
+        }
+        return link;
+      },
       signal: job.signal,
     });
     sending.then((delivery) => {

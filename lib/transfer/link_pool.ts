@@ -1,14 +1,19 @@
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Path } from "../events.ts";
+import { dismiss } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
+import { onDemand } from "../on_demand.ts";
+import type { DirectSearch } from "./direct_search.ts";
 import { type LinkServices, PeerLink } from "./peer_link.ts";
 
 /** What a {@linkcode LinkPool} needs. */
 export interface LinkPoolOptions {
   /** Opens a session to a peer. */
   open: (entry: PeerEntry) => Promise<Session>;
+  /** The same on a direct path alone. */
+  openDirect: (entry: PeerEntry) => Promise<Session>;
   services: () => LinkServices;
   /** Whether the other side of a session has proven its id; without (`--insecure`) its address has to fit too. */
   isProven: boolean;
@@ -28,6 +33,10 @@ export class LinkPool implements AsyncDisposable {
   readonly #dialling = new Map<string, Promise<PeerLink>>();
   /** Links that this side opened, and what ends the waiting of those that are idle. */
   readonly #own = new Map<PeerLink, () => void>();
+  /** Searches for a direct path to peers with a relayed link that this side opened, by id. */
+  readonly #searches = new Map<string, DirectSearch>();
+  /** How often a link to a peer has left the relay, by id. */
+  readonly #moves = new Map<string, number>();
   #isClosed = false;
 
   constructor(options: LinkPoolOptions) {
@@ -78,8 +87,17 @@ export class LinkPool implements AsyncDisposable {
     const { id, role } = session.remote;
     const link = new PeerLink(session, { services: this.#options.services(), isAccepted: true });
     // A one-shot command has the id of a peer, and does not receive.
-    if (role === "peer" && id !== "" && !this.#links.get(id)?.isOpen) this.#keep(id, link);
+    if (role === "peer" && id !== "" && this.#isBetter(link, this.#links.get(id))) {
+      this.#keep(id, link);
+    }
     await link.ended;
+  }
+
+  /** Looks at once for a direct path to those who are reached through the tracker, or to one of them. */
+  lookAgain(id?: string): void {
+    for (const [other, search] of this.#searches) {
+      if (id === undefined || other === id) search.lookAgain();
+    }
   }
 
   /** Closes the links that are idle; the others are closed when they are. */
@@ -89,7 +107,16 @@ export class LinkPool implements AsyncDisposable {
   }
 
   async #dial(entry: PeerEntry): Promise<PeerLink> {
-    const session = await this.#options.open(entry);
+    const link = this.#adopt(entry, await this.#options.open(entry));
+    if (link.isRelayed) {
+      // Where that fails, for want of a descriptor, the link stays as it is.
+      this.#leaveRelay(entry, link).catch(() => {});
+    }
+    return link;
+  }
+
+  /** Takes a session that this side has opened. */
+  #adopt(entry: PeerEntry, session: Session): PeerLink {
     const link = new PeerLink(session, {
       services: this.#options.services(),
       onIdle: (link) => this.#waitForNext(link),
@@ -103,8 +130,36 @@ export class LinkPool implements AsyncDisposable {
     return link;
   }
 
+  /** Looks for a direct path to the peer of a relayed link, and takes that as soon as there is one. */
+  async #leaveRelay(entry: PeerEntry, link: PeerLink): Promise<void> {
+    const { id } = entry;
+    const { openDirect, idleTime, clock } = this.#options;
+    const { DirectSearch } = await onDemand<typeof import("./direct_search.ts")>(
+      "./direct_search.ts",
+      import.meta.url,
+    );
+    const moves = this.#moves.get(id) ?? 0;
+    const search = new DirectSearch({ link, open: () => openDirect(entry), moves, clock });
+    this.#searches.set(id, search);
+    const session = await search.run();
+    if (this.#searches.get(id) === search) this.#searches.delete(id);
+    if (!session) return;
+    if (this.#isClosed || !link.isOpen) return dismiss(session);
+    this.#moves.set(id, moves + 1);
+    const direct = this.#adopt(entry, session);
+    // What was under way may have ended meanwhile.
+    if (idleTime > 0) this.#waitForNext(direct);
+  }
+
+  /** Whether a link is to be used instead of one that may be there. */
+  #isBetter(link: PeerLink, other: PeerLink | undefined): boolean {
+    return !other?.isOpen || other.isRelayed && !link.isRelayed;
+  }
+
   #keep(id: string, link: PeerLink): void {
+    const before = this.#links.get(id);
     this.#links.set(id, link);
+    if (before?.isRelayed && !link.isRelayed) before.leave();
     void link.ended.then(() => {
       if (this.#links.get(id) === link) this.#links.delete(id);
     });

@@ -203,13 +203,15 @@ Deno.test("no memory is given for what nobody waits for", async () => {
 function poolOf(idleTime = 250) {
   const clock = new FakeClock();
   const opened: Session[] = [];
+  const open = () => {
+    const [near, far] = sessionPair({ clock });
+    void far.run({ onMessage: () => {}, onClosed: () => {} });
+    opened.push(far);
+    return Promise.resolve(near);
+  };
   const pool = new LinkPool({
-    open: () => {
-      const [near, far] = sessionPair({ clock });
-      void far.run({ onMessage: () => {}, onClosed: () => {} });
-      opened.push(far);
-      return Promise.resolve(near);
-    },
+    open,
+    openDirect: open,
     services: () => ({}),
     isProven: true,
     idleTime,
