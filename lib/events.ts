@@ -84,6 +84,8 @@ export interface PeerEvent {
   /** Where else it can be had. */
   addresses?: string[];
   reachable: boolean;
+  /** This user reached it through the tracker last, since there was no direct path. */
+  via?: "relay";
 }
 
 /** How a peer was reached. */
@@ -238,6 +240,8 @@ export interface FileReceivedEvent {
   bytesReceived: number;
   /** The sender sent it before; no second copy was made. */
   already?: boolean;
+  /** It came through the tracker, at least the last of it. */
+  via?: "relay";
 }
 
 /** A file did not arrive. What is missing may still be resumed. */

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { isOn, millisecondsOf, numberOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
+import { formatSize } from "../cli/output/format.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { InvitePlace } from "../identity/invite.ts";
 import { randomToken } from "../async/random.ts";
@@ -143,6 +144,11 @@ function observer(emit: CommandContext["emit"]): TrackerObserver {
   return {
     onShort: (reason) => {
       once(`Cannot take more connections: ${reason}; newcomers are told to come back later`);
+    },
+    onRelayed: ([a, b]) =>
+      once(`Passing bytes on between ${a} and ${b}, which have no direct path`),
+    onRelayEnded: ([a, b], bytes) => {
+      emit({ event: "notice", message: `Passed on between ${a} and ${b}: ${formatSize(bytes)}` });
     },
     onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
     onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),

@@ -21,7 +21,7 @@ import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
 import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { Dialler } from "./dialler.ts";
+import { Dialler, RELAYED_PATH } from "./dialler.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
 import { Messenger } from "./messenger.ts";
@@ -175,6 +175,11 @@ export class Peer implements AsyncDisposable {
 
   /** The name under which the peer with this id is known. */
   readonly nameOf = (id: string): string | undefined => this.#directory.nameOf(id);
+
+  /** Whether this user reached the peer through the tracker last. */
+  wasRelayed(id: string): boolean {
+    return this.#directory.pathTo(id) === RELAYED_PATH;
+  }
 
   /** Whether the tracker can be asked now. */
   get isConnected(): boolean {

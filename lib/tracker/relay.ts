@@ -17,14 +17,16 @@ export interface RelaySettings {
   splice?: typeof splice | undefined;
 }
 
+/** The ids of the members of a link. */
+export type Ends = readonly [asking: string, asked: string];
+
 /** What a {@linkcode Relay} needs. */
 export interface RelayOptions extends RelaySettings {
   roster: Roster;
   clock: Clock;
-  /** A link between two members, by their ids, has been made. */
-  onJoined?: ((asking: string, asked: string) => void) | undefined;
-  /** It has ended, and so many bytes were passed on, of both directions. */
-  onEnded?: ((asking: string, asked: string, bytes: number) => void) | undefined;
+  onJoined?: ((ends: Ends) => void) | undefined;
+  /** So many bytes were passed on, of both directions. */
+  onEnded?: ((ends: Ends, bytes: number) => void) | undefined;
 }
 
 /** Links that one member has asked for, at once. */
@@ -199,10 +201,10 @@ export class Relay {
 
   async #carry(asking: Session, asked: Session): Promise<void> {
     const { clock, onJoined, onEnded, splice: pass = splice } = this.#options;
-    const ids = [asking.remote.id, asked.remote.id] as const;
+    const ids: Ends = [asking.remote.id, asked.remote.id];
     const lane = this.#members.get(ids[0])?.lane;
     const passing = pass(asking.detach(), asked.detach(), { clock, lane });
-    onJoined?.(...ids);
-    onEnded?.(...ids, await passing);
+    onJoined?.(ids);
+    onEnded?.(ids, await passing);
   }
 }

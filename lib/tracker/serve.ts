@@ -26,7 +26,7 @@ import { Liveness } from "./liveness.ts";
 import { PeerLists } from "./peer_lists.ts";
 import { BARRED, MemoryRegistry } from "./registry/memory_registry.ts";
 import type { Registry } from "./registry/registry.ts";
-import { Relay, type RelaySettings } from "./relay.ts";
+import { type Ends, Relay, type RelaySettings } from "./relay.ts";
 import { type Member, Roster } from "./roster.ts";
 import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
 
@@ -39,10 +39,10 @@ export interface TrackerObserver {
   onLeft?(entry: PeerEntry, reason: LeftReason): void;
   onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
   onRefused?(error: P2PError, address: Address): void;
-  /** Bytes are passed on between two members, given by their ids. */
-  onRelayed?(asking: string, asked: string): void;
-  /** No longer, after so many bytes of both directions. */
-  onRelayEnded?(asking: string, asked: string, bytes: number): void;
+  /** Bytes are passed on between two members, by their names, or ids where they have none. */
+  onRelayed?(members: readonly [string, string]): void;
+  /** They were, so many of both directions; not told of each of many. */
+  onRelayEnded?(members: readonly [string, string], bytes: number): void;
   /** Out of descriptors: newcomers are told to come back later. Said again and again. */
   onShort?(reason: string): void;
 }
@@ -143,12 +143,16 @@ class RunningTracker implements Tracker {
       timeout: options.dialTimeout ?? 5_000,
       clock,
     });
+    const nameOf = (id: string) => roster.get(id)?.entry.name ?? `id:${id.slice(0, 8)}`;
+    const namesOf = ([asking, asked]: Ends) => [nameOf(asking), nameOf(asked)] as const;
     this.#relay = options.relay && new Relay({
       ...options.relay,
       roster,
       clock,
-      onJoined: (asking, asked) => observer?.onRelayed?.(asking, asked),
-      onEnded: (asking, asked, bytes) => observer?.onRelayEnded?.(asking, asked, bytes),
+      onJoined: (ids) => observer?.onRelayed?.(namesOf(ids)),
+      onEnded: (ids, bytes) => {
+        if (this.#refusals.take(ids[0])) observer?.onRelayEnded?.(namesOf(ids), bytes);
+      },
     });
     const handlers = {
       ...membershipHandlers({

@@ -518,6 +518,7 @@ export class Download implements Pieces {
       files,
       seconds,
       bytesReceived: this.#receivedBytes,
+      isRelayed: sender?.isRelayed ?? false,
     });
     this.#over.resolve();
   }

@@ -196,7 +196,8 @@ export class Downloads implements AsyncDisposable {
     try {
       if (found) {
         answerFound(asked, offer, found);
-        const received = { ...found.item, already: true, seconds: 0, bytesReceived: 0 };
+        const { isRelayed } = asked.link;
+        const received = { ...found.item, already: true, seconds: 0, bytesReceived: 0, isRelayed };
         return this.#options.observer.onReceived(offer, received);
       }
       // While a person was asked other transfers may have begun.

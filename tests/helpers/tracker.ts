@@ -20,8 +20,8 @@ export type TrackerEvent =
   | { event: "joined"; entry: PeerEntry }
   | { event: "left"; entry: PeerEntry; code: LeftReason["code"]; reason: string }
   | { event: "broadcast"; author: string; delivered: number }
-  | { event: "relayed"; asking: string; asked: string }
-  | { event: "relay-ended"; bytes: number }
+  | { event: "relayed"; members: readonly [string, string] }
+  | { event: "relay-ended"; members: readonly [string, string]; bytes: number }
   | { event: "refused"; error: P2PError };
 
 /** What differs from a fresh tracker with trust on a free port of 127.0.0.1. */
@@ -79,8 +79,8 @@ export class TestTracker implements AsyncDisposable {
         onJoined: (entry) => add({ event: "joined", entry }),
         onLeft: (entry, { code, text }) => add({ event: "left", entry, code, reason: text }),
         onBroadcast: (author, _text, delivered) => add({ event: "broadcast", author, delivered }),
-        onRelayed: (asking, asked) => add({ event: "relayed", asking, asked }),
-        onRelayEnded: (_asking, _asked, bytes) => add({ event: "relay-ended", bytes }),
+        onRelayed: (members) => add({ event: "relayed", members }),
+        onRelayEnded: (members, bytes) => add({ event: "relay-ended", members, bytes }),
         onRefused: (error) => add({ event: "refused", error }),
       },
       ...options,

@@ -91,7 +91,8 @@ export class EventText {
       case "peer-left":
         return `Peer ${who(event)} left${because(event.reason)}`;
       case "peer": {
-        const state = event.reachable ? "" : warn("  unreachable");
+        const state = (event.reachable ? "" : warn("  unreachable")) +
+          (event.via === "relay" ? dim("  via relay") : "");
         const name = bold(fitAtLeast(escapeText(event.name), 20));
         return `${name}  ${shortId(event.id)}  ${fitAtLeast(escapeText(event.address), 21)}${state}`
           .trimEnd();
@@ -268,8 +269,8 @@ export class EventText {
 
   #received(event: FileReceivedEvent): string {
     const { good, bold, dim } = this.#palette;
-    const { path, bytesReceived, sha256, from, seconds, already } = event;
-    const sender = nameOf(from);
+    const { path, bytesReceived, sha256, from, seconds, already, via } = event;
+    const sender = `${nameOf(from)}${via === "relay" ? " via relay" : ""}`;
     const head = already === true
       ? `Peer ${sender} sent again what is already here (${amountOf(event)})`
       : `Received ${amountOf(event)} from ${sender} in ${pace(bytesReceived, seconds)}`;
