@@ -21,7 +21,7 @@ import type { Session } from "../net/session.ts";
 import { type Message, type MessageOf, remoteError } from "../wire/message.ts";
 
 /** How a connection to the tracker is made. */
-interface TrackerDial {
+export interface TrackerDial {
   credentials: Credentials;
   /** Where the tracker is. */
   address: Address;

@@ -156,6 +156,9 @@ export class Relay {
     const { id } = session.remote;
     const host = sourceHost(session);
     const member = this.#members.get(id) ?? { links: 0, lane: this.#limiter?.lane() };
+    if (!this.#limits.has(id, host)) {
+      throw new P2PError("rate-limited", "Cannot relay so often: wait a moment");
+    }
     if (member.links >= MAX_PER_MEMBER) {
       throw new P2PError(
         "busy",
@@ -170,9 +173,7 @@ export class Relay {
           "or open a port of one of the two peers",
       );
     }
-    if (!this.#limits.take(id, host)) {
-      throw new P2PError("rate-limited", "Cannot relay so often: wait a moment");
-    }
+    this.#limits.take(id, host);
     member.links++;
     this.#members.set(id, member);
     this.#counts.add(host);
