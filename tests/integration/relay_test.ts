@@ -1,7 +1,13 @@
 /** Two peers that have no other path to each other than through their tracker. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { systemClock } from "../../lib/async/clock.ts";
+import { certificatePem } from "../../lib/identity/certificate.ts";
+import { relayedConn } from "../../lib/net/relayed_conn.ts";
+import { openRelayed } from "../../lib/peer/relayed.ts";
+import type { RelaySettings } from "../../lib/tracker/relay.ts";
+import { splice } from "../../lib/tracker/splice.ts";
 import { randomToken } from "../../lib/async/random.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import { type BareConnection, Connection } from "../../lib/net/connection.ts";
@@ -310,6 +316,115 @@ permitted("who waits for the other end hears that the tracker stops", NEEDS, asy
   await tracker.tracker.close();
   await asking.then(() => assert(false), () => {});
   assert(performance.now() - before < 7_000, "it waited for the other end");
+  await leave(anna, ben);
+});
+
+/** What a hostile relay makes of the first chunk behind an offset. */
+type Tampering = (chunk: Uint8Array<ArrayBuffer>) => Uint8Array[];
+
+/** A connection whose bytes are tampered with once, behind an offset. */
+function tampered(bare: BareConnection, offset: number, tamper: Tampering): BareConnection {
+  let passed = 0;
+  let left: Uint8Array[] = [];
+  let isDone = false;
+  const read = async (into: Uint8Array): Promise<number | null> => {
+    const [next, ...others] = left;
+    if (next) {
+      left = others;
+      into.set(next);
+      return next.length;
+    }
+    const n = await bare.read(into);
+    passed += n ?? 0;
+    if (n === null || isDone || passed < offset || n < 200) return n;
+    isDone = true;
+    left = tamper(into.slice(0, n));
+    return await read(into);
+  };
+  return { ...bare, read };
+}
+
+const flip: Tampering = (chunk) => {
+  const middle = chunk.length >> 1;
+  chunk[middle] = (chunk[middle] as number) ^ 1;
+  return [chunk];
+};
+
+for (
+  const [what, tamper] of [
+    ["flips a bit", flip],
+    ["drops bytes", (chunk) => [chunk.subarray(0, 100), chunk.subarray(200)]],
+    ["replays bytes", (chunk) => [chunk, chunk]],
+    ["swaps bytes", (chunk) => [chunk.subarray(150), chunk.subarray(0, 150)]],
+  ] as [string, Tampering][]
+) {
+  permitted(
+    `a relay that ${what} is found out, and nothing of it is kept`,
+    NEEDS,
+    async () => {
+      await using dir = await tempDir();
+      let links = 0;
+      const relay: RelaySettings = {
+        splice: (near, far, options) =>
+          splice(links++ === 0 ? tampered(near, 300_000, tamper) : near, far, options),
+      };
+      await using tracker = startTracker({ relay });
+      await using ben = await hidden(tracker, dir, "ben");
+      await using anna = await hidden(tracker, dir, "anna");
+      const bytes = bytesOf(3_000_000);
+      const sending = send(anna, dir, bytes);
+      const { reason, attempt } = await anna.until("transfer-retry");
+      assertEquals(attempt, 1);
+      assertMatch(reason, /^Connection lost: /);
+      assertEquals(ben.all("file-received"), []);
+      // The next one is honest.
+      const { failures, recipients: [to] } = await sending;
+      assertEquals([failures, to?.via, links], [[], "relay", 2]);
+      assertSameBytes(await Deno.readFile(join(ben.inbox, "f.bin")), bytes);
+      const names = await Array.fromAsync(Deno.readDir(ben.inbox), ({ name }) => name);
+      assertEquals(names.filter((name) => !name.startsWith(".")), ["f.bin"]);
+    },
+    { ignore: NO_PROXY },
+  );
+}
+
+permitted("a relay that always changes bytes leads nowhere", NEEDS, async () => {
+  await using dir = await tempDir();
+  const relay: RelaySettings = {
+    splice: (near, far, options) => splice(tampered(near, 1, flip), far, options),
+  };
+  await using tracker = startTracker({ relay });
+  await using ben = await hidden(tracker, dir, "ben");
+  await using anna = await hidden(tracker, dir, "anna");
+  await isRefused(
+    "peer-unreachable",
+    () => anna.peer.ping("ben"),
+    "through the tracker: Connection lost: what came through the relay is not what was sent",
+  );
+  assertEquals(ben.all("notice").filter(({ message }) => /Refused/.test(message)), []);
+}, { ignore: NO_PROXY });
+
+permitted("a relay that leads to another key is found out", NEEDS, async () => {
+  await using tracker = startTracker({ relay: {} });
+  const [anna, ben] = [await member(tracker, "anna"), await member(tracker, "ben")];
+  const mallory = Identity.generate();
+  const key = {
+    cert: certificatePem({ subjectKey: mallory.publicKey, issuer: mallory }),
+    key: mallory.pkcs8Pem(),
+  };
+  const { address, membership } = tracker;
+  const opening = openRelayed(ben.identity.id, {
+    address,
+    credentials: { identity: anna.identity, role: "client", membership },
+    timeout: 10_000,
+    signal: new AbortController().signal,
+    clock: systemClock,
+  });
+  opening.catch(() => {});
+  const asked = await ben.registered.until("JOIN");
+  const far = await relayedConn(await bareOf(tracker, ben.identity, { ...asked, seq: 1 }), { key });
+  await rejectsWith("wrong-key", () => opening);
+  far.close();
   await leave(anna, ben);
 });
 
