@@ -3,7 +3,7 @@ import type { Session } from "../net/session.ts";
 import type { PeerLink } from "./peer_link.ts";
 
 /** Pause in milliseconds before the first look for a direct path; it doubles. */
-const FIRST_PAUSE = 15_000;
+const FIRST_PAUSE = 10_000;
 /** Longest pause in milliseconds. */
 const LONGEST_PAUSE = 5 * 60_000;
 
