@@ -35,7 +35,9 @@ export async function relayedConn(bare: BareConnection, tls: RelayedTls): Promis
       return await startCheckedTls(socket, { ...ends, pin: tls.pin, explain });
     } catch (error) {
       bare.close();
-      throw error;
+      if (!(error instanceof Deno.errors.UnexpectedEof)) throw error;
+      const text = "Connection lost: the other end of the relay broke off TLS";
+      throw new P2PError("connection-lost", text, { cause: error });
     }
   }
   const secureContext = createSecureContext({ ...tls.key, minVersion: "TLSv1.3" });
@@ -48,9 +50,15 @@ export async function relayedConn(bare: BareConnection, tls: RelayedTls): Promis
   return conn as unknown as Deno.Conn;
 }
 
-/** Says of what TLS failed with what it means: bytes that do not pass its check are not those of the other end. */
+/**
+ * Says of what TLS failed with what it means: one end does not understand the other, both of which are programs like
+ * this one, so that what came is not what was sent. The texts are those of rustls, and an alert is what one end tells
+ * the other of the same.
+ */
 function explain(error: Error): Error {
-  if (!/decrypt|BadRecordMac|corrupt message|InvalidMessage/i.test(error.message)) return error;
+  const isOfTls =
+    /decrypt|corrupt message|alert|peer misbehaved|unexpected|incompatible|inappropriate/i;
+  if (error instanceof P2PError || !isOfTls.test(error.message)) return error;
   return new P2PError(
     "connection-lost",
     "Connection lost: what came through the relay is not what was sent",

@@ -70,8 +70,8 @@ const REACH_TIMEOUT = 10_000;
 /** Milliseconds that the dials have before the other side is asked to dial: about what a slow line takes. */
 const HEAD_START = 1_000;
 /** Milliseconds that all direct ways have before the tracker passes bytes on, and the same where it did so last. */
-const DIRECT_HEAD_START = 2_000;
-const DIRECT_HEAD_START_AGAIN = 1_000;
+const DIRECT_HEAD_START = 1_500;
+const DIRECT_HEAD_START_AGAIN = 500;
 
 /** Peers that are being reached under one id at a time: a listener closes some when too many greet it at once. */
 const DIALS_PER_PEER = 16;

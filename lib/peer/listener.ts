@@ -19,6 +19,7 @@ import {
   isWildcard,
   plainHost,
   reachOf,
+  RELAYED,
 } from "../address.ts";
 import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
@@ -253,7 +254,8 @@ export class PeerListener {
     if (error.code === "connection-lost" || error.code === "timeout") return;
     const { refusals, emit } = this.#options;
     if (!refusals.take(from.host)) return;
-    emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${error.message}` });
+    const who = from.host === RELAYED.host ? "a caller via relay" : formatAddress(from);
+    emit({ event: "notice", message: `Refused ${who}: ${error.message}` });
   }
 }
 

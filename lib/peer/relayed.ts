@@ -5,7 +5,7 @@
  */
 
 import { decodeBase64Url } from "@std/encoding/base64url";
-import { type Address, RELAYED } from "../address.ts";
+import type { Address } from "../address.ts";
 import { onAbort } from "../async/abort.ts";
 import type { Clock } from "../async/clock.ts";
 import { randomToken } from "../async/random.ts";
@@ -49,7 +49,7 @@ export async function openRelayed(id: string, options: TrackerDial): Promise<Ses
     const conn = await relayedConn(bare, credentials.membership && { pin });
     const connection = new Connection(conn, { clock, relay: address });
     const rest = { timeout: until - clock.now(), signal, clock };
-    return await greetOn(connection, { address: RELAYED, id, credentials, ...rest });
+    return await greetOn(connection, { address, id, credentials, ...rest });
   } finally {
     cancel();
   }
