@@ -9,6 +9,12 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/**
+ * Where somebody is who is reached through a tracker that passes bytes on: a host that is no address, so that it is never
+ * taken for one, and that all of them share where something is limited by address.
+ */
+export const RELAYED: Address = { host: "relay", port: 0 };
+
 /** The field of an event that says where else something can be had; none when it is nowhere else. */
 export function otherAddresses(addresses: readonly Address[] = []): { addresses?: string[] } {
   return addresses.length > 0 ? { addresses: addresses.map(formatAddress) } : {};

@@ -84,13 +84,18 @@ export interface PeerEvent {
   /** Where else it can be had. */
   addresses?: string[];
   reachable: boolean;
+  /** This user reached it through the tracker last, since there was no direct path. */
+  via?: "relay";
 }
 
 /** How a peer was reached. */
 export interface Path {
-  /** `dialled-back`: it opened the connection, having been asked to, or to send something itself. */
-  via: "direct" | "dialled-back";
-  /** Its end of the connection: what was dialled, or where it dialled from. */
+  /**
+   * `dialled-back`: it opened the connection, having been asked to, or to send something itself. `relay`: the tracker
+   * passes the bytes on, which it can't read.
+   */
+  via: "direct" | "dialled-back" | "relay";
+  /** Its end of the connection: what was dialled, or where it dialled from; with `relay` the tracker's address. */
   address: string;
 }
 
@@ -171,6 +176,13 @@ export interface TransferWaitingEvent {
   peer: string;
 }
 
+/** Pieces for a recipient go through the tracker from now on, or no longer. */
+export interface TransferPathEvent extends Path {
+  event: "transfer-path";
+  transfer: string;
+  peer: string;
+}
+
 /** A recipient is tried again. */
 export interface TransferRetryEvent {
   event: "transfer-retry";
@@ -228,6 +240,8 @@ export interface FileReceivedEvent {
   bytesReceived: number;
   /** The sender sent it before; no second copy was made. */
   already?: boolean;
+  /** It came through the tracker, at least the last of it. */
+  via?: "relay";
 }
 
 /** A file did not arrive. What is missing may still be resumed. */
@@ -382,6 +396,7 @@ export type AppEvent =
   | TransferStartedEvent
   | TransferProgressEvent
   | TransferWaitingEvent
+  | TransferPathEvent
   | TransferRetryEvent
   | TransferFinishedEvent
   | FileReceivedEvent

@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { isOn, millisecondsOf } from "../cli/arguments/arguments.ts";
+import { isOn, millisecondsOf, numberOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
-import { ExitCode, reasonOf } from "../errors.ts";
+import { formatSize } from "../cli/output/format.ts";
+import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { InvitePlace } from "../identity/invite.ts";
 import { randomToken } from "../async/random.ts";
 import { loadOrCreateIdentity } from "../identity/keys.ts";
@@ -13,6 +14,7 @@ import { AddressWatch } from "../net/address_watch.ts";
 import { machineAddresses } from "../net/interfaces.ts";
 import type { PortMap } from "../net/port_map/port_map.ts";
 import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
+import type { RelaySettings } from "../tracker/relay.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -73,6 +75,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
       return advertised(command, portMap?.outside);
     },
     allowAdvertise: isOn(values, "allow-advertise"),
+    relay: relayOf(command),
     pingAfter: millisecondsOf(values, "ping-after"),
     pongTimeout: millisecondsOf(values, "pong-timeout"),
     observer: observer(emit),
@@ -136,6 +139,17 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   return ExitCode.done;
 }
 
+/**
+ * How the flags say to relay; undefined where they do not.
+ *
+ * @throws {P2PError} `usage`.
+ */
+function relayOf({ values, typed }: CommandContext["command"]): RelaySettings | undefined {
+  if (isOn(values, "relay")) return { rate: numberOf(values, "relay-rate") };
+  if (!typed.has("relay-rate")) return undefined;
+  throw new P2PError("usage", "Cannot use --relay-rate: this tracker does not relay; add --relay");
+}
+
 function observer(emit: CommandContext["emit"]): TrackerObserver {
   const brief = (entry: PeerEntry) => ({
     id: entry.id,
@@ -146,6 +160,11 @@ function observer(emit: CommandContext["emit"]): TrackerObserver {
   return {
     onShort: (reason) => {
       once(`Cannot take more connections: ${reason}; newcomers are told to come back later`);
+    },
+    onRelayed: ([a, b]) =>
+      once(`Passing bytes on between ${a} and ${b}, which have no direct path`),
+    onRelayEnded: ([a, b], bytes) => {
+      emit({ event: "notice", message: `Passed on between ${a} and ${b}: ${formatSize(bytes)}` });
     },
     onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
     onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),

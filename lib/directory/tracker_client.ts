@@ -24,6 +24,8 @@ export interface TrackerClientObserver {
   onMessage?(message: MessageOf<"MESSAGE">, text: Uint8Array): void | Promise<void>;
   /** Another peer asks to be dialled, since it cannot dial this one. */
   onDial?(message: MessageOf<"DIAL">): void;
+  /** Another peer asks for a connection through the tracker, since the two have no other path. */
+  onJoin?(message: MessageOf<"JOIN">): void;
   /** The tracker ended the session, with BYE (null) or ERROR; true keeps the client from coming back. */
   onEnded?(error: P2PError | null): boolean;
   /** The session broke; the client comes back by itself. */
@@ -116,6 +118,11 @@ export class TrackerClient implements AsyncDisposable {
   /** Whether the tracker listens on loopback, so that all its members are on this machine: as it said last. */
   get isLocal(): boolean {
     return this.#isLocal;
+  }
+
+  /** Whether the tracker says that it passes bytes on between members; false while there is no session. */
+  get relays(): boolean {
+    return this.#session?.remote.relay === true;
   }
 
   /** The tracker's own address, whatever name it was given by; undefined while there is no session. */
@@ -375,12 +382,15 @@ export class TrackerClient implements AsyncDisposable {
         return observer?.onMessage?.(message, body);
       case "DIAL":
         return observer?.onDial?.(message);
-      default:
-        throw new P2PError(
-          "unexpected-verb",
-          `Cannot answer ${message.verb}: a peer does not take it here`,
-        );
+      case "JOIN":
+        // One with a number is for trackers.
+        if (message.seq === undefined) return observer?.onJoin?.(message);
+        break;
     }
+    throw new P2PError(
+      "unexpected-verb",
+      `Cannot answer ${message.verb}: a peer does not take it here`,
+    );
   }
 
   #apply(message: MessageOf<"PEER_LIST">): void {

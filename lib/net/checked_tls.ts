@@ -10,33 +10,47 @@ import { Duplex } from "node:stream";
 import { connect } from "node:tls";
 import { P2PError } from "../errors.ts";
 import { closeQuietly } from "./closing.ts";
-import { NodeTlsConn } from "./node_tls_conn.ts";
+import { NodeTlsConn, type NodeTlsOptions } from "./node_tls_conn.ts";
 import { isCertifiedBy, SERVER_NAME, trustAnchorPem } from "../identity/certificate.ts";
 
+/** What {@linkcode startCheckedTls} needs beside what it goes over. */
+export interface CheckedTlsOptions extends Omit<NodeTlsOptions, "secured"> {
+  pin: Uint8Array;
+}
+
+/** As {@linkcode startCheckedTls}, over a socket. */
+export async function startCheckedTlsOn(tcp: Deno.TcpConn, pin: Uint8Array): Promise<Deno.Conn> {
+  const { readable, writable, localAddr, remoteAddr } = tcp;
+  return await startCheckedTls(
+    Duplex.fromWeb({ readable, writable } as Parameters<typeof Duplex.fromWeb>[0]),
+    { localAddr, remoteAddr, pin, closeBelow: () => closeQuietly(tcp) },
+  );
+}
+
 /**
- * Upgrades to TLS with a listener whose certificate is signed by the pinned key, whatever authorities are trusted.
+ * Speaks TLS with a listener whose certificate is signed by the pinned key, whatever authorities are trusted.
  *
  * @throws {P2PError} `wrong-key`; what TLS failed with.
  */
-export async function startCheckedTls(tcp: Deno.TcpConn, pin: Uint8Array): Promise<Deno.Conn> {
-  const { readable, writable } = tcp;
+export async function startCheckedTls(
+  below: Duplex,
+  { pin, ...options }: CheckedTlsOptions,
+): Promise<Deno.Conn> {
+  const { explain = (error) => error } = options;
   const socket = connect({
-    socket: Duplex.fromWeb({ readable, writable } as Parameters<typeof Duplex.fromWeb>[0]),
+    socket: below,
     servername: SERVER_NAME,
     ca: [trustAnchorPem(pin)],
     minVersion: "TLSv1.3",
   });
   await new Promise<void>((resolve, reject) => {
     socket.once("secureConnect", resolve);
-    socket.once("error", (error) => reject(isDistrust(error) ? otherKey(error) : error));
+    socket.once("error", (error) => reject(isDistrust(error) ? otherKey(error) : explain(error)));
     socket.once("close", () => reject(new Deno.errors.UnexpectedEof("the connection ended")));
   });
   const { raw } = socket.getPeerCertificate();
   if (raw instanceof Uint8Array && isCertifiedBy(new Uint8Array(raw), pin)) {
-    const { localAddr, remoteAddr } = tcp;
-    const secured = Promise.resolve();
-    const closeBelow = () => closeQuietly(tcp);
-    const conn = new NodeTlsConn(socket, { localAddr, remoteAddr, secured, closeBelow });
+    const conn = new NodeTlsConn(socket, { ...options, secured: Promise.resolve() });
     return conn as unknown as Deno.Conn;
   }
   socket.destroy();

@@ -11,7 +11,7 @@ import {
   type UnknownFrame,
 } from "../wire/frame.ts";
 import type { Message } from "../wire/message.ts";
-import { type Address } from "../address.ts";
+import { type Address, RELAYED } from "../address.ts";
 import { BODIES, type BodyBudget, type BodyReader } from "./body_budget.ts";
 import { closeQuietly, isFreedByClose } from "./closing.ts";
 import { type WriteBudget, type WriteQueue, WRITES } from "./write_budget.ts";
@@ -55,8 +55,22 @@ interface Queued {
   failed: (error: P2PError) => void;
 }
 
+/** What a connection becomes when it has given up frames: bytes as they come. */
+export interface BareConnection {
+  /** Fills `into` from its start, maybe not all of it; resolves with the number of bytes, or `null` at the end. */
+  read(into: Uint8Array): Promise<number | null>;
+  /** Resolves when the socket has taken all bytes. One call at a time, as of `closeWrite`. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Ends the sending direction. */
+  closeWrite(): Promise<void>;
+  /** Closes at once. Idempotent; what is under way rejects. */
+  close(reason?: P2PError): void;
+}
+
 /** Settings of a {@linkcode Connection}. */
 export interface ConnectionOptions {
+  /** The tracker that passes its bytes on; by default nobody does. */
+  relay?: Address | undefined;
   clock?: Clock;
   /** Memory for what waits to be written; by default that of the process. */
   writes?: WriteBudget;
@@ -70,7 +84,10 @@ export interface ConnectionOptions {
  */
 export class Connection implements WriteQueue, BodyReader {
   readonly local: Address;
+  /** The other end; `RELAYED` where the bytes are passed on by a tracker, which alone knows where that end is. */
   readonly remote: Address;
+  /** The tracker that passes the bytes on; undefined where nobody does. */
+  readonly relay: Address | undefined;
   readonly #conn: Deno.Conn;
   readonly #clock: Clock;
   readonly #reader: ByteReader;
@@ -96,6 +113,8 @@ export class Connection implements WriteQueue, BodyReader {
   /** The write that is under way: its bytes, and when it began. */
   #head = { bytes: 0, since: 0 };
   #cutShort = false;
+  /** Whether it carries frames no longer. */
+  #isBare = false;
   #interrupt: ((reason: P2PError) => void) | undefined;
   #cancelStall: () => void = () => {};
 
@@ -105,7 +124,8 @@ export class Connection implements WriteQueue, BodyReader {
     this.#writes = options.writes ?? WRITES;
     this.#bodies = options.bodies ?? BODIES;
     this.local = addressOf(conn.localAddr);
-    this.remote = addressOf(conn.remoteAddr);
+    this.relay = options.relay;
+    this.remote = options.relay ? RELAYED : addressOf(conn.remoteAddr);
     // `conn.read` and not `conn.readable`: a TLS read gives one record, 16 KiB at most, however much is asked for,
     // and through the stream each of these reads costs about twice as much.
     this.#reader = new ByteReader({
@@ -241,7 +261,7 @@ export class Connection implements WriteQueue, BodyReader {
    * `too-long` when the frame is over its cap (the connection goes on), or the reason of the close.
    */
   write(message: Message, body?: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (this.#closed) return Promise.reject(this.#closed);
+    if (this.#closed || this.#isBare) return Promise.reject(this.#closed ?? noFrames());
     let header: Uint8Array<ArrayBuffer>;
     try {
       header = encodeHeader(message, body?.length ?? 0);
@@ -253,7 +273,8 @@ export class Connection implements WriteQueue, BodyReader {
 
   /** As {@linkcode Connection.write}, for a frame that has been encoded once for many. */
   writeEncoded({ bytes }: EncodedFrame): Promise<void> {
-    return this.#closed ? Promise.reject(this.#closed) : this.#enqueue([bytes]);
+    if (this.#closed || this.#isBare) return Promise.reject(this.#closed ?? noFrames());
+    return this.#enqueue([bytes]);
   }
 
   #enqueue(parts: Uint8Array<ArrayBuffer>[]): Promise<void> {
@@ -280,6 +301,37 @@ export class Connection implements WriteQueue, BodyReader {
     await this.#writing;
   }
 
+  /**
+   * Gives up frames: what follows the last one that was read is bytes, and so is all that is written from now on. Nothing
+   * may be queued, and nobody may be reading.
+   */
+  detach(): BareConnection {
+    this.#isBare = true;
+    let left: Uint8Array = this.#reader.takeBuffered();
+    return {
+      read: async (into) => {
+        if (left.length === 0) return await this.#conn.read(into);
+        const taken = left.subarray(0, into.length);
+        into.set(taken);
+        left = left.subarray(taken.length);
+        return taken.length;
+      },
+      write: (bytes) => this.#writeBare(bytes),
+      closeWrite: () => this.#untilClosed(this.#conn.closeWrite()),
+      close: (reason) => this.close(reason),
+    };
+  }
+
+  async #writeBare(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) throw this.#closed;
+    this.#writingSince = this.#clock.now();
+    try {
+      await this.#untilClosed(this.#push(bytes));
+    } finally {
+      this.#writingSince = undefined;
+    }
+  }
+
   dropUnread(): void {
     this.close(
       new P2PError("busy", `Cannot send to ${this.remote.host}: it does not read what it is sent`),
@@ -288,6 +340,8 @@ export class Connection implements WriteQueue, BodyReader {
 
   /** Waits a while until all that is queued is written, then ends the sending direction and closes. */
   async end(): Promise<void> {
+    // Whoever carries the bytes ends their directions.
+    if (this.#isBare) return this.close();
     const cancel = this.#clock.after(END_TIMEOUT, () => this.close());
     try {
       await this.#writing;
@@ -440,6 +494,10 @@ function joined(batch: Queued[]): Uint8Array {
     at += queued.bytes.length;
   }
   return bytes;
+}
+
+function noFrames(): P2PError {
+  return new P2PError("connection-lost", "Cannot send a frame: the connection carries bare bytes");
 }
 
 function addressOf(addr: Deno.Addr): Address {

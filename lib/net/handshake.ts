@@ -14,6 +14,8 @@ export interface Credentials {
   membership: Membership | null;
   /** Of a tracker: true when it listens on loopback. */
   local?: boolean;
+  /** Of a tracker: true when it passes bytes on between members. */
+  relay?: boolean;
 }
 
 /** Who the other side is: proven, unless there is no membership. */
@@ -24,11 +26,14 @@ export interface Remote {
   token?: string;
   /** Of a tracker: true when it says that it listens on loopback. */
   local?: boolean;
+  /** Of a tracker: true when it says that it passes bytes on between members. */
+  relay?: boolean;
 }
 
 type Hello = MessageOf<"HELLO">;
 
-function helloOf({ identity, role, membership, local }: Credentials, token?: string): Hello {
+function helloOf(credentials: Credentials, token?: string): Hello {
+  const { identity, role, membership, local, relay } = credentials;
   return {
     verb: "HELLO",
     protocol: PROTOCOL_VERSION,
@@ -38,6 +43,7 @@ function helloOf({ identity, role, membership, local }: Credentials, token?: str
     ...(membership ? { network: membership.id } : {}),
     ...(token ? { token } : {}),
     ...(local ? { local } : {}),
+    ...(relay ? { relay } : {}),
   };
 }
 
@@ -75,7 +81,12 @@ export async function greetAsDialler(
     );
     await connection.write({ verb: "AUTH", ...own });
   }
-  return { id: theirs.id, role: theirs.role, ...(theirs.local ? { local: true } : {}) };
+  return {
+    id: theirs.id,
+    role: theirs.role,
+    ...(theirs.local ? { local: true } : {}),
+    ...(theirs.relay ? { relay: true } : {}),
+  };
 }
 
 /**

@@ -11,6 +11,8 @@ export interface NodeTlsOptions {
   secured: Promise<void>;
   /** Closes what the socket runs over, where that does not go with it. */
   closeBelow?: () => void;
+  /** Says what an error of TLS means; by default that is what it says itself. */
+  explain?: ((error: Error) => Error) | undefined;
 }
 
 /** The part of `Deno.TlsConn` that connections of ours use, on a socket of node:tls, which is freed whenever it is closed. */
@@ -93,8 +95,8 @@ export class NodeTlsConn {
 
   /** Has reads, writes and the handshake reject from now on, once what has come is read. */
   fail(error: Error): void {
-    this.#error ??= error;
-    this.#failed.reject(error);
+    this.#error ??= this.#options.explain?.(error) ?? error;
+    this.#failed.reject(this.#error);
     this.#wake();
   }
 }

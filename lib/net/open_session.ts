@@ -37,20 +37,34 @@ export interface OpenOptions {
  * @throws {P2PError} as `dial` and `greetAsDialler` do.
  */
 export async function openSession(options: OpenOptions): Promise<Session> {
-  const { address, credentials, id, token, signal, lost = signal, clock = systemClock } = options;
+  const { address, credentials: { membership }, id, signal, lost = signal } = options;
+  const { clock = systemClock } = options;
   // The greeting may have to wait behind what this process sends.
   const timeout = patientTime(options.timeout ?? 10_000);
-  const { membership } = credentials;
   const pin = membership ? decodeBase64Url(id ?? membership.id) : null;
   const started = clock.now();
   const conn = await dial({ ...address, pin, timeout, signal: lost, clock });
   const connection = new Connection(conn, { clock });
+  return await greetOn(connection, {
+    ...options,
+    timeout: restOf(timeout, clock.now() - started),
+  });
+}
+
+/**
+ * Greets as the dialler on a connection whose other end has been held to its key, within `timeout` exactly; closes it
+ * when that fails.
+ *
+ * @throws {P2PError} as `greetAsDialler` does.
+ */
+export async function greetOn(
+  connection: Connection,
+  options: OpenOptions & { timeout: number },
+): Promise<Session> {
+  const { address, credentials, id, token, timeout, signal, clock = systemClock } = options;
   const late = () =>
     new P2PError("timeout", `Cannot connect to ${formatAddress(address)}: no handshake in time`);
-  const cancel = clock.after(
-    restOf(timeout, clock.now() - started),
-    () => connection.close(late()),
-  );
+  const cancel = clock.after(timeout, () => connection.close(late()));
   using _ = onAbort(
     signal,
     () => connection.close(new P2PError("interrupted", "Connecting was interrupted")),

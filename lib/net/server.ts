@@ -106,6 +106,12 @@ export class Server {
     return this.#sessions;
   }
 
+  /** Greets a caller whose connection came another way than through the listener: a tracker passes its bytes on. */
+  take(conn: Deno.Conn, relay: Address): void {
+    if (this.#stop.signal.aborted) closeQuietly(conn);
+    else this.#begin(conn, relay);
+  }
+
   /** Ends the open sessions of an id. */
   async refuse(id: string, error: P2PError): Promise<void> {
     const theirs = [...this.#sessions].filter(({ remote }) => remote.id === id);
@@ -136,9 +142,7 @@ export class Server {
   async #accept(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       try {
-        const conn = await accept(this.#listener);
-        const task: Promise<void> = this.#serve(conn).finally(() => this.#tasks.delete(task));
-        this.#tasks.add(task);
+        this.#begin(await accept(this.#listener));
       } catch (error) {
         if (this.#stop.signal.aborted || error instanceof Deno.errors.BadResource) return;
         // A caller that has gone again before it was accepted: the next one may be there.
@@ -152,9 +156,14 @@ export class Server {
     }
   }
 
-  async #serve(conn: Deno.Conn): Promise<void> {
-    const { hostname: host, port } = conn.remoteAddr as Deno.NetAddr;
-    const connection = new Connection(conn, { clock: this.#clock });
+  #begin(conn: Deno.Conn, relay?: Address): void {
+    const task: Promise<void> = this.#serve(conn, relay).finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
+  }
+
+  async #serve(conn: Deno.Conn, relay: Address | undefined): Promise<void> {
+    const connection = new Connection(conn, { clock: this.#clock, relay });
+    const { host, port } = connection.remote;
     const caller: Caller = { host, turnAway: (reason) => connection.close(reason) };
     this.#waiting.enter(caller)?.turnAway(tooMany());
     const began = this.#clock.now();

@@ -9,7 +9,7 @@ import {
   type ReplyTo,
   type RequestMessage,
 } from "../wire/message.ts";
-import type { Connection } from "./connection.ts";
+import type { BareConnection, Connection } from "./connection.ts";
 import type { Remote } from "./handshake.ts";
 import { patientTime } from "./slow_line.ts";
 
@@ -67,6 +67,7 @@ export class Session {
   /** Milliseconds that a PONG took, the longest of late. */
   #slowest = 0;
   #goodbye = false;
+  #isDetached = false;
 
   constructor(connection: Connection, remote: Remote, clock: Clock = systemClock) {
     this.connection = connection;
@@ -111,7 +112,7 @@ export class Session {
     let error: P2PError | null = null;
     try {
       await this.#readAll(handler);
-      if (!this.#goodbye) {
+      if (!this.#goodbye && !this.#isDetached) {
         error = new P2PError("connection-lost", "Connection lost: it ended without a goodbye");
       }
     } catch (thrown) {
@@ -119,7 +120,7 @@ export class Session {
       if (error && error.code !== "connection-lost" && !error.remote) await this.refuse(error);
     }
     const reason = error ?? new P2PError("connection-lost", "Connection closed");
-    this.connection.close(reason);
+    if (!this.#isDetached) this.connection.close(reason);
     for (const pending of this.#pending.values()) {
       pending.cancel();
       pending.reject(reason);
@@ -195,6 +196,15 @@ export class Session {
     await this.connection.end();
   }
 
+  /**
+   * Ends the session, as after a goodbye, and leaves its connection open, for bare bytes; called by a handler, which has
+   * the other side wait.
+   */
+  detach(): BareConnection {
+    this.#isDetached = true;
+    return this.connection.detach();
+  }
+
   /** Closes at once; `onClosed` gets `error`. */
   abort(error: P2PError): void {
     this.connection.close(error);
@@ -215,6 +225,7 @@ export class Session {
         if (this.#goodbye) return;
       } else {
         await this.#handle(frame, handler);
+        if (this.#isDetached) return;
       }
     }
   }

@@ -113,8 +113,8 @@ async function secureChecked(
   signal: AbortSignal,
 ): Promise<Deno.Conn> {
   try {
-    const { startCheckedTls } = await import("./checked_tls.ts");
-    return await abortable(startCheckedTls(tcp, pin), signal, (late) => late.close());
+    const { startCheckedTlsOn } = await import("./checked_tls.ts");
+    return await abortable(startCheckedTlsOn(tcp, pin), signal, (late) => late.close());
   } catch (error) {
     closeQuietly(tcp);
     throw error;

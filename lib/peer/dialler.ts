@@ -15,6 +15,7 @@ import type { PeerEntry } from "../wire/message.ts";
 import type { DialAnswers, DialRequest } from "./dial_answers.ts";
 import { candidatesOf, scoped } from "../net/candidates.ts";
 import { race } from "../net/race.ts";
+import type { Ways } from "../transfer/link_pool.ts";
 
 /** What a {@linkcode Dialler} needs. */
 export interface DiallerOptions {
@@ -39,6 +40,8 @@ export interface Paths {
 
 /** The path to a peer that dialled this one, having been asked to. */
 const DIALLED_BACK = "dialled back";
+/** The path to a peer through the tracker. */
+export const RELAYED_PATH = "relay";
 
 interface Expected {
   id: string;
@@ -51,10 +54,9 @@ interface Reached {
   path: string;
 }
 
-/** A way that led nowhere, and why. */
+/** A way that led nowhere, and why: an address that was dialled, or another path. */
 interface Tried {
-  /** Undefined: the peer was asked to dial. */
-  address?: Address;
+  way: Address | typeof DIALLED_BACK | typeof RELAYED_PATH;
   error: P2PError;
 }
 
@@ -62,6 +64,9 @@ interface Tried {
 const REACH_TIMEOUT = 10_000;
 /** Milliseconds that the dials have before the other side is asked to dial: about what a slow line takes. */
 const HEAD_START = 1_000;
+/** Milliseconds that all direct ways have before the tracker passes bytes on, and the same where it did so last. */
+const DIRECT_HEAD_START = 1_500;
+const DIRECT_HEAD_START_AGAIN = 500;
 
 /** Peers that are being reached under one id at a time: a listener closes some when too many greet it at once. */
 const DIALS_PER_PEER = 16;
@@ -83,14 +88,14 @@ export class Dialler {
 
   /**
    * Opens a session to a listed peer, on whichever way is the first to lead there: its addresses, and its dial to this
-   * machine. What the tracker thinks of its addresses decides only whether it is asked at once or after a moment. The
-   * caller runs the session.
+   * machine. What the tracker thinks of its addresses decides only whether it is asked at once or after a moment. Where
+   * none of them leads there in time, and the tracker relays, through the tracker. The caller runs the session.
    *
    * @throws {P2PError} within `REACH_TIMEOUT`: `peer-unreachable`, with what each way came to; `wrong-key` when another
    * key answers everywhere; what the peer itself refused it with; the signal's reason.
    */
-  async open(entry: PeerEntry, signal?: AbortSignal): Promise<Session> {
-    return await this.#gates.run(entry.id, () => this.#reach(entry, signal));
+  async open(entry: PeerEntry, ways: Ways = {}): Promise<Session> {
+    return await this.#gates.run(entry.id, () => this.#reach(entry, ways));
   }
 
   /** Dials a peer that asked for it through the tracker: see {@linkcode DialAnswers.answer}. */
@@ -145,7 +150,7 @@ export class Dialler {
     });
   }
 
-  async #reach(entry: PeerEntry, signal?: AbortSignal): Promise<Session> {
+  async #reach(entry: PeerEntry, { isDirect = false, signal }: Ways): Promise<Session> {
     const { tracker, credentials, clock, paths } = this.#options;
     const last = paths?.pathTo(entry.id);
     const via = tracker.remoteHost ?? tracker.address.host;
@@ -161,18 +166,26 @@ export class Dialler {
       addresses.map((address) => (lost: AbortSignal) => this.#dial(address, lost, attempt)),
       { clock, signal: over.signal, drop: ({ session }) => dismiss(session) },
     );
-    const isHopeful = entry.reachable && last !== DIALLED_BACK;
+    const isHopeful = entry.reachable && last !== DIALLED_BACK && last !== RELAYED_PATH;
     const dialledBack = this.#dialledBack(attempt, isHopeful ? dialling : undefined);
+    const all = [dialling, dialledBack];
+    if (!isDirect && tracker.relays && !isShare) {
+      const headStart = last === RELAYED_PATH ? DIRECT_HEAD_START_AGAIN : DIRECT_HEAD_START;
+      all.push(this.#relayed(attempt, { direct: Promise.any(all), headStart }));
+    }
     let reached: Reached;
     try {
-      reached = await Promise.any([dialling, dialledBack]);
+      reached = await Promise.any(all);
     } catch {
       if (over.signal.aborted) throw over.signal.reason;
-      throw unreached(attempt, clock.now() >= attempt.until);
+      throw unreached(attempt, {
+        isLate: clock.now() >= attempt.until,
+        relays: tracker.relays || isShare,
+      });
     } finally {
       over.abort(new P2PError("interrupted", "Another way was faster"));
     }
-    for (const way of [dialling, dialledBack]) {
+    for (const way of all) {
       way.then((other) => other !== reached && dismiss(other.session), () => {});
     }
     const [first] = usual;
@@ -204,7 +217,7 @@ export class Dialler {
       return { session: this.#track(session), path: formatAddress(address) };
     } catch (thrown) {
       const error = asP2PError(thrown);
-      if (!lost.aborted) tried.push({ address, error });
+      if (!lost.aborted) tried.push({ way: address, error });
       // Who says no has proven to be the one: at its other addresses it says the same.
       if (error.remote && !isRetriable(error) && credentials.membership) over.abort(error);
       throw error;
@@ -233,12 +246,35 @@ export class Dialler {
       await Promise.race([promise, this.#askToDial(entry, token)]);
       return { session: await promise, path: DIALLED_BACK };
     } catch (error) {
-      if (!signal.aborted) tried.push({ error: asP2PError(error) });
+      if (!signal.aborted) tried.push({ way: DIALLED_BACK, error: asP2PError(error) });
       promise.then(dismiss, () => {});
       throw error;
     } finally {
       cancel();
       this.#expected.delete(token);
+    }
+  }
+
+  /** Goes through the tracker, once the `direct` ways have failed or had their head start. */
+  async #relayed(
+    { entry, until, tried, over: { signal } }: Attempt,
+    { direct, headStart }: { direct: Promise<unknown>; headStart: number },
+  ): Promise<Reached> {
+    const { clock, tracker, credentials } = this.#options;
+    const isOver = new Promise<void>((resolve) => direct.catch(() => resolve()));
+    await Promise.race([isOver, delay(clock, headStart, signal)]);
+    try {
+      const { openRelayed } = await onDemand<typeof import("./relayed.ts")>(
+        "./relayed.ts",
+        import.meta.url,
+      );
+      const timeout = until - clock.now();
+      const { address } = tracker;
+      const session = await openRelayed(entry.id, { credentials, address, clock, timeout, signal });
+      return { session: this.#track(session), path: RELAYED_PATH };
+    } catch (error) {
+      if (!signal.aborted) tried.push({ way: RELAYED_PATH, error: asP2PError(error) });
+      throw error;
     }
   }
 
@@ -263,15 +299,14 @@ interface Attempt {
 }
 
 /** The failure of all ways to a peer: each with what it came to, and what can be done. */
-function unreached({ entry: { name, id, port }, tried }: Attempt, isLate: boolean): P2PError {
+function unreached(
+  { entry: { name, id, port }, tried }: Attempt,
+  { isLate, relays }: { isLate: boolean; relays: boolean },
+): P2PError {
   const who = `${name} (id:${id.slice(0, 8)})`;
-  const dials = tried.filter(({ address }) => address);
-  const told = [
-    ...dials.map(({ address, error }) => address ? cameTo(address, error) : ""),
-    ...tried.filter(({ address }) => !address).map(({ error: { remote, message } }) =>
-      `asked to dial this machine: ${remote ? `the tracker said: ${message}` : message}`
-    ),
-  ].join("; ");
+  const dials = tried.filter(({ way }) => typeof way !== "string");
+  const others = tried.filter(({ way }) => typeof way === "string");
+  const told = [...dials, ...others].map(cameToNothing).join("; ");
   const [first] = dials;
   const cause = first?.error;
   const isOther = ({ error }: Tried) => error.code === "wrong-key";
@@ -280,11 +315,22 @@ function unreached({ entry: { name, id, port }, tried }: Attempt, isLate: boolea
       cause,
     });
   }
-  const remedy = `open port ${port} there, or a port of this machine with --port`;
+  const remedy = `open port ${port} there, or a port of this machine with --port` +
+    (relays ? "" : "; a tracker that is started with --relay needs neither");
   // What has answered is worth another try, unless that would cost as much time again.
   const busy = tried.map(({ error }) => error).find((error) =>
     isRetriable(error) && (error.remote || error.code === "connection-lost")
   );
   const code = isLate || !busy ? "peer-unreachable" : busy.code;
   return new P2PError(code, `Cannot reach ${who}: ${told}; ${remedy}`, { cause });
+}
+
+/** What a way came to, in a few words. */
+function cameToNothing({ way, error }: Tried): string {
+  if (typeof way !== "string") return cameTo(way, error);
+  const text = error.remote ? `it said: ${error.message}` : error.message;
+  if (way === RELAYED_PATH) return `through the tracker: ${text}`;
+  return `asked to dial this machine: ${
+    error.remote ? `the tracker said: ${error.message}` : text
+  }`;
 }

@@ -4,12 +4,14 @@ import type { AppEvent } from "../events.ts";
 import { type Clock, delay } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { certificatePem } from "../identity/certificate.ts";
+import type { BareConnection } from "../net/connection.ts";
 import type { Credentials, Remote } from "../net/handshake.ts";
 import type { RequestLimits } from "../net/request_buckets.ts";
 import type * as Interfaces from "../net/interfaces.ts";
 import type { listen, wildcardHost } from "../net/listen.ts";
 import type { Server } from "../net/server.ts";
 import type { Session } from "../net/session.ts";
+import type { ListenerKey } from "../net/tls_door.ts";
 import {
   type Address,
   formatAddress,
@@ -17,6 +19,7 @@ import {
   isWildcard,
   plainHost,
   reachOf,
+  RELAYED,
 } from "../address.ts";
 import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { TrackerClient } from "../directory/tracker_client.ts";
@@ -159,6 +162,20 @@ export class PeerListener {
     return this.port as number;
   }
 
+  /**
+   * Serves a peer whose bytes the tracker passes on, as if it had dialled this one. Refused where this peer does not
+   * listen, or not any more.
+   */
+  async take(bare: BareConnection, relay: Address): Promise<void> {
+    const { relayedConn } = await onDemand<typeof import("../net/relayed_conn.ts")>(
+      "../net/relayed_conn.ts",
+      import.meta.url,
+    );
+    const conn = await relayedConn(bare, this.#key && { key: this.#key });
+    if (this.#server) this.#server.take(conn, relay);
+    else conn.close();
+  }
+
   /** Ends what a barred peer has opened. */
   async refuse(id: string): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.refuse(id, barred())));
@@ -189,16 +206,19 @@ export class PeerListener {
     return tracker.isLocal ? tracker.localHost ?? "127.0.0.1" : wildcardHost();
   }
 
+  /** What this peer proves its id with; null with `--insecure`. */
+  get #key(): ListenerKey | null {
+    const { identity, membership } = this.#options.credentials;
+    if (!membership) return null;
+    return {
+      cert: certificatePem({ subjectKey: identity.publicKey, issuer: identity }),
+      key: identity.pkcs8Pem(),
+    };
+  }
+
   #listenOn({ Server, listen }: Parts, { host, port }: Address): Address {
     const { credentials, onSession, clock } = this.#options;
-    const { identity, membership } = credentials;
-    const tls = membership
-      ? {
-        cert: certificatePem({ subjectKey: identity.publicKey, issuer: identity }),
-        key: identity.pkcs8Pem(),
-      }
-      : null;
-    const server = new Server(listen({ host, port }, tls), {
+    const server = new Server(listen({ host, port }, this.#key), {
       credentials: () => credentials,
       admit: (remote) => this.#admit(remote),
       onSession,
@@ -234,7 +254,8 @@ export class PeerListener {
     if (error.code === "connection-lost" || error.code === "timeout") return;
     const { refusals, emit } = this.#options;
     if (!refusals.take(from.host)) return;
-    emit({ event: "notice", message: `Refused ${formatAddress(from)}: ${error.message}` });
+    const who = from.host === RELAYED.host ? "a caller via relay" : formatAddress(from);
+    emit({ event: "notice", message: `Refused ${who}: ${error.message}` });
   }
 }
 

@@ -16,13 +16,13 @@ import { refuseUnexpected } from "../net/open_session.ts";
 import { REFUSALS_TOLD, RequestLimits } from "../net/request_buckets.ts";
 import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, otherAddresses } from "../address.ts";
-import { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
 import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
-import { Dialler } from "./dialler.ts";
+import { Dialler, RELAYED_PATH } from "./dialler.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
 import { Messenger } from "./messenger.ts";
@@ -30,6 +30,7 @@ import { AcceptPolicy } from "./offer_policy.ts";
 import type { PeerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import type { Receiving } from "./receiving.ts";
+import type { RelayAnswers } from "./relayed.ts";
 import type { SendReport } from "./send_job.ts";
 import { SendService } from "./send_service.ts";
 
@@ -66,6 +67,7 @@ export class Peer implements AsyncDisposable {
   #portMap: PortMap | undefined;
   /** Own address as the tracker sees it. */
   #seenHost: string | undefined;
+  #relayAnswers: RelayAnswers | undefined;
   #contents: number | undefined;
   #name: string;
 
@@ -126,7 +128,7 @@ export class Peer implements AsyncDisposable {
       askPerson: options.askPerson,
     });
     this.#links = new LinkPool({
-      open: (entry, signal) => dialler.open(entry, signal),
+      open: (entry, ways) => dialler.open(entry, ways),
       locate: (entry) => directory.current(entry),
       services: () => this.#services(),
       isProven: membership !== null,
@@ -176,6 +178,11 @@ export class Peer implements AsyncDisposable {
 
   /** The name under which the peer with this id is known. */
   readonly nameOf = (id: string): string | undefined => this.#directory.nameOf(id);
+
+  /** Whether this user reached the peer through the tracker last. */
+  wasRelayed(id: string): boolean {
+    return this.#directory.pathTo(id) === RELAYED_PATH;
+  }
 
   /** Whether the tracker can be asked now. */
   get isConnected(): boolean {
@@ -428,6 +435,7 @@ export class Peer implements AsyncDisposable {
       });
     }
     this.#portMap?.refresh();
+    this.#links.lookAgain();
     this.#renewListing();
   }
 
@@ -477,6 +485,36 @@ export class Peer implements AsyncDisposable {
     );
   }
 
+  /** A peer that has no other path to this one asks for it through the tracker: served then as if it had dialled. */
+  #onJoin(asked: MessageOf<"JOIN">): void {
+    this.#answerRelayed(asked).catch((error) => {
+      if (!this.#refusals.take(asked.peer)) return;
+      const { message } = asP2PError(error);
+      const who = asked.peer.slice(0, 8);
+      this.#emit({ event: "notice", message: `Cannot meet ${who} at the tracker: ${message}` });
+    });
+  }
+
+  async #answerRelayed(asked: MessageOf<"JOIN">): Promise<void> {
+    this.#relayAnswers ??= await this.#loadRelayAnswers();
+    await this.#relayAnswers.answer(asked);
+  }
+
+  async #loadRelayAnswers(): Promise<RelayAnswers> {
+    const { RelayAnswers } = await onDemand<typeof import("./relayed.ts")>(
+      "./relayed.ts",
+      import.meta.url,
+    );
+    const { identity, membership, role } = this.#options;
+    return this.#relayAnswers ??= new RelayAnswers({
+      credentials: { identity, membership, role },
+      tracker: this.#tracker,
+      take: (bare, relay) => this.#listener.take(bare, relay),
+      clock: this.#clock,
+      signal: this.#stopping.signal,
+    });
+  }
+
   #onRegistered(
     { name, host, port, addresses, reachable, reason, replaced, contents }: MessageOf<"OK">,
   ): void {
@@ -496,8 +534,9 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  #onListChanged({ joined, left, barred: removed }: ListChange): void {
+  #onListChanged({ joined, changed, left, barred: removed }: ListChange): void {
     for (const id of removed) void this.#bar(id);
+    for (const { id } of [...joined, ...changed]) this.#links.lookAgain(id);
     if (this.#options.role !== "peer") return;
     for (const entry of joined) {
       this.#policy.onListed(entry).catch(({ message }) => this.#emit({ event: "notice", message }));
@@ -531,6 +570,7 @@ export class Peer implements AsyncDisposable {
         onListChanged: (change) => this.#onListChanged(change),
         onMessage: (message, body) => this.#messenger.onRelayed({ message, body }),
         onDial: (message) => this.#onDial(message),
+        onJoin: (message) => this.#onJoin(message),
         onLost: ({ message: reason }) => {
           this.#emit({ event: "tracker-lost", reason });
           // A router that has another address now ends the sessions through it.

@@ -55,7 +55,7 @@ export class ReceiveReporter implements DownloadsObserver {
     const { directory, emit, history } = this.#options;
     const { transfer } = offer;
     const from = senderOf(offer, directory);
-    const { path, name, files, seconds, bytesReceived, already } = received;
+    const { path, name, files, seconds, bytesReceived, already, isRelayed } = received;
     const size = fileBytes(received.size, offer.table);
     const sha256 = received.sha256 === null ? null : hexOf(received.sha256);
     emit({
@@ -69,6 +69,7 @@ export class ReceiveReporter implements DownloadsObserver {
       seconds,
       bytesReceived,
       ...(already ? { already } : {}),
+      ...(isRelayed ? { via: "relay" as const } : {}),
     });
     const message = renamesText(`In ${name}`, received);
     if (message !== null) emit({ event: "notice", message });

@@ -4,7 +4,7 @@ import type { AppEvent } from "../events.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { StreamInbox } from "../inbox/stream_inbox.ts";
 import type { RequestLimits } from "../net/request_buckets.ts";
-import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { Downloads, type OfferPolicy } from "../transfer/downloads.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
 import type { HistoryWriter } from "./history.ts";

@@ -7,7 +7,7 @@ import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import type { TransferObserver, TransferSettings } from "../transfer/settings.ts";
 import type { Delivery } from "../transfer/upload.ts";
-import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
 import { Opening } from "./opening.ts";
@@ -112,7 +112,14 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       settings,
       lane: job.limiter?.lane(),
       observer: observerOf(entry, leaveTurn),
-      connect: async () => link = await opening.join(job.connect(entry)),
+      connect: async () => {
+        const wasRelayed = link?.isRelayed ?? false;
+        link = await opening.join(job.connect(entry));
+        if (link.isRelayed !== wasRelayed) {
+          emit({ event: "transfer-path", transfer, peer: entry.name, ...link.path });
+        }
+        return link;
+      },
       signal: job.signal,
     });
     sending.then((delivery) => {

@@ -19,12 +19,14 @@ import { listHandlers } from "./handlers/list.ts";
 import { membershipHandlers } from "./handlers/membership.ts";
 import { messageHandlers } from "./handlers/messages.ts";
 import { operatingHandlers } from "./handlers/operating.ts";
+import { relayingHandlers } from "./handlers/relaying.ts";
 import { Leases } from "./leases.ts";
 import { LEFT, type LeftReason } from "./left_reason.ts";
 import { Liveness } from "./liveness.ts";
 import { PeerLists } from "./peer_lists.ts";
 import { BARRED, MemoryRegistry } from "./registry/memory_registry.ts";
 import type { Registry } from "./registry/registry.ts";
+import { type Ends, Relay, type RelaySettings } from "./relay.ts";
 import { type Member, Roster } from "./roster.ts";
 import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
 
@@ -37,6 +39,10 @@ export interface TrackerObserver {
   onLeft?(entry: PeerEntry, reason: LeftReason): void;
   onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
   onRefused?(error: P2PError, address: Address): void;
+  /** Bytes are passed on between two members, by their names, or ids where they have none. */
+  onRelayed?(members: readonly [string, string]): void;
+  /** They were, so many of both directions; not told of each of many. */
+  onRelayEnded?(members: readonly [string, string], bytes: number): void;
   /** Out of descriptors: newcomers are told to come back later. Said again and again. */
   onShort?(reason: string): void;
 }
@@ -53,6 +59,8 @@ export interface TrackerOptions extends TrackerStanding {
   acceptDialBack?: ((session: Session) => boolean) | undefined;
   /** Whether peers may be listed under another address than they come from, once dialled back there. */
   allowAdvertise?: boolean | undefined;
+  /** Passes bytes on between members that have no other path; by default it does not. */
+  relay?: RelaySettings | undefined;
   /** Of a share: how many files and folders it hands to each peer, which take no more. */
   contents?: number | undefined;
   pingAfter?: number | undefined;
@@ -105,6 +113,7 @@ class RunningTracker implements Tracker {
   readonly #leases: Leases;
   readonly #dispatcher: Dispatcher;
   readonly #refusals: RequestLimits;
+  readonly #relay: Relay | undefined;
   readonly #server: Server;
   readonly #unsubscribe: () => void;
   readonly #stopListening: (() => void) | undefined;
@@ -134,6 +143,17 @@ class RunningTracker implements Tracker {
       timeout: options.dialTimeout ?? 5_000,
       clock,
     });
+    const nameOf = (id: string) => roster.get(id)?.entry.name ?? `id:${id.slice(0, 8)}`;
+    const namesOf = ([asking, asked]: Ends) => [nameOf(asking), nameOf(asked)] as const;
+    this.#relay = options.relay && new Relay({
+      ...options.relay,
+      roster,
+      clock,
+      onJoined: (ids) => observer?.onRelayed?.(namesOf(ids)),
+      onEnded: (ids, bytes) => {
+        if (this.#refusals.take(ids[0])) observer?.onRelayEnded?.(namesOf(ids), bytes);
+      },
+    });
     const handlers = {
       ...membershipHandlers({
         roster,
@@ -151,6 +171,7 @@ class RunningTracker implements Tracker {
         onBroadcast: (author, text, delivered) => observer?.onBroadcast?.(author, text, delivered),
       }),
       ...diallingHandlers({ roster, dialBacks, trackerId: network.trackerId }),
+      ...relayingHandlers({ relay: this.#relay, roster }),
       ...operatingHandlers({
         roster,
         registry,
@@ -212,6 +233,7 @@ class RunningTracker implements Tracker {
     this.#leases.stop();
     this.#unsubscribe();
     this.#lists.stop();
+    this.#relay?.stop();
     await this.#server.close();
     this.#ended.resolve();
   }
@@ -219,7 +241,7 @@ class RunningTracker implements Tracker {
   #serve(listener: Listener, clock: Clock): Server {
     const { handshakeTimeout, observer } = this.#options;
     return new Server(listener, {
-      credentials: () => this.#network.credentials(),
+      credentials: () => ({ ...this.#network.credentials(), relay: this.#relay !== undefined }),
       admit: (remote) => this.#admit(remote),
       onSession: (session) => this.#run(session),
       onRefused: (error, address) => {
@@ -250,6 +272,7 @@ class RunningTracker implements Tracker {
       onClosed: (error) => dropped = this.#onClosed(session, error),
     });
     await dropped;
+    await this.#relay?.carried(session);
   }
 
   /** Drops the member of a session that has ended, unless its listener may answer yet. */

@@ -12,7 +12,7 @@ import type { LentPiece, Pieces } from "../pieces/pieces.ts";
 import { type Verification, verificationOf } from "../pieces/verification.ts";
 import { HASH_BYTES, MAX_RANGES } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
-import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import { DownloadSources } from "./download_sources.ts";
 import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
 import { isSameContent, type Offer, type Received } from "./offer.ts";
@@ -518,6 +518,7 @@ export class Download implements Pieces {
       files,
       seconds,
       bytesReceived: this.#receivedBytes,
+      isRelayed: sender?.isRelayed ?? false,
     });
     this.#over.resolve();
   }

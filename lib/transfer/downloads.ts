@@ -7,7 +7,7 @@ import type { Destination, Found } from "../inbox/destination.ts";
 import { HostCounts } from "../net/host_counts.ts";
 import type { Session } from "../net/session.ts";
 import type { MessageOf } from "../wire/message.ts";
-import type { BandwidthLimiter } from "./bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { Download } from "./download.ts";
 import { expectReceivable, isSameContent, type Offer, offerOf, type Received } from "./offer.ts";
 import { LargeTurns } from "./large_turns.ts";
@@ -196,7 +196,8 @@ export class Downloads implements AsyncDisposable {
     try {
       if (found) {
         answerFound(asked, offer, found);
-        const received = { ...found.item, already: true, seconds: 0, bytesReceived: 0 };
+        const { isRelayed } = asked.link;
+        const received = { ...found.item, already: true, seconds: 0, bytesReceived: 0, isRelayed };
         return this.#options.observer.onReceived(offer, received);
       }
       // While a person was asked other transfers may have begun.

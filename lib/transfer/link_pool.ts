@@ -1,16 +1,26 @@
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import type { Path } from "../events.ts";
+import { dismiss } from "../net/open_session.ts";
 import type { Session } from "../net/session.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { onDemand } from "../on_demand.ts";
+import type { DirectSearch } from "./direct_search.ts";
 import { watchLine } from "./line_watch.ts";
 import { type LinkServices, PeerLink } from "./peer_link.ts";
+
+/** How a peer is reached. */
+export interface Ways {
+  /** Whether its bytes may not go through the tracker. */
+  isDirect?: boolean;
+  /** Gives it up. */
+  signal?: AbortSignal | undefined;
+}
 
 /** What a {@linkcode LinkPool} needs. */
 export interface LinkPoolOptions {
   /** Opens a session to a peer. */
-  open: (entry: PeerEntry, signal?: AbortSignal) => Promise<Session>;
+  open: (entry: PeerEntry, ways?: Ways) => Promise<Session>;
   /** Where a peer is now, as far as that can be found out soon. */
   locate: (entry: PeerEntry) => Promise<PeerEntry>;
   services: () => LinkServices;
@@ -38,6 +48,10 @@ export class LinkPool implements AsyncDisposable {
   /** Links whose line is watched, since something is sent on them. */
   readonly #watched = new Set<PeerLink>();
   readonly #stop = new AbortController();
+  /** Searches for a direct path to peers with a relayed link that this side opened, by id. */
+  readonly #searches = new Map<string, DirectSearch>();
+  /** How often a link to a peer has left the relay, by id. */
+  readonly #moves = new Map<string, number>();
 
   constructor(options: LinkPoolOptions) {
     this.#options = options;
@@ -88,8 +102,17 @@ export class LinkPool implements AsyncDisposable {
     const { id, role } = session.remote;
     const link = new PeerLink(session, { services: this.#options.services(), isAccepted: true });
     // A one-shot command has the id of a peer, and does not receive.
-    if (role === "peer" && id !== "" && !this.#links.get(id)?.isOpen) this.#keep(id, link);
+    if (role === "peer" && id !== "" && this.#isBetter(link, this.#links.get(id))) {
+      this.#keep(id, link);
+    }
     await link.ended;
+  }
+
+  /** Looks at once for a direct path to those who are reached through the tracker, or to one of them. */
+  lookAgain(id?: string): void {
+    for (const [other, search] of this.#searches) {
+      if (id === undefined || other === id) search.lookAgain();
+    }
   }
 
   /** Closes the links that are idle; the others are closed when they are. */
@@ -107,7 +130,16 @@ export class LinkPool implements AsyncDisposable {
   }
 
   async #dial(entry: PeerEntry, signal?: AbortSignal): Promise<PeerLink> {
-    const session = await this.#options.open(entry, signal);
+    const link = this.#adopt(await this.#options.open(entry, { signal }));
+    if (link.isRelayed) {
+      // Where that fails, for want of a descriptor, the link stays as it is.
+      this.#leaveRelay(entry, link).catch(() => {});
+    }
+    return link;
+  }
+
+  /** Takes a session that this side has opened. */
+  #adopt(session: Session): PeerLink {
     const link = new PeerLink(session, {
       services: this.#options.services(),
       onIdle: (link) => this.#waitForNext(link),
@@ -154,8 +186,41 @@ export class LinkPool implements AsyncDisposable {
     );
   }
 
+  /** Looks for a direct path to the peer of a relayed link, and takes that as soon as there is one. */
+  async #leaveRelay(entry: PeerEntry, link: PeerLink): Promise<void> {
+    const { id } = entry;
+    const { open, locate, clock } = this.#options;
+    const { DirectSearch } = await onDemand<typeof import("./direct_search.ts")>(
+      "./direct_search.ts",
+      import.meta.url,
+    );
+    const moves = this.#moves.get(id) ?? 0;
+    const search = new DirectSearch({
+      link,
+      open: async () => await open(await locate(entry), { isDirect: true }),
+      moves,
+      clock,
+    });
+    this.#searches.set(id, search);
+    const session = await search.run();
+    if (this.#searches.get(id) === search) this.#searches.delete(id);
+    if (!session) return;
+    if (this.#stop.signal.aborted || !link.isOpen) return dismiss(session);
+    this.#moves.set(id, moves + 1);
+    const direct = this.#keep(id, this.#adopt(session));
+    // What was under way may have ended meanwhile.
+    this.#waitForNext(direct, HANDOVER);
+  }
+
+  /** Whether a link is to be used instead of one that may be there. */
+  #isBetter(link: PeerLink, other: PeerLink | undefined): boolean {
+    return !other?.isOpen || other.isRelayed && !link.isRelayed;
+  }
+
   #keep(id: string, link: PeerLink): PeerLink {
+    const before = this.#links.get(id);
     this.#links.set(id, link);
+    if (before?.isRelayed && !link.isRelayed) before.leave();
     void link.ended.then(() => {
       if (this.#links.get(id) === link) this.#links.delete(id);
     });

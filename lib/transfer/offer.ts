@@ -20,6 +20,8 @@ export interface Received extends KeptItem {
   seconds: number;
   /** Bytes of pieces that came for it: without what was there from an earlier try. */
   bytesReceived: number;
+  /** Whether the last of them came through the tracker. */
+  isRelayed: boolean;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Clock } from "../async/clock.ts";
 import type { Session } from "../net/session.ts";
-import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import { SIGN_INTERVAL } from "./settings.ts";
 
 /** Who waits, and for how long at most: as long as the session lives and nobody aborts. */

@@ -16,6 +16,9 @@ const MAX_REMEMBERED = 1024;
 /** Offers of one link that are decided on at a time: each may look at what the disk has of it. */
 const MAX_DECIDING = 128;
 
+/** What an upload ends with on a link that is left for a better one, on which it goes on: no failure, and no retry. */
+export const MOVED = new P2PError("connection-lost", "The transfer goes on on a direct path");
+
 /** A MESSAGE and its text. */
 export interface IncomingText {
   message: MessageOf<"MESSAGE">;
@@ -111,8 +114,14 @@ export class PeerLink implements SessionHandler {
   /** Who opened it, and the other end. */
   get path(): Path {
     const { connection, remote: { token } } = this.session;
+    if (connection.relay) return { via: "relay", address: formatAddress(connection.relay) };
     const isTheirs = this.#options.isAccepted || token !== undefined;
     return { via: isTheirs ? "dialled-back" : "direct", address: formatAddress(connection.remote) };
+  }
+
+  /** Whether its bytes go through the tracker. */
+  get isRelayed(): boolean {
+    return this.session.connection.relay !== undefined;
   }
 
   /** Whether it can carry another transfer. */
@@ -223,6 +232,12 @@ export class PeerLink implements SessionHandler {
     const { transfer } = download.offer;
     if (this.#downloads.get(transfer) !== download) return;
     this.#downloads.delete(transfer);
+    this.#settle();
+  }
+
+  /** Has what goes out go on on another link. What comes in does when its sender does the same. */
+  leave(): void {
+    for (const upload of this.#uploads.values()) upload.onFailed(MOVED);
     this.#settle();
   }
 

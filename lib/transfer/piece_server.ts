@@ -1,7 +1,7 @@
 import type { Clock } from "../async/clock.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { Pieces } from "../pieces/pieces.ts";
-import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import { awaitTurn } from "./pace.ts";
 import type { PeerLink } from "./peer_link.ts";
 

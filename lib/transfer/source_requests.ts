@@ -1,5 +1,5 @@
 import type { Clock } from "../async/clock.ts";
-import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import type { PiecePicker, SourceKey } from "./picker.ts";
 
 /** Silence of a source in milliseconds, with pieces missing, after which it counts as gone. */

@@ -6,7 +6,7 @@ import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
 import { HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
 import type { MessageOf, Rename } from "../wire/message.ts";
-import type { BandwidthLane } from "./bandwidth_limiter.ts";
+import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import type { Patience } from "./patience.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PieceServer } from "./piece_server.ts";

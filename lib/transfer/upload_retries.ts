@@ -2,7 +2,7 @@ import { onAbort } from "../async/abort.ts";
 import { delay } from "../async/clock.ts";
 import { isRetriable, isSilence, P2PError } from "../errors.ts";
 import { Patience } from "./patience.ts";
-import type { PeerLink } from "./peer_link.ts";
+import { MOVED, type PeerLink } from "./peer_link.ts";
 import { AWAY_TIME, MAX_ACK_EXTENSIONS, STALLED_AFTER } from "./settings.ts";
 import { type Delivery, Upload, type UploadOptions } from "./upload.ts";
 
@@ -85,11 +85,12 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
 
 /**
  * Sends over the link that is there, or over a new one when that came to nothing through no fault of the
- * recipient's: it ended while it waited, or was opened by somebody who takes no offers on it.
+ * recipient's: it ended while it waited, or was opened by somebody who takes no offers on it. Moves from a link that is
+ * left to the one that takes its place.
  */
 async function tryOnce(options: RetriedUploadOptions & UploadOptions): Promise<Delivery> {
   const { connect, signal } = options;
-  for (let isFirst = true;; isFirst = false) {
+  for (let isFirst = true;;) {
     signal?.throwIfAborted();
     const link = await connect();
     const { isFresh } = link;
@@ -97,10 +98,12 @@ async function tryOnce(options: RetriedUploadOptions & UploadOptions): Promise<D
     try {
       return await carry(link, upload, signal);
     } catch (error) {
+      if (error === MOVED) continue;
       const isLost = error instanceof P2PError && error.code === "connection-lost" &&
         !error.remote && !link.isOpen;
       const isNoAnswer = isLost || link.refusesOffers;
       if (!isFirst || isFresh || upload.wasAccepted || !isNoAnswer || signal?.aborted) throw error;
+      isFirst = false;
     }
   }
 }

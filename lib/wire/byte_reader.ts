@@ -99,6 +99,13 @@ export class ByteReader {
     }
   }
 
+  /** Takes what has been read from the source and not been taken yet. */
+  takeBuffered(): Uint8Array<ArrayBuffer> {
+    const buffered = this.#buffer.slice(this.#start, this.#end);
+    this.#start = this.#end;
+    return buffered;
+  }
+
   /** Reads once more into the free end of the buffer; false at the end of the source. */
   async #fill(): Promise<boolean> {
     if (this.#start === this.#end) {

@@ -70,6 +70,8 @@ export type Message =
     token?: string;
     /** Of a tracker: true when it listens on loopback, so that all its members are on its machine. */
     local?: boolean;
+    /** Of a tracker: true when it passes bytes on between members, as RELAY asks for. */
+    relay?: boolean;
   }
   | { verb: "AUTH"; mac: string; signature: string }
   | {
@@ -151,6 +153,10 @@ export type Message =
     /** Where else to dial, the likeliest first. */
     addresses?: Address[];
   }
+  /** Asks the tracker to join this connection with one that `peer` opens. */
+  | { verb: "RELAY"; seq: number; peer: string; token: string }
+  /** Without a `seq` the tracker asks for a connection to join with that of `peer`; with one this is it. */
+  | { verb: "JOIN"; seq?: number; peer: string; token: string }
   | { verb: "REMOVE"; seq: number; id: string }
   | { verb: "RESTORE"; seq: number; id: string }
   | { verb: "ROTATE"; seq: number }
@@ -249,6 +255,8 @@ export const REPLIES = {
   BROADCAST: "OK",
   MESSAGE: "OK",
   CONNECT: "OK",
+  RELAY: "OK",
+  JOIN: "OK",
   REMOVE: "OK",
   RESTORE: "OK",
   ROTATE: "OK",
@@ -331,6 +339,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "network", (n) => f.bytes(n, ID)),
     ...maybe(f, "token", (n) => f.bytes(n, TOKEN)),
     ...maybe(f, "local", (n) => f.boolean(n)),
+    ...maybe(f, "relay", (n) => f.boolean(n)),
   }),
   AUTH: (f) => ({ mac: f.bytes("mac", 32), signature: f.bytes("signature", SIGNATURE) }),
   OK: (f) => ({
@@ -407,6 +416,12 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     port: port(f),
     token: f.bytes("token", TOKEN),
     ...addresses(f),
+  }),
+  RELAY: (f) => ({ seq: seq(f), peer: f.bytes("peer", ID), token: f.bytes("token", TOKEN) }),
+  JOIN: (f) => ({
+    ...maybe(f, "seq", (n) => f.integer(n, 1)),
+    peer: f.bytes("peer", ID),
+    token: f.bytes("token", TOKEN),
   }),
   REMOVE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),
   RESTORE: (f) => ({ seq: seq(f), id: f.bytes("id", ID) }),

@@ -275,6 +275,14 @@ const FLAGS: Record<string, FlagCase> = {
   "tracker run ping-after": { right: right("30"), wrong: NOT_A_TIME },
   "tracker run pong-timeout": { right: right("500ms"), wrong: NOT_A_TIME },
   "tracker run allow-advertise": { right: right(null), wrong: SWITCH },
+  "tracker run relay": { right: right(null), wrong: SWITCH },
+  "tracker run relay-rate": {
+    right: { ...right("10M"), with: () => ["--relay"] },
+    wrong: [
+      NOT_A_SIZE,
+      wrong("10M", /Cannot use --relay-rate: this tracker does not relay; add --relay/),
+    ],
+  },
   "tracker insecure": {
     right: { ...right(null), with: ({ world }) => ["--state", world.path("insecure")] },
     wrong: SWITCH,

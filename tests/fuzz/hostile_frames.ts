@@ -202,6 +202,8 @@ const GRAMMAR: Record<Verb, Shape> = {
   MESSAGE: { ...MESSAGE, from: id },
   CONNECT: { seq, peer: id, port, token: bytes(16) },
   DIAL: { peer: id, host, port, token: bytes(16) },
+  RELAY: { seq, peer: id, token: bytes(16) },
+  JOIN: { seq, peer: id, token: bytes(16) },
   REMOVE: { seq, id },
   RESTORE: { seq, id },
   ROTATE: { seq },

@@ -13,6 +13,7 @@ const VERBS: readonly Verb[] = [
   "PEER_LIST",
   "PEER_LIST",
   "DIAL",
+  "JOIN",
   "MESSAGE",
   "OK",
   "PING",

@@ -41,7 +41,7 @@ export class Stage implements AsyncDisposable {
       const targets: Target[] = [];
       let invite = hostile?.invite ?? "";
       if (!hostile) {
-        const tracker = await world.tracker();
+        const tracker = await world.tracker(["--relay"]);
         targets.push({ ...tracker, name: "tracker", role: "tracker" });
         invite = tracker.invite;
       }

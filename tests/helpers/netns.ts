@@ -6,6 +6,7 @@
  */
 
 const IP = findTool("ip");
+const NFT = findTool("nft");
 
 /** Hosts, and the cables and switches between them, that are gone when the test ends. */
 export class Network implements AsyncDisposable {
@@ -144,6 +145,44 @@ export class Host {
     await this.#firewall(from, port, "prohibit");
   }
 
+  /**
+   * Passes on what comes from the device `lan`, under the address of the device `wan`, and lets nothing else in, as a
+   * router with a symmetric NAT does: each connection has another port outside.
+   */
+  async nat(): Promise<void> {
+    await this.run("/bin/sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+    await this.#nft(`
+      table ip nat {
+        chain prerouting { type nat hook prerouting priority -100; }
+        chain postrouting {
+          type nat hook postrouting priority 100;
+          oifname wan masquerade fully-random
+        }
+      }
+      table ip filter {
+        chain forward {
+          type filter hook forward priority 0; policy drop;
+          ct state established,related accept
+          iifname lan accept
+          ct status dnat accept
+        }
+        chain input {
+          type filter hook input priority 0; policy drop;
+          ct state established,related accept
+          iifname lan accept
+        }
+      }`);
+  }
+
+  /** Forwards a TCP port of the device `wan` to the same port of a host behind the NAT. */
+  async forward(port: number, to: string): Promise<void> {
+    await this.#nft(`add rule ip nat prerouting iifname wan tcp dport ${port} dnat to ${to}`);
+  }
+
+  async #nft(rules: string): Promise<void> {
+    await this.run(NFT ?? "", rules);
+  }
+
   async #firewall(from: string, port: number, action: string): Promise<void> {
     const family = from.includes(":") ? "-6" : "-4";
     // The rule for this host's own addresses stands at 0, before which there is no place: it moves.
@@ -155,6 +194,20 @@ export class Host {
     }
     const what = ["iif", "eth0", "from", from, "ipproto", "tcp", "dport", `${port}`];
     await this.ip(family, "rule", "add", "pref", "10", ...what, action);
+  }
+}
+
+/** Why no host can be a router with {@linkcode Host.nat} here. */
+export async function whyNoNat(): Promise<string | undefined> {
+  const reason = await whyNoNetwork();
+  if (reason !== undefined || IP === undefined) return reason;
+  if (NFT === undefined) return "needs nft of nftables";
+  try {
+    await using network = new Network();
+    await (await network.host()).nat();
+    return undefined;
+  } catch {
+    return "has no packet filter";
   }
 }
 

@@ -9,6 +9,7 @@ import { TrackerClient } from "../../lib/directory/tracker_client.ts";
 import type { LeftReason } from "../../lib/tracker/left_reason.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { Registry } from "../../lib/tracker/registry/registry.ts";
+import type { RelaySettings } from "../../lib/tracker/relay.ts";
 import { serveTracker, type Tracker } from "../../lib/tracker/serve.ts";
 import { listenAsTracker } from "../../lib/tracker/tracker_network.ts";
 import type { PeerEntry } from "../../lib/wire/message.ts";
@@ -19,6 +20,8 @@ export type TrackerEvent =
   | { event: "joined"; entry: PeerEntry }
   | { event: "left"; entry: PeerEntry; code: LeftReason["code"]; reason: string }
   | { event: "broadcast"; author: string; delivered: number }
+  | { event: "relayed"; members: readonly [string, string] }
+  | { event: "relay-ended"; members: readonly [string, string]; bytes: number }
   | { event: "refused"; error: P2PError };
 
 /** What differs from a fresh tracker with trust on a free port of 127.0.0.1. */
@@ -29,6 +32,7 @@ export interface TrackerSetting {
   network?: NetworkKey;
   barred?: string[];
   allowAdvertise?: boolean;
+  relay?: RelaySettings;
   pingAfter?: number;
   pongTimeout?: number;
   dialTimeout?: number;
@@ -75,6 +79,8 @@ export class TestTracker implements AsyncDisposable {
         onJoined: (entry) => add({ event: "joined", entry }),
         onLeft: (entry, { code, text }) => add({ event: "left", entry, code, reason: text }),
         onBroadcast: (author, _text, delivered) => add({ event: "broadcast", author, delivered }),
+        onRelayed: (members) => add({ event: "relayed", members }),
+        onRelayEnded: (members, bytes) => add({ event: "relay-ended", members, bytes }),
         onRefused: (error) => add({ event: "refused", error }),
       },
       ...options,

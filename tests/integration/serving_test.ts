@@ -6,7 +6,7 @@ import { FileContent } from "../../lib/content/file_content.ts";
 import { SourcePieces } from "../../lib/content/source_pieces.ts";
 import { Inbox } from "../../lib/inbox/inbox.ts";
 import type { Session } from "../../lib/net/session.ts";
-import type { BandwidthLane } from "../../lib/transfer/bandwidth_limiter.ts";
+import type { BandwidthLane } from "../../lib/async/bandwidth_limiter.ts";
 import { Downloads } from "../../lib/transfer/downloads.ts";
 import { PeerLink } from "../../lib/transfer/peer_link.ts";
 import { transferSettings } from "../../lib/transfer/settings.ts";

@@ -94,6 +94,7 @@ const MESSAGES: Arbitraries = {
     network: id,
     token,
     local: fc.boolean(),
+    relay: fc.boolean(),
   }),
   AUTH: record({ mac: raw(32), signature }),
   OK: partly({ re: number }, {
@@ -128,6 +129,8 @@ const MESSAGES: Arbitraries = {
   MESSAGE: partly({ id: token, from: id, name, time, signature }, { seq: number }),
   CONNECT: partly({ seq: number, peer: id, port, token }, { addresses }),
   DIAL: partly({ peer: id, host, port, token }, { addresses }),
+  RELAY: record({ seq: number, peer: id, token }),
+  JOIN: partly({ peer: id, token }, { seq: number }),
   REMOVE: record({ seq: number, id }),
   RESTORE: record({ seq: number, id }),
   ROTATE: record({ seq: number }),

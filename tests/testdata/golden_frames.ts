@@ -716,6 +716,53 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
+    name: "a peer asks for another through the tracker",
+    hex: `
+      52 45 4c 41 59                                                          # RELAY
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 31 2c                                              # {"seq":1,
+      22 70 65 65 72 22 3a 22 49 43 45 69 49 79 51 6c 4a 69 63 6f 4b 53 6f 72 # "peer":"ICEiIyQlJicoKSor
+      4c 43 30 75 4c 7a 41 78 4d 6a 4d 30 4e 54 59 33 4f 44 6b 36 4f 7a 77 39 # LC0uLzAxMjM0NTY3ODk6Ozw9
+      50 6a 38 22 2c                                                          # Pj8",
+      22 74 6f 6b 65 6e 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f 71 61 71 # "token":"oKGio6Slpqeoqaq
+      72 72 4b 32 75 72 77 22 7d                                              # rrK2urw"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "RELAY", seq: 1, peer: BEN, token: TOKEN },
+    body: "",
+  },
+  {
+    name: "the tracker asks that one to come",
+    hex: `
+      4a 4f 49 4e                                                             # JOIN
+      20                                                                      # SP
+      7b 22 70 65 65 72 22 3a 22 41 41 45 43 41 77 51 46 42 67 63 49 43 51 6f # {"peer":"AAECAwQFBgcICQo
+      4c 44 41 30 4f 44 78 41 52 45 68 4d 55 46 52 59 58 47 42 6b 61 47 78 77 # LDA0ODxAREhMUFRYXGBkaGxw
+      64 48 68 38 22 2c                                                       # dHh8",
+      22 74 6f 6b 65 6e 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f 71 61 71 # "token":"oKGio6Slpqeoqaq
+      72 72 4b 32 75 72 77 22 7d                                              # rrK2urw"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "JOIN", peer: ANNA, token: TOKEN },
+    body: "",
+  },
+  {
+    name: "it comes",
+    hex: `
+      4a 4f 49 4e                                                             # JOIN
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 31 2c                                              # {"seq":1,
+      22 70 65 65 72 22 3a 22 41 41 45 43 41 77 51 46 42 67 63 49 43 51 6f 4c # "peer":"AAECAwQFBgcICQoL
+      44 41 30 4f 44 78 41 52 45 68 4d 55 46 52 59 58 47 42 6b 61 47 78 77 64 # DA0ODxAREhMUFRYXGBkaGxwd
+      48 68 38 22 2c                                                          # Hh8",
+      22 74 6f 6b 65 6e 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f 71 61 71 # "token":"oKGio6Slpqeoqaq
+      72 72 4b 32 75 72 77 22 7d                                              # rrK2urw"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "JOIN", seq: 1, peer: ANNA, token: TOKEN },
+    body: "",
+  },
+  {
     name: "an operator bars an id",
     hex: `
       52 45 4d 4f 56 45                                                       # REMOVE

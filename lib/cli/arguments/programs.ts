@@ -100,6 +100,21 @@ const TRACKER_RUN: CommandSpec = {
       help:
         "List peers behind a port mapping under the address they ask for, once dialled back there",
     },
+    {
+      name: "relay",
+      kind: "boolean",
+      env: "P2P_RELAY",
+      help: "Pass bytes on between peers that have no other path; it can't read them",
+    },
+    {
+      name: "relay-rate",
+      kind: "size",
+      env: "P2P_RELAY_RATE",
+      placeholder: "SIZE",
+      help:
+        "With --relay: pass on at most so many bytes per second, of all together; 10M is 10 MiB/s",
+      min: 1024,
+    },
   ],
   common: OPERATOR,
   examples: ["tracker", "tracker --host 0.0.0.0", "tracker run --port 6000 --json"],

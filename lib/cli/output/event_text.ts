@@ -9,6 +9,7 @@ import type {
   HistoryEvent,
   InviteEvent,
   ListeningEvent,
+  Path,
   RecipientResult,
   RegisteredEvent,
   ShareDeliveredEvent,
@@ -90,15 +91,16 @@ export class EventText {
       case "peer-left":
         return `Peer ${who(event)} left${because(event.reason)}`;
       case "peer": {
-        const state = event.reachable ? "" : warn("  unreachable");
+        const state = (event.reachable ? "" : warn("  unreachable")) +
+          (event.via === "relay" ? dim("  via relay") : "");
         const name = bold(fitAtLeast(escapeText(event.name), 20));
         return `${name}  ${shortId(event.id)}  ${fitAtLeast(escapeText(event.address), 21)}${state}`
           .trimEnd();
       }
       case "pong": {
         const { peer, address, via, ms } = event;
-        const back = via === "dialled-back" ? ", which dialled back" : "";
-        const where = peer === address ? "" : ` (${escapeText(address)}${back})`;
+        const at = escapeText(address);
+        const where = peer === address ? "" : ` (${PONG_PATHS[via](at)})`;
         return `PONG from ${nameOf(peer)}${where} in ${formatMilliseconds(ms)}`;
       }
       case "message": {
@@ -114,6 +116,14 @@ export class EventText {
         return this.progress(event);
       case "transfer-waiting":
         return dim(`Waiting for ${nameOf(event.peer)} to accept ${escapeText(event.name)}`);
+      case "transfer-path": {
+        const peer = nameOf(event.peer);
+        return dim(
+          event.via === "relay"
+            ? `To ${peer} via relay ${escapeText(event.address)}: no direct path has been found yet`
+            : `To ${peer} directly from now on: ${escapeText(event.address)}`,
+        );
+      }
       case "transfer-retry": {
         const reason = escapeText(event.reason);
         return warn(`Trying ${nameOf(event.peer)} again (retry ${event.attempt}): ${reason}`);
@@ -259,8 +269,8 @@ export class EventText {
 
   #received(event: FileReceivedEvent): string {
     const { good, bold, dim } = this.#palette;
-    const { path, bytesReceived, sha256, from, seconds, already } = event;
-    const sender = nameOf(from);
+    const { path, bytesReceived, sha256, from, seconds, already, via } = event;
+    const sender = `${nameOf(from)}${via === "relay" ? " via relay" : ""}`;
     const head = already === true
       ? `Peer ${sender} sent again what is already here (${amountOf(event)})`
       : `Received ${amountOf(event)} from ${sender} in ${pace(bytesReceived, seconds)}`;
@@ -360,9 +370,23 @@ function amountOf({ size, files }: { size: number; files?: number }): string {
   return files === undefined ? formatSize(size) : `${count(files, "file")}, ${formatSize(size)}`;
 }
 
+/** What a line of the report says of the path. */
+const RECIPIENT_PATHS: Record<Path["via"], string> = {
+  "direct": "",
+  "dialled-back": " (it dialled back)",
+  "relay": " (via relay)",
+};
+
+/** What a PONG says of the path, given the address. */
+const PONG_PATHS: Record<Path["via"], (address: string) => string> = {
+  "direct": (address) => address,
+  "dialled-back": (address) => `${address}, which dialled back`,
+  "relay": (address) => `via relay ${address}`,
+};
+
 function recipientLine({ peer, state, savedAs, error, via }: RecipientResult): string {
-  const back = state !== "failed" && via === "dialled-back" ? " (it dialled back)" : "";
-  const name = `${nameOf(peer)}${back}`;
+  const path = state === "failed" || via === undefined ? "" : RECIPIENT_PATHS[via];
+  const name = `${nameOf(peer)}${path}`;
   const kept = savedAs === undefined ? null : escapeText(savedAs);
   switch (state) {
     case "delivered":

@@ -22,6 +22,8 @@ export type TrackerVerb =
   | "PEERS"
   | "BROADCAST"
   | "CONNECT"
+  | "RELAY"
+  | "JOIN"
   | "REMOVE"
   | "RESTORE"
   | "ROTATE";

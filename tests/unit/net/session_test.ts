@@ -119,6 +119,8 @@ const REQUESTS: WithoutSeq<RequestMessage>[] = [
   { verb: "BROADCAST", ...TEXT },
   { verb: "MESSAGE", from: ID, ...TEXT },
   { verb: "CONNECT", peer: ID, port: 1, token: TOKEN },
+  { verb: "RELAY", peer: ID, token: TOKEN },
+  { verb: "JOIN", peer: ID, token: TOKEN },
   { verb: "REMOVE", id: ID },
   { verb: "RESTORE", id: ID },
   { verb: "ROTATE" },

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { P2PError } from "../../../lib/errors.ts";
 import { awaitTurn } from "../../../lib/transfer/pace.ts";
-import { BandwidthLimiter } from "../../../lib/transfer/bandwidth_limiter.ts";
+import { BandwidthLimiter } from "../../../lib/async/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";

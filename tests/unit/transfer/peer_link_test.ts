@@ -5,7 +5,7 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import type { Pieces } from "../../../lib/pieces/pieces.ts";
-import type { BandwidthLane } from "../../../lib/transfer/bandwidth_limiter.ts";
+import type { BandwidthLane } from "../../../lib/async/bandwidth_limiter.ts";
 import { LinkPool } from "../../../lib/transfer/link_pool.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import type { PieceServer } from "../../../lib/transfer/piece_server.ts";
@@ -203,13 +203,14 @@ Deno.test("no memory is given for what nobody waits for", async () => {
 function poolOf(idleTime = 250) {
   const clock = new FakeClock();
   const opened: Session[] = [];
+  const open = () => {
+    const [near, far] = sessionPair({ clock });
+    void far.run({ onMessage: () => {}, onClosed: () => {} });
+    opened.push(far);
+    return Promise.resolve(near);
+  };
   const pool = new LinkPool({
-    open: () => {
-      const [near, far] = sessionPair({ clock });
-      void far.run({ onMessage: () => {}, onClosed: () => {} });
-      opened.push(far);
-      return Promise.resolve(near);
-    },
+    open,
     locate: (entry) => Promise.resolve(entry),
     services: () => ({}),
     isProven: true,

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { PiecePicker } from "../../../lib/transfer/picker.ts";
 import { SourceRequests, windowPieces } from "../../../lib/transfer/source_requests.ts";
-import type { BandwidthLane } from "../../../lib/transfer/bandwidth_limiter.ts";
+import type { BandwidthLane } from "../../../lib/async/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 

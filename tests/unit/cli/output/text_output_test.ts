@@ -176,6 +176,18 @@ Deno.test("Each event has its text", () => {
       "PONG from tv (h:1, which dialled back) in 1.2 ms\n",
     ],
     [
+      { event: "pong", peer: "tv", via: "relay", address: "h:1", ms: 1.234 },
+      "PONG from tv (via relay h:1) in 1.2 ms\n",
+    ],
+    [
+      { event: "transfer-path", transfer: "t", peer: "tv", via: "relay", address: "h:1" },
+      "To tv via relay h:1: no direct path has been found yet\n",
+    ],
+    [
+      { event: "transfer-path", transfer: "t", peer: "tv", via: "direct", address: "h:2" },
+      "To tv directly from now on: h:2\n",
+    ],
+    [
       { event: "pong", peer: "h:1", via: "direct", address: "h:1", ms: 41.7 },
       "PONG from h:1 in 42 ms\n",
     ],

@@ -1,5 +1,5 @@
-import { onAbort } from "../async/abort.ts";
-import type { Clock } from "../async/clock.ts";
+import { onAbort } from "./abort.ts";
+import type { Clock } from "./clock.ts";
 
 /** Most bytes that one lane gets before it is the next one's turn: the smallest piece. */
 const SLICE = 16 * 1024;

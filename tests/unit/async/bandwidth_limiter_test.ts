@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type BandwidthLane, BandwidthLimiter } from "../../../lib/transfer/bandwidth_limiter.ts";
+import { type BandwidthLane, BandwidthLimiter } from "../../../lib/async/bandwidth_limiter.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
