@@ -7,11 +7,13 @@ import type { TrackerClient } from "./tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 import { NameBook } from "./name_book.ts";
-import { PeerCache } from "./peer_cache.ts";
-import { type Recipients, resolveRecipients, resolveTarget } from "./target.ts";
+import { type Cached, PeerCache } from "./peer_cache.ts";
+import { namesEach, type Recipients, resolveRecipients, resolveTarget } from "./target.ts";
 
 /** Longest time in milliseconds that a session waits for the tracker to say who it is with. */
 const MEETING_TIME = 1_000;
+/** How long in milliseconds a list that was asked for is good enough, once, to find those in it who are named. */
+const NEW_FOR = 1_000;
 
 /** What a {@linkcode Directory} needs. */
 export interface DirectoryOptions {
@@ -35,6 +37,8 @@ export class Directory {
   /** How peers were reached last where that was not the usual way, by their ids. */
   #paths: Record<string, string> = {};
   #asking: Promise<unknown> | undefined;
+  /** Until when the list that {@linkcode update} got counts as new; it is used up by its first use. */
+  #newUntil = -Infinity;
   /** Ids by the keys of the names that are pinned to them, as read last; null when they could not be read. */
   #pins: ReadonlyMap<string, string> | null = new Map();
 
@@ -66,7 +70,9 @@ export class Directory {
 
   /** Asks the tracker and keeps its list; resolves with the others. */
   async update(): Promise<PeerEntry[]> {
-    const entries = await this.#options.tracker.refresh();
+    const { tracker, clock } = this.#options;
+    const entries = await tracker.refresh();
+    this.#newUntil = clock.now() + NEW_FOR;
     const paths = await this.#tryCache((cache) => cache.save(this.#networkKey, entries));
     this.#paths = { ...paths, ...this.#paths };
     return this.#withoutSelf(entries);
@@ -86,10 +92,16 @@ export class Directory {
 
   /** Has the list that was kept last serve until the tracker gives one; false when there is none. */
   async recall(): Promise<boolean> {
-    const cached = await this.#tryCache((cache) => cache.load(this.#networkKey));
+    const cached = await this.#loadCache();
     this.#cached = cached?.peers ?? [];
-    this.#paths = { ...cached?.paths, ...this.#paths };
     return this.#cached.length > 0;
+  }
+
+  /** Loads the list that was kept last, and how its peers were reached. */
+  async #loadCache(): Promise<Pick<Cached, "peers"> | undefined> {
+    const cached = await this.#tryCache((cache) => cache.load(this.#networkKey));
+    this.#paths = { ...cached?.paths, ...this.#paths };
+    return cached;
   }
 
   /** How the peer with the id was reached last; undefined: as its entry suggests, or never. */
@@ -195,7 +207,30 @@ export class Directory {
    * several.
    */
   async recipients(to: readonly string[]): Promise<Recipients> {
-    const entries = await this.entries();
+    const isNew = this.#options.clock.now() < this.#newUntil;
+    this.#newUntil = -Infinity;
+    const { tracker: { list } } = this.#options;
+    const named = isNew && namesEach(to) ? this.#tryToChoose(to, list.entries) : undefined;
+    // Who is missing may have come this moment.
+    if (named?.missing.length === 0) return named;
+    return this.#choose(to, await this.entries());
+  }
+
+  /** Whom `--to` would mean by the list that was kept last, which may be out of date; nobody when it is about others. */
+  async likelyRecipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
+    const cached = await this.#loadCache();
+    return this.#tryToChoose(to, cached?.peers ?? [])?.peers ?? [];
+  }
+
+  #tryToChoose(to: readonly string[], entries: PeerEntry[]): Recipients | undefined {
+    try {
+      return this.#choose(to, entries);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #choose(to: readonly string[], entries: PeerEntry[]): Recipients {
     const others = this.#withoutSelf(entries);
     if (to.length > 0) return resolveRecipients(to, entries, others);
     const [only] = others;
