@@ -106,7 +106,7 @@ function sayWhoIsAway(peer: Peer, { command: { values }, emit }: CommandContext)
 /**
  * A command that asks, does and ends; its peer is not listed.
  *
- * @param to whom the command sends something to, by its flags; by default it does not.
+ * @param to whom the command will talk to, by its arguments; by default to nobody but the tracker.
  */
 export function oneShot(
   body: (peer: Peer, context: CommandContext) => Promise<ExitCode>,

@@ -193,7 +193,7 @@ export class Directory {
    * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates; `name-changed-key`.
    */
   async resolve(target: string): Promise<PeerEntry> {
-    const entry = resolveTarget(target, await this.entries());
+    const entry = resolveTarget(target, await this.#entriesFor([target]));
     await this.names?.pin(entry);
     await this.readNames();
     return entry;
@@ -207,13 +207,18 @@ export class Directory {
    * several.
    */
   async recipients(to: readonly string[]): Promise<Recipients> {
-    const isNew = this.#options.clock.now() < this.#newUntil;
+    return this.#choose(to, await this.#entriesFor(to));
+  }
+
+  /** All of them, asked for unless that has just been done. */
+  async #entriesFor(to: readonly string[]): Promise<PeerEntry[]> {
+    const { clock, tracker: { list } } = this.#options;
+    const isNew = clock.now() < this.#newUntil;
     this.#newUntil = -Infinity;
-    const { tracker: { list } } = this.#options;
-    const named = isNew && namesEach(to) ? this.#tryToChoose(to, list.entries) : undefined;
-    // Who is missing may have come this moment.
-    if (named?.missing.length === 0) return named;
-    return this.#choose(to, await this.entries());
+    // Who is missing may have come this moment, and `all` means whoever is there.
+    const hasAll = isNew && namesEach(to) &&
+      this.#tryToChoose(to, list.entries)?.missing.length === 0;
+    return hasAll ? list.entries : await this.entries();
   }
 
   /** Whom `--to` would mean by the list that was kept last, which may be out of date; nobody when it is about others. */

@@ -223,8 +223,8 @@ export class Peer implements AsyncDisposable {
    * Joins as a one-shot command, which is not listed. While the tracker is down the list that was seen
    * last serves.
    *
-   * @param to whom something is about to be sent to, as {@linkcode recipients} takes it: where the list that was seen last
-   * has them, they are dialled meanwhile.
+   * @param to whom this peer is about to talk to, as {@linkcode recipients} takes it: those whom the list that was seen
+   * last has are dialled meanwhile.
    * @throws {P2PError} `tracker-unreachable` when there is no such list.
    */
   async join(to?: readonly string[]): Promise<void> {
