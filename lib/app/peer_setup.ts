@@ -103,14 +103,21 @@ function sayWhoIsAway(peer: Peer, { command: { values }, emit }: CommandContext)
   emit({ event: "notice", message });
 }
 
-/** A command that asks, does and ends; its peer is not listed. */
-export function oneShot(body: (peer: Peer, context: CommandContext) => Promise<ExitCode>): Command {
+/**
+ * A command that asks, does and ends; its peer is not listed.
+ *
+ * @param to whom the command will talk to, by its arguments; by default to nobody but the tracker.
+ */
+export function oneShot(
+  body: (peer: Peer, context: CommandContext) => Promise<ExitCode>,
+  to: (command: ParsedCommand) => readonly string[] | undefined = () => undefined,
+): Command {
   return async (context) => {
     const { folder, network } = await choose(context);
     const identity = await firstIdentity(folder, noticeOf(context));
     await using peer = makePeer(context, { identity, folder, network, role: "client" });
     const working = (async () => {
-      await peer.join();
+      await peer.join(to(context.command));
       await remember(network, folder, context);
       return await body(peer, context);
     })();

@@ -6,4 +6,4 @@ import type { Command } from "./program.ts";
 export const ping: Command = oneShot(async (peer, { command }) => {
   await peer.ping(command.positionals[0] ?? "");
   return ExitCode.done;
-});
+}, ({ positionals }) => positionals);

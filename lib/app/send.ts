@@ -14,8 +14,7 @@ import type { Command, CommandContext } from "./program.ts";
 /** `peer send`: files, folders and standard input, one after the other, to peers that are there. */
 export const send: Command = oneShot(async (peer, { command, signal, emit }) => {
   const { values, positionals } = command;
-  const flag = textOf(values, "to");
-  const to = flag === undefined ? [] : [flag];
+  const to = recipientsOf(command);
   if (positionals.filter((path) => path === "-").length > 1) {
     throw new P2PError("usage", "Cannot send standard input twice: `-` may stand once");
   }
@@ -51,7 +50,13 @@ export const send: Command = oneShot(async (peer, { command, signal, emit }) => 
   }
   if (reports.length === 0) throw unsent.values().next().value;
   return exitCodeOfReports(reports, unsent.size);
-});
+}, recipientsOf);
+
+/** What `--to` says. */
+function recipientsOf({ values }: CommandContext["command"]): string[] {
+  const flag = textOf(values, "to");
+  return flag === undefined ? [] : [flag];
+}
 
 /** Why paths cannot be sent: looked at before the first is, when there are several. */
 async function unsendable(

@@ -7,11 +7,13 @@ import type { TrackerClient } from "./tracker_client.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 import { NameBook } from "./name_book.ts";
-import { PeerCache } from "./peer_cache.ts";
-import { type Recipients, resolveRecipients, resolveTarget } from "./target.ts";
+import { type Cached, PeerCache } from "./peer_cache.ts";
+import { namesEach, type Recipients, resolveRecipients, resolveTarget } from "./target.ts";
 
 /** Longest time in milliseconds that a session waits for the tracker to say who it is with. */
 const MEETING_TIME = 1_000;
+/** How long in milliseconds a list that was asked for is good enough, once, to find those in it who are named. */
+const NEW_FOR = 1_000;
 
 /** The same for where a peer is now that was lost. */
 const LOCATING_TIME = 1_000;
@@ -38,6 +40,8 @@ export class Directory {
   /** How peers were reached last where that was not the usual way, by their ids. */
   #paths: Record<string, string> = {};
   #asking: Promise<unknown> | undefined;
+  /** Until when the list that {@linkcode update} got counts as new; it is used up by its first use. */
+  #newUntil = -Infinity;
   /** Ids by the keys of the names that are pinned to them, as read last; null when they could not be read. */
   #pins: ReadonlyMap<string, string> | null = new Map();
 
@@ -69,7 +73,9 @@ export class Directory {
 
   /** Asks the tracker and keeps its list; resolves with the others. */
   async update(): Promise<PeerEntry[]> {
-    const entries = await this.#options.tracker.refresh();
+    const { tracker, clock } = this.#options;
+    const entries = await tracker.refresh();
+    this.#newUntil = clock.now() + NEW_FOR;
     const paths = await this.#tryCache((cache) => cache.save(this.#networkKey, entries));
     this.#paths = { ...paths, ...this.#paths };
     return this.#withoutSelf(entries);
@@ -89,10 +95,16 @@ export class Directory {
 
   /** Has the list that was kept last serve until the tracker gives one; false when there is none. */
   async recall(): Promise<boolean> {
-    const cached = await this.#tryCache((cache) => cache.load(this.#networkKey));
+    const cached = await this.#loadCache();
     this.#cached = cached?.peers ?? [];
-    this.#paths = { ...cached?.paths, ...this.#paths };
     return this.#cached.length > 0;
+  }
+
+  /** Loads the list that was kept last, and how its peers were reached. */
+  async #loadCache(): Promise<Pick<Cached, "peers"> | undefined> {
+    const cached = await this.#tryCache((cache) => cache.load(this.#networkKey));
+    this.#paths = { ...cached?.paths, ...this.#paths };
+    return cached;
   }
 
   /** How the peer with the id was reached last; undefined: as its entry suggests, or never. */
@@ -191,7 +203,7 @@ export class Directory {
    * @throws {P2PError} `peer-unknown` or `peer-ambiguous`, with the candidates; `name-changed-key`.
    */
   async resolve(target: string): Promise<PeerEntry> {
-    const entry = resolveTarget(target, await this.entries());
+    const entry = resolveTarget(target, await this.#entriesFor([target]));
     await this.names?.pin(entry);
     await this.readNames();
     return entry;
@@ -205,7 +217,35 @@ export class Directory {
    * several.
    */
   async recipients(to: readonly string[]): Promise<Recipients> {
-    const entries = await this.entries();
+    return this.#choose(to, await this.#entriesFor(to));
+  }
+
+  /** All of them, asked for unless that has just been done. */
+  async #entriesFor(to: readonly string[]): Promise<PeerEntry[]> {
+    const { clock, tracker: { list } } = this.#options;
+    const isNew = clock.now() < this.#newUntil;
+    this.#newUntil = -Infinity;
+    // Who is missing may have come this moment, and `all` means whoever is there.
+    const hasAll = isNew && namesEach(to) &&
+      this.#tryToChoose(to, list.entries)?.missing.length === 0;
+    return hasAll ? list.entries : await this.entries();
+  }
+
+  /** Whom `--to` would mean by the list that was kept last, which may be out of date; nobody when it is about others. */
+  async likelyRecipients(to: readonly string[]): Promise<readonly PeerEntry[]> {
+    const cached = await this.#loadCache();
+    return this.#tryToChoose(to, cached?.peers ?? [])?.peers ?? [];
+  }
+
+  #tryToChoose(to: readonly string[], entries: PeerEntry[]): Recipients | undefined {
+    try {
+      return this.#choose(to, entries);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #choose(to: readonly string[], entries: PeerEntry[]): Recipients {
     const others = this.#withoutSelf(entries);
     if (to.length > 0) return resolveRecipients(to, entries, others);
     const [only] = others;

@@ -3,6 +3,9 @@ import { formatAddress } from "../address.ts";
 import { suggest } from "../suggest.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
+/** Stands for everybody in `--to`. */
+const ALL = "all";
+
 /** Somebody whom `--to` names and who cannot be found. */
 export interface Missing {
   /** As it was given. */
@@ -68,13 +71,23 @@ export function isMeant(target: string, entry: PeerEntry): boolean {
  * notations, or a name in another case; null when it is not about peers that are there.
  */
 export function meantAsPeers(argument: string, entries: readonly PeerEntry[]): string | null {
-  if (argument === "all") return argument;
+  if (argument === ALL) return argument;
   const targets = argument.split(",").map((target) => {
     if (entries.some((entry) => isMeant(target, entry))) return target;
     const lower = target.toLowerCase();
     return entries.find(({ name }) => name.toLowerCase() === lower)?.name;
   });
   return targets.every((target) => target !== undefined) ? targets.join(",") : null;
+}
+
+/** Whether `--to` names each peer that it is about. */
+export function namesEach(to: readonly string[]): boolean {
+  const targets = targetsOf(to);
+  return targets.length > 0 && !targets.includes(ALL);
+}
+
+function targetsOf(to: readonly string[]): string[] {
+  return to.flatMap((part) => part.split(",")).map((part) => part.trim()).filter(Boolean);
 }
 
 function sameEndpoint(a: string, b: string): boolean {
@@ -94,14 +107,14 @@ export function resolveRecipients(
   entries: readonly PeerEntry[],
   others: readonly PeerEntry[],
 ): Recipients {
-  const targets = to.flatMap((part) => part.split(",")).map((part) => part.trim()).filter(Boolean);
+  const targets = targetsOf(to);
   if (targets.length === 0) {
     throw new P2PError(
       "usage",
       `Cannot use --to ${to.join(" ")}: it names nobody; write peers separated by commas, or all`,
     );
   }
-  if (targets.includes("all")) {
+  if (targets.includes(ALL)) {
     if (others.length === 0) {
       throw new P2PError("peer-unknown", "Cannot send to all: no other peer is there");
     }

@@ -114,6 +114,11 @@ export class Dialler {
     return true;
   }
 
+  /** Looks after a session to a peer that was opened elsewhere, as after its own. */
+  adopt(session: Session): Session {
+    return this.#track(session);
+  }
+
   /** Ends the sessions with a peer. */
   async refuse(id: string, error: P2PError): Promise<void> {
     const theirs = [...this.#sessions].filter(({ remote }) => remote.id === id);

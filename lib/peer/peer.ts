@@ -23,6 +23,7 @@ import { type TransferSettings, transferSettings } from "../transfer/settings.ts
 import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { Dialler, RELAYED_PATH } from "./dialler.ts";
+import { EarlyDials } from "./early_dials.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
 import { Messenger } from "./messenger.ts";
@@ -52,6 +53,7 @@ export class Peer implements AsyncDisposable {
   readonly #directory: Directory;
   readonly #listener: PeerListener;
   readonly #dialler: Dialler;
+  readonly #earlyDials: EarlyDials;
   readonly #policy: AcceptPolicy;
   readonly #messenger: Messenger;
   readonly #links: LinkPool;
@@ -118,6 +120,8 @@ export class Peer implements AsyncDisposable {
       clock,
     });
     this.#dialler = dialler;
+    const earlyDials = new EarlyDials({ credentials, tracker, dialler, paths: directory, clock });
+    this.#earlyDials = earlyDials;
     this.#policy = new AcceptPolicy({
       rule: options.accept ?? { who: "members" },
       takeOffer: options.takeOffer,
@@ -128,7 +132,7 @@ export class Peer implements AsyncDisposable {
       askPerson: options.askPerson,
     });
     this.#links = new LinkPool({
-      open: (entry, ways) => dialler.open(entry, ways),
+      open: (entry, ways) => earlyDials.open(entry, ways),
       locate: (entry) => directory.current(entry),
       services: () => this.#services(),
       isProven: membership !== null,
@@ -233,12 +237,16 @@ export class Peer implements AsyncDisposable {
    * Joins as a one-shot command, which is not listed. While the tracker is down the list that was seen
    * last serves.
    *
+   * @param to whom this peer is about to talk to, as {@linkcode recipients} takes it: those whom the list that was seen
+   * last has are dialled meanwhile.
    * @throws {P2PError} `tracker-unreachable` when there is no such list.
    */
-  async join(): Promise<void> {
+  async join(to?: readonly string[]): Promise<void> {
+    const dialling = to && this.#dialEarly(to);
     try {
       await this.connect();
       await this.updatePeersList();
+      await dialling;
     } catch (thrown) {
       const error = asP2PError(thrown);
       const hasList = await this.#directory.recall();
@@ -383,11 +391,17 @@ export class Peer implements AsyncDisposable {
     this.#listener.stopAccepting();
     await this.#receiving?.downloads[Symbol.asyncDispose]();
     await this.#links[Symbol.asyncDispose]();
+    this.#earlyDials.close();
     await this.#dialler.close();
     await this.#listener.close();
     await Promise.all([this.#sender.drained(), this.#historyWriter.drained(), unmapped]);
     this.#receiving?.inbox[Symbol.dispose]();
     this.#receiving = undefined;
+  }
+
+  async #dialEarly(to: readonly string[]): Promise<void> {
+    const likely = await this.#directory.likelyRecipients(to);
+    for (const entry of likely.slice(0, this.#settings.parallel)) this.#earlyDials.begin(entry);
   }
 
   /** Where others can dial this peer, which starts to listen if it does not yet. */

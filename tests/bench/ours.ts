@@ -17,7 +17,7 @@ type Program = "tracker" | "peer";
 type CommandOf = (program: Program) => string[];
 
 /** From the sources, as `deno task` runs them. */
-const FROM_SOURCE: CommandOf = (program) => [
+export const FROM_SOURCE: CommandOf = (program) => [
   Deno.execPath(),
   ...[
     "run",

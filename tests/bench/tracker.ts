@@ -13,11 +13,13 @@
 import { join } from "@std/path";
 import { parseArgs } from "@std/cli/parse-args";
 import { parseInvite } from "../../lib/identity/invite.ts";
+import { cpuOf, memoryOf } from "../helpers/process_stats.ts";
 import { Service } from "./service.ts";
 import { align } from "./table.ts";
 import { Member, type MemberOptions } from "./tracker_member.ts";
 import { closedPort } from "../helpers/closed_port.ts";
 
+const MIB = 1024 * 1024;
 /** Joins of one line of the table. */
 const STEP = 1000;
 /** Sessions that a tracker takes from one address, less some room. */
@@ -26,7 +28,6 @@ const MAX_PEERS = 4000;
 const PARALLEL = 32;
 /** Longest time of the whole run, milliseconds. */
 const TIME_LIMIT = 10 * 60_000;
-const TICKS_PER_SECOND = 100;
 
 interface Row {
   joins: string;
@@ -35,7 +36,7 @@ interface Row {
   cpu: number;
   /** Milliseconds from the last join until all members had it on their lists. */
   heard: number;
-  /** Resident memory of the tracker, MiB. */
+  /** Resident memory of the tracker, bytes. */
   memory: number;
 }
 
@@ -89,7 +90,7 @@ async function joinAll(pid: number, options: MemberOptions): Promise<Row[]> {
   try {
     while (members.length < count) {
       const from = members.length;
-      const [started, cpu] = [performance.now(), cpuOf(pid)];
+      const [started, cpu] = [performance.now(), await cpuOf(pid)];
       let next = from;
       await Promise.all(Array.from({ length: PARALLEL }, async () => {
         while (next < from + STEP) members.push(await Member.join(`m${next++}`, options));
@@ -100,9 +101,9 @@ async function joinAll(pid: number, options: MemberOptions): Promise<Row[]> {
       rows.push({
         joins: `${from + 1}-${members.length}`,
         perSecond: STEP / ((joined - started) / 1000),
-        cpu: cpuOf(pid) - cpu,
+        cpu: await cpuOf(pid) - cpu,
         heard: now - joined,
-        memory: memoryOf(pid),
+        memory: await memoryOf(pid),
       });
       console.log(lineOf(rows.at(-1) as Row).join("  "));
     }
@@ -130,17 +131,5 @@ function report(rows: readonly Row[]): void {
 }
 
 function lineOf({ joins, perSecond, cpu, heard, memory }: Row): string[] {
-  return [joins, perSecond.toFixed(0), cpu.toFixed(2), heard.toFixed(0), memory.toFixed(0)];
-}
-
-function cpuOf(pid: number): number {
-  // Fields 14 and 15 of proc(5), counted after the name, which may hold spaces.
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function memoryOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+  return [joins, perSecond.toFixed(0), cpu.toFixed(2), heard.toFixed(0), (memory / MIB).toFixed(0)];
 }

@@ -42,6 +42,8 @@ export interface StartOptions {
   home?: string;
   /** Command that starts the program, which is appended. */
   wrap?: string[];
+  /** Flags of `deno run`; compiled binaries have none. */
+  deno?: string[];
 }
 
 /** What a program left behind. */
@@ -88,6 +90,7 @@ async function cacheFolder(): Promise<string> {
 /** The command line of a program, and the least environment that it starts in. */
 export async function commandOf(
   program: ProgramName,
+  deno: string[] = [],
 ): Promise<{ command: string[]; env: Record<string, string> }> {
   const binary = variable(`P2P_${program.toUpperCase()}_BIN`);
   if (binary !== undefined) return { command: [binary], env: {} };
@@ -97,6 +100,7 @@ export async function commandOf(
     "run",
     "-q",
     "--no-prompt",
+    ...deno,
     "--v8-flags=--optimize-for-size",
     "--config",
     config,
@@ -139,7 +143,7 @@ export class World implements AsyncDisposable {
 
   /** Starts a program. */
   async start(program: ProgramName, args: string[], options: StartOptions = {}): Promise<Program> {
-    const { command, env } = await commandOf(program);
+    const { command, env } = await commandOf(program, options.deno);
     const [name = "", ...before] = [...options.wrap ?? [], ...command];
     const child = new Deno.Command(name, {
       args: [...before, ...args],

@@ -9,8 +9,8 @@ export interface LineSource {
   readonly interactive: boolean;
   /** Set once {@linkcode next} has returned null. */
   readonly end: LinesEnd | null;
-  /** Settles at the end. */
-  readonly closed: Promise<unknown>;
+  /** Aborts at the end. */
+  readonly closed: AbortSignal;
   /** The next line, or null at the end. */
   next(): Promise<string | null>;
   /**
@@ -28,7 +28,7 @@ export interface LineSource {
 export class ScriptLines implements LineSource {
   readonly interactive = false;
   readonly #reader: ReadableStreamDefaultReader<string>;
-  readonly #closed = Promise.withResolvers<null>();
+  readonly #closed = new AbortController();
   #end: LinesEnd | null = null;
 
   constructor(input: ReadableStream<Uint8Array<ArrayBuffer>>) {
@@ -42,14 +42,15 @@ export class ScriptLines implements LineSource {
     return this.#end;
   }
 
-  get closed(): Promise<unknown> {
-    return this.#closed.promise;
+  get closed(): AbortSignal {
+    return this.#closed.signal;
   }
 
   async next(): Promise<string | null> {
     if (this.#end !== null) return null;
-    const result = await Promise.race([this.#reader.read(), this.#closed.promise]);
-    if (result !== null && !result.done) return result.value;
+    // Closing ends it too.
+    const result = await this.#reader.read();
+    if (this.#end === null && !result.done) return result.value;
     this.close("end-of-input");
     return null;
   }
@@ -65,7 +66,7 @@ export class ScriptLines implements LineSource {
   close(end: LinesEnd): void {
     if (this.#end !== null) return;
     this.#end = end;
-    this.#closed.resolve(null);
+    this.#closed.abort();
     // The input may never end by itself. What it still holds is of no interest, its errors neither.
     this.#reader.cancel().catch(() => {});
   }

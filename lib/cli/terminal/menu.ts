@@ -143,7 +143,7 @@ export class Menu {
       if (command.command === "exit") return true;
       const running = this.#execute(command, actions).catch((error) => this.#report(error, output));
       // A command that still runs when the menu ends is stopped by whoever ended it.
-      if (!this.interactive) await Promise.race([running, source.closed]);
+      if (!this.interactive) await untilEither(running, source.closed);
     }
     return false;
   }
@@ -210,6 +210,13 @@ export class Menu {
   #print(lines: string[]): void {
     this.over(this.#options.sink).write(`${lines.join("\n")}\n`);
   }
+}
+
+/** Resolves when the promise does, or the signal aborts, which may outlive thousands of these. */
+async function untilEither(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  using _ = onAbort(signal, resolve);
+  await Promise.race([promise, aborted]);
 }
 
 function helpLines(): string[] {

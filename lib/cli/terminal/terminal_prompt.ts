@@ -34,7 +34,7 @@ export class TerminalPrompt implements LineSource {
   #waiting: ((line: string | null) => void) | null = null;
   /** Text that was being typed when a question came. */
   #parked = "";
-  readonly #closed = Promise.withResolvers<void>();
+  readonly #closed = new AbortController();
   #end: LinesEnd | null = null;
 
   constructor(options: TerminalPromptOptions) {
@@ -57,8 +57,8 @@ export class TerminalPrompt implements LineSource {
     return this.#end;
   }
 
-  get closed(): Promise<unknown> {
-    return this.#closed.promise;
+  get closed(): AbortSignal {
+    return this.#closed.signal;
   }
 
   next(): Promise<string | null> {
@@ -134,7 +134,7 @@ export class TerminalPrompt implements LineSource {
     if (this.#editor.isShown) this.#sink.write("\n");
     for (const question of this.#questions.splice(0)) question.answer(null);
     this.#answerWaiting(null);
-    this.#closed.resolve();
+    this.#closed.abort();
   }
 
   #answerWaiting(line: string | null): void {
