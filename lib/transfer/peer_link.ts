@@ -95,6 +95,7 @@ export class PeerLink implements SessionHandler {
   #isFresh: boolean;
   #isClosing = false;
   #refusesOffers = false;
+  #isReplaced = false;
 
   constructor(session: Session, options: PeerLinkOptions = {}) {
     this.session = session;
@@ -224,6 +225,17 @@ export class PeerLink implements SessionHandler {
     if (this.#downloads.get(transfer) !== download) return;
     this.#downloads.delete(transfer);
     this.#settle();
+  }
+
+  /** Ends it, since another link to the same peer has taken its place. */
+  replace(reason: P2PError): void {
+    this.#isReplaced = true;
+    this.session.abort(reason);
+  }
+
+  /** Whether another link was there when this one ended. */
+  get isReplaced(): boolean {
+    return this.#isReplaced;
   }
 
   /** Says goodbye. */

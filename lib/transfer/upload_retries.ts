@@ -77,6 +77,7 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
       const hasTriesLeft = failures <= RETRIES && !isAnswer && !isAway;
       if (!isPatient && !hasTriesLeft) throw error;
       observer.onRetry?.(failures, error as P2PError);
+      if (link?.isReplaced && failures === 1) continue;
       const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1));
       await delay(clock, pause * (0.5 + random()), signal);
     }
