@@ -192,7 +192,8 @@ export class SendService {
     const tried = new Set<string>();
     return async (entry) => {
       // A recipient that was started again listens elsewhere.
-      const current = tried.has(entry.id) ? await directory.current(entry) : entry;
+      const isLost = tried.has(entry.id) && !links.has(entry.id);
+      const current = isLost ? await directory.current(entry) : entry;
       tried.add(entry.id);
       await directory.names?.pin(current);
       return await links.take(current);

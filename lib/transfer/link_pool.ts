@@ -75,6 +75,11 @@ export class LinkPool implements AsyncDisposable {
     return opened;
   }
 
+  /** Whether there is an open link to the peer with the id. */
+  has(id: string): boolean {
+    return this.#links.get(id)?.isOpen ?? false;
+  }
+
   /**
    * Has `action` ask a peer something.
    *
@@ -181,7 +186,8 @@ export class LinkPool implements AsyncDisposable {
     });
     const link = await this.#opening(entry, finding);
     this.#waitForNext(link, HANDOVER);
-    session.abort(
+    silent.leave();
+    silent.session.abort(
       new P2PError("connection-lost", "Connection lost: it was silent, and a new one was answered"),
     );
   }
