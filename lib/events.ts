@@ -24,6 +24,8 @@ export interface ListeningEvent {
   invite?: string;
   /** Of a tracker: only this machine can reach it, and the invite is of no use on others. */
   local?: true;
+  /** Of a tracker: it passes bytes on between peers that have no other path. */
+  relay?: true;
   /** False with `--insecure`. */
   secure: boolean;
 }

@@ -33,6 +33,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   const folder = folderOf(command, env);
   const { host, port } = listenOn(command);
   const insecure = isOn(values, "insecure");
+  const relay = relayOf(command);
   const notice = (message: string) => emit({ event: "notice", message });
   using _folder = await holdTracker(folder, "start", notice);
   /** Says why something cannot be kept: the operator who asked for it hears only that it is not. */
@@ -75,7 +76,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
       return advertised(command, portMap?.outside);
     },
     allowAdvertise: isOn(values, "allow-advertise"),
-    relay: relayOf(command),
+    relay,
     pingAfter: millisecondsOf(values, "ping-after"),
     pongTimeout: millisecondsOf(values, "pong-timeout"),
     observer: observer(emit),
@@ -100,6 +101,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
     ...(isOnlyHere(named.host) ? { local: true as const } : {}),
+    ...(relay ? { relay: true as const } : {}),
   });
   /** Has invites name an address of today; one that is away for a moment may come back. */
   const follow = async () => {

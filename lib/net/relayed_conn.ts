@@ -35,9 +35,7 @@ export async function relayedConn(bare: BareConnection, tls: RelayedTls): Promis
       return await startCheckedTls(socket, { ...ends, pin: tls.pin, explain });
     } catch (error) {
       bare.close();
-      if (!(error instanceof Deno.errors.UnexpectedEof)) throw error;
-      const text = "Connection lost: the other end of the relay broke off TLS";
-      throw new P2PError("connection-lost", text, { cause: error });
+      throw error instanceof Error ? explain(error) : error;
     }
   }
   const secureContext = createSecureContext({ ...tls.key, minVersion: "TLSv1.3" });
@@ -58,12 +56,13 @@ export async function relayedConn(bare: BareConnection, tls: RelayedTls): Promis
 function explain(error: Error): Error {
   const isOfTls =
     /decrypt|corrupt message|alert|peer misbehaved|unexpected|incompatible|inappropriate/i;
-  if (error instanceof P2PError || !isOfTls.test(error.message)) return error;
-  return new P2PError(
-    "connection-lost",
-    "Connection lost: what came through the relay is not what was sent",
-    { cause: error },
-  );
+  const isEnd = error instanceof Deno.errors.UnexpectedEof ||
+    (error as { code?: string }).code === "ECONNRESET";
+  if (error instanceof P2PError || !isEnd && !isOfTls.test(error.message)) return error;
+  const text = isEnd
+    ? "Connection lost: the other end of the relay has gone"
+    : "Connection lost: what came through the relay is not what was sent";
+  return new P2PError("connection-lost", text, { cause: error });
 }
 
 function duplexOf(bare: BareConnection): Duplex {

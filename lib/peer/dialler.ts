@@ -184,7 +184,8 @@ export class Dialler {
     } catch {
       if (over.signal.aborted) throw over.signal.reason;
       throw unreached(attempt, {
-        isLate: clock.now() >= attempt.until,
+        // Timers may be early by some milliseconds.
+        isLate: clock.now() >= attempt.until - HEAD_START,
         relays: tracker.relays || isShare,
       });
     } finally {

@@ -104,3 +104,11 @@ e2e("a transfer leaves the relay when a router lets the other end in", async (wo
   assertEquals(lines.filter(({ event }) => event === "transfer-retry"), []);
   assertEquals(await sha256Of(join(world.path("in"), "f.bin")), sha256);
 }, { ignore });
+
+e2e("a tracker that relays says so, and --relay-rate needs it", async (world) => {
+  const tracker = await world.tracker(["--relay", "--relay-rate", "10M"]);
+  assertEquals((await tracker.program.until("listening")).relay, true);
+  const { code, stderr } = await world.run("tracker", ["run", "--relay-rate", "10M"]);
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "Cannot use --relay-rate: this tracker does not relay; add --relay");
+});

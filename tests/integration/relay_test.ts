@@ -29,14 +29,14 @@ import { startTracker, type TestTracker } from "../helpers/tracker.ts";
 
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys"];
 
-/** A peer that others look for where it does not listen. */
+/** A peer that others look for where it does not listen, nor anybody else: its port is a free one there too. */
 function hidden(
   tracker: TestTracker,
   dir: TempDir,
   name: string,
   setting: PeerSetting = {},
 ): Promise<TestPeer> {
-  return startPeer(tracker, dir, { name, host: BEHIND_PROXY, ...setting });
+  return startPeer(tracker, dir, { name, host: BEHIND_PROXY, port: closedPort(), ...setting });
 }
 
 /** Sends bytes to the other peer; resolves with the report. */

@@ -197,7 +197,7 @@ export class EventText {
 
   #listening(event: ListeningEvent): string {
     const { bold, warn, dim } = this.#palette;
-    const { host, port, id, name, inbox, invite, local, secure } = event;
+    const { host, port, id, name, inbox, invite, local, relay, secure } = event;
     const place = isWildcard(host)
       ? `port ${port} of all addresses of this machine`
       : escapeText(formatAddress({ host, port }));
@@ -205,6 +205,7 @@ export class EventText {
     const lines = [
       `${inbox === undefined ? "Tracker" : "Peer"} ${bold(own)} listening on ${place}`,
     ];
+    if (relay) lines.push("It passes bytes on between peers that have no other path");
     if (!secure) lines.push(warn("Insecure: nothing is encrypted, and anyone may join"));
     if (inbox !== undefined) lines.push(`Received files go to ${bold(escapeText(inbox))}`);
     const isLocal = inbox === undefined && (local === true || isLoopback(host));
