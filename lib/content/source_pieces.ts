@@ -170,6 +170,16 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   }
 
   /**
+   * A recipient has been sent all that it asked for. If it may ask for all that is read, it is so far away that more has to
+   * be read ahead.
+   */
+  onIdle(): void {
+    if (this.#reading || this.manifest.digest) return;
+    this.#cache.readFurther();
+    this.#want(0);
+  }
+
+  /**
    * Lends a piece whose hash is known.
    *
    * @throws {P2PError} `source-changed`, `file-not-found` or `disk` when it had to be read again and

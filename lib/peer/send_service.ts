@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { AppEvent } from "../events.ts";
-import { asP2PError } from "../errors.ts";
+import { asP2PError, isRetriable } from "../errors.ts";
 import { randomToken } from "../async/random.ts";
 import type { Content } from "../content/content.ts";
 import type { ManifestCache } from "../content/manifest_cache.ts";
@@ -133,7 +133,10 @@ export class SendService {
     const left = briefly(stillToGet(report, recipients.peers));
     await this.#note(async () => {
       await outbox.settle(unsent, left);
-      if (left.length === 0) return;
+      const isCutShort = report.failures.some((error) =>
+        error.code === "interrupted" || report.bytesSent > 0 && isRetriable(error)
+      );
+      if (left.length === 0 || !isCutShort) return;
       const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;
       this.#options.emit({ event: "notice", message });
     });

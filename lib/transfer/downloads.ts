@@ -61,7 +61,7 @@ export interface DownloadsOptions {
 }
 
 /** Bytes of pieces that all transfers together may have on their way, but for two small pieces each. */
-const WINDOWS = 16 * 1024 * 1024;
+const WINDOWS = 32 * 1024 * 1024;
 
 /** Verified bytes that may wait for the disk, of all transfers together, before less is read. */
 const MAX_UNWRITTEN = 64 * 1024 * 1024;

@@ -220,7 +220,10 @@ export class Upload {
       clock,
       lane,
       onSent: (bytes) => observer.onSent?.(bytes),
-      onIdle: () => this.#watch(),
+      onIdle: () => {
+        source.onIdle();
+        this.#watch();
+      },
       onFailed: (error) => void this.cancel(error),
     });
     this.#state = { at: "sending", server };

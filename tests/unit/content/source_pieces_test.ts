@@ -4,6 +4,7 @@ import type { FileDigest } from "../../../lib/pieces/manifest.ts";
 import { openContent } from "../../../lib/content/open_content.ts";
 import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { assertSameBytes, assertShared } from "../../helpers/bytes.ts";
+import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
@@ -16,6 +17,8 @@ const NEEDS_RUN: Deno.PermissionName[] = [...NEEDS, "run"];
 const PIECE = 256 * 1024;
 /** Pieces that are read ahead of the recipient that is furthest; as many stay behind it. */
 const AHEAD = 32;
+/** The same where that is not enough. */
+const FURTHER = 4 * AHEAD;
 /** The same before anybody has asked for a piece. */
 const EARLY = 4;
 const MOST = 2048;
@@ -82,6 +85,30 @@ permitted("reading keeps a window before the recipient that is furthest", NEEDS,
   await hashesUpTo(source, 2 * AHEAD + 1);
   assertEquals([source.manifest.count, source.manifest.digest], [2 * AHEAD + 1, undefined]);
 });
+
+permitted(
+  "for a recipient that is far away more is read ahead, once all is read that may be",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await Deno.writeFile(dir.at("big"), bytesOf(6 * AHEAD * PIECE));
+    await using source = await sourceOf(dir.at("big"));
+    source.start();
+    await hashesUpTo(source, EARLY);
+    (await source.lend(0)).release();
+    // It waits for the disk, and not for a recipient.
+    source.onIdle();
+    await hashesUpTo(source, AHEAD + 1);
+    await turn();
+    assertEquals(source.manifest.count, AHEAD + 1);
+    source.onIdle();
+    await hashesUpTo(source, FURTHER + 1);
+    await turn();
+    source.onIdle();
+    await turn();
+    assertEquals(source.manifest.count, FURTHER + 1);
+  },
+);
 
 permitted("a piece that has left the window is read again", NEEDS, async () => {
   await using dir = await tempDir();

@@ -45,7 +45,7 @@ function scene(lane?: BandwidthLane) {
   return { clock, picker, share, requests, asked };
 }
 
-Deno.test("as many pieces are asked for as there is memory for, 8 MiB at most", () => {
+Deno.test("as many pieces are asked for as there is memory for, 32 MiB at most", () => {
   const { picker, share, requests, asked } = scene();
   requests.fill();
   assertEquals(asked, [0, 1, 2, 3]);
@@ -54,7 +54,11 @@ Deno.test("as many pieces are asked for as there is memory for, 8 MiB at most", 
   assertEquals(asked, [0, 1, 2, 3, 4]);
   share.bytes = 100 * MIB;
   requests.fill();
-  assertEquals(picker.askedCount, 8);
+  assertEquals(picker.askedCount, 32);
+});
+
+Deno.test("of the smallest pieces fewer are asked for than a source takes at a time", () => {
+  assertEquals(windowPieces(100 * MIB, 16 * 1024, 0), 512);
 });
 
 Deno.test("two pieces are asked for however little memory there is", () => {
