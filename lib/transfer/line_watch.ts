@@ -5,6 +5,8 @@ import type { PeerLink } from "./peer_link.ts";
 const ASK_AFTER = 1_500;
 /** Silence in milliseconds after which its line is in doubt: it gives a sign of life each second, however slow the line is. */
 const DOUBT_AFTER = 2_500;
+/** Shortest time in milliseconds that it has to answer. */
+const ANSWER_TIME = DOUBT_AFTER - ASK_AFTER;
 /** Longest of the silences that are waited for on a link that was doubted in vain: each is twice the one before. */
 const LONGEST_SILENCE = 30_000;
 /** Shortest pause between two looks, milliseconds. */
@@ -23,6 +25,7 @@ export interface LineWatchOptions {
 export function watchLine(link: PeerLink, { clock, onDoubt, onEnd }: LineWatchOptions): void {
   const { session } = link;
   let doubtAfter = DOUBT_AFTER;
+  let askedAt = -Infinity;
   let cancel = () => {};
   let isOver = false;
   const end = () => {
@@ -38,10 +41,11 @@ export function watchLine(link: PeerLink, { clock, onDoubt, onEnd }: LineWatchOp
     if (!link.isSending) return end();
     const silence = clock.now() - session.lastHeard;
     if (silence < ASK_AFTER) return lookIn(ASK_AFTER - silence);
-    if (silence < doubtAfter) {
-      // Its PONG shows, if nothing else does, that the session is alive.
+    // Where this process has slept, a silence may be long and nobody asked.
+    if (silence < doubtAfter || askedAt <= session.lastHeard) {
+      askedAt = clock.now();
       session.post({ verb: "PING" });
-      return lookIn(doubtAfter - silence);
+      return lookIn(Math.max(doubtAfter - silence, ANSWER_TIME));
     }
     await onDoubt();
     doubtAfter = Math.min(2 * doubtAfter, LONGEST_SILENCE);

@@ -83,7 +83,7 @@ function search(
   { entry, silent, open, locate, clock }: WayBackOptions,
   over: AbortController,
 ): Promise<PeerLink> {
-  const { promise: found, resolve } = Promise.withResolvers<PeerLink>();
+  const { promise: found, resolve, reject } = Promise.withResolvers<PeerLink>();
   let silentAt = clock.now();
   let underWay = 0;
   let latest = { where: "", since: 0 };
@@ -102,7 +102,9 @@ function search(
       resolve(link);
       over.abort(heardAgain());
     } catch (error) {
-      if (!over.signal.aborted) failure = asP2PError(error);
+      if (over.signal.aborted) return;
+      failure = asP2PError(error);
+      if (silent.connection.closed && !isSilence(failure)) reject(failure);
     } finally {
       cancel();
       underWay--;
