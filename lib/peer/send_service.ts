@@ -133,8 +133,11 @@ export class SendService {
     const left = briefly(stillToGet(report, recipients.peers));
     await this.#note(async () => {
       await outbox.settle(unsent, left);
+      // What was cut off, and not what never began.
+      const isCutOff = report.bytesSent > 0 &&
+        report.recipients.every(({ state }) => state === "failed");
       const isCutShort = report.failures.some((error) =>
-        error.code === "interrupted" || report.bytesSent > 0 && isRetriable(error)
+        error.code === "interrupted" || isCutOff && isRetriable(error)
       );
       if (left.length === 0 || !isCutShort) return;
       const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;

@@ -99,7 +99,7 @@ permitted("what is sent on a link that falls silent goes on on a new one", NEEDS
   const taken = take(fresh.raw, source, { transfer: TRANSFER, re: 2 });
   assertEquals((await passTime(clock, sending)).state, "delivered");
   await taken;
-  assertEquals(scene.retries, ["1 connection-lost"]);
+  assertEquals(scene.retries, []);
   assertEquals(old.session.connection.closed?.code, "connection-lost");
   assertEquals(dialled[0], ENTRY.host);
   for (const { raw } of hands) raw.close();
