@@ -169,11 +169,8 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     };
   }
 
-  /**
-   * A recipient has been sent all that it asked for. If it may ask for all that is read, it is so far away that more has to
-   * be read ahead.
-   */
-  onIdle(): void {
+  /** Reads further ahead for a recipient that is far away, if all is read that may be: it waits for nothing else. */
+  readFurther(): void {
     if (this.#reading || this.manifest.digest) return;
     this.#cache.readFurther();
     this.#want(0);

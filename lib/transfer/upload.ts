@@ -20,6 +20,14 @@ import {
 /** How long in milliseconds the receiver may take to hear that this side gives up. */
 const GOODBYE_TIMEOUT = 5_000;
 
+/**
+ * Milliseconds without a GET after which the receiver is far away: with a round trip of so long 8 MiB, which are read
+ * ahead, fill a line of 3 Gbit/s.
+ */
+const FAR = 20;
+/** How often that has to be so in a row. */
+const TIMES_FAR = 3;
+
 /** How a recipient keeps what it was sent. */
 export interface Delivery {
   state: "delivered" | "already";
@@ -74,6 +82,10 @@ export class Upload {
   #saysWaiting = true;
   /** Hashes that have been sent, and whether they are all. */
   #hashes = { sent: 0, areAll: false };
+  /** Since when no piece waits to go out; undefined while one does. */
+  #idleSince: number | undefined;
+  /** How often in a row it took {@linkcode FAR} until the receiver asked for more. */
+  #timesLate = 0;
   /** When the receiver said anything, or its turn began. */
   #lastSign = 0;
   #cancelWatch: () => void = () => {};
@@ -128,8 +140,21 @@ export class Upload {
       this.#saysStale = false;
       this.#options.observer.onStale?.();
     }
+    this.#lookHowFar();
     this.#state.server.request(index);
     this.#watch();
+  }
+
+  /**
+   * Has more read ahead for a receiver whose GETs come long after it was sent the last piece that it had asked for, again
+   * and again: one that is near is late now and then, when its disk is.
+   */
+  #lookHowFar(): void {
+    const { source, settings: { clock } } = this.#options;
+    if (this.#idleSince === undefined) return;
+    this.#timesLate = clock.now() - this.#idleSince >= FAR ? this.#timesLate + 1 : 0;
+    this.#idleSince = undefined;
+    if (this.#timesLate >= TIMES_FAR) source.readFurther();
   }
 
   /** The receiver has verified pieces. */
@@ -221,7 +246,7 @@ export class Upload {
       lane,
       onSent: (bytes) => observer.onSent?.(bytes),
       onIdle: () => {
-        source.onIdle();
+        this.#idleSince = clock.now();
         this.#watch();
       },
       onFailed: (error) => void this.cancel(error),

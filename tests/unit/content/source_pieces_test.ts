@@ -97,14 +97,14 @@ permitted(
     await hashesUpTo(source, EARLY);
     (await source.lend(0)).release();
     // It waits for the disk, and not for a recipient.
-    source.onIdle();
+    source.readFurther();
     await hashesUpTo(source, AHEAD + 1);
     await turn();
     assertEquals(source.manifest.count, AHEAD + 1);
-    source.onIdle();
+    source.readFurther();
     await hashesUpTo(source, FURTHER + 1);
     await turn();
-    source.onIdle();
+    source.readFurther();
     await turn();
     assertEquals(source.manifest.count, FURTHER + 1);
   },

@@ -16,6 +16,8 @@ import {
   GET,
   hear,
   OTHER,
+  PIECE,
+  said,
   say,
   settings,
   sourceIn,
@@ -102,3 +104,33 @@ permitted("a HAVE of pieces that there are not ends the session", NEEDS, async (
   raw.close();
   await sending;
 });
+
+/** Pieces that are read ahead, by the milliseconds that a receiver takes each time until it asks again. */
+const AHEAD = new Map([[5, 32], [25, 128]]);
+for (const [late, ahead] of AHEAD) {
+  const title =
+    `${ahead} pieces are read ahead for a receiver that asks ${late} ms after the last one`;
+  permitted(title, NEEDS, async () => {
+    await using dir = await tempDir();
+    await using source = await sourceIn(dir, 160 * PIECE);
+    const clock = new FakeClock();
+    const { raw, session } = byHand(clock, 4 * PIECE);
+    const options = settings(source, clock, () => Promise.resolve(session));
+    const sending = rejectsWith("refused", () => uploadWithRetries(options));
+    await accept(raw);
+    for (let index = 0; index < 4; index++) {
+      await say(raw, [said("GET", { index })]);
+      await hear(raw, "PIECE");
+      await source.hashesFrom(index + 32, 1);
+      await turn();
+      clock.advance(late);
+    }
+    await source.hashesFrom(3 + ahead, 1);
+    await turn();
+    assertEquals(source.manifest.count, 4 + ahead);
+    await say(raw, [said("CANCEL", { code: "refused", message: "no" })]);
+    await sending;
+    raw.close();
+    await session.ended;
+  });
+}
