@@ -133,7 +133,7 @@ export class SendService {
     const left = briefly(stillToGet(report, recipients.peers));
     await this.#note(async () => {
       await outbox.settle(unsent, left);
-      if (left.length === 0) return;
+      if (left.length === 0 || !isBrokenOff(report)) return;
       const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;
       this.#options.emit({ event: "notice", message });
     });
@@ -239,6 +239,16 @@ export class SendService {
       });
     }
   }
+}
+
+/** What becomes of a transfer whose recipient has gone, in the middle of it. */
+const GONE: ReadonlySet<string> = new Set(["connection-lost", "peer-unreachable", "timeout"]);
+
+/** Whether the transfer ended in the middle: somebody ended it, or a recipient that had been reached was lost. */
+function isBrokenOff({ recipients }: SendReport): boolean {
+  return recipients.some(({ error, via }) =>
+    error?.code === "interrupted" || via !== undefined && error && GONE.has(error.code)
+  );
 }
 
 function briefly(recipients: readonly PeerEntry[]): Unsent["to"] {
