@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { AppEvent } from "../events.ts";
-import { asP2PError, isRetriable } from "../errors.ts";
+import { asP2PError } from "../errors.ts";
 import { randomToken } from "../async/random.ts";
 import type { Content } from "../content/content.ts";
 import type { ManifestCache } from "../content/manifest_cache.ts";
@@ -8,7 +8,7 @@ import { openContent } from "../content/open_content.ts";
 import { SourcePieces } from "../content/source_pieces.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
-import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { LinkPool } from "../transfer/link_pool.ts";
 import type { Recipients } from "../directory/target.ts";
@@ -133,13 +133,7 @@ export class SendService {
     const left = briefly(stillToGet(report, recipients.peers));
     await this.#note(async () => {
       await outbox.settle(unsent, left);
-      // What was cut off, and not what never began.
-      const isCutOff = report.bytesSent > 0 &&
-        report.recipients.every(({ state }) => state === "failed");
-      const isCutShort = report.failures.some((error) =>
-        error.code === "interrupted" || isCutOff && isRetriable(error)
-      );
-      if (left.length === 0 || !isCutShort) return;
+      if (left.length === 0 || !isBrokenOff(report)) return;
       const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;
       this.#options.emit({ event: "notice", message });
     });
@@ -245,6 +239,16 @@ export class SendService {
       });
     }
   }
+}
+
+/** What becomes of a transfer whose recipient has gone, in the middle of it. */
+const GONE: ReadonlySet<string> = new Set(["connection-lost", "peer-unreachable", "timeout"]);
+
+/** Whether the transfer ended in the middle: somebody ended it, or a recipient that had been reached was lost. */
+function isBrokenOff({ recipients }: SendReport): boolean {
+  return recipients.some(({ error, via }) =>
+    error?.code === "interrupted" || via !== undefined && error && GONE.has(error.code)
+  );
 }
 
 function briefly(recipients: readonly PeerEntry[]): Unsent["to"] {
