@@ -8,7 +8,7 @@ import { openContent } from "../content/open_content.ts";
 import { SourcePieces } from "../content/source_pieces.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
-import type { BandwidthLimiter } from "../transfer/bandwidth_limiter.ts";
+import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { LinkPool } from "../transfer/link_pool.ts";
 import type { Recipients } from "../directory/target.ts";
