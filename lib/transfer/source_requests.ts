@@ -9,6 +9,8 @@ const MAX_KEEPALIVE_EXTENSIONS = 10;
 
 /** Bytes of pieces that may be asked for at a time: what a line holds whose round trip is 100 ms, at 2.5 Gbit/s. */
 const WINDOW = 32 * 1024 * 1024;
+/** The same while the disk is behind: what comes then stays in memory. */
+const WINDOW_BEHIND = 8 * 1024 * 1024;
 /** Pieces that may be asked for at a time, however small: a source takes twice as many. */
 const MAX_PIECES = 512;
 /** Pieces that may wait to be written without fewer being asked for: the disk is now and then behind for a moment. */
@@ -24,7 +26,8 @@ export const MAX_WRITES = 2;
 export function windowPieces(memory: number, pieceSize: number, unwritten: number): number {
   const pieces = Math.min(MAX_PIECES, Math.floor(Math.min(WINDOW, memory) / pieceSize));
   const behind = unwritten - Math.min(MAX_WRITES, Math.max(0, pieces - 1));
-  return Math.max(2, pieces) - Math.max(0, behind);
+  if (behind <= 0) return Math.max(2, pieces);
+  return Math.max(2, Math.min(pieces, Math.floor(WINDOW_BEHIND / pieceSize))) - behind;
 }
 
 /** What {@linkcode SourceRequests} need. */

@@ -61,6 +61,11 @@ Deno.test("of the smallest pieces fewer are asked for than a source takes at a t
   assertEquals(windowPieces(100 * MIB, 16 * 1024, 0), 512);
 });
 
+Deno.test("while the disk is behind no more is asked for than 8 MiB, less what waits", () => {
+  const windows = [0, 2, 3, 5, 20].map((unwritten) => windowPieces(100 * MIB, MIB, unwritten));
+  assertEquals(windows, [32, 32, 7, 5, -10]);
+});
+
 Deno.test("two pieces are asked for however little memory there is", () => {
   const { share, requests, asked } = scene();
   share.bytes = 1;
