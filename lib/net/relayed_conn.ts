@@ -67,7 +67,7 @@ function explain(error: Error): Error {
 
 function duplexOf(bare: BareConnection): Duplex {
   const buffer = new Uint8Array(CHUNK);
-  return new Duplex({
+  const duplex = new Duplex({
     highWaterMark: CHUNK,
     read() {
       bare.read(buffer).then(
@@ -86,6 +86,9 @@ function duplexOf(bare: BareConnection): Duplex {
       done(error);
     },
   });
+  // TLS hears of it too; an older Deno lets nobody else listen, and would end the program.
+  duplex.on("error", () => {});
+  return duplex;
 }
 
 /** The part of `Deno.Conn` that connections of ours use. */
