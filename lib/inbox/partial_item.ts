@@ -199,11 +199,13 @@ export class PartialItem implements PieceTarget {
     }
   }
 
-  /** Deletes what was received. */
+  /** Deletes what was received, for good: a power cut does not bring it back. */
   async discard(): Promise<void> {
     await this.#written();
     this.#close();
     await this.#remove();
+    // Where that fails it is deleted all the same.
+    await this.#options.disk.syncFolder(dirname(this.base)).catch(() => {});
   }
 
   /**
