@@ -18,22 +18,27 @@ const LIMIT = IS_FULL ? 15 : 45;
 
 e2e(`${MEMBERS} peers are back 15 s after a tracker that was killed`, async (world) => {
   const before = await world.tracker();
-  const events = new EventLog<AppEvent>();
+  const events = new EventLog<Heard>();
   const peers = await join(world, { invite: before.invite, events });
   const count = (kind: AppEvent["event"]) =>
     events.all.filter(({ event }) => event === kind).length;
+  // On a machine that is too busy to answer in time one may have been back before.
+  const last = (kind: AppEvent["event"]) =>
+    [...new Map(events.all.map(({ name, event }) => [name, event])).values()]
+      .filter((event) => event === kind).length;
   await before.program.kill();
   await inTime(
-    events.until(() => count("tracker-lost") === MEMBERS),
-    () => `${count("tracker-lost")} peers that noticed`,
+    events.until(() => last("tracker-lost") === MEMBERS),
+    () => `${last("tracker-lost")} peers that noticed`,
   );
+  const [registered, lost] = [count("registered"), count("tracker-lost")];
   await new Promise((resolve) => setTimeout(resolve, 1000 * AWAY));
-  assertEquals(count("registered"), MEMBERS);
+  assertEquals(count("registered"), registered);
   await world.tracker(["--port", `${before.port}`]);
   const at = performance.now();
   await inTime(
-    events.until(() => count("registered") === 2 * MEMBERS),
-    () => `${count("registered") - MEMBERS} peers that came back`,
+    events.until(() => count("registered") === registered + MEMBERS),
+    () => `${count("registered") - registered} peers that came back`,
   );
   const took = (performance.now() - at) / 1000;
   // deno-lint-ignore no-console
@@ -42,13 +47,19 @@ e2e(`${MEMBERS} peers are back 15 s after a tracker that was killed`, async (wor
   const { lines } = await world.run("tracker", ["peers", "--json"]);
   const ids = lines.filter(({ event, reachable }) => event === "peer" && reachable);
   assertEquals(ids.map(({ id }) => id).sort(), peers.map(({ id }) => id).sort());
-  assertEquals(count("tracker-lost"), MEMBERS);
+  assertEquals(count("tracker-lost"), lost);
 });
+
+/** What a member has said of its tracker. */
+interface Heard {
+  name: string;
+  event: AppEvent["event"];
+}
 
 /** Has members join, each with a listener of its own that the tracker dials back. */
 async function join(
   world: World,
-  { invite, events }: { invite: string; events: EventLog<AppEvent> },
+  { invite, events }: { invite: string; events: EventLog<Heard> },
 ): Promise<Peer[]> {
   const { host, port, network, secret } = parseInvite(invite);
   const names = Array.from({ length: MEMBERS }, (_, i) => `m${i}`);
@@ -63,7 +74,8 @@ async function join(
       folder: world.path("state", name),
       emit: (event) => {
         // What each hears of all others is no matter here.
-        if (event.event === "registered" || event.event === "tracker-lost") events.add(event);
+        const { event: kind } = event;
+        if (kind === "registered" || kind === "tracker-lost") events.add({ name, event: kind });
       },
     });
     world.use(peer);
