@@ -4,8 +4,7 @@
  * machine cost.
  *
  * `baseline.ts receive PORT FOLDER [flags]` serves one after another; `baseline.ts send PORT PATH [flags]`
- * sends one file or folder. Flags: `--tls`, `--file-hash none|sender|both` (who hashes the whole of a file
- * beside its pieces; both).
+ * sends one file or folder. Flags: `--tls`, `--twice` (each end hashes the whole of a file beside its pieces).
  *
  * @module
  */
@@ -72,12 +71,8 @@ async function send(port: number, path: string, tls: boolean, hashFile: boolean)
 }
 
 if (import.meta.main) {
-  const { _: [mode, port, path], ...flags } = parseArgs(Deno.args, {
-    boolean: ["tls"],
-    string: ["file-hash"],
-    default: { "file-hash": "both" },
-  });
-  const [who, tls] = [flags["file-hash"], flags["tls"] === true];
-  if (mode === "receive") await receive(Number(port), String(path), tls, who === "both");
-  else await send(Number(port), String(path), tls, who !== "none");
+  const { _: [mode, port, path], ...flags } = parseArgs(Deno.args, { boolean: ["tls", "twice"] });
+  const [tls, twice] = [flags["tls"] === true, flags["twice"] === true];
+  if (mode === "receive") await receive(Number(port), String(path), tls, twice);
+  else await send(Number(port), String(path), tls, twice);
 }

@@ -11,6 +11,8 @@
  *   --size MIB, --files N       of the large file and of the tree (1024, 10000), for a quick look
  *   --no-binaries               leaves dist/peer out (it takes part when it is newer than the sources)
  *   --json FILE                 writes the report there, too
+ *   --memory                    only this program, and one file: for the peak memory of either end
+ *   --resume                    what it costs to go on: 4 GiB and 20 000 files, killed at 10, 50, 90, 99 %
  *
  * @module
  */
@@ -19,6 +21,7 @@ import { join } from "@std/path";
 import { parseArgs } from "@std/cli/parse-args";
 import { type Contender, gather } from "./contenders.ts";
 import { type Cost, measure } from "./measure.ts";
+import { measureResume } from "./resume.ts";
 import { hasFreshBinaries, REFERENCE } from "./ours.ts";
 import { formatPhases, type Phase, phasesOf } from "./startup.ts";
 import { formatReport, type Report, rowsOf } from "./table.ts";
@@ -36,29 +39,32 @@ interface Options {
   files: number;
   binaries: boolean;
   json: string | undefined;
+  resume: boolean;
 }
 
 function parseOptions(args: readonly string[]): Options {
   const flags = parseArgs([...args], {
     string: ["workload", "rounds", "only", "folder", "size", "files", "json"],
-    boolean: ["binaries"],
+    boolean: ["binaries", "memory", "resume"],
     negatable: ["binaries"],
-    default: { rounds: "5", size: "1024", files: "10000", binaries: true },
+    default: { rounds: "5", binaries: true },
     unknown: (arg) => {
       say(`Unknown argument ${arg}: the flags stand at the top of tests/bench/bench.ts`);
       Deno.exit(2);
     },
   });
   const list = (flag: unknown) => typeof flag === "string" ? flag.split(",") : [];
+  const [memory, resume] = [flags["memory"] === true, flags["resume"] === true];
   return {
-    keys: list(flags["workload"]),
+    keys: memory ? ["large"] : list(flags["workload"]),
     rounds: Number(flags["rounds"]),
-    only: list(flags["only"]),
+    only: memory ? ["p2p"] : list(flags["only"]),
     folder: String(flags["folder"] ?? ""),
-    mib: Number(flags["size"]),
-    files: Number(flags["files"]),
+    mib: Number(flags["size"] ?? (resume ? 4096 : 1024)),
+    files: Number(flags["files"] ?? (resume ? 20_000 : 10_000)),
     binaries: flags["binaries"] === true,
     json: flags["json"] as string | undefined,
+    resume,
   };
 }
 
@@ -90,7 +96,7 @@ async function compare(
       }
     }
   }
-  return { workload, rows: rowsOf(workload, costs), failed: [...failed.values()] };
+  return { workload, rows: rowsOf(workload, contenders, costs), failed: [...failed.values()] };
 }
 
 /** Measures one run, and makes sure that everything has arrived. */
@@ -101,6 +107,7 @@ async function runOnce(
 ): Promise<Cost> {
   const target = await Deno.makeTempDir({ dir: folder });
   await touch(source);
+  await contender.prepare?.(source);
   const services = contender.services?.map(({ pid }) => pid) ?? [];
   const cost = await measure(contender.command({ source, target }), { services });
   const received = contender.received ?? target;
@@ -147,10 +154,19 @@ if (import.meta.main) {
   const options = parseOptions(Deno.args);
   // Deno reads the certificates that this names for every TLS connection: a machine's affair, not a program's.
   Deno.env.delete("NODE_EXTRA_CA_CERTS");
+  // Deno opens nothing below /dev for a program that may not do everything, as a peer may not.
+  if (/^\/dev(\/|$)/.test(await Deno.realPath(options.folder || "."))) {
+    const mount = "mount -t tmpfs -o size=8G tmpfs DIR";
+    say(
+      `Cannot measure in ${options.folder}: a peer has no place below /dev; \`${mount}\` makes one`,
+    );
+    Deno.exit(2);
+  }
   const signal = interrupted();
   const fresh = await hasFreshBinaries();
   const binaries = options.binaries && fresh;
   const reports: Report[] = [];
+  const tables: string[] = [];
   let phases: Phase[] = [];
   const folder = await Deno.makeTempDir({
     prefix: "p2p-bench-",
@@ -169,8 +185,16 @@ if (import.meta.main) {
       const contenders = field.contenders.filter((contender) =>
         isWanted(contender) && (contender.takes?.(workload) ?? true)
       );
+      if (options.resume && workload.key === "cold") continue;
       const source = await makeSource(workload, folder);
       const { rounds } = options;
+      if (options.resume) {
+        const going = contenders.filter(({ goesOn }) => goesOn);
+        const given = { contenders: going, workload, source, folder, signal, say };
+        tables.push(await measureResume(given));
+        await Deno.remove(source, { recursive: true });
+        continue;
+      }
       reports.push(await compare(workload, contenders, { folder, source, rounds, signal }));
       const reference = contenders.find(({ name }) => name === REFERENCE);
       if (workload.key === "cold" && reference) {
@@ -184,7 +208,7 @@ if (import.meta.main) {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-  for (const report of reports) say(`\n${formatReport(report)}`);
+  for (const table of [...reports.map(formatReport), ...tables]) say(`\n${table}`);
   if (phases.length > 0) say(`\n${formatPhases(phases)}`);
   if (options.json !== undefined) {
     const { rounds } = options;

@@ -5,6 +5,7 @@
  */
 
 import { fromFileUrl, join } from "@std/path";
+import { aria2, uftp, wormhole } from "./others.ts";
 import { ours } from "./ours.ts";
 import { freePort, Service, startSshd, untilListening } from "./service.ts";
 import type { Workload } from "./workloads.ts";
@@ -17,11 +18,34 @@ export interface Job {
   target: string;
 }
 
+/** What a program does beside moving bytes. */
+export interface Does {
+  /** How it makes sure at the receiver that the bytes are those that were sent, beside what TCP does. */
+  verifies: string;
+  /** How they are encrypted on their way. */
+  encrypts: string;
+  /** Whether they are synced to the disk when it says that it is done. */
+  syncs: boolean;
+}
+
+/** Nothing of all that. */
+const MOVES: Does = { verifies: "nothing", encrypts: "nothing", syncs: false };
+
 /** A program that moves files from one folder to another, both on this machine. */
 export interface Contender {
   name: string;
+  /** What it does to the bytes beside moving them. */
+  does: Does;
+  /** Makes ready what a run needs, outside of what is measured. */
+  prepare?: (source: string) => Promise<void>;
   /** The bash command line of one run. */
   command: (job: Job) => string;
+  /** The same where it is to go on with what an earlier run left; absent where nothing is to be added. */
+  resume?: (job: Job) => string;
+  /** Whether it can go on with what an earlier run left. */
+  goesOn?: boolean;
+  /** Whether it reads sockets as it reads files, so that the kernel counts both as one. */
+  readsSockets?: boolean;
   /** Processes that serve it and are measured with it. */
   services?: readonly Service[];
   /** What it takes part in; everything by default. */
@@ -71,12 +95,19 @@ const NEEDS = {
     packages: "magic-wormhole python3-magic-wormhole-mailbox-server",
   },
   libtorrent: { modules: ["libtorrent"], packages: "python3-libtorrent" },
+  aria2: {
+    commands: ["aria2c", "mktorrent", "opentracker"],
+    packages: "aria2 mktorrent opentracker",
+  },
+  uftp: { commands: ["uftp", "uftpd"], packages: "uftp" },
 } satisfies Record<string, { commands?: string[]; modules?: string[]; packages: string }>;
 
 /** Sets everything up that is installed here, and says how to get the rest. */
 export async function gather(options: Omit<Setup, "stack">): Promise<Field> {
   await using stack = new AsyncDisposableStack();
   const setup: Setup = { ...options, stack };
+  // For what is started when the first run is made ready.
+  const late = stack.use(new AsyncDisposableStack());
   const absent = new Set<keyof typeof NEEDS>();
   for (const name of Object.keys(NEEDS) as (keyof typeof NEEDS)[]) {
     if (!await isHere(NEEDS[name])) absent.add(name);
@@ -86,7 +117,7 @@ export async function gather(options: Omit<Setup, "stack">): Promise<Field> {
   const has = (name: keyof typeof NEEDS) => !absent.has(name);
 
   const contenders: Contender[] = [
-    { name: "cp -r", command: ({ source, target }) => `cp -r ${source} ${target}/` },
+    { name: "cp -r", does: MOVES, command: ({ source, target }) => `cp -r ${source} ${target}/` },
   ];
   if (has("socat")) contenders.push(socat(), socatTree());
   if (has("openssl")) contenders.push(openssl());
@@ -100,6 +131,8 @@ export async function gather(options: Omit<Setup, "stack">): Promise<Field> {
   if (has("rsync")) contenders.push(await rsyncDaemon(setup));
   if (has("wormhole")) contenders.push(await wormhole(setup));
   if (has("libtorrent")) contenders.push(libtorrent());
+  if (has("aria2")) contenders.push(aria2({ ...setup, stack: late }));
+  if (has("uftp")) contenders.push(uftp(setup));
   const moved = stack.move();
   return { contenders, missing, [Symbol.asyncDispose]: () => moved.disposeAsync() };
 }
@@ -118,6 +151,7 @@ async function isHere(
 function openssl(): Contender {
   return {
     name: "openssl dgst -sha256",
+    does: MOVES,
     command: ({ source }) => `openssl dgst -sha256 ${source}`,
     takes: isFile,
     isYardstick: true,
@@ -135,6 +169,7 @@ function socatPair(send: string, receive: string): string {
 function socat(): Contender {
   return {
     name: "socat, plain TCP",
+    does: MOVES,
     command: ({ source, target }) => socatPair(`OPEN:${source}`, `OPEN:${target}/file,creat,trunc`),
     takes: isFile,
   };
@@ -143,25 +178,21 @@ function socat(): Contender {
 function socatTree(): Contender {
   return {
     name: "tar, socat, tar",
+    does: MOVES,
     command: ({ source, target }) =>
       socatPair(`EXEC:'tar -cC ${source} .'`, `EXEC:'tar -xC ${target}'`),
     takes: ({ kind }) => kind === "tree",
   };
 }
 
-/** A minimal script in Deno, plain and with TLS, and what the second hash of a file costs it at each end. */
+/** A minimal script in Deno, plain and with TLS, with one pass of SHA-256 at each end; and what a second one costs. */
 async function baselines(setup: Setup): Promise<Contender[]> {
   return await Promise.all([
     baseline(setup, { name: "Deno at its least, plain", flags: "" }),
     baseline(setup, { name: "Deno at its least, TLS", flags: "--tls" }),
     baseline(setup, {
-      name: "  both hash pieces only",
-      flags: "--tls --file-hash=none",
-      takes: isLarge,
-    }),
-    baseline(setup, {
-      name: "  sender hashes the file too",
-      flags: "--tls --file-hash=sender",
+      name: "  each end hashes twice",
+      flags: "--tls --twice",
       takes: isLarge,
     }),
   ]);
@@ -178,8 +209,10 @@ async function baseline(
     new Service("bash", ["-c", `exec ${run} receive ${port} ${received} ${flags}`]),
   );
   await untilListening(port);
+  const encrypts = flags.includes("--tls") ? "TLS 1.3" : "nothing";
   return {
     name,
+    does: { verifies: "SHA-256", encrypts, syncs: true },
     command: ({ source }) => `${run} send ${port} ${source} ${flags}`,
     services: [service],
     received,
@@ -190,15 +223,23 @@ async function baseline(
 function scp(sshd: Service & { options: string }): Contender[] {
   const command = (cipher: string) => ({ source, target }: Job) =>
     `scp -q -r ${cipher} ${sshd.options} ${source} 127.0.0.1:${target}/`;
+  const services = [sshd];
+  const does = { verifies: "each packet", syncs: false };
   return [
-    { name: "scp -c aes128-gcm", command: command("-c aes128-gcm@openssh.com"), services: [sshd] },
-    { name: "scp", command: command(""), services: [sshd] },
+    {
+      name: "scp -c aes128-gcm",
+      does: { ...does, encrypts: "AES-128-GCM" },
+      command: command("-c aes128-gcm@openssh.com"),
+      services,
+    },
+    { name: "scp", does: { ...does, encrypts: "ChaCha20" }, command: command(""), services },
   ];
 }
 
 function rsyncOverSsh(sshd: Service & { options: string }): Contender {
   return {
     name: "rsync over ssh",
+    does: { verifies: "XXH3", encrypts: "ChaCha20", syncs: false },
     command: ({ source, target }) =>
       `rsync -aW -e 'ssh ${sshd.options}' ${source} 127.0.0.1:${target}/`,
     services: [sshd],
@@ -219,36 +260,20 @@ async function rsyncDaemon({ folder, stack }: Setup): Promise<Contender> {
   await untilListening(port);
   return {
     name: "rsync daemon, plain TCP",
+    does: { verifies: "XXH3", encrypts: "nothing", syncs: false },
     command: ({ source, target }) => `rsync -aW ${source} rsync://127.0.0.1:${port}/all${target}/`,
+    goesOn: true,
+    resume: ({ source, target }) =>
+      `rsync -a --no-W --partial --inplace ${source} rsync://127.0.0.1:${port}/all${target}/`,
+    readsSockets: true,
     services: [daemon],
-  };
-}
-
-/** Both ends meet at a mailbox server on this machine; the bytes go from one to the other. */
-async function wormhole({ folder, stack }: Setup): Promise<Contender> {
-  const port = freePort();
-  stack.use(
-    new Service(PYTHON, [
-      ...["-m", "twisted", "wormhole-mailbox", `--port=tcp:${port}:interface=127.0.0.1`],
-      `--channel-db=${join(folder, "mailbox.sqlite")}`,
-    ]),
-  );
-  await untilListening(port);
-  const run = `wormhole --relay-url=ws://127.0.0.1:${port}/v1 --transit-helper=`;
-  let runs = 0;
-  return {
-    name: "magic-wormhole",
-    command: ({ source, target }) => {
-      const code = `${++runs}-local-run`;
-      return `cd ${target} && ${run} receive --accept-file --hide-progress ${code} & ` +
-        `${run} send --hide-progress --code ${code} ${source} && wait $!`;
-    },
   };
 }
 
 function libtorrent(): Contender {
   return {
     name: "libtorrent v2",
+    does: { verifies: "SHA-256", encrypts: "nothing", syncs: false },
     command: ({ source, target }) => `${PYTHON} ${TORRENT} ${source} ${target}`,
   };
 }

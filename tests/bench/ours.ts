@@ -63,7 +63,15 @@ async function ourselves(
   const peer = start([...commandOf("peer"), "run", "--json", ...as, ...flags]);
   await peer.event("registered");
   const send = [...commandOf("peer"), "send", "--quiet", "--to", "bob", ...flags].join(" ");
-  return { name, command: ({ source }) => `${send} ${source}`, services: [peer], received };
+  const does = { verifies: "SHA-256", encrypts: insecure ? "nothing" : "TLS 1.3", syncs: true };
+  return {
+    name,
+    does,
+    command: ({ source }) => `${send} ${source}`,
+    goesOn: true,
+    services: [peer],
+    received,
+  };
 }
 
 /** Whether `dist/` has binaries of the sources as they are now. */

@@ -84,6 +84,8 @@ export async function untilListening(port: number): Promise<void> {
 
 /** A throw-away sshd on loopback that accepts one new key; the arguments make ssh and scp use it. */
 export async function startSshd(folder: string): Promise<Service & { options: string }> {
+  // It refuses to start without the folder that Debian makes when the system's own is started.
+  await Deno.mkdir("/run/sshd", { recursive: true });
   const keygen = async (name: string) => {
     await new Deno.Command("ssh-keygen", {
       args: ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, name)],
