@@ -1,13 +1,20 @@
+import { encodeBase64Url } from "@std/encoding/base64url";
 import { encodeHex } from "@std/encoding/hex";
 import { join } from "node:path";
 import { Gate } from "../async/gate.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { sha256 } from "../pieces/hash.ts";
-import { type JournalContent, type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
+import {
+  type JournalContent,
+  type JournalPiece,
+  type PieceHashes,
+  PieceJournal,
+} from "../pieces/piece_journal.ts";
+import type { Scheme } from "../pieces/scheme.ts";
 
-/** Hashed bytes between two writes to the disk: at most so many a killed sender has to hash again. */
-const WRITE_EVERY = 32 * 1024 * 1024;
+/** Hashed bytes between two writes to the disk: at most so many a killed sender has to hash or send again. */
+const WRITE_EVERY = 8 * 1024 * 1024;
 /** Manifests that are kept; those used longest ago go first. */
 const MOST = 1000;
 
@@ -75,10 +82,12 @@ export class ManifestCache {
 
 /** The cached manifest of one content. Failures to write are ignored. */
 export class CachedManifest implements AsyncDisposable {
-  /** Hashes of the pieces from the first on, up to the first one that is not known. */
-  readonly hashes: readonly Uint8Array[];
+  /** The hashes that are known. */
+  readonly hashes: PieceHashes;
   /** SHA-256 of the whole content, base64url; null when that is not known. */
   readonly sha256: string | null;
+  /** The piece from which on the hashes are independent in the manifest that was complete last; null when none was. */
+  readonly independentFrom: number | null;
   /** Whether the content was settled when the hashes were made: else its bytes may be others by now. */
   readonly wasSettled: boolean;
   readonly #path: string;
@@ -102,33 +111,60 @@ export class CachedManifest implements AsyncDisposable {
     this.#path = path;
     this.#key = key;
     this.#journal = found?.journal;
-    const hashes: Uint8Array[] = [];
-    for (let index = 0; index < key.pieces; index++) {
-      const hash = found?.pieces.get(index);
-      if (!hash) break;
-      hashes.push(hash);
-    }
-    this.hashes = hashes;
-    const { sha256, isSettled } = found?.header ?? {};
+    this.hashes = found?.pieces ?? { independent: new Map(), prefix: new Map() };
+    const { sha256, isSettled, independentFrom } = found?.header ?? {};
     this.wasSettled = isSettled === true;
-    this.sha256 = typeof sha256 === "string" ? sha256 : null;
+    const last = this.hashes.prefix.get(key.pieces - 1);
+    this.sha256 = typeof sha256 === "string" ? sha256 : last ? encodeBase64Url(last) : null;
+    this.independentFrom = typeof independentFrom === "number" ? independentFrom : null;
   }
 
-  /** Whether nothing has to be hashed any more. */
-  get isComplete(): boolean {
-    const { pieces } = this.#key;
-    return this.hashes.length === pieces && (pieces > 0 || this.sha256 !== null);
+  /** Whether nothing is known. */
+  get isEmpty(): boolean {
+    return this.hashes.prefix.size + this.hashes.independent.size === 0;
+  }
+
+  /** Pieces that the content has. */
+  get pieces(): number {
+    return this.#key.pieces;
+  }
+
+  /**
+   * From which piece on the hashes are independent in a manifest of which all are known, and which serves an offer under
+   * the scheme; null when there is none. The one that was completed last comes first: its id is the one that was told.
+   */
+  completeFrom(scheme: Scheme): number | null {
+    if (this.pieces === 0 && this.sha256 === null) return null;
+    const ways = scheme === "independent" ? [0] : [this.independentFrom, this.pieces, 0];
+    return ways.find((from): from is number =>
+      from !== null && this.run("prefix").length >= from &&
+      from + this.run("independent", from).length >= this.pieces
+    ) ?? null;
+  }
+
+  /** Known hashes under the scheme from piece `start` on, up to the first one that is not known. */
+  run(scheme: Scheme, start = 0): Uint8Array[] {
+    const run: Uint8Array[] = [];
+    for (let index = start; index < this.pieces; index++) {
+      const hash = this.hashes[scheme].get(index);
+      if (!hash) break;
+      run.push(hash);
+    }
+    return run;
   }
 
   /** Notes the hash of a piece; written when there are enough of them. */
-  note(index: number, hash: Uint8Array): void {
-    this.#unwritten.push({ index, hash });
-    if (this.#unwritten.length * this.#key.pieceSize >= WRITE_EVERY) this.#write(null);
+  note(piece: JournalPiece): void {
+    this.#unwritten.push(piece);
+    if (this.#unwritten.length * this.#key.pieceSize >= WRITE_EVERY) this.#write();
   }
 
-  /** Writes what has been noted, and that it is all. */
-  finish(sha256: string | null): void {
-    this.#write(sha256);
+  /** Writes what has been noted, and that it is all of a manifest whose hashes are independent from that piece on. */
+  finish(sha256: string | null, independentFrom: number): void {
+    this.#write({
+      sha256: sha256 ?? this.sha256,
+      independentFrom: Math.min(independentFrom, this.pieces),
+    });
   }
 
   /** Keeps what is only believed after a comparison no longer than it is needed: until everybody has the content. */
@@ -149,14 +185,14 @@ export class CachedManifest implements AsyncDisposable {
     await this.#changes.run(() => this.#close());
   }
 
-  #write(sha256: string | null): void {
+  #write(all?: { sha256: string | null; independentFrom: number }): void {
     const pieces = this.#unwritten.splice(0);
     const written = this.#changes.run(async () => {
       const { pieces: count, ...header } = this.#key;
       if (!this.#journal) await this.#makeRoom?.().catch(() => {});
-      this.#journal ??= await PieceJournal.create(this.#path, { ...header, sha256 }, count);
+      this.#journal ??= await PieceJournal.create(this.#path, { ...header, ...all }, count);
       if (pieces.length > 0) this.#journal.note(pieces);
-      if (sha256 !== null) this.#journal.describe({ ...header, sha256 });
+      if (all) this.#journal.describe({ ...header, ...all });
     });
     // A manifest that cannot be written costs a hashing the next time.
     written.catch(() => {});

@@ -106,7 +106,7 @@ export class PieceCache implements Disposable {
     const { isSeekable } = this.#options;
     const oldest = isSeekable ? index - this.#ahead - this.#behind + 1 : this.#slowest;
     for (const [other, piece] of this.#pieces) {
-      if (other >= oldest) break;
+      if (other >= oldest) continue;
       this.#pieces.delete(other);
       piece.evicted = true;
       if (piece.loans === 0) this.#buffers.give(piece.bytes);

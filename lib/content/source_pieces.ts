@@ -1,25 +1,35 @@
+import { equals } from "@std/bytes/equals";
 import { Gate } from "../async/gate.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
 import { stampsChanges } from "../disk/file_age.ts";
 import type { FileAttributes } from "../disk/file_mode.ts";
 import { P2PError } from "../errors.ts";
 import { type FileDigest, Manifest, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
+import { sha256 } from "../pieces/hash.ts";
 import type { LentPiece, Pieces } from "../pieces/pieces.ts";
 import type { Scheme } from "../pieces/scheme.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
-import { type Verification, verificationOf } from "../pieces/verification.ts";
+import { Verification } from "../pieces/verification.ts";
 import type { Content, SuspectPart } from "./content.ts";
 import type { CachedManifest, ManifestCache } from "./manifest_cache.ts";
 import { PieceCache, type Place } from "./piece_cache.ts";
 
-/** The scheme by which what is sent is proven. */
-const SCHEME: Scheme = "independent";
-
-/** Hashes that have become known: those from `start` on, and the digest when they are the last. */
+/** Hashes that have become known: those from `start` on, all of one scheme, and the digest when they are the last. */
 export interface HashSegment {
   start: number;
+  scheme: Scheme;
   hashes: Uint8Array<ArrayBuffer>;
   digest?: FileDigest | undefined;
+}
+
+/** How a {@linkcode SourcePieces} is opened. */
+export interface SourceOptions {
+  /** By which the pieces are proven: `prefix` for one recipient, and for a stream. */
+  scheme: Scheme;
+  /** What is known of contents that were sent before. */
+  cache?: ManifestCache | undefined;
+  /** Ends the opening. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -33,12 +43,18 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   readonly #content: Content;
   readonly #cache: PieceCache;
   readonly #cached: CachedManifest | null;
-  readonly #verification: Verification;
+  #verification: Verification;
+  /** Proves the pieces from the first on a second time, for those that `#verification` cannot check. */
+  #audit: Verification | undefined;
+  /** Whether all hashes are cached ones. */
+  #isCached = false;
   /**
-   * Pieces that were read again and lent once unhashed, on the word of a complete cached manifest. A second request for
-   * one means that a recipient found it wrong: it is hashed then.
+   * Pieces that were read again and lent once unhashed: on the word of a complete cached manifest, or because the bytes
+   * before them have not been read. A second request for one means that a recipient found it wrong: it is hashed then.
    */
   readonly #trusted = new Set<number>();
+  /** The piece that the content gives next when it is read on. */
+  #position = 0;
   /** Readings of pieces that are not in memory: one at a time. */
   readonly #again = new Gate(1);
   #reading: Promise<void> | undefined;
@@ -46,14 +62,14 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   #failure: P2PError | undefined;
   #closed = false;
 
-  private constructor(content: Content, cached: CachedManifest | null) {
+  private constructor(content: Content, scheme: Scheme, cached: CachedManifest | null) {
     this.#content = content;
     this.#cached = cached;
     const pieceSize = pieceSizeFor(content.size);
-    this.manifest = new Manifest(pieceSize, { table: content.table, scheme: SCHEME });
+    this.manifest = new Manifest(pieceSize, { table: content.table, scheme });
     this.#cache = new PieceCache({ pieceSize, isSeekable: content.isSeekable });
-    const from = this.#adopt(cached);
-    this.#verification = verificationOf(SCHEME, { isTree: content.table !== null, from });
+    if (cached) this.#adopt(cached);
+    this.#verification = this.#verificationFrom(this.#position);
     this.#grown.promise.catch(() => {});
   }
 
@@ -65,14 +81,14 @@ export class SourcePieces implements Pieces, AsyncDisposable {
    */
   static async open(
     content: Content,
-    cache?: ManifestCache,
-    signal?: AbortSignal,
+    { scheme, cache, signal }: SourceOptions,
   ): Promise<SourcePieces> {
     const { size } = content;
     if (size === null || size > pieceSizeFor(size)) {
-      return new SourcePieces(content, cache ? await openCached(cache, content, signal) : null);
+      const cached = cache ? await openCached(cache, content, signal) : null;
+      return new SourcePieces(content, scheme, cached);
     }
-    const source = new SourcePieces(content, null);
+    const source = new SourcePieces(content, scheme, null);
     source.start();
     // A failure is told to each who asks.
     await source.hashesFrom(1, 1).catch(() => {});
@@ -97,6 +113,11 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   /** Whether pieces can be read again, and recipients come later. */
   get isSeekable(): boolean {
     return this.#content.isSeekable;
+  }
+
+  /** SHA-256 of the whole, base64url, as far as it is known, which may be before the manifest is. */
+  get sha256(): string | null {
+    return this.manifest.digest?.sha256 ?? this.#cached?.sha256 ?? null;
   }
 
   /** The files of a tree; null for anything else. */
@@ -155,15 +176,18 @@ export class SourcePieces implements Pieces, AsyncDisposable {
    *
    * @throws {P2PError} `source-changed` or `disk` when it cannot be read to its end as it was.
    */
-  async hashesFrom(start: number, most: number): Promise<HashSegment> {
+  async hashesFrom(start: number, count: number): Promise<HashSegment> {
     while (this.manifest.count <= start && !this.manifest.digest) {
       if (this.#failure) throw this.#failure;
       await this.#grown.promise;
     }
+    const { digest, independentFrom } = this.manifest;
+    const scheme = this.manifest.schemeAt(start);
+    const most = scheme === "prefix" ? Math.min(count, independentFrom - start) : count;
     const end = Math.min(this.manifest.count, start + most);
-    const { digest } = this.manifest;
     return {
       start,
+      scheme,
       hashes: this.manifest.slice(start, end),
       digest: end === this.manifest.count ? digest : undefined,
     };
@@ -212,15 +236,59 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     await this.#cached?.[Symbol.asyncDispose]();
   }
 
-  /** Takes over the hashes that are cached; returns the first piece that has to be read. */
-  #adopt(cached: CachedManifest | null): number {
-    const hashes = cached?.hashes ?? [];
-    for (const [index, hash] of hashes.entries()) this.manifest.add(index, hash);
-    if (cached?.isComplete && this.#content.size !== null) {
-      this.manifest.finish({ size: this.#content.size, sha256: cached.sha256 });
+  /**
+   * Has the pieces from `index` on proven each by itself, for a recipient that knows what is before it by its hashes and
+   * does not read it again. The bytes that have gone by since are read once more.
+   *
+   * @throws {P2PError} `malformed` of a stream, which nobody goes on with later.
+   */
+  proveApartFrom(index: number): void {
+    if (index >= this.manifest.independentFrom) return;
+    if (!this.isSeekable) {
+      throw new P2PError("malformed", "Cannot prove the pieces of a stream one by one");
     }
-    if (hashes.length > 0) this.#content.skipTo(hashes.length * this.pieceSize);
-    return hashes.length;
+    const { count } = this.manifest;
+    this.manifest.proveApartFrom(index);
+    this.#isCached = false;
+    if (count > index) {
+      this.#adoptRun("independent");
+      this.#verification = this.#verificationFrom(this.manifest.count);
+    }
+    this.#want(0);
+  }
+
+  #verificationFrom(from: number): Verification {
+    // Of a tree nobody could look the hash of the whole up.
+    const hasDigest = this.#content.table === null;
+    return new Verification(this.manifest, { hasDigest, from, checksAgain: true });
+  }
+
+  /** Takes over the hashes that are cached, and goes on from there. */
+  #adopt(cached: CachedManifest): void {
+    const { scheme } = this.manifest;
+    const from = cached.completeFrom(scheme);
+    const known = cached.run("prefix").length;
+    // The running hash of an earlier run is gone: what comes after its last piece is proven by itself.
+    this.manifest.proveApartFrom(
+      from ?? (known > 0 || cached.run("independent").length > 0 ? known : Infinity),
+    );
+    this.#adoptRun("prefix");
+    this.#adoptRun("independent");
+    if (from !== null && this.#content.size !== null) {
+      this.manifest.finish({ size: this.#content.size, sha256: cached.sha256 });
+      this.#isCached = true;
+    }
+    this.#position = this.manifest.count;
+    if (this.#position > 0) this.#content.skipTo(this.#position * this.pieceSize);
+  }
+
+  /** Takes over the cached hashes of the scheme that come next. */
+  #adoptRun(scheme: Scheme): void {
+    const { count, independentFrom } = this.manifest;
+    if (this.manifest.schemeAt(count) !== scheme) return;
+    const run = this.#cached?.run(scheme, count) ?? [];
+    const end = scheme === "prefix" ? independentFrom - count : run.length;
+    for (const hash of run.slice(0, end)) this.manifest.add(this.manifest.count, hash);
   }
 
   /** Notes that a recipient has come to piece `demand`, and reads on. */
@@ -229,8 +297,9 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     if (!this.#closed && !this.#failure && !this.manifest.digest) {
       this.#reading ??= this.#readOn().finally(() => {
         this.#reading = undefined;
-        // More may have been wanted while it came to its end.
-        if (this.manifest.count < this.#cache.limit) this.#want(0);
+        // More may have been wanted while it came to its end, or other hashes, which are all known.
+        const isAtEnd = this.size !== null && this.manifest.count === this.pieceCount;
+        if (this.manifest.count < this.#cache.limit || isAtEnd) this.#want(0);
       });
     }
   }
@@ -241,13 +310,15 @@ export class SourcePieces implements Pieces, AsyncDisposable {
         const index = this.manifest.count;
         const isEnd = this.size !== null && index === this.pieceCount;
         if (index >= this.#cache.limit && !isEnd) break;
-        if (!isEnd) this.#cache.makeRoom(index);
-        const piece = isEnd ? new Uint8Array(0) : await this.#readPiece(index);
+        const verification = this.#verification;
+        const piece = isEnd ? new Uint8Array(0) : await this.#nextPiece(index);
+        // A recipient has asked for other hashes meanwhile.
+        if (verification !== this.#verification) continue;
         if (piece.length === 0) return await this.#finish(this.size ?? index * this.pieceSize);
-        const hash = this.#verification.prove(piece);
-        this.#cache.put(index, piece);
+        const hash = verification.prove(piece);
+        const scheme = this.manifest.schemeAt(index);
         this.manifest.add(index, hash);
-        this.#cached?.note(index, hash);
+        this.#cached?.note({ index, scheme, hash });
         if (this.size === null && piece.length < this.pieceSize) {
           return await this.#finish(index * this.pieceSize + piece.length);
         }
@@ -260,10 +331,26 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     }
   }
 
-  /** Reads the next piece; of a stream it may be shorter, and is empty at the end. */
-  async #readPiece(index: number): Promise<Uint8Array<ArrayBuffer>> {
+  /** The piece whose hash is to be made next, which is kept; of a stream it may be shorter, and is empty at the end. */
+  async #nextPiece(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const loan = this.#cache.lend(index);
+    if (loan) {
+      loan.release();
+      return loan.bytes;
+    }
+    this.#cache.makeRoom(index);
+    // What a recipient has asked other hashes for is behind what is read on.
+    const piece = index === this.#position
+      ? await this.#readOnPiece(index)
+      : await this.#again.run(() => this.#readAgainNow(index));
+    if (piece.length > 0) this.#cache.put(index, piece);
+    return piece;
+  }
+
+  async #readOnPiece(index: number): Promise<Uint8Array<ArrayBuffer>> {
     const length = this.lengthOf(index);
     const piece = await this.#content.read(this.#cache.buffer(length));
+    this.#position++;
     if (piece.length < length && this.size !== null) {
       throw sourceChanged(this.#content.path, "it became shorter");
     }
@@ -271,11 +358,12 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   }
 
   async #finish(size: number): Promise<void> {
+    const verification = this.#verification;
     for (const part of await this.#content.suspects()) await this.#compare(part);
-    if (this.#closed) return;
-    const sha256 = this.#verification.digest(this.manifest.count);
+    if (this.#closed || verification !== this.#verification) return;
+    const sha256 = verification.digest(this.manifest.count);
     this.manifest.finish({ size, sha256 });
-    this.#cached?.finish(sha256);
+    this.#cached?.finish(sha256, this.manifest.independentFrom);
     this.#announce();
   }
 
@@ -283,7 +371,8 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   async #compare({ path, start, end }: SuspectPart): Promise<void> {
     for (let index = Math.floor(start / this.pieceSize); index * this.pieceSize < end; index++) {
       if (this.#closed) return;
-      const piece = await this.#again.run(() => this.#readAgainNow(index, path));
+      const how = { path, mayTrust: false };
+      const piece = await this.#again.run(() => this.#readAgainNow(index, how));
       this.#cache.lendOnce(piece).release();
     }
   }
@@ -300,16 +389,21 @@ export class SourcePieces implements Pieces, AsyncDisposable {
 
   async #readAgainNow(
     index: number,
-    path = this.#content.path,
+    { path = this.#content.path, mayTrust = true } = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
+    const piece = await this.#readAt(index, path);
+    if (mayTrust && this.#isTrusted(index) || await this.#isRight(index, piece)) return piece;
+    this.#cache.lendOnce(piece).release();
+    void this.#cached?.drop();
+    throw sourceChanged(path, "its content differs");
+  }
+
+  /** Reads a piece at its place, unchecked. */
+  async #readAt(index: number, path = this.#content.path): Promise<Uint8Array<ArrayBuffer>> {
     const piece = this.#cache.buffer(this.lengthOf(index));
     try {
       const read = await this.#content.readAt(index * this.pieceSize, piece);
       if (read < piece.length) throw sourceChanged(path, "it became shorter");
-      if (!this.#isRight(index, piece)) {
-        void this.#cached?.drop();
-        throw sourceChanged(path, "its content differs");
-      }
       return piece;
     } catch (error) {
       this.#cache.lendOnce(piece).release();
@@ -317,14 +411,40 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     }
   }
 
-  /** Whether a piece is what it was. Under a complete cached manifest that is believed once, without hashing. */
-  #isRight(index: number, piece: Uint8Array): boolean {
-    if (this.#cached?.isComplete && !this.#trusted.has(index)) {
-      this.#trusted.add(index);
-      return true;
-    }
+  /** Whether a piece is sent as it is, for the recipient alone to check. */
+  #isTrusted(index: number): boolean {
+    // What has no hash yet is about to get one.
+    if (!this.has(index)) return true;
+    if (!this.#isCached && this.#verification.canCheck(index)) return false;
+    const isFirst = !this.#trusted.has(index);
+    this.#trusted.add(index);
+    return isFirst;
+  }
+
+  /** Whether a piece is what it was. */
+  async #isRight(index: number, piece: Uint8Array): Promise<boolean> {
     const expected = this.manifest.hashOf(index);
-    return expected !== undefined && this.#verification.check(index, piece, expected);
+    if (!expected) return false;
+    const canCheck = this.#verification.canCheck(index);
+    const verification = canCheck ? this.#verification : await this.#auditUpTo(index);
+    return verification?.check(index, piece, expected) ?? false;
+  }
+
+  /** Proves the pieces below `index` once more, which happens once to each; undefined when one is not what it was. */
+  async #auditUpTo(index: number): Promise<Verification | undefined> {
+    const audit = this.#audit ??= new Verification(this.manifest, {
+      hasDigest: true,
+      checksAgain: true,
+    });
+    while (audit.count < index) {
+      const at = audit.count;
+      const piece = await this.#readAt(at);
+      const hash = audit.prove(piece);
+      this.#cache.lendOnce(piece).release();
+      const expected = this.manifest.hashOf(at);
+      if (!expected || !equals(hash, expected)) return undefined;
+    }
+    return audit;
   }
 }
 
@@ -341,7 +461,7 @@ async function openCached(
   // A cache that cannot be used costs a hashing.
   const open = () => cache.open(asked).catch(() => null);
   const cached = await open();
-  if (!cached || cached.hashes.length === 0) return cached;
+  if (!cached || cached.isEmpty) return cached;
   try {
     if (await isBelievable(content, cached, signal)) return cached;
   } catch (error) {
@@ -366,18 +486,23 @@ async function isBelievable(
   if (cached.wasSettled) {
     if (await stampsChanges(content.path)) return true;
     // Nobody knows whether it was cut off.
-    if (cached.isComplete) return false;
+    if (cached.completeFrom("prefix") !== null) return false;
   }
   const size = content.size ?? 0;
   const pieceSize = pieceSizeFor(size);
-  const verification = verificationOf(SCHEME, { isTree: true });
-  const piece = new Uint8Array(pieceSize);
-  for (const [index, hash] of cached.hashes.entries()) {
+  const { prefix, independent } = cached.hashes;
+  const running = new Verification({ independentFrom: Infinity }, { hasDigest: true });
+  const buffer = new Uint8Array(pieceSize);
+  let left = prefix.size + independent.size;
+  for (let index = 0; left > 0; index++) {
     signal?.throwIfAborted();
     const start = index * pieceSize;
-    const expected = piece.subarray(0, Math.min(pieceSize, size - start));
-    const read = await content.readAt(start, expected).catch(() => 0);
-    if (read < expected.length || !verification.check(index, expected, hash)) return false;
+    const piece = buffer.subarray(0, Math.min(pieceSize, size - start));
+    const read = await content.readAt(start, piece).catch(() => 0);
+    if (read < piece.length) return false;
+    const [whole, own, proven] = [prefix.get(index), independent.get(index), running.prove(piece)];
+    if (whole && !equals(whole, proven) || own && !equals(own, sha256(piece))) return false;
+    left -= (whole ? 1 : 0) + (own ? 1 : 0);
   }
   return true;
 }

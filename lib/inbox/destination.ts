@@ -8,6 +8,8 @@ export interface OfferedItem extends PartialKey {
   transfer: string;
   /** The manifest's id, base64url, when the sender knew it. */
   manifest?: string | undefined;
+  /** SHA-256 of the file, base64url, when the sender knew it. */
+  sha256?: string | undefined;
   /** What is to be kept of it beside its bytes. */
   attributes?: FileAttributes | undefined;
 }
@@ -20,6 +22,11 @@ export interface ArrivedContent {
   size: number;
   /** SHA-256 of the file, base64url; null when this side has not computed it. */
   sha256: string | null;
+}
+
+/** The same, with the name of how its pieces were proven: see {@linkcode proofName}. */
+export interface ProvenContent extends ArrivedContent {
+  proof: string;
 }
 
 /** Something that is kept under its name. */
@@ -58,7 +65,7 @@ export interface Destination {
    */
   publish(
     target: PieceTarget,
-    content: ArrivedContent,
+    content: ProvenContent,
   ): Promise<Published & { already: boolean }>;
   /** Ends a target whose transfer failed: deletes it, or with `keep` lets a later offer go on with it. */
   release(target: PieceTarget, keep: boolean): Promise<void>;

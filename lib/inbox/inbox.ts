@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import { KeyedGate } from "../async/gate.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { tellOnce } from "../tell_once.ts";
-import type { ArrivedContent, Destination, Found, KeptItem, OfferedItem } from "./destination.ts";
+import type { Destination, Found, KeptItem, OfferedItem, ProvenContent } from "./destination.ts";
 import { PartialItem } from "./partial_item.ts";
 import { KEEP_PARTIALS, Partials, type RoomOf } from "./partials.ts";
 import { makeInboxFolder } from "./private_folder.ts";
@@ -69,18 +69,19 @@ export class Inbox implements Destination, Disposable {
   }
 
   async alreadyHas(offer: OfferedItem): Promise<Found | null> {
-    const { transfer, from, name: offered, manifest } = offer;
+    const { transfer, from, name: offered, manifest, sha256 = null } = offer;
     const done = await this.#partials.receipts.ofTransfer(transfer, from);
-    if (done) return { state: "saved", item: this.#kept(done) };
-    const same = manifest && await this.#partials.receipts.ofOffer({ manifest, from, offered });
+    if (done) return { state: "saved", item: this.#kept(done, manifest) };
+    if (manifest === undefined && sha256 === null) return null;
+    const same = await this.#partials.receipts.ofOffer({ manifest, sha256, from, offered });
     if (!same) return null;
     this.#partials.receipts.add({ ...same, transfer });
-    return { state: "already", item: this.#kept(same) };
+    return { state: "already", item: this.#kept(same, manifest) };
   }
 
   /**
    * Checks that an offer fits beside what others under way still need, and starts a partial, or goes on with
-   * one of the same sender, name, size, piece size, scheme and table.
+   * one of the same sender, name, size, piece size and table.
    *
    * @throws {P2PError} `no-space`, `quota` or `disk`.
    */
@@ -111,10 +112,11 @@ export class Inbox implements Destination, Disposable {
 
   async publish(
     target: PieceTarget,
-    content: ArrivedContent,
+    content: ProvenContent,
   ): Promise<Published & { already: boolean }> {
     const { item, offer } = this.#begunOrThrow(target);
-    const key = { manifest: content.manifest, from: offer.from, offered: offer.name };
+    const { manifest, sha256 } = content;
+    const key = { manifest, sha256, from: offer.from, offered: offer.name };
     // Of the same that arrives several times at once the first is kept, and the others find it.
     return await this.#publishing.run(
       JSON.stringify(key),
@@ -124,21 +126,21 @@ export class Inbox implements Destination, Disposable {
 
   async #publish(
     item: PartialItem,
-    { offer, content, key }: { offer: OfferedItem; content: ArrivedContent; key: ContentKey },
+    { offer, content, key }: { offer: OfferedItem; content: ProvenContent; key: ContentKey },
   ): Promise<Published & { already: boolean }> {
     const { transfer, from, name: offered } = offer;
     const same = await this.#partials.receipts.ofContent(key, item.table);
     if (same) {
       await this.release(item, false);
-      this.#partials.receipts.add({ ...same, transfer });
+      this.#partials.receipts.add({ ...same, ...content, transfer, pieceSize: offer.pieceSize });
       return { name: same.name, path: join(this.path, same.name), already: true };
     }
-    const { pieceSize, scheme } = offer;
+    const { pieceSize } = offer;
     if (item.table !== null) await this.#partials.receipts.keepTable(content.manifest, item.table);
     let receipt: Receipt | undefined;
     const published = await item.publish(offered, async (name, ino) => {
       const files = item.files?.count;
-      receipt = { transfer, from, offered, name, files, ...content, pieceSize, scheme, ino };
+      receipt = { transfer, from, offered, name, files, ...content, pieceSize, ino };
       await this.#partials.receipts.intend(receipt);
     });
     if (receipt) this.#partials.receipts.add(receipt);
@@ -167,7 +169,8 @@ export class Inbox implements Destination, Disposable {
     if (begun) this.#room.drop(begun.claim);
   }
 
-  #kept({ name, size, files, sha256, manifest }: Receipt): KeptItem {
+  /** What a receipt is about, under the manifest that the sender knows it by now. */
+  #kept({ name, size, files, sha256, ...receipt }: Receipt, manifest = receipt.manifest): KeptItem {
     return { name, path: join(this.path, name), size, files, sha256, manifest };
   }
 

@@ -12,7 +12,8 @@ import { visitTree } from "../disk/tree_walk.ts";
 import { Sha256 } from "../pieces/hash.ts";
 import { Manifest } from "../pieces/manifest.ts";
 import { type PlanBlock, TreePlan } from "../pieces/tree_plan.ts";
-import { schemeOf, verificationOf } from "../pieces/verification.ts";
+import { independentFromOf } from "../pieces/scheme.ts";
+import { Verification } from "../pieces/verification.ts";
 
 /** What a content is proven by. */
 export interface ContentProof {
@@ -22,7 +23,8 @@ export interface ContentProof {
   size: number;
   /** Bytes. */
   pieceSize: number;
-  scheme: string;
+  /** How its pieces were proven, by name: see {@linkcode proofName}. */
+  proof: string;
 }
 
 /** What the disk says of a file or folder. */
@@ -116,16 +118,16 @@ async function hasBlock(
 class Prover {
   readonly #proof: ContentProof;
   readonly #manifest: Manifest;
-  readonly #verification;
+  readonly #verification: Verification;
   readonly #piece: Uint8Array<ArrayBuffer>;
   #filled = 0;
 
   constructor(proof: ContentProof, table: number | null) {
-    const scheme = schemeOf(proof.scheme);
+    // Of a way to prove that an other version knew the id is another one.
+    const independentFrom = independentFromOf(proof.proof) ?? Infinity;
     this.#proof = proof;
-    this.#manifest = new Manifest(proof.pieceSize, { table, scheme });
-    // The hash of the whole is not asked for, as of a tree.
-    this.#verification = verificationOf(scheme, { isTree: true });
+    this.#manifest = new Manifest(proof.pieceSize, { table, scheme: "prefix", independentFrom });
+    this.#verification = new Verification(this.#manifest, { hasDigest: false });
     this.#piece = new Uint8Array(Math.min(proof.pieceSize, proof.size));
   }
 

@@ -8,15 +8,13 @@ import type { FreeNames } from "../disk/free_names.ts";
 import { Gate } from "../async/gate.ts";
 import type { PieceTarget } from "./piece_target.ts";
 import { type JournalPiece, PieceJournal } from "../pieces/piece_journal.ts";
+import type { PieceProof } from "../pieces/scheme.ts";
 import type { Published, Target } from "./target.ts";
 
 /** Bytes that are written between two entries of the journal: what a crash may cost. */
 const CHECKPOINT = 2 * 1024 * 1024;
 /** Milliseconds between two entries of the journal at most, for those who receive slowly. */
 const CHECKPOINT_TIME = 2_000;
-
-/** Hash in the journal of a piece that is not there. */
-const NOTHING = new Uint8Array(32);
 
 /** What a {@linkcode PartialItem} needs. */
 export interface PartialOptions {
@@ -35,7 +33,7 @@ export interface PartialOptions {
   /** Takes room for so many bytes in all, for a stream, which did not say how many it has. */
   growTo?: ((bytes: number) => Promise<void>) | undefined;
   /** The journal of an earlier run. */
-  reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
+  reopened?: { journal: PieceJournal; known: ReadonlyMap<number, PieceProof> };
 }
 
 /**
@@ -44,8 +42,8 @@ export interface PartialOptions {
  * data is synced. When all are there it is published under its final name.
  */
 export class PartialItem implements PieceTarget {
-  /** Hashes of the pieces that an earlier run left. */
-  readonly known: ReadonlyMap<number, Uint8Array>;
+  /** The pieces that an earlier run left, and what they were proven by. */
+  readonly known: ReadonlyMap<number, PieceProof>;
   readonly isReadable = true;
   readonly #options: PartialOptions;
   readonly #target: Target;
@@ -107,12 +105,12 @@ export class PartialItem implements PieceTarget {
   }
 
   /**
-   * Writes a verified piece; `bytes` must stay as they are until it resolves.
+   * Writes a piece that `proof` has verified; `bytes` must stay as they are until it resolves.
    *
    * @throws {P2PError} `no-space` or `disk`; of a tree also `malformed` or `refused`, naming the path.
    */
-  write(index: number, bytes: Uint8Array, hash: Uint8Array): Promise<void> {
-    return this.#turn.run(() => this.#writeNow({ index, hash: hash.slice() }, bytes));
+  write(index: number, bytes: Uint8Array, { scheme, hash }: PieceProof): Promise<void> {
+    return this.#turn.run(() => this.#writeNow({ index, scheme, hash: hash.slice() }, bytes));
   }
 
   async read(index: number, into: Uint8Array): Promise<void> {
@@ -127,13 +125,12 @@ export class PartialItem implements PieceTarget {
   forget(indices: readonly number[]): Promise<void> {
     return this.#turn.run(async () => {
       await this.#checkpointing;
-      const pieces = indices.map((index) => ({ index, hash: NOTHING }));
       for (const index of indices) {
         if (this.#counted.delete(index)) this.#bytes -= this.#options.pieceSize;
       }
       try {
         // A power cut must find either the old piece and its hash, or no hash.
-        this.#journal?.note(pieces);
+        this.#journal?.forget(indices);
         await this.#journal?.sync();
       } catch (error) {
         throw diskError("write to", this.#options.inbox, error);

@@ -8,24 +8,22 @@ export interface PartialKey {
   size: number | null;
   /** Bytes. */
   pieceSize: number;
-  /** How the hashes prove the pieces. */
-  scheme: string;
   /** Bytes of the table of a tree; null for a file. */
   table: number | null;
 }
 
 /** The key in the header of a journal; null when that says none. */
 export function parsePartialKey(header: Record<string, unknown> | null): PartialKey | null {
-  const { from, name, size, pieceSize, scheme, table = null } = header ?? {};
-  if ([from, name, scheme].some((text) => typeof text !== "string")) return null;
+  const { from, name, size, pieceSize, table = null } = header ?? {};
+  if ([from, name].some((text) => typeof text !== "string")) return null;
   if (!Number.isSafeInteger(size) || !Number.isSafeInteger(pieceSize)) return null;
   if (table !== null && !Number.isSafeInteger(table)) return null;
-  return { from, name, size, pieceSize, scheme, table } as PartialKey;
+  return { from, name, size, pieceSize, table } as PartialKey;
 }
 
 /** The header of the journal of a partial. */
-export function headerOf({ from, name, size, pieceSize, scheme, table }: PartialKey): object {
-  return { from, name, size, pieceSize, scheme, table };
+export function headerOf({ from, name, size, pieceSize, table }: PartialKey): object {
+  return { from, name, size, pieceSize, table };
 }
 
 /** The key as a text, for maps. */

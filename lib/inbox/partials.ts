@@ -8,7 +8,8 @@ import type { Lock } from "../disk/lock.ts";
 import type { NameRules } from "../disk/name_rules.ts";
 import { isOutOfDescriptors, P2PError, reasonOf } from "../errors.ts";
 import { pieceCountOf } from "../pieces/manifest.ts";
-import { PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
+import { type PieceHashes, PieceJournal, readJournalHeader } from "../pieces/piece_journal.ts";
+import { type PieceProof, SCHEMES } from "../pieces/scheme.ts";
 import { FileTarget } from "./file_target.ts";
 import { PartialItem, removeJournal } from "./partial_item.ts";
 import {
@@ -174,7 +175,8 @@ export class Partials implements Disposable {
     try {
       const reopened = await PieceJournal.reopen(`${base}.journal`);
       if (reopened) {
-        const { journal, content: { pieces: known } } = reopened;
+        const { journal, content: { pieces } } = reopened;
+        const known = proofsOf(pieces);
         try {
           const target = await this.#target(key, `${base}.part`, "reopen", room);
           return this.#partial({ key, room, target, reopened: { journal, known } });
@@ -207,7 +209,7 @@ export class Partials implements Disposable {
     key: OfferedItem;
     room: RoomOf;
     target: Target;
-    reopened?: { journal: PieceJournal; known: ReadonlyMap<number, Uint8Array> };
+    reopened?: { journal: PieceJournal; known: ReadonlyMap<number, PieceProof> };
   }): PartialItem {
     const { size, pieceSize } = key;
     return new PartialItem({
@@ -248,6 +250,15 @@ export async function removePartial(base: string): Promise<void> {
   for (const ending of [".part", ".table", ".plan"]) {
     await Deno.remove(`${base}${ending}`, { recursive: true }).catch(ignoreMissing);
   }
+}
+
+/** What each piece is proven by: it is noted under one scheme. */
+function proofsOf(hashes: PieceHashes): Map<number, PieceProof> {
+  return new Map(
+    SCHEMES.flatMap((scheme) =>
+      [...hashes[scheme]].map(([index, hash]) => [index, { scheme, hash }])
+    ),
+  );
 }
 
 /** The receipts, or new ones where those that are there cannot be read. */

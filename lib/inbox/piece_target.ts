@@ -1,9 +1,10 @@
+import type { PieceProof } from "../pieces/scheme.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 
 /** Where a download writes its verified pieces. */
 export interface PieceTarget {
-  /** Hashes of the pieces that an earlier run left. */
-  readonly known: ReadonlyMap<number, Uint8Array>;
+  /** The pieces that an earlier run left, and what they were proven by. */
+  readonly known: ReadonlyMap<number, PieceProof>;
   /** Pieces that have to be written before any other: those of a tree's table. */
   readonly headPieces: number;
   /** The files of a tree, once its table is there; null for anything else. */
@@ -11,11 +12,11 @@ export interface PieceTarget {
   /** Whether `read` works. */
   readonly isReadable: boolean;
   /**
-   * Writes a verified piece; `bytes` must stay as they are until it resolves.
+   * Writes a piece that `proof` has verified; `bytes` must stay as they are until it resolves.
    *
    * @throws {P2PError} `no-space` or `disk`; of a tree also `malformed` or `refused`, naming the path.
    */
-  write(index: number, bytes: Uint8Array, hash: Uint8Array): Promise<void>;
+  write(index: number, bytes: Uint8Array, proof: PieceProof): Promise<void>;
   /**
    * Fills `into` with a piece that was written.
    *

@@ -35,8 +35,10 @@ export interface Receipt extends ContentProof {
   seen?: string | undefined;
 }
 
-/** What makes two offers the same. */
-export type ContentKey = Pick<Receipt, "manifest" | "from" | "offered">;
+/** What makes two offers the same: sender, name, and either the manifest or, whatever proved it, the SHA-256. */
+export type ContentKey = Pick<Receipt, "sha256" | "from" | "offered"> & {
+  manifest: string | undefined;
+};
 
 /**
  * What was received lately, so that nothing is received twice: a transfer whose last ACK was lost, and
@@ -69,7 +71,7 @@ export class Receipts implements Disposable {
     this.#rules = rules;
     this.#file = file;
     this.#byTransfer = receipts;
-    for (const receipt of receipts.values()) this.#byContent.set(contentKey(receipt), receipt);
+    for (const receipt of receipts.values()) this.#noteContent(receipt);
   }
 
   /** Reads those in `folder` about what is in `inbox`, where `rules` made the names what they are. */
@@ -112,9 +114,11 @@ export class Receipts implements Disposable {
     this.#certain.add(receipt);
     this.#byTransfer.delete(key);
     this.#byTransfer.set(key, receipt);
-    this.#byContent.set(contentKey(receipt), receipt);
+    this.#noteContent(receipt);
     for (const old of dropOldest(this.#byTransfer)) {
-      if (this.#byContent.get(contentKey(old)) === old) this.#byContent.delete(contentKey(old));
+      for (const key of contentKeys(old)) {
+        if (this.#byContent.get(key) === old) this.#byContent.delete(key);
+      }
     }
   }
 
@@ -130,7 +134,7 @@ export class Receipts implements Disposable {
    * that is known soon enough for an offer to wait.
    */
   async ofOffer(content: ContentKey): Promise<Receipt | null> {
-    const receipt = this.#byContent.get(contentKey(content));
+    const receipt = this.#ofContent(content);
     return receipt && await this.#isThereSoon(receipt) ? receipt : null;
   }
 
@@ -140,7 +144,7 @@ export class Receipts implements Disposable {
    * @param table path of the table of a tree, for when it was not kept.
    */
   async ofContent(content: ContentKey, table: string | null): Promise<Receipt | null> {
-    const receipt = this.#byContent.get(contentKey(content));
+    const receipt = this.#ofContent(content);
     if (!receipt) return null;
     if (table !== null) await this.#tables.keep(receipt.manifest, table);
     return await this.#isThere(receipt) ? receipt : null;
@@ -160,6 +164,18 @@ export class Receipts implements Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#file.close();
+  }
+
+  #noteContent(receipt: Receipt): void {
+    for (const key of contentKeys(receipt)) this.#byContent.set(key, receipt);
+  }
+
+  #ofContent(content: ContentKey): Receipt | undefined {
+    for (const key of contentKeys(content)) {
+      const receipt = this.#byContent.get(key);
+      if (receipt) return receipt;
+    }
+    return undefined;
   }
 
   /** Whether it is there; false also when that takes too long to find out, which goes on. */
@@ -221,8 +237,11 @@ function transferKey({ transfer, from }: { transfer: string; from: string }): st
   return `${transfer} ${from}`;
 }
 
-function contentKey({ manifest, from, offered }: ContentKey): string {
-  return `${manifest} ${from} ${offered}`;
+function contentKeys({ manifest, sha256, from, offered }: ContentKey): string[] {
+  const names = [];
+  if (manifest !== undefined) names.push(`manifest ${manifest}`);
+  if (sha256 !== null) names.push(`sha256 ${sha256}`);
+  return names.map((name) => `${name} ${from} ${offered}`);
 }
 
 function dropOldest(receipts: Map<string, Receipt>): Receipt[] {
@@ -258,9 +277,9 @@ function parseReceipt(line: string): Receipt | null {
   } catch {
     return null;
   }
-  const { transfer, from, offered, name, manifest, scheme, size, pieceSize } = value ?? {};
+  const { transfer, from, offered, name, manifest, proof, size, pieceSize } = value ?? {};
   const isWhole =
-    [transfer, from, offered, name, manifest, scheme].every((text) => typeof text === "string") &&
+    [transfer, from, offered, name, manifest, proof].every((text) => typeof text === "string") &&
     [size, pieceSize].every((bytes) => Number.isSafeInteger(bytes));
   return isWhole ? value as Receipt : null;
 }

@@ -1,4 +1,5 @@
 import { P2PError } from "../errors.ts";
+import type { PieceProof } from "../pieces/scheme.ts";
 import type { PieceTarget } from "./piece_target.ts";
 
 /** Takes the next bytes, and resolves when it can take more. */
@@ -15,7 +16,7 @@ interface Waiting {
  * memory for.
  */
 export class StreamTarget implements PieceTarget {
-  readonly known: ReadonlyMap<number, Uint8Array> = new Map();
+  readonly known: ReadonlyMap<number, PieceProof> = new Map();
   readonly headPieces = 0;
   readonly files = null;
   readonly isReadable = false;

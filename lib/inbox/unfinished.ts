@@ -69,7 +69,8 @@ async function read(
     const key = parsePartialKey(log?.header ?? null);
     if (!log || !key) return null;
     const { mtime } = await Deno.stat(`${base}.part`);
-    const bytes = Math.min(log.pieces.size * key.pieceSize, key.size ?? Infinity);
+    const pieces = log.pieces.prefix.size + log.pieces.independent.size;
+    const bytes = Math.min(pieces * key.pieceSize, key.size ?? Infinity);
     return { ...key, id, bytes, at: (mtime ?? new Date(0)).toISOString(), base, folder };
   } catch (error) {
     // Whoever receives it has finished it meanwhile.

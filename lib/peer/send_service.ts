@@ -160,7 +160,13 @@ export class SendService {
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
-    await using source = await SourcePieces.open(content, manifests, stop);
+    const isForMany = content.table !== null || content.isSeekable && recipients.length > 1;
+    const scheme = isForMany ? "independent" : "prefix";
+    await using source = await SourcePieces.open(content, {
+      scheme,
+      cache: manifests,
+      signal: stop,
+    });
     this.#sayWhatIsSkipped(content);
     this.#sayWhatFailed(content);
     const report = await sendToAll({

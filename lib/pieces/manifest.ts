@@ -2,7 +2,7 @@ import { equals } from "@std/bytes/equals";
 import { P2PError } from "../errors.ts";
 import { HASH_BYTES, MAX_PIECE } from "../wire/limits.ts";
 import { Sha256 } from "./hash.ts";
-import type { Scheme } from "./scheme.ts";
+import { proofName, type Scheme } from "./scheme.ts";
 
 /** Bytes from which on a file has pieces of 1 MiB or more. */
 const SMALL_FILE = 64 * 1024 * 1024;
@@ -34,16 +34,27 @@ export interface FileDigest {
   sha256: string | null;
 }
 
+/** What the hashes of a {@linkcode Manifest} are about. */
+export interface ManifestOptions {
+  /** Bytes of the table of a tree; null for a file. */
+  table?: number | null;
+  /** How the hashes prove the pieces. */
+  scheme?: Scheme;
+  /** Under `prefix`, the first piece that is proven by its own hash all the same; by default none. */
+  independentFrom?: number;
+}
+
 /**
- * The SHA-256 of each piece of a content, in their order, growing while the content is read or received. A manifest is
- * complete when `digest` is set, and does not change from then on.
+ * A SHA-256 for each piece of a content, in their order, growing while the content is read or received. A manifest is
+ * complete when `digest` is set, and does not change from then on, unless the receiver asks for other hashes.
  */
 export class Manifest {
   readonly pieceSize: number;
   /** Bytes of the table of a tree; null for a file. */
   readonly table: number | null;
-  /** How its hashes prove the pieces. */
+  /** How its hashes prove the pieces, as it was offered. */
   readonly scheme: Scheme;
+  #independentFrom: number;
   #hashes = new Uint8Array(64 * HASH_BYTES);
   #count = 0;
   #digest: FileDigest | undefined;
@@ -52,11 +63,30 @@ export class Manifest {
   /** @param pieceSize bytes. */
   constructor(
     pieceSize: number,
-    { table = null, scheme = "independent" }: { table?: number | null; scheme?: Scheme } = {},
+    { table = null, scheme = "independent", independentFrom = Infinity }: ManifestOptions = {},
   ) {
     this.pieceSize = pieceSize;
     this.table = table;
     this.scheme = scheme;
+    this.#independentFrom = scheme === "independent" ? 0 : independentFrom;
+  }
+
+  /**
+   * The first piece that is proven by its own hash, as all after it are: 0 under `independent`; under `prefix` Infinity,
+   * until one end cannot go on with the running hash. It only ever becomes less.
+   */
+  get independentFrom(): number {
+    return this.#independentFrom;
+  }
+
+  /** How its pieces are proven, by name: see {@linkcode proofName}. */
+  get proof(): string {
+    return proofName(this.#independentFrom, this.#count);
+  }
+
+  /** The scheme by which piece `index` is proven. */
+  schemeAt(index: number): Scheme {
+    return index < this.#independentFrom ? "prefix" : "independent";
   }
 
   /** Pieces whose hash is known: those from the first on. */
@@ -70,7 +100,7 @@ export class Manifest {
   }
 
   /**
-   * The id that both sides recognise the content by, base64url: the SHA-256 of scheme, size, piece size, table
+   * The id that both sides recognise the content by, base64url: the SHA-256 of proof, size, piece size, table
    * and piece hashes (PROTOCOL.md, "Manifest id"). Undefined until the manifest is complete.
    */
   get id(): string | undefined {
@@ -89,12 +119,23 @@ export class Manifest {
     return this.#hashes.slice(start * HASH_BYTES, Math.min(end, this.#count) * HASH_BYTES);
   }
 
+  /** Has the pieces from `index` on proven by their own hashes: other ones that are known are forgotten. */
+  proveApartFrom(index: number): void {
+    if (index >= this.#independentFrom) return;
+    this.#independentFrom = index;
+    this.#count = Math.min(this.#count, index);
+    this.#digest = undefined;
+    this.#id = undefined;
+  }
+
   /**
    * Adds the hashes of the pieces from `start` on; hashes that are known already must be the same.
    *
-   * @throws {P2PError} `malformed` on a gap or a broken hash, `source-changed` when a known one differs.
+   * @param scheme of these hashes: `independent` under `prefix` says that they are so from the next unknown one on.
+   * @throws {P2PError} `malformed` on a gap, a broken hash or one of the wrong scheme, `source-changed` when a known one
+   * differs.
    */
-  add(start: number, hashes: Uint8Array): void {
+  add(start: number, hashes: Uint8Array, scheme: Scheme = this.schemeAt(start)): void {
     if (hashes.length % HASH_BYTES !== 0 || start > this.#count) {
       throw new P2PError("malformed", "Cannot read HASHES: they are not whole or leave a gap");
     }
@@ -110,6 +151,7 @@ export class Manifest {
     if (this.#digest) {
       throw new P2PError("malformed", "Cannot read HASHES: more come after the last");
     }
+    this.#expectScheme(scheme, start, end);
     this.#reserve(end);
     this.#hashes.set(hashes, start * HASH_BYTES);
     this.#count = end;
@@ -139,12 +181,27 @@ export class Manifest {
   }
 
   #computeId({ size }: FileDigest): string {
-    const { scheme, pieceSize, table } = this;
+    const { proof, pieceSize, table } = this;
     const hash = new Sha256();
-    const about = `p2p-manifest ${scheme} ${size} ${pieceSize} ${table ?? "-"}\n`;
+    const about = `p2p-manifest ${proof} ${size} ${pieceSize} ${table ?? "-"}\n`;
     hash.update(new TextEncoder().encode(about));
     hash.update(this.#hashes.subarray(0, this.#count * HASH_BYTES));
     return hash.digest();
+  }
+
+  /** Notes that hashes `[start, end)` are of the scheme. */
+  #expectScheme(scheme: Scheme, start: number, end: number): void {
+    if (scheme === "independent" && start === this.#count) this.proveApartFrom(start);
+    const isRight = scheme === "independent"
+      ? start >= this.#independentFrom
+      : end <= this.#independentFrom;
+    if (isRight) return;
+    throw new P2PError(
+      "malformed",
+      `Cannot read HASHES: those of pieces ${start} to ${
+        end - 1
+      } cannot be of the scheme ${scheme}`,
+    );
   }
 
   #reserve(count: number): void {

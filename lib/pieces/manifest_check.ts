@@ -34,16 +34,26 @@ export function checkSize(
 }
 
 /**
- * Checks that a complete manifest has the size in bytes and the id that were offered, as far as they were.
+ * Checks that a complete manifest has the size in bytes, the id and the SHA-256 that were offered, as far as they were.
  *
  * @throws {P2PError} `source-changed`.
  */
 export function checkOffered(
   manifest: Manifest,
-  offered: { size: number | null; manifest?: string | undefined },
+  offered: {
+    size: number | null;
+    manifest?: string | undefined;
+    sha256?: string | undefined;
+  },
 ): void {
-  const isOtherSize = offered.size !== null && offered.size !== manifest.digest?.size;
-  if (isOtherSize || offered.manifest !== undefined && offered.manifest !== manifest.id) {
+  const { size, sha256 } = manifest.digest ?? {};
+  const isOtherSize = offered.size !== null && offered.size !== size;
+  const isOther = isOtherThan(offered.manifest, manifest.id) || isOtherThan(offered.sha256, sha256);
+  if (isOtherSize || isOther) {
     throw new P2PError("source-changed", "Cannot go on: it is not what was offered");
   }
+}
+
+function isOtherThan(offered: string | undefined, stated: string | null | undefined): boolean {
+  return offered !== undefined && typeof stated === "string" && offered !== stated;
 }

@@ -3,28 +3,32 @@ import { diskError } from "../disk/disk_error.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 import { HASH_BYTES } from "../wire/limits.ts";
+import { type PieceProof, type Scheme, SCHEMES } from "./scheme.ts";
 
 /** Bytes of the header: one block of most file systems, so that it is written as a whole. */
 const HEADER_BYTES = 4096;
+/** Bytes of what is noted of a piece: a hash of each scheme, in the order of `SCHEMES`. */
+const ENTRY_BYTES = SCHEMES.length * HASH_BYTES;
 
-/** A piece and its hash. */
-export interface JournalPiece {
+/** A piece and a hash of it. */
+export interface JournalPiece extends PieceProof {
   index: number;
-  /** SHA-256, 32 bytes. */
-  hash: Uint8Array;
 }
+
+/** The hashes of pieces by index, of each scheme. */
+export type PieceHashes = Readonly<Record<Scheme, Map<number, Uint8Array>>>;
 
 /** What a journal says. */
 export interface JournalContent {
   /** What the journal is about, as its writer put it; whoever reads it checks. */
   header: Record<string, unknown>;
-  /** Hashes of the pieces that are noted, by index. */
-  pieces: Map<number, Uint8Array>;
+  /** Hashes of the pieces that are noted. */
+  pieces: PieceHashes;
 }
 
 /**
- * Hashes of pieces on disk: a header of 4096 bytes (one JSON object, padded with spaces), then 32 bytes
- * for each piece, zeros where nothing is known. The room is taken when the journal is made, so that a full disk
+ * Hashes of pieces on disk: a header of 4096 bytes (one JSON object, padded with spaces), then 64 bytes
+ * for each piece, 32 for its hash under each scheme, zeros where nothing is known. The room is taken when the journal is made, so that a full disk
  * does not keep anybody from noting what is there; a hash never crosses a sector, so that a power cut
  * leaves it whole or absent.
  */
@@ -45,7 +49,7 @@ export class PieceJournal implements Disposable {
    * @throws {P2PError} `disk` or `no-space`.
    */
   static async create(path: string, header: object, count: number): Promise<PieceJournal> {
-    const bytes = new Uint8Array(HEADER_BYTES + count * HASH_BYTES);
+    const bytes = new Uint8Array(HEADER_BYTES + count * ENTRY_BYTES);
     bytes.set(headerBytes(header));
     let journal: PieceJournal | undefined;
     try {
@@ -83,17 +87,22 @@ export class PieceJournal implements Disposable {
    * @throws {P2PError} `disk` or `no-space`.
    */
   note(pieces: readonly JournalPiece[]): void {
-    const sorted = [...pieces].sort((a, b) => a.index - b.index);
     try {
-      for (let from = 0; from < sorted.length;) {
-        const first = (sorted[from] as JournalPiece).index;
-        let to = from + 1;
-        while (sorted[to]?.index === first + to - from) to++;
-        const run = new Uint8Array((to - from) * HASH_BYTES);
-        sorted.slice(from, to).forEach(({ hash }, i) => run.set(hash, i * HASH_BYTES));
-        this.#write(HEADER_BYTES + first * HASH_BYTES, run);
-        from = to;
-      }
+      for (const { index, scheme, hash } of pieces) this.#write(placeOf(index, scheme), hash);
+    } catch (error) {
+      throw diskError("write", this.path, error);
+    }
+  }
+
+  /**
+   * Forgets the pieces; durable after the next {@linkcode sync}.
+   *
+   * @throws {P2PError} `disk` or `no-space`.
+   */
+  forget(indices: readonly number[]): void {
+    const nothing = new Uint8Array(ENTRY_BYTES);
+    try {
+      for (const index of indices) this.#write(HEADER_BYTES + index * ENTRY_BYTES, nothing);
     } catch (error) {
       throw diskError("write", this.path, error);
     }
@@ -148,12 +157,21 @@ export function parseJournal(bytes: Uint8Array): JournalContent | null {
   if (bytes.length < HEADER_BYTES) return null;
   const header = parseHeader(bytes.subarray(0, HEADER_BYTES));
   if (!header) return null;
-  const pieces = new Map<number, Uint8Array>();
-  for (let at = HEADER_BYTES; at + HASH_BYTES <= bytes.length; at += HASH_BYTES) {
-    const hash = bytes.subarray(at, at + HASH_BYTES);
-    if (hash.some((byte) => byte !== 0)) pieces.set((at - HEADER_BYTES) / HASH_BYTES, hash);
+  const pieces: PieceHashes = { independent: new Map(), prefix: new Map() };
+  for (const scheme of SCHEMES) {
+    for (let index = 0;; index++) {
+      const at = placeOf(index, scheme);
+      const hash = bytes.subarray(at, at + HASH_BYTES);
+      if (hash.length < HASH_BYTES) break;
+      if (hash.some((byte) => byte !== 0)) pieces[scheme].set(index, hash);
+    }
   }
   return { header, pieces };
+}
+
+/** Where the hash of a piece stands, in bytes. */
+function placeOf(index: number, scheme: Scheme): number {
+  return HEADER_BYTES + index * ENTRY_BYTES + SCHEMES.indexOf(scheme) * HASH_BYTES;
 }
 
 function headerBytes(header: object): Uint8Array {

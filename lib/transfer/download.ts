@@ -7,9 +7,11 @@ import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
 import { type FileDigest, Manifest } from "../pieces/manifest.ts";
 import { checkOffered, checkSize } from "../pieces/manifest_check.ts";
+import { sha256 } from "../pieces/hash.ts";
 import { PieceBuffers } from "../pieces/piece_buffers.ts";
 import type { LentPiece, Pieces } from "../pieces/pieces.ts";
-import { type Verification, verificationOf } from "../pieces/verification.ts";
+import type { PieceProof, Scheme } from "../pieces/scheme.ts";
+import { schemeOf, Verification } from "../pieces/verification.ts";
 import { HASH_BYTES, MAX_RANGES } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
@@ -63,6 +65,12 @@ export interface DownloadOptions {
   onEnd(outcome: Received | P2PError): void;
 }
 
+/** A piece that cannot be verified yet. */
+interface EarlyPiece {
+  source: PeerLink;
+  body: Uint8Array<ArrayBuffer>;
+}
+
 type State =
   /** No sender has had its offer accepted yet. */
   | { at: "new" }
@@ -94,8 +102,14 @@ export class Download implements Pieces {
   readonly #sources: DownloadSources;
   readonly #patience: Patience;
   readonly #bad = new Map<number, number>();
-  /** Hashes of the pieces that an earlier try left, as far as they are of use. */
-  readonly #known: Map<number, Uint8Array>;
+  /** The pieces that an earlier try left, as far as they are of use. */
+  readonly #known: Map<number, PieceProof>;
+  /** The piece from which on this side has to have independent hashes, and whether they have yet to come. */
+  #apart: { from: number; areMissing: boolean } | undefined;
+  /** Pieces that came before the one by which they can be verified, which has been asked for. */
+  readonly #early = new Map<number, EarlyPiece>();
+  /** When the offer was answered whose first hashes have yet to come. */
+  #answered: number | undefined;
   #verifiedBytes = 0;
   /** Bytes of pieces that came in this run and were right. */
   #receivedBytes = 0;
@@ -114,8 +128,9 @@ export class Download implements Pieces {
     this.#started = clock.now();
     this.#patience = new Patience(MAX_IDLE, clock);
     this.#buffers = new PieceBuffers(pieceSize);
-    this.#manifest = new Manifest(pieceSize, { table, scheme });
-    this.#verification = verificationOf(scheme, { isTree: table !== null });
+    const { known, lost, independentFrom } = usable(target.known, scheme);
+    this.#manifest = new Manifest(pieceSize, { table, scheme, independentFrom });
+    this.#verification = new Verification(this.#manifest, { hasDigest: table === null });
     this.#sources = new DownloadSources({
       offer,
       picker: this.#picker,
@@ -137,7 +152,11 @@ export class Download implements Pieces {
       onFailed: (error) => this.#onWriteFailed(error),
       onSettled: (index) => this.#onWriteSettled(index),
     });
-    this.#known = new Map(target.known);
+    this.#known = known;
+    if (scheme === "prefix" && known.size > 0) {
+      this.#apart = { from: independentFrom, areMissing: false };
+    }
+    if (lost.length > 0) this.#forget(lost);
     for (const index of this.#known.keys()) {
       this.#picker.adopt(index);
       this.#verifiedBytes += this.lengthOf(index);
@@ -223,23 +242,33 @@ export class Download implements Pieces {
 
   /** Memory for a piece; none for one that the source was not asked for, or that is too long. */
   memoryFor(source: PeerLink, index: number, length: number): Uint8Array<ArrayBuffer> | null {
-    const isWanted = this.#state.at !== "ended" && this.#picker.isAsked(index, source);
+    const isWanted = this.#state.at !== "ended" && this.#isOwed(source, index);
     return isWanted && length <= this.offer.pieceSize ? this.#buffers.take(length) : null;
   }
 
   /** Takes the hashes of more pieces from the sender, which may be asked for from now on. */
-  onHashes(source: PeerLink, { start, last }: MessageOf<"HASHES">, body: Uint8Array): void {
+  onHashes(source: PeerLink, { start, scheme, last }: MessageOf<"HASHES">, body: Uint8Array): void {
     // Only the sender says what it offers.
     if (this.#state.at === "ended" || source !== this.sender) return;
     const { size } = this.offer;
-    const { maxSize } = this.#options;
+    const { maxSize, clock } = this.#options;
+    if (this.#answered !== undefined) this.#sources.answeredIn(clock.now() - this.#answered);
+    this.#answered = undefined;
     try {
-      this.#addHashes(start, body);
+      const by = schemeOf(scheme ?? this.offer.scheme);
+      if (this.#apart?.areMissing) {
+        // What was under way when others were asked for.
+        if (by !== "independent" || start !== this.#apart.from) return;
+        this.#apart.areMissing = false;
+      }
+      this.#addHashes(start, body, by);
       checkSize(this.#manifest, { size, maxSize });
       if (last) {
         this.#manifest.finish(last);
         checkSize(this.#manifest, { size, maxSize });
-        checkOffered(this.#manifest, this.offer);
+        // Where this side asked for other hashes the id is another one.
+        const { manifest } = this.#apart ? {} : this.offer;
+        checkOffered(this.#manifest, { ...this.offer, manifest });
       }
     } catch (error) {
       void this.fail(asP2PError(error));
@@ -265,7 +294,7 @@ export class Download implements Pieces {
 
   #onPiece(source: PeerLink, index: number, body: Uint8Array<ArrayBuffer>): void {
     if (this.#state.at === "ended") return;
-    if (!this.#picker.isAsked(index, source)) {
+    if (!this.#isOwed(source, index)) {
       return this.#blame(source, new P2PError("malformed", `Piece ${index} came unasked`));
     }
     const length = this.lengthOf(index);
@@ -276,13 +305,44 @@ export class Download implements Pieces {
         new P2PError("integrity", `Cannot receive ${this.offer.name}: ${wrong}`),
       );
     }
-    const hash = this.#manifest.hashOf(index);
-    if (!hash || !this.#verification.check(index, body, hash)) {
-      this.#buffers.give(body);
-      return this.#onBadPiece(source, index);
-    }
-    this.#accept(source, index, { body, hash });
+    this.#early.set(index, { source, body });
+    if (this.#verification.canCheck(index)) this.#verifyFrom(index);
+    else this.#dropStuck();
     this.#goOn();
+  }
+
+  /** Whether the source was asked for the piece, and has not sent it. */
+  #isOwed(source: PeerLink, index: number): boolean {
+    return this.#picker.isAsked(index, source) && !this.#early.has(index);
+  }
+
+  /** Verifies a piece that came, and those after it that waited for it. */
+  #verifyFrom(index: number): void {
+    for (let at = index;; at++) {
+      const piece = this.#early.get(at);
+      if (!piece || !this.#verification.canCheck(at)) return;
+      this.#early.delete(at);
+      const hash = this.#manifest.hashOf(at);
+      if (!hash || !this.#verification.check(at, piece.body, hash)) {
+        this.#buffers.give(piece.body);
+        this.#onBadPiece(piece.source, at);
+        return this.#dropStuck();
+      }
+      this.#accept(piece.source, at, { body: piece.body, hash });
+    }
+  }
+
+  /**
+   * Gives up pieces that wait for one that nobody has been asked for, so that there is room to ask for that one: they
+   * have to come again.
+   */
+  #dropStuck(): void {
+    if (this.#early.size === 0 || this.#picker.isAsked(this.#verification.count)) return;
+    for (const [index, { body }] of this.#early) {
+      this.#buffers.give(body);
+      this.#picker.failed(index);
+    }
+    this.#early.clear();
   }
 
   /** Whether the piece is verified and can be read. */
@@ -368,20 +428,33 @@ export class Download implements Pieces {
 
   /** Answers an offer: which pieces are there already. */
   #acknowledge(sender: PeerLink, seq: number): void {
+    sender.session.post({ ...this.#ready(), re: seq });
+    this.#answered = this.#options.clock.now();
+  }
+
+  #ready(): MessageOf<"ACK"> {
     const { transfer } = this.offer;
     const have = this.#picker.ranges().slice(0, MAX_RANGES);
-    sender.session.post({ verb: "ACK", re: seq, transfer, state: "ready", have });
+    const { independentFrom } = this.#manifest;
+    const apart = this.#apart ? { independentFrom } : {};
+    return { verb: "ACK", transfer, state: "ready", have, ...apart };
   }
 
   #drop(source: PeerLink): void {
+    for (const [index, piece] of this.#early) {
+      if (piece.source !== source) continue;
+      this.#early.delete(index);
+      this.#buffers.give(piece.body);
+    }
     this.#sources.drop(source);
+    this.#dropStuck();
     source.detach(this);
   }
 
-  #addHashes(start: number, body: Uint8Array): void {
+  #addHashes(start: number, body: Uint8Array, scheme: Scheme): void {
     const { hashes } = this.#options;
     const before = this.#manifest.count;
-    this.#manifest.add(start, body);
+    this.#manifest.add(start, body, scheme);
     hashes.add((this.#manifest.count - before) * HASH_BYTES);
     if (!hashes.areTooMany) return;
     throw new P2PError(
@@ -414,17 +487,53 @@ export class Download implements Pieces {
   /** Pieces of an earlier try that are not what the sender has now have to come again. */
   #dropChanged(start: number, end: number): void {
     if (this.#known.size === 0 || this.#state.at === "finishing") return;
-    const { target } = this.#options;
+    const { headPieces } = this.#options.target;
     const changed: number[] = [];
     for (let index = start; index < end; index++) {
-      const [before, now] = [this.#known.get(index), this.#manifest.hashOf(index)];
-      if (!before || !now || equals(before, now)) continue;
-      if (index < target.headPieces) return this.#beginAnew();
+      const [before, hash] = [this.#known.get(index), this.#manifest.hashOf(index)];
+      const scheme = this.#manifest.schemeAt(index);
+      if (!before || !hash || scheme === before.scheme && equals(before.hash, hash)) continue;
+      if (index < headPieces) return this.#beginAnew();
+      if (scheme === "prefix") return this.#compareApart(index);
       changed.push(index);
     }
     if (changed.length === 0) return;
     for (const index of changed) this.#lose(index);
-    target.forget(changed).catch((error) => this.#onWriteFailed(error));
+    this.#forget(changed);
+  }
+
+  #forget(indices: readonly number[]): void {
+    this.#options.target.forget(indices).catch((error) => this.#onWriteFailed(error));
+  }
+
+  /**
+   * The content has changed before the end of piece `from`. Which of the pieces behind are as they were only their own
+   * hashes say: they are made here, and asked for.
+   */
+  #compareApart(from: number): void {
+    const { hashes } = this.#options;
+    hashes.remove((this.#manifest.count - from) * HASH_BYTES);
+    this.#manifest.proveApartFrom(from);
+    this.#apart = { from, areMissing: true };
+    this.#hashApart(from)
+      // What could not be read comes again.
+      .catch(() => {})
+      .then(() => {
+        if (this.#state.at === "receiving") this.#state.sender.session.post(this.#ready());
+      });
+  }
+
+  async #hashApart(from: number): Promise<void> {
+    const indices = [...this.#known].filter(([index, { scheme }]) =>
+      index >= from && scheme === "prefix"
+    ).map(([index]) => index);
+    // That the journal does not name them from here on bounds how often they are read.
+    await this.#options.target.forget(indices);
+    for (const index of indices) {
+      const { bytes, release } = await this.lend(index);
+      this.#known.set(index, { scheme: "independent", hash: sha256(bytes) });
+      release();
+    }
   }
 
   /** Throws away what an earlier try left: with another table every file begins elsewhere. */
@@ -451,7 +560,7 @@ export class Download implements Pieces {
     this.#sources.progressed(source);
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
-    this.#writes.add(index, body, hash);
+    this.#writes.add(index, body, { scheme: this.#manifest.schemeAt(index), hash });
   }
 
   #onWriteSettled(index: number): void {
@@ -500,8 +609,9 @@ export class Download implements Pieces {
       throw new P2PError("integrity", `Cannot receive ${this.offer.name}: its SHA-256 is wrong`);
     }
     const manifest = this.#manifest.id as string;
+    const { proof } = this.#manifest;
     const files = target.files?.count;
-    const published = await destination.publish(target, { manifest, size, sha256 });
+    const published = await destination.publish(target, { manifest, proof, size, sha256 });
     const seconds = (clock.now() - this.#started) / 1000;
     const { sender } = this;
     this.#end();
@@ -527,6 +637,7 @@ export class Download implements Pieces {
     if (this.#state.at === "ended") return;
     const { sender } = this;
     this.#state = { at: "ended" };
+    this.#early.clear();
     for (const source of this.#sources.stop()) source.detach(this);
     // A sender that came back while the file was being published is not among the sources.
     sender?.detach(this);
@@ -552,4 +663,26 @@ export class Download implements Pieces {
     const isMissed = !isSyncing && isQuiet && this.#sources.areOwing;
     this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing, isMissed });
   }
+}
+
+/**
+ * What of the pieces that an earlier try left can be gone on with under a scheme: under `prefix` those that have a hash
+ * of all before them, without a gap, and whatever has its own. Those that follow have to be independent then: the running
+ * hash is gone.
+ */
+function usable(
+  left: ReadonlyMap<number, PieceProof>,
+  scheme: Scheme,
+): { known: Map<number, PieceProof>; lost: number[]; independentFrom: number } {
+  let prefix = 0;
+  while (scheme === "prefix" && left.get(prefix)?.scheme === "prefix") prefix++;
+  const pieces = [...left];
+  const isUsable = ([index, proof]: [number, PieceProof]) =>
+    index < prefix || proof.scheme === "independent";
+  const known = new Map(pieces.filter(isUsable));
+  return {
+    known,
+    lost: pieces.filter((piece) => !isUsable(piece)).map(([index]) => index),
+    independentFrom: known.size > 0 ? prefix : Infinity,
+  };
 }

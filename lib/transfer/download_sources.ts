@@ -6,7 +6,7 @@ import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import type { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PiecePicker } from "./picker.ts";
-import { SourceRequests, windowPieces } from "./source_requests.ts";
+import { FAR, SourceRequests, windowPieces } from "./source_requests.ts";
 
 /** Bytes that any download may have on their way, whatever its part of the memory is. */
 const LEAST = 1024 * 1024;
@@ -30,6 +30,8 @@ export interface DownloadSourcesOptions {
 export class DownloadSources {
   readonly #options: DownloadSourcesOptions;
   readonly #requests = new Map<PeerLink, SourceRequests>();
+  /** Milliseconds, the shortest that was seen; 0 before. */
+  #roundTrip = 0;
 
   constructor(options: DownloadSourcesOptions) {
     this.#options = options;
@@ -67,6 +69,11 @@ export class DownloadSources {
     this.#requests.clear();
     this.settled();
     return sources;
+  }
+
+  /** Notes how long in milliseconds an answer took that was no more than that. */
+  answeredIn(ms: number): void {
+    this.#roundTrip = this.#roundTrip === 0 ? ms : Math.min(this.#roundTrip, ms);
   }
 
   /** Asks each for as many pieces as may be on their way. */
@@ -125,7 +132,9 @@ export class DownloadSources {
   /** Pieces that one source may be asked for now. */
   get #window(): number {
     const { share, offer, picker } = this.#options;
-    const pieces = windowPieces(share.bytes, offer.pieceSize, picker.unwrittenCount);
+    const { unwrittenCount: unwritten } = picker;
+    const isFar = this.#roundTrip >= FAR;
+    const pieces = windowPieces(share.bytes, offer.pieceSize, { unwritten, isFar });
     return Math.ceil(pieces / Math.max(1, this.#requests.size));
   }
 }

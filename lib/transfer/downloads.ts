@@ -399,9 +399,12 @@ function shuttingDown(): P2PError {
 /** Answers the offer of something that is here. */
 function answerFound(
   { link, seq }: OfferRequest,
-  { transfer }: Offer,
+  { transfer, manifest, sha256 }: Offer,
   { state, item }: Found,
 ): void {
-  const { name, manifest } = item;
-  link.session.post({ verb: "ACK", re: seq, transfer, state, name, manifest });
+  const { name } = item;
+  // The sender has to recognise it: it does not know the manifest of everything whose SHA-256 it knows.
+  const isBySha256 = state === "already" && manifest === undefined && sha256 !== undefined;
+  const what = isBySha256 ? { sha256 } : { manifest: item.manifest };
+  link.session.post({ verb: "ACK", re: seq, transfer, state, name, ...what });
 }

@@ -9,6 +9,7 @@ import type { MessageOf } from "../wire/message.ts";
 
 /** What a sender offers. */
 export interface Offer extends OfferedItem {
+  /** How the hashes prove the pieces. */
   scheme: Scheme;
 }
 
@@ -36,7 +37,9 @@ export function offerOf(
 ): Offer {
   const { transfer, name, size, pieceSize, manifest, mtime, executable, mode } = message;
   const attributes = { mtime, executable, mode };
-  const table = message.verb === "SEND_TREE" ? message.table : null;
+  const isTree = message.verb === "SEND_TREE";
+  const table = isTree ? message.table : null;
+  const sha256 = isTree ? undefined : message.sha256;
   const scheme = schemeOf(message.scheme);
   return {
     transfer,
@@ -47,6 +50,7 @@ export function offerOf(
     scheme,
     table,
     manifest,
+    sha256,
     attributes,
   };
 }
@@ -71,5 +75,5 @@ export function expectReceivable({ size, pieceSize, table }: OfferedItem): void 
 /** Whether what one transfer has is of use to the other offer. */
 export function isSameContent(a: OfferedItem, b: OfferedItem): boolean {
   return a.from === b.from && a.name === b.name && a.size === b.size &&
-    a.pieceSize === b.pieceSize && a.scheme === b.scheme && a.table === b.table;
+    a.pieceSize === b.pieceSize && a.table === b.table;
 }

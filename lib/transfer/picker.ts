@@ -54,7 +54,7 @@ export class PiecePicker {
 
   /** The next piece to ask `source` for, now marked as asked, or `undefined` when all known ones are. */
   take(source: SourceKey = ONLY): number | undefined {
-    let index = this.#again.shift();
+    let index = this.#takeAgain();
     if (index === undefined) {
       while (this.#next < this.#known && this.isVerified(this.#next)) this.#next++;
       if (this.#next >= this.#known) return undefined;
@@ -63,6 +63,14 @@ export class PiecePicker {
     this.#asked.set(index, source);
     this.#askedOf.set(source, this.askedOf(source) + 1);
     return index;
+  }
+
+  /** The first of those that have to come again: those behind it may need it to be verified. */
+  #takeAgain(): number | undefined {
+    if (this.#again.length === 0) return undefined;
+    const first = this.#again.reduce((least, index) => Math.min(least, index));
+    this.#again.splice(this.#again.indexOf(first), 1);
+    return first;
   }
 
   /** Whether the piece was asked for, of `source` where one is named, and has not come. */

@@ -2,6 +2,7 @@ import type { SharedBytes } from "../async/shared_bytes.ts";
 import { yieldTurn } from "../async/yielder.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
 import type { PieceBuffers } from "../pieces/piece_buffers.ts";
+import type { PieceProof } from "../pieces/scheme.ts";
 import { MAX_WRITES } from "./source_requests.ts";
 
 /** What {@linkcode PieceWrites} need. */
@@ -32,11 +33,11 @@ export class PieceWrites {
   }
 
   /** Has a piece written; its memory is the target's from now on. */
-  add(index: number, bytes: Uint8Array<ArrayBuffer>, hash: Uint8Array): void {
+  add(index: number, bytes: Uint8Array<ArrayBuffer>, proof: PieceProof): void {
     const { target, buffers, unwritten, onFailed, onSettled } = this.#options;
     const { length } = bytes;
     unwritten.add(length);
-    const write: Promise<void> = target.write(index, bytes, hash).then(
+    const write: Promise<void> = target.write(index, bytes, proof).then(
       () => buffers.give(bytes),
       onFailed,
     ).finally(() => {

@@ -7,27 +7,36 @@ const SOURCE_SILENCE = 120_000;
 /** Times {@linkcode SOURCE_SILENCE} that a source which owes pieces may go on with signs of life and no new piece. */
 const MAX_KEEPALIVE_EXTENSIONS = 10;
 
-/** Bytes of pieces that may be asked for at a time: what a line holds whose round trip is 100 ms, at 2.5 Gbit/s. */
-const WINDOW = 32 * 1024 * 1024;
-/** The same while the disk is behind: what comes then stays in memory. */
-const WINDOW_BEHIND = 8 * 1024 * 1024;
+/** Bytes of pieces that may be asked for at a time: what is on its way when one side is killed has to come again. */
+const WINDOW = 8 * 1024 * 1024;
+/** The same for a source that is far away: what a line holds whose round trip is 100 ms, at 2.5 Gbit/s. */
+const WINDOW_FAR = 32 * 1024 * 1024;
+/** Round trip in milliseconds from which on a source is: {@linkcode WINDOW} fills a line of 3 Gbit/s below that. */
+export const FAR = 20;
 /** Pieces that may be asked for at a time, however small: a source takes twice as many. */
 const MAX_PIECES = 512;
 /** Pieces that may wait to be written without fewer being asked for: the disk is now and then behind for a moment. */
 export const MAX_WRITES = 2;
 
 /**
- * Pieces that may be asked for at a time: two at least, and fewer while the disk is behind.
+ * Pieces that may be asked for at a time: two at least, and fewer while the disk is behind, since what comes then stays
+ * in memory.
  *
  * @param memory bytes that there are for pieces.
  * @param pieceSize bytes.
  * @param unwritten pieces that have come and wait to be written.
  */
-export function windowPieces(memory: number, pieceSize: number, unwritten: number): number {
-  const pieces = Math.min(MAX_PIECES, Math.floor(Math.min(WINDOW, memory) / pieceSize));
+export function windowPieces(
+  memory: number,
+  pieceSize: number,
+  { unwritten, isFar }: { unwritten: number; isFar: boolean },
+): number {
+  const within = (window: number) =>
+    Math.min(MAX_PIECES, Math.floor(Math.min(window, memory) / pieceSize));
+  const pieces = within(isFar ? WINDOW_FAR : WINDOW);
   const behind = unwritten - Math.min(MAX_WRITES, Math.max(0, pieces - 1));
   if (behind <= 0) return Math.max(2, pieces);
-  return Math.max(2, Math.min(pieces, Math.floor(WINDOW_BEHIND / pieceSize))) - behind;
+  return Math.max(2, within(WINDOW)) - behind;
 }
 
 /** What {@linkcode SourceRequests} need. */

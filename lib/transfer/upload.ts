@@ -80,8 +80,9 @@ export class Upload {
   #wasAccepted = false;
   #saysStale = true;
   #saysWaiting = true;
-  /** Hashes that have been sent, and whether they are all. */
+  /** Hashes that have been sent, and whether they are all; replaced when others are asked for. */
   #hashes = { sent: 0, areAll: false };
+  #hasProvenApart = false;
   /** Since when no piece waits to go out; undefined while one does. */
   #idleSince: number | undefined;
   /** How often in a row it took {@linkcode FAR} until the receiver asked for more. */
@@ -165,17 +166,25 @@ export class Upload {
   }
 
   /** The receiver says where it is, or that it has everything. */
-  onAck({ state, name, manifest, renamed = 0, renames = [] }: MessageOf<"ACK">): void {
+  onAck(message: MessageOf<"ACK">): void {
     if (this.#isOver) return;
     this.#watch();
+    const { state, independentFrom, name, manifest, sha256 } = message;
+    const { renamed = 0, renames = [] } = message;
     if (state === "waiting") return this.#onWaiting();
+    if (state === "ready" && independentFrom !== undefined) {
+      return this.#proveApart(independentFrom);
+    }
     if (state === "ready" || state === "syncing") return;
     const { source, observer } = this.#options;
-    if (name === undefined || manifest === undefined) {
+    if (name === undefined || manifest === undefined && sha256 === undefined) {
       return void this.cancel(wrongAck("it lacks the name or the manifest"));
     }
-    // A receiver cannot have what this side has not read to its end.
-    if (source.manifest.id !== manifest) {
+    // A receiver cannot have what this side does not know.
+    const isRight = manifest === undefined
+      ? state === "already" && source.sha256 === sha256
+      : source.manifest.id === manifest;
+    if (!isRight) {
       return this.#ack.reject(
         new P2PError("integrity", `Cannot send ${source.name}: the receiver has other bytes`),
       );
@@ -215,30 +224,32 @@ export class Upload {
     const { name, pieceSize, offeredSize, manifest, attributes } = source;
     const { id, table, scheme } = manifest;
     const known = id === undefined ? {} : { manifest: id };
+    const { sha256 } = source;
     const offer = { transfer, name, pieceSize, scheme, ...known, ...present(attributes) };
     return table !== null && offeredSize !== null
       ? { verb: "SEND_TREE", ...offer, size: offeredSize, table }
-      : { verb: "SEND_FILE", ...offer, size: offeredSize };
+      : { verb: "SEND_FILE", ...offer, size: offeredSize, ...(sha256 ? { sha256 } : {}) };
   }
 
   /** What the receiver says of the offer. */
   #onAnswer(answer: MessageOf<"ACK">): void {
     if (this.#state.at !== "offering") return;
-    const { transfer, state, have = [] } = answer;
+    const { transfer, state } = answer;
     if (transfer !== this.transfer) {
       throw wrongAck(`it answers the offer of ${this.transfer} and names transfer ${transfer}`);
     }
     if (state === "waiting" || state === "syncing") {
       throw wrongAck(`an offer is not answered with ${state}`);
     }
-    if (state === "ready") this.#begin(have);
+    if (state === "ready") this.#begin(answer);
     else this.onAck(answer);
   }
 
   /** The receiver is ready, and has some pieces already. */
-  #begin(have: Range[]): void {
+  #begin({ have = [], independentFrom = Infinity }: MessageOf<"ACK">): void {
     const { transfer, source, settings: { clock }, observer, lane } = this.#options;
     this.#wasAccepted = true;
+    source.proveApartFrom(independentFrom);
     const server = this.#link.serve({
       transfer,
       pieces: source,
@@ -254,7 +265,28 @@ export class Upload {
     this.#state = { at: "sending", server };
     this.#note(have);
     this.#watch();
-    this.#sendHashes().catch((error) => this.cancel(asP2PError(error)));
+    this.#beginHashes(0);
+  }
+
+  /** The receiver has found that it needs other hashes, from that piece on: once, since they cost more than to ask. */
+  #proveApart(index: number): void {
+    const { source } = this.#options;
+    if (this.#state.at !== "sending" || index >= source.manifest.independentFrom) return;
+    if (this.#hasProvenApart) {
+      return void this.cancel(wrongAck("it asks for other hashes a second time"));
+    }
+    this.#hasProvenApart = true;
+    try {
+      source.proveApartFrom(index);
+    } catch (error) {
+      return void this.cancel(asP2PError(error));
+    }
+    this.#beginHashes(Math.min(index, this.#hashes.sent));
+  }
+
+  #beginHashes(start: number): void {
+    this.#hashes = { sent: start, areAll: false };
+    this.#sendHashes(this.#hashes).catch((error) => this.cancel(asP2PError(error)));
   }
 
   /** The offer came to nothing. A receiver that has taken it, and said so wrongly, is told. */
@@ -307,19 +339,26 @@ export class Upload {
   }
 
   /** Sends every hash as soon as it is known; the last frame carries the size and, of a file or stream, the SHA-256. */
-  async #sendHashes(): Promise<void> {
+  async #sendHashes(progress: { sent: number; areAll: boolean }): Promise<void> {
     const { source, transfer } = this.#options;
-    for (let next = 0; this.#state.at === "sending";) {
-      const { start, hashes, digest } = await source.hashesFrom(next, MAX_HASHES);
-      if (this.#isOver) return;
+    const isGoingOn = () => this.#state.at === "sending" && this.#hashes === progress;
+    while (isGoingOn() && !progress.areAll) {
+      const { start, scheme, hashes, digest } = await source.hashesFrom(progress.sent, MAX_HASHES);
+      if (!isGoingOn()) return;
+      const isOther = hashes.length > 0 && scheme !== source.manifest.scheme;
       await this.#link.session.send(
-        { verb: "HASHES", transfer, start, ...(digest ? { last: digest } : {}) },
+        {
+          verb: "HASHES",
+          transfer,
+          start,
+          ...(isOther ? { scheme } : {}),
+          ...(digest ? { last: digest } : {}),
+        },
         hashes,
       );
-      next = start + hashes.length / HASH_BYTES;
-      this.#hashes = { sent: next, areAll: digest !== undefined };
+      progress.sent = start + hashes.length / HASH_BYTES;
+      progress.areAll = digest !== undefined;
       this.#look();
-      if (digest) return;
     }
   }
 

@@ -168,10 +168,12 @@ export type Message =
     /** Null when the sender does not know it yet (a stream). */
     size: number | null;
     pieceSize: number;
-    /** How the hashes prove the pieces: `independent` (PROTOCOL.md, "Schemes"). */
+    /** How the hashes prove the pieces: `independent` or `prefix` (PROTOCOL.md, "Schemes"). */
     scheme: string;
     /** The manifest's id, when the sender knows it before it reads. */
     manifest?: string;
+    /** SHA-256 of the file, base64url, when the sender knows it before it reads. */
+    sha256?: string;
     /** Time of the last write, milliseconds since 1970, before which it is negative. */
     mtime?: number;
     /** Whether its owner may execute it. */
@@ -207,10 +209,14 @@ export type Message =
     state: AckState;
     /** With `ready`: pieces that are verified and on disk already. */
     have?: Range[];
+    /** With `ready`, under `prefix`: the first piece that has to be proven by its own hash, as all after it. */
+    independentFrom?: number;
     /** With `saved` and `already`: the name it is kept under. */
     name?: string;
     /** With `saved` and `already`: the id of the manifest, 32 bytes in base64url. */
     manifest?: string;
+    /** With `already`, in place of the manifest where the offer named none: the SHA-256 that it named. */
+    sha256?: string;
     /** With `saved`: how many names inside a tree are others here. */
     renamed?: number;
     /** With `renamed`: some of them, as they were offered and as they are. */
@@ -221,6 +227,8 @@ export type Message =
     transfer: string;
     /** Index of the piece that the first hash of the body belongs to. */
     start: number;
+    /** Scheme of the hashes in the body, where it is another one than was offered. */
+    scheme?: string;
     /** In the last HASHES of a transfer: the whole file. */
     last?: { size: number; sha256: string | null };
   }
@@ -434,6 +442,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     pieceSize: f.integer("pieceSize", MIN_PIECE, MAX_PIECE),
     scheme: f.string("scheme", SCHEME),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "sha256", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "mtime", (n) => f.integer(n, Number.MIN_SAFE_INTEGER)),
     ...maybe(f, "executable", (n) => f.boolean(n)),
     ...maybe(f, "mode", (n) => f.integer(n, 0, 0o777)),
@@ -458,14 +467,17 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     transfer: transfer(f),
     state: f.oneOf("state", ACK_STATES),
     ...maybe(f, "have", (n) => f.ranges(n, MAX_RANGES, MAX_PIECES)),
+    ...maybe(f, "independentFrom", (n) => f.integer(n, 0, MAX_PIECES)),
     ...maybe(f, "name", (n) => f.string(n, MAX_NAME)),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "sha256", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "renamed", (n) => f.integer(n)),
     ...maybe(f, "renames", (n) => f.objects(n, MAX_RENAMES, rename)),
   }),
   HASHES: (f) => ({
     transfer: transfer(f),
     start: f.integer("start", 0, MAX_PIECES),
+    ...maybe(f, "scheme", (n) => f.string(n, SCHEME)),
     ...(f.optional("last", (n) => f.boolean(n))
       ? { last: { size: f.integer("size"), sha256: f.optional("sha256", () => sha256(f)) ?? null } }
       : {}),

@@ -8,7 +8,7 @@ import { bytesOf } from "../helpers/random.ts";
 import { manifestOf, openRaw } from "../helpers/raw.ts";
 import { newNetwork, startTracker, type TrackerEvent } from "../helpers/tracker.ts";
 import { e2e, type Line, namesIn, procFile, secretOf, sha256Of } from "./helpers.ts";
-import { INVITE, of, receiver, share } from "./shares.ts";
+import { heldLineTo, INVITE, of, receiver, share } from "./shares.ts";
 
 const MIB = 1024 * 1024;
 
@@ -123,6 +123,25 @@ e2e("share --count: as many as that get it, at the same time", async (world) => 
   assertEquals(delivered.map(({ delivered }) => delivered), [1, 2, 3]);
   assertEquals(delivered.map(({ peer }) => peer).sort(), names.toSorted());
 });
+
+e2e(
+  "share --count: who joins in the middle of the first transfer gets all of it",
+  async (world) => {
+    const { path, sha256 } = await world.file("big.bin", 64 * MIB);
+    const sharer = await share(world, [path, "--count", "2"]);
+    const held = heldLineTo(world, sharer);
+    const first = await receiver(world, "first", held.invite);
+    await first.until((line) => line.event === "transfer-progress" && line.bytes > 0);
+    const second = await receiver(world, "second", sharer.invite);
+    assertEquals((await second.outcome).code, 0);
+    held.proxy.release();
+    assertEquals((await first.outcome).code, 0);
+    for (const name of ["first", "second"]) {
+      assertEquals(await sha256Of(world.path(name, "big.bin")), sha256, name);
+    }
+    assertEquals((await sharer.program.outcome).code, 0);
+  },
+);
 
 e2e("share --keep: one after the other, until it is interrupted", async (world) => {
   const { path } = await world.file("f.bin", 1000);

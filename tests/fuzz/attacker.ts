@@ -6,6 +6,7 @@
 
 import { decodeBase64Url } from "@std/encoding/base64url";
 import type { P2PError } from "../../lib/errors.ts";
+import { SCHEMES } from "../../lib/pieces/scheme.ts";
 import { certificatePem } from "../../lib/identity/certificate.ts";
 import { randomToken } from "../../lib/async/random.ts";
 import { Identity } from "../../lib/identity/keys.ts";
@@ -244,7 +245,8 @@ async function offer(link: Link, dice: Dice, known: Knowledge): Promise<void> {
   known.transfers.push(transfer);
   const size = dice.pick([0, 1, 40_000, 300_000, 2_000_000]);
   const content = new Uint8Array(size).fill(dice.below(256));
-  const { hashes, last } = manifestOf(content, 16_384);
+  const scheme = dice.pick(SCHEMES);
+  const { hashes, last } = manifestOf(content, 16_384, { scheme });
   const name = dice.pick([
     `${MARK}.bin`,
     `a\n${MARK}`,
@@ -252,13 +254,15 @@ async function offer(link: Link, dice: Dice, known: Knowledge): Promise<void> {
     "x",
     known.names[0] ?? "y",
   ]);
-  const header = { transfer, name, pieceSize: 16_384, scheme: "independent" };
+  const header = { transfer, name, pieceSize: 16_384, scheme };
   const seq = 100 + dice.below(100);
   const isTree = dice.once(4);
   if (isTree) {
     await link.send({ verb: "SEND_TREE", seq, ...header, size, table: dice.below(size + 1) });
   } else await link.send({ verb: "SEND_FILE", seq, ...header, size: dice.once(3) ? null : size });
-  await link.send({ verb: "HASHES", transfer, start: 0, ...dice.once(4) ? {} : { last } }, hashes);
+  const by = dice.once(6) ? { scheme: dice.pick(SCHEMES) } : {};
+  const end = dice.once(4) ? {} : { last };
+  await link.send({ verb: "HASHES", transfer, start: 0, ...by, ...end }, hashes);
 }
 
 /** A piece for a GET: the right length, bytes that may be those that were promised, or none. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SCHEMES } from "../../lib/pieces/scheme.ts";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { concat } from "@std/bytes/concat";
 import type { Dice } from "../helpers/random.ts";
@@ -139,7 +140,8 @@ const ranges: Field = ({ dice }) => {
   const starts = Array.from({ length: dice.below(5) }, (_, i) => 10 * i + dice.below(5));
   return json(starts.map((start) => [start, start + 1 + dice.below(4)]));
 };
-const scheme: Field = ({ dice }) => dice.once(6) ? text({ dice } as Knowledge) : '"independent"';
+const scheme: Field = ({ dice }) =>
+  dice.once(6) ? text({ dice } as Knowledge) : json(dice.pick(SCHEMES));
 
 const OFFER: Shape = {
   seq,
@@ -149,6 +151,7 @@ const OFFER: Shape = {
   pieceSize: int(16_384, 65_536, 262_144, 4_194_304),
   scheme,
   manifest: bytes(32),
+  sha256: bytes(32),
 };
 const MESSAGE: Shape = {
   seq,
@@ -214,12 +217,15 @@ const GRAMMAR: Record<Verb, Shape> = {
     transfer,
     state: ({ dice }) => json(dice.once(8) ? dice.pick(TEXTS) : dice.pick(ACK_STATES)),
     have: ranges,
+    independentFrom: int(0, 0, 1, 2, 100, 1_048_576),
     name,
     manifest: bytes(32),
+    sha256: bytes(32),
   },
   HASHES: {
     transfer,
     start: int(0, 1, 2, 100, 1_048_576),
+    scheme,
     last: bool,
     size: int(0, 12, 40_000),
     sha256: bytes(32),

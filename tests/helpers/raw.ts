@@ -4,6 +4,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { P2PError } from "../../lib/errors.ts";
 import { randomToken } from "../../lib/async/random.ts";
 import { Identity } from "../../lib/identity/keys.ts";
@@ -12,6 +13,7 @@ import { openSession } from "../../lib/net/open_session.ts";
 import type { Session } from "../../lib/net/session.ts";
 import type { Address } from "../../lib/address.ts";
 import { Sha256, sha256 } from "../../lib/pieces/hash.ts";
+import type { Scheme } from "../../lib/pieces/scheme.ts";
 import type { Frame } from "../../lib/wire/frame.ts";
 import type { Message, MessageOf, Role, Verb } from "../../lib/wire/message.ts";
 import { deadline } from "./deadline.ts";
@@ -138,15 +140,15 @@ export interface RawManifest {
 export function manifestOf(
   content: Uint8Array<ArrayBuffer>,
   pieceSize = OFFER.pieceSize,
-  table?: number,
+  { table, scheme = "independent" }: { table?: number; scheme?: Scheme } = {},
 ): RawManifest {
   const pieces: Uint8Array<ArrayBuffer>[] = [];
   for (let at = 0; at < content.length; at += pieceSize) {
     pieces.push(content.slice(at, at + pieceSize));
   }
-  const { hashes, last } = hashesOf(pieces, content);
+  const { hashes, last } = hashesOf(pieces, content, scheme);
   const id = new Sha256();
-  const head = `p2p-manifest ${OFFER.scheme} ${content.length} ${pieceSize} ${table ?? "-"}\n`;
+  const head = `p2p-manifest ${scheme} ${content.length} ${pieceSize} ${table ?? "-"}\n`;
   id.update(new TextEncoder().encode(head));
   id.update(hashes);
   return { pieces, hashes, last, id: id.digest() };
@@ -156,9 +158,14 @@ export function manifestOf(
 export function hashesOf(
   pieces: Uint8Array[],
   content: Uint8Array,
+  scheme: Scheme = "independent",
 ): Pick<RawManifest, "hashes" | "last"> {
   const hashes = new Uint8Array(32 * pieces.length);
-  pieces.forEach((piece, i) => hashes.set(sha256(piece), 32 * i));
+  const prefix = createHash("sha256");
+  pieces.forEach((piece, i) => {
+    prefix.update(piece);
+    hashes.set(scheme === "prefix" ? prefix.copy().digest() : sha256(piece), 32 * i);
+  });
   const whole = new Sha256();
   whole.update(content);
   return { hashes, last: { size: content.length, sha256: whole.digest() } };

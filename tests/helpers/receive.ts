@@ -6,7 +6,7 @@ import type { Inbox } from "../../lib/inbox/inbox.ts";
 import type { Published } from "../../lib/inbox/target.ts";
 import { Manifest } from "../../lib/pieces/manifest.ts";
 import { sha256 } from "../../lib/pieces/hash.ts";
-import { offerOf } from "./partials.ts";
+import { offerOf, proofOf } from "./partials.ts";
 import { type TestTree, transferOf } from "./tree.ts";
 
 const PIECE = 16 * 1024;
@@ -45,10 +45,11 @@ export async function receiveSent(
   const item = await inbox.begin(offer);
   try {
     for (const [index, piece] of piecesOf(bytes).entries()) {
-      await item.write(index, piece, sha256(piece));
+      await item.write(index, piece, proofOf(piece));
     }
     const { manifest } = offer;
-    return await inbox.publish(item, { manifest, size: bytes.length, sha256: null });
+    const content = { manifest, proof: "independent", size: bytes.length, sha256: null };
+    return await inbox.publish(item, content);
   } catch (error) {
     await inbox.release(item, false);
     throw error;

@@ -23,7 +23,7 @@ export const PIECE = 256 * 1024;
 /** A file in the folder, as it is sent. */
 export async function sourceIn(dir: TempDir, size = 10): Promise<SourcePieces> {
   await Deno.writeFile(dir.at("file"), bytesOf(size));
-  return await SourcePieces.open(await FileContent.open(dir.at("file")));
+  return await SourcePieces.open(await FileContent.open(dir.at("file")), { scheme: "independent" });
 }
 
 /** An upload with a hand-turned clock, and what it says. */

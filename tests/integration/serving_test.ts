@@ -59,7 +59,9 @@ permitted(
     await using dir = await tempDir();
     const content = bytesOf(COUNT * PIECE - 7);
     await Deno.writeFile(dir.at("file"), content);
-    await using source = await SourcePieces.open(await FileContent.open(dir.at("file")));
+    await using source = await SourcePieces.open(await FileContent.open(dir.at("file")), {
+      scheme: "independent",
+    });
     using inbox = await Inbox.open(dir.at("inbox"), "own");
     const settings = transferSettings();
     await using downloads = new Downloads({

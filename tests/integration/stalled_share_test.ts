@@ -111,7 +111,7 @@ async function takeAll(link: RawSession): Promise<void> {
     await link.send({ verb: "GET", transfer, index });
     await link.until("PIECE", (piece) => piece.index === index);
   }
-  const { id: manifest } = manifestOf(CONTENT, PIECE);
+  const { id: manifest } = manifestOf(CONTENT, PIECE, { scheme: "prefix" });
   await link.send({ verb: "ACK", transfer, state: "saved", name: "file", manifest });
 }
 
@@ -152,7 +152,7 @@ permitted(
         await new Promise((resolve) => setTimeout(resolve, ACK_TIMEOUT / 8));
       }
       for (const index of [0, 1]) await link.send({ verb: "GET", transfer, index });
-      const { id: manifest } = manifestOf(CONTENT, PIECE);
+      const { id: manifest } = manifestOf(CONTENT, PIECE, { scheme: "prefix" });
       await link.until("PIECE", ({ index }) => index === 1);
       await link.send({ verb: "ACK", transfer, state: "saved", name: "file", manifest });
     });

@@ -174,7 +174,7 @@ function byHand(
 /** Sends a tree by hand; resolves with the answer that ends it. */
 async function sendTree(mallory: RawSession, tree: TestTree, name = "tree") {
   const { table, bytes } = await transferOf(tree);
-  const manifest = manifestOf(bytes, undefined, table.length);
+  const manifest = manifestOf(bytes, undefined, { table: table.length });
   const offer = { name, size: bytes.length, table: table.length };
   const transfer = await mallory.offerTree(offer);
   return { answer: await mallory.serve(transfer, manifest), manifest };
@@ -272,7 +272,7 @@ byHand("a link in the way of a tree is not followed", async (bob, mallory) => {
 
 byHand("a table that does not fit the offer is malformed", async (bob, mallory) => {
   const { table, bytes } = await transferOf(sampleTree());
-  const manifest = manifestOf(bytes, undefined, table.length);
+  const manifest = manifestOf(bytes, undefined, { table: table.length });
   for (const head of [table.length - 1, table.length + 1, 1]) {
     const transfer = await mallory.offerTree({ size: bytes.length, table: head });
     const answer = await mallory.serve(transfer, manifest);
@@ -280,7 +280,7 @@ byHand("a table that does not fit the offer is malformed", async (bob, mallory) 
     assertEquals([answer.verb, "code" in answer && answer.code], ["CANCEL", "malformed"]);
   }
   for (const size of [bytes.length - 1, bytes.length + 1]) {
-    const other = manifestOf(bytes.slice(0, size), undefined, table.length);
+    const other = manifestOf(bytes.slice(0, size), undefined, { table: table.length });
     const transfer = await mallory.offerTree({ size, table: table.length });
     const answer = await mallory.serve(transfer, { ...other, last: { ...other.last, size } });
     await bob.until("receive-failed", (failed) => failed.transfer === transfer);
@@ -304,7 +304,7 @@ byHand("absurd offers of trees are refused, and the session goes on", async (_bo
 
 byHand("a tree's files are not asked for before its table is there", async (_bob, mallory) => {
   const { table, bytes } = await transferOf({ a: { content: bytesOf(100_000) } });
-  const { hashes, last, pieces } = manifestOf(bytes, undefined, table.length);
+  const { hashes, last, pieces } = manifestOf(bytes, undefined, { table: table.length });
   const transfer = await mallory.offerTree({ size: bytes.length, table: table.length });
   await mallory.send({ verb: "HASHES", transfer, start: 0, last }, hashes);
   await mallory.until("GET", ({ index }) => index === 0);

@@ -155,7 +155,7 @@ async def main(options):
         def dial(on_frame):
             return dial_peer(node, peer, on_frame)
 
-        ack, had, served = await send(dial, Content(options.arguments[0]), options.known, options.stop_after)
+        ack, had, served = await send(dial, Content(options.arguments[0], options.scheme), options.known, options.stop_after)
         if ack:
             say("delivered", state=ack["state"], savedAs=ack["name"], had=had, served=served)
         else:
@@ -168,6 +168,7 @@ if __name__ == "__main__":
     parser.add_argument("--join")
     parser.add_argument("--insecure")
     parser.add_argument("--seed")
+    parser.add_argument("--scheme", default="independent", help="send: how the pieces are proven")
     parser.add_argument("--known", action="store_true", help="send: offer the manifest id")
     parser.add_argument("--stop-after", type=int, help="send: leave when so many pieces are verified")
     parser.add_argument("--break-after", type=int, help="register: cut the first connection after so many pieces")

@@ -6,6 +6,7 @@ import { parseInvite } from "../../lib/identity/invite.ts";
 import { randomToken } from "../../lib/async/random.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import { Peer } from "../../lib/peer/peer.ts";
+import { SCHEMES } from "../../lib/pieces/scheme.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import { closedPort } from "../helpers/closed_port.ts";
 import { EventLog } from "../helpers/event_log.ts";
@@ -233,18 +234,75 @@ for (const isSecure of [true, false]) {
     assertEquals([heard.text, heard.from], ["\u00bfqu\u00e9?", sent?.id]);
   });
 
-  withPython(`protocol client, ${mode}: it sends files of 0, 1 and many pieces`, async () => {
-    await using network = await startNetwork(isSecure);
-    const { folder, flags } = network;
-    for (const size of [0, 1, 256 * 1024, 1_500_000]) {
-      const bytes = new Uint8Array(size).map((_, i) => i * i >> 8);
-      await Deno.writeFile(folder.at("a.bin"), bytes);
-      const [delivered] = await client(...flags, "send", folder.at("a.bin"), "deno");
-      assertEquals(delivered?.event, "delivered", JSON.stringify(delivered));
-      assertMatch(`${delivered?.savedAs}`, /^a( \(\d\))?\.bin$/);
-      assertEquals(await Deno.readFile(folder.at("received", `${delivered?.savedAs}`)), bytes);
-    }
-  });
+  for (const scheme of SCHEMES) {
+    withPython(
+      `protocol client, ${mode}, ${scheme}: it sends files of 0, 1 and many pieces`,
+      async () => {
+        await using network = await startNetwork(isSecure);
+        const { folder } = network;
+        const flags = [...network.flags, "--scheme", scheme];
+        for (const size of [0, 1, 256 * 1024, 1_500_000]) {
+          const bytes = new Uint8Array(size).map((_, i) => i * i >> 8);
+          await Deno.writeFile(folder.at("a.bin"), bytes);
+          const [delivered] = await client(...flags, "send", folder.at("a.bin"), "deno");
+          assertEquals(delivered?.event, "delivered", JSON.stringify(delivered));
+          assertMatch(`${delivered?.savedAs}`, /^a( \(\d\))?\.bin$/);
+          assertEquals(await Deno.readFile(folder.at("received", `${delivered?.savedAs}`)), bytes);
+        }
+      },
+    );
+
+    withPython(
+      `protocol client, ${mode}, ${scheme}: it goes on with a file, as far as that is the same`,
+      async () => {
+        await using network = await startNetwork(isSecure);
+        const { folder, flags } = network;
+        const run = sender([...flags, "--scheme", scheme]);
+        const path = folder.at("a.bin");
+        const bytes = bytesOf(11 * PIECE + 7);
+        await Deno.writeFile(path, bytes);
+        assertEquals(await run("--stop-after", "6", "send", path, "deno"), {
+          event: "left",
+          had: [],
+          served: range(0, 6),
+        });
+        bytes.fill(0, 2 * PIECE, 2 * PIECE + 32);
+        await Deno.writeFile(path, bytes);
+        assertEquals(await run("send", path, "deno"), {
+          event: "delivered",
+          state: "saved",
+          savedAs: "a.bin",
+          had: [[0, 6]],
+          served: [2, ...range(6, 12)],
+        });
+        assertSameBytes(await Deno.readFile(folder.at("received", "a.bin")), bytes);
+      },
+    );
+
+    withPython(
+      `protocol client, ${mode}, ${scheme}: what it sends again is there already`,
+      async () => {
+        await using network = await startNetwork(isSecure);
+        const { folder } = network;
+        const flags = [...network.flags, "--scheme", scheme];
+        const run = sender(flags);
+        await Deno.writeFile(folder.at("a.bin"), bytesOf(2 * PIECE));
+        await plant(folder.at("tree"), sampleTree());
+        const names = scheme === "independent" ? ["a.bin", "tree"] : ["a.bin"];
+        for (const name of names) {
+          const first = await run("send", folder.at(name), "deno");
+          assertEquals([first.state, first.savedAs], ["saved", name]);
+          const known = await run("--known", "send", folder.at(name), "deno");
+          assertEquals([known.state, known.savedAs, known.served], ["already", name, []]);
+          const late = await run("send", folder.at(name), "deno");
+          assertEquals([late.state, late.savedAs, late.served], ["already", name, first.served]);
+        }
+        assertEquals(namesIn(folder.at("received")), names);
+        const [other] = await client(...flags, "--known", "send", folder.at("a.bin"), "deno");
+        assertEquals([other?.state, other?.savedAs], ["saved", "a (1).bin"]);
+      },
+    );
+  }
 
   withPython(`protocol client, ${mode}: it sends folders`, async () => {
     await using network = await startNetwork(isSecure);
@@ -256,33 +314,6 @@ for (const isSecure of [true, false]) {
       assertEquals(await pictureOf(folder.at("received", name)), pictureOfTree(tree));
     }
   });
-
-  withPython(
-    `protocol client, ${mode}: it goes on with a file, as far as that is the same`,
-    async () => {
-      await using network = await startNetwork(isSecure);
-      const { folder, flags } = network;
-      const run = sender(flags);
-      const path = folder.at("a.bin");
-      const bytes = bytesOf(11 * PIECE + 7);
-      await Deno.writeFile(path, bytes);
-      assertEquals(await run("--stop-after", "6", "send", path, "deno"), {
-        event: "left",
-        had: [],
-        served: range(0, 6),
-      });
-      bytes.fill(0, 2 * PIECE, 2 * PIECE + 32);
-      await Deno.writeFile(path, bytes);
-      assertEquals(await run("send", path, "deno"), {
-        event: "delivered",
-        state: "saved",
-        savedAs: "a.bin",
-        had: [[0, 6]],
-        served: [2, ...range(6, 12)],
-      });
-      assertSameBytes(await Deno.readFile(folder.at("received", "a.bin")), bytes);
-    },
-  );
 
   withPython(
     `protocol client, ${mode}: it goes on with a folder, unless its table changed`,
@@ -306,25 +337,6 @@ for (const isSecure of [true, false]) {
       }
     },
   );
-
-  withPython(`protocol client, ${mode}: what it sends again is there already`, async () => {
-    await using network = await startNetwork(isSecure);
-    const { folder, flags } = network;
-    const run = sender(flags);
-    await Deno.writeFile(folder.at("a.bin"), bytesOf(2 * PIECE));
-    await plant(folder.at("tree"), sampleTree());
-    for (const name of ["a.bin", "tree"]) {
-      const first = await run("send", folder.at(name), "deno");
-      assertEquals([first.state, first.savedAs], ["saved", name]);
-      const known = await run("--known", "send", folder.at(name), "deno");
-      assertEquals([known.state, known.savedAs, known.served], ["already", name, []]);
-      const late = await run("send", folder.at(name), "deno");
-      assertEquals([late.state, late.savedAs, late.served], ["already", name, first.served]);
-    }
-    assertEquals(namesIn(folder.at("received")), ["a.bin", "tree"]);
-    const [other] = await client(...flags, "--known", "send", folder.at("a.bin"), "deno");
-    assertEquals([other?.state, other?.savedAs], ["saved", "a (1).bin"]);
-  });
 
   withPython(`protocol client, ${mode}: it receives, goes on, and knows what it has`, async () => {
     await using network = await startNetwork(isSecure);

@@ -10,7 +10,7 @@ import tempfile
 from client import message_bytes, say
 from cryptography.hazmat.primitives.serialization import Encoding
 from protocol import ROLES, Frames, Identity, Node, ProtocolError, b64, parse_invite, transcript
-from transfer import SCHEMES, Inbox, manifest_id, plan_tree, safe_name, sha256
+from transfer import SCHEMES, Inbox, hashes_of, manifest_id, plan_tree, safe_name, sha256
 
 
 async def read(data, may_have_body):
@@ -48,7 +48,7 @@ def check_transfers(page, stands):
     hashes = [sha256(hello)]
     stands(hashes[0].hex())
     stands(f'"size":12,"sha256":"{b64(hashes[0])}"')
-    manifest = manifest_id("independent", 12, 262144, None, hashes)
+    manifest = manifest_id(0, 12, 262144, None, hashes)
     assert page.count(f'"manifest":"{manifest}"') == 3, "the manifest id of the example"
     assert page.count('"size":12,"pieceSize":262144,"scheme":"independent"') == 2, "the scheme of the example"
     table = (re.search(r'^\["folder","bin".*?\n(?=```)', page, re.M | re.S)[0]).encode()
@@ -56,7 +56,7 @@ def check_transfers(page, stands):
     stands(f"is a table of {len(table)} bytes; `size` is {len(tree)}.")
     hashes = [sha256(tree)]
     stands(hashes[0].hex())
-    stands(manifest_id("independent", len(tree), 262144, len(table), hashes))
+    stands(manifest_id(0, len(tree), 262144, len(table), hashes))
     assert [entry[1] for entry in plan_tree(tree, len(table))] == [
         ("bin",), ("bin", "run"), ("empty",), ("hello.txt",)]
     for code, entries in HOSTILE_TABLES:
@@ -64,6 +64,18 @@ def check_transfers(page, stands):
         assert found == code, f"{found} for {entries}"
     assert [code_of(table) for table in (b"", b"\xff\n", b'["folder","a",0]')] == [None, "malformed", "malformed"]
     assert [safe_name(name) for name in ("../.a", "C:\\b", "..")] == ["_a", "b", "unnamed"]
+
+
+def check_hashes(stands):
+    """The example of a scheme that changes."""
+    data = bytes(index % 251 for index in range(40_000))
+    pieces = [data[at:at + 16_384] for at in range(0, len(data), 16_384)]
+    for first in (0, 1, len(pieces)):
+        hashes = hashes_of(pieces, first)
+        for piece_hash in hashes:
+            stands(f"  {piece_hash.hex()}")
+        stands(f" {manifest_id(first, len(data), 16_384, None, hashes)}")
+    stands(b64(sha256(data)))
 
 
 class Recorder:
@@ -135,5 +147,6 @@ async def run():
     assert certified[:-64] == own[:-64]
     stands(b64(certified[-64:]))
     check_transfers(page, stands)
+    check_hashes(stands)
     await check_schemes(stands)
     say("selftest", ok=True)

@@ -13,16 +13,31 @@ from protocol import ProtocolError, b64
 PIECE_SIZE = 256 * 1024
 WINDOW = 8 << 20
 MAX_TABLE, MAX_ENTRIES = 64 << 20, 1 << 20
-SCHEMES = ["independent"]
+SCHEMES = ["independent", "prefix"]
 
 
 def sha256(data):
     return hashlib.sha256(data).digest()
 
 
-def manifest_id(scheme, size, piece_size, table, hashes):
-    head = f"p2p-manifest {scheme} {size} {piece_size} {'-' if table is None else table}\n"
+def hashes_of(pieces, first):
+    """The hash of each piece: below `first` of all bytes up to its end, from there on its own."""
+    running, hashes = hashlib.sha256(), []
+    for index, piece in enumerate(pieces):
+        running.update(piece)
+        hashes.append(running.copy().digest() if index < first else sha256(piece))
+    return hashes
+
+
+def manifest_id(first, size, piece_size, table, hashes):
+    """`first` is the first piece that is proven by its own hash."""
+    proof = "independent" if first <= 0 else "prefix" if first >= len(hashes) else f"prefix/{first}"
+    head = f"p2p-manifest {proof} {size} {piece_size} {'-' if table is None else table}\n"
     return b64(sha256(head.encode() + b"".join(hashes)))
+
+
+def first_independent(scheme):
+    return math.inf if scheme == "prefix" else 0
 
 
 def ranges_of(indexes):
@@ -40,17 +55,20 @@ def ranges_of(indexes):
 class Content:
     """A file, or a folder with all that is in it, as the bytes of a transfer."""
 
-    def __init__(self, path):
-        self.name, self.table = os.path.basename(os.path.abspath(path)), None
+    def __init__(self, path, scheme):
+        self.name, self.table, self.scheme = os.path.basename(os.path.abspath(path)), None, scheme
         if os.path.isdir(path):
             table, files = table_of(path)
             self.data, self.table = b"".join([table, *map(read_file, files)]), len(table)
         else:
             self.data = read_file(path)
         self.pieces = [self.data[at:at + PIECE_SIZE] for at in range(0, len(self.data), PIECE_SIZE)]
-        self.hashes = [sha256(piece) for piece in self.pieces]
-        self.scheme = "independent"
-        self.manifest = manifest_id(self.scheme, len(self.data), PIECE_SIZE, self.table, self.hashes)
+        self.sha256 = b64(sha256(self.data)) if self.table is None else None
+        self.prove_apart_from(first_independent(scheme))
+
+    def prove_apart_from(self, first):
+        self.first, self.hashes = first, hashes_of(self.pieces, first)
+        self.manifest = manifest_id(first, len(self.data), PIECE_SIZE, self.table, self.hashes)
 
 
 def read_file(path):
@@ -97,23 +115,35 @@ async def send(dial, content, is_known, stop_after):
                 done.set_result(None)
         elif verb == "ACK" and fields["state"] in ("saved", "already"):
             done.set_result(fields)
+        elif verb == "ACK" and fields["state"] == "ready" and "independentFrom" in fields:
+            content.prove_apart_from(fields["independentFrom"])
+            await send_hashes(session, fields["independentFrom"])
         elif verb in ("CANCEL", None):
             done.set_exception(ProtocolError(fields["code"], fields["message"]) if verb else session.error)
+
+    async def send_hashes(session, start):
+        while start < len(content.hashes):
+            end = min(start + 2048, len(content.hashes))
+            if start < content.first < end:
+                end = content.first
+            other = start >= content.first and content.scheme != "independent"
+            await session.write("HASHES", {"transfer": transfer, "start": start, "scheme": "independent" if other else None},
+                                b"".join(content.hashes[start:end]))
+            start = end
+        await session.write("HASHES", {"transfer": transfer, "start": start, "last": True,
+                                       "size": len(content.data), "sha256": content.sha256})
 
     session = await dial(on_frame)
     _, ack = await session.ask("SEND_FILE" if content.table is None else "SEND_TREE", {
         "transfer": transfer, "name": content.name, "size": len(content.data), "pieceSize": PIECE_SIZE,
-        "scheme": content.scheme, "table": content.table, "manifest": content.manifest if is_known else None})
+        "scheme": content.scheme, "table": content.table, "manifest": content.manifest if is_known else None,
+        "sha256": content.sha256 if is_known else None})
     had = ack.get("have", [])
     if ack["state"] != "ready":
         done.set_result(ack)
     else:
-        for start in range(0, len(content.hashes), 2048):
-            await session.write("HASHES", {"transfer": transfer, "start": start},
-                                b"".join(content.hashes[start:start + 2048]))
-        await session.write("HASHES", {
-            "transfer": transfer, "start": len(content.hashes), "last": True, "size": len(content.data),
-            "sha256": b64(sha256(content.data)) if content.table is None else None})
+        content.prove_apart_from(min(content.first, ack.get("independentFrom", math.inf)))
+        await send_hashes(session, 0)
     ack = await asyncio.wait_for(done, 60)
     await session.leave()
     if ack and ack["manifest"] != content.manifest:
@@ -130,8 +160,22 @@ class Incoming:
         self.pieces = {}
 
     def start(self, session, offer):
-        self.session, self.offer = session, offer
+        self.session, self.offer, self.early = session, offer, {}
         self.hashes, self.last, self.asked, self.got, self.unsaid = [], None, set(), [], 0
+        self.first, self.is_apart = first_independent(offer["scheme"]), False
+        if self.first and self.pieces:
+            # As after a restart: the bytes are there, and no running hash is.
+            self.first, self.is_apart = self.run, True
+
+    @property
+    def run(self):
+        """Pieces from the first on that are there."""
+        return next(index for index in range(len(self.pieces) + 1) if index not in self.pieces)
+
+    def hash_of(self, index, piece):
+        if index >= self.first:
+            return sha256(piece)
+        return hashes_of([*(self.pieces[before] for before in range(index)), piece], self.first)[index]
 
     @property
     def size(self):
@@ -141,10 +185,17 @@ class Incoming:
         new = [body[at:at + 32] for at in range(0, len(body), 32)]
         if fields["start"] != len(self.hashes) or len(body) % 32:
             raise ProtocolError("malformed", "hashes that leave a gap")
+        scheme = fields.get("scheme", self.offer["scheme"])
+        if scheme not in SCHEMES:
+            raise ProtocolError("invalid", f"a scheme other than {', '.join(SCHEMES)}")
+        if new and scheme == "independent" and fields["start"] < self.first:
+            self.first = fields["start"]
+        if new and scheme == "prefix" and fields["start"] + len(new) > self.first:
+            raise ProtocolError("malformed", "hashes of all before, where they are independent")
         for index, piece_hash in enumerate(new, len(self.hashes)):
-            if index in self.pieces and sha256(self.pieces[index]) != piece_hash:
+            if index in self.pieces and self.hash_of(index, self.pieces[index]) != piece_hash:
                 del self.pieces[index]
-                if index < self.head:
+                if index < self.head or index < self.first:
                     self.pieces.clear()
         self.hashes += new
         if fields.get("last"):
@@ -153,13 +204,12 @@ class Incoming:
             if math.ceil(fields["size"] / self.offer["pieceSize"]) != len(self.hashes):
                 raise ProtocolError("malformed", "a size that does not fit the hashes")
             if fields["size"] != (fields["size"] if offered is None else offered) or \
-                    self.offer.get("manifest", self.manifest) != self.manifest:
+                    not self.is_apart and self.offer.get("manifest", self.manifest) != self.manifest:
                 raise ProtocolError("source-changed", "not what was offered")
 
     @property
     def manifest(self):
-        scheme, piece_size, table = (self.offer[field] for field in ("scheme", "pieceSize", "table"))
-        return manifest_id(scheme, self.size, piece_size, table, self.hashes)
+        return manifest_id(self.first, self.size, self.offer["pieceSize"], self.offer["table"], self.hashes)
 
     @property
     def head(self):
@@ -176,18 +226,22 @@ class Incoming:
         return [index for index, _ in zip(missing, range(room))]
 
     def take(self, index, body):
-        """Whether it is right."""
+        """Bytes that have become right."""
         size = self.offer["pieceSize"]
         if index not in self.asked:
             raise ProtocolError("malformed", "a piece that nobody asked for")
         if len(body) != (size if self.size is None else min(size, self.size - index * size)):
             raise ProtocolError("integrity", "a piece of a wrong length")
+        if index < self.first and self.run < index:
+            self.early[index] = body
+            return 0
         self.asked.remove(index)
-        if sha256(body) != self.hashes[index]:
-            return False
+        if self.hash_of(index, body) != self.hashes[index]:
+            return 0
         self.pieces[index] = body
         self.got.append(index)
-        return True
+        after = self.early.pop(index + 1, None)
+        return len(body) + (self.take(index + 1, after) if after is not None else 0)
 
     @property
     def is_complete(self):
@@ -254,7 +308,8 @@ class Inbox:
         self.under_way[key] = incoming
         have = ranges_of(incoming.pieces)
         self.say("accepted", have=have)
-        await session.write("ACK", {**ack, "state": "ready", "have": have})
+        first = incoming.first if incoming.is_apart else None
+        await session.write("ACK", {**ack, "state": "ready", "have": have, "independentFrom": first})
 
     async def go_on(self, incoming, verb, fields, body):
         session, transfer = incoming.session, fields["transfer"]
@@ -262,8 +317,8 @@ class Inbox:
             raise ProtocolError(fields["code"], fields["message"])
         if verb == "HASHES":
             incoming.add_hashes(fields, body)
-        elif incoming.take(fields["index"], body):
-            incoming.unsaid += len(body)
+        else:
+            incoming.unsaid += incoming.take(fields["index"], body)
             if len(incoming.got) == self.break_after:
                 # Frames that have come already are not taken any more.
                 self.break_after = incoming.session = None
@@ -332,7 +387,7 @@ class Inbox:
 
 def subject_of(session, offer):
     """What a later offer has to agree in to go on with this one."""
-    same = [offer.get(field) for field in ("name", "size", "pieceSize", "scheme", "table")]
+    same = [offer.get(field) for field in ("name", "size", "pieceSize", "table")]
     return (session.remote_id, *same, offer["transfer"] if offer.get("size") is None else None)
 
 

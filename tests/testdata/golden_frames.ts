@@ -856,6 +856,77 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
+    name: "a file is offered to one, by its running hash and the SHA-256 that is known",
+    hex: `
+      53 45 4e 44 5f 46 49 4c 45                                              # SEND_FILE
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 31 2c                                              # {"seq":1,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
+      22 73 69 7a 65 22 3a 34 38 32 31 33 2c                                  # "size":48213,
+      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
+      22 73 63 68 65 6d 65 22 3a 22 70 72 65 66 69 78 22 2c                   # "scheme":"prefix",
+      22 73 68 61 32 35 36 22 3a 22 38 50 48 79 38 5f 54 31 39 76 66 34 2d 66 # "sha256":"8PHy8_T19vf4-f
+      72 37 5f 50 33 2d 5f 77 41 42 41 67 4d 45 42 51 59 48 43 41 6b 4b 43 77 # r7_P3-_wABAgMEBQYHCAkKCw
+      77 4e 44 67 38 22 7d                                                    # wNDg8"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "SEND_FILE", seq: 1, transfer: TRANSFER, name: "network.png", size: 48213, pieceSize: 262144, scheme: "prefix", sha256: SHA256 },
+    body: "",
+  },
+  {
+    name: "a receiver whose running hash is gone goes on",
+    hex: `
+      41 43 4b                                                                # ACK
+      20                                                                      # SP
+      7b 22 72 65 22 3a 31 2c                                                 # {"re":1,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 73 74 61 74 65 22 3a 22 72 65 61 64 79 22 2c                         # "state":"ready",
+      22 68 61 76 65 22 3a 5b 5b 30 2c 33 5d 5d 2c                            # "have":[[0,3]],
+      22 69 6e 64 65 70 65 6e 64 65 6e 74 46 72 6f 6d 22 3a 33 7d             # "independentFrom":3}
+      0a                                                                      # LF
+    `,
+    message: { verb: "ACK", re: 1, transfer: TRANSFER, state: "ready", have: [[0, 3]], independentFrom: 3 },
+    body: "",
+  },
+  {
+    name: "the receiver knows the file by its SHA-256",
+    hex: `
+      41 43 4b                                                                # ACK
+      20                                                                      # SP
+      7b 22 72 65 22 3a 31 2c                                                 # {"re":1,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 73 74 61 74 65 22 3a 22 61 6c 72 65 61 64 79 22 2c                   # "state":"already",
+      22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
+      22 73 68 61 32 35 36 22 3a 22 38 50 48 79 38 5f 54 31 39 76 66 34 2d 66 # "sha256":"8PHy8_T19vf4-f
+      72 37 5f 50 33 2d 5f 77 41 42 41 67 4d 45 42 51 59 48 43 41 6b 4b 43 77 # r7_P3-_wABAgMEBQYHCAkKCw
+      77 4e 44 67 38 22 7d                                                    # wNDg8"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "ACK", re: 1, transfer: TRANSFER, state: "already", name: "network.png", sha256: SHA256 },
+    body: "",
+  },
+  {
+    name: "hashes of another scheme than was offered",
+    hex: `
+      48 41 53 48 45 53                                                       # HASHES
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 73 74 61 72 74 22 3a 33 2c                                           # "start":3,
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 2c    # "scheme":"independent",
+      22 62 6f 64 79 22 3a 33 32 7d                                           # "body":32}
+      0a                                                                      # LF
+      00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13 14 15 16 17
+      18 19 1a 1b 1c 1d 1e 1f
+    `,
+    message: { verb: "HASHES", transfer: TRANSFER, start: 3, scheme: "independent" },
+    body: "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+  },
+  {
     name: "a stream of unknown size is offered to two more",
     hex: `
       53 45 4e 44 5f 46 49 4c 45                                              # SEND_FILE

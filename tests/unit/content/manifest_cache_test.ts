@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type CacheKey, ManifestCache } from "../../../lib/content/manifest_cache.ts";
+import type { JournalPiece } from "../../../lib/pieces/piece_journal.ts";
+import type { Scheme } from "../../../lib/pieces/scheme.ts";
 import { NO_MODES, permitted } from "../../helpers/permissions.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 
@@ -14,12 +16,16 @@ const KEY: CacheKey = {
 };
 const SHA = "A".repeat(43);
 /** Bytes between two writes to the disk, as pieces of the key. */
-const WRITE_EVERY = 32;
+const WRITE_EVERY = 8;
 /** Manifests that are kept. */
 const MOST = 1000;
 
 function hashOf(n: number): Uint8Array {
   return new Uint8Array(32).fill(n + 1);
+}
+
+function pieceOf(index: number, scheme: Scheme = "independent"): JournalPiece {
+  return { index, scheme, hash: hashOf(index) };
 }
 
 function hashes(count: number): Uint8Array[] {
@@ -37,16 +43,18 @@ async function note(
   },
 ): Promise<void> {
   await using cached = await cache.open(key);
-  for (let index = start; index < end; index++) cached.note(index, hashOf(index));
-  if (sha256 !== undefined) cached.finish(sha256);
+  for (let index = start; index < end; index++) cached.note(pieceOf(index));
+  if (sha256 !== undefined) cached.finish(sha256, 0);
 }
 
 /** What is known of the content. */
 async function known(cache: ManifestCache, key = KEY) {
   await using cached = await cache.open(key);
-  const { isComplete, sha256 } = cached;
-  assertEquals([...cached.hashes], hashes(cached.hashes.length));
-  return { count: cached.hashes.length, isComplete, sha256 };
+  const { sha256 } = cached;
+  const isComplete = cached.completeFrom("independent") !== null;
+  const run = cached.run("independent");
+  assertEquals(run, hashes(run.length));
+  return { count: run.length, isComplete, sha256 };
 }
 
 const NOTHING = { count: 0, isComplete: false, sha256: null };
@@ -178,7 +186,7 @@ permitted("a file that was cut short in its hashes says what it has", NEEDS, asy
   await using dir = await tempDir();
   const cache = new ManifestCache(dir.at("cache"));
   await note(cache, { end: 100, sha256: SHA });
-  await Deno.truncate(await onlyFile(dir), 4096 + 7 * 32 + 31);
+  await Deno.truncate(await onlyFile(dir), 4096 + 7 * 64 + 31);
   assertEquals(await known(cache), { count: 7, isComplete: false, sha256: SHA });
 });
 
@@ -200,8 +208,8 @@ permitted("a folder that cannot be written costs the cache only", NEEDS, async (
   {
     await using cached = await cache.open(KEY);
     await Deno.writeTextFile(dir.at("cache"), "no folder");
-    for (let index = 0; index < 100; index++) cached.note(index, hashOf(index));
-    cached.finish(SHA);
+    for (let index = 0; index < 100; index++) cached.note(pieceOf(index));
+    cached.finish(SHA, 0);
   }
   assertEquals(await known(cache), NOTHING);
 });

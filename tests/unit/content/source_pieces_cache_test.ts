@@ -25,6 +25,7 @@ const PIECE = 256 * 1024;
 const content = bytesOf(40 * PIECE + 5);
 const { id, last, hashes } = manifestOf(content, PIECE);
 const COUNT = 41;
+const scheme = "independent";
 
 /** A hash that is that of no piece. */
 const WRONG = new Uint8Array(32).fill(7);
@@ -36,7 +37,7 @@ async function scene(): Promise<TempDir & { cache: ManifestCache; file: string }
 }
 
 async function sourceOf(path: string, cache: ManifestCache): Promise<SourcePieces> {
-  return await SourcePieces.open(await openContent(path, { now: later }), cache);
+  return await SourcePieces.open(await openContent(path, { now: later }), { scheme, cache });
 }
 
 /** Reads it to its end. */
@@ -60,7 +61,8 @@ function keyOf({ key, size, isSettled }: Content): CacheKey {
 async function known(path: string, cache: ManifestCache) {
   await using content = await openContent(path, { now: later });
   await using cached = await cache.open(keyOf(content));
-  return { count: cached.hashes.length, isComplete: cached.isComplete, sha256: cached.sha256 };
+  const isComplete = cached.completeFrom(scheme) !== null;
+  return { count: cached.run(scheme).length, isComplete, sha256: cached.sha256 };
 }
 
 /** Puts the right hashes of the first pieces into the cache, but for the wrong one of `wrong`. */
@@ -72,9 +74,10 @@ async function prepare(
   await using content = await openContent(path, { now: later });
   await using cached = await cache.open(keyOf(content));
   for (let index = 0; index < count; index++) {
-    cached.note(index, index === wrong ? WRONG : hashes.slice(index * 32, (index + 1) * 32));
+    const hash = index === wrong ? WRONG : hashes.slice(index * 32, (index + 1) * 32);
+    cached.note({ index, scheme, hash });
   }
-  cached.finish(count === COUNT ? last.sha256 : null);
+  cached.finish(count === COUNT ? last.sha256 : null, 0);
 }
 
 async function lendAndCheck(source: SourcePieces, index: number): Promise<void> {
@@ -225,7 +228,7 @@ permitted("a tree is known by its names, sizes and times", NEEDS, async () => {
   await using dir = await scene();
   const tree = sampleTree();
   const { table, bytes } = await transferOf(tree);
-  const expected = manifestOf(bytes, PIECE, table.length);
+  const expected = manifestOf(bytes, PIECE, { table: table.length });
   await plant(dir.at("tree"), tree);
   {
     await using source = await sourceOf(dir.at("tree"), dir.cache);
@@ -284,12 +287,18 @@ permitted("a file that is written twice within a tick is hashed twice", NEEDS, a
   await Deno.writeFile(file, content);
   const looked = await lookOf(file);
   {
-    await using source = await SourcePieces.open(await openContent(file), dir.cache);
+    await using source = await SourcePieces.open(await openContent(file), {
+      scheme,
+      cache: dir.cache,
+    });
     assertEquals(await read(source), last);
   }
   await writeWithinTick(file);
   assertEquals({ ...await lookOf(file), ctime: null }, { ...looked, ctime: null });
-  await using source = await SourcePieces.open(await openContent(file), dir.cache);
+  await using source = await SourcePieces.open(await openContent(file), {
+    scheme,
+    cache: dir.cache,
+  });
   assertEquals(source.manifest.count, 0);
   await read(source);
   assertEquals(source.manifest.id, manifestOf(await Deno.readFile(file), PIECE).id);
@@ -306,7 +315,10 @@ permitted(
     await secondBegins();
     await Deno.writeTextFile(file, "before");
     const idOf = async () => {
-      await using source = await SourcePieces.open(await openContent(tree), dir.cache);
+      await using source = await SourcePieces.open(await openContent(tree), {
+        scheme,
+        cache: dir.cache,
+      });
       assertEquals(source.manifest.count, 0);
       await read(source);
       return source.manifest.id;
@@ -344,7 +356,7 @@ permitted("a file is settled a minute after its last change", NEEDS, async () =>
 permitted("a sender that was cut off knows a fresh file again by its bytes", NEEDS, async () => {
   await using dir = await scene();
   const sourceOfFresh = async (signal?: AbortSignal) =>
-    await SourcePieces.open(await openContent(dir.file), dir.cache, signal);
+    await SourcePieces.open(await openContent(dir.file), { scheme, cache: dir.cache, signal });
   {
     await using source = await sourceOfFresh();
     assertEquals(await read(source), last);
@@ -392,7 +404,10 @@ permitted(
     // Within the time that the kernel may take to write a page back.
     const now = () => Date.now() + 30_000;
     for (let time = 0; time < 2; time++) {
-      await using source = await SourcePieces.open(await openContent(path, { now }), dir.cache);
+      await using source = await SourcePieces.open(await openContent(path, { now }), {
+        scheme,
+        cache: dir.cache,
+      });
       await read(source);
       ids.push(source.manifest.id);
       looks.push(await lookOf(path));

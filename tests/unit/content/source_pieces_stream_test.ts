@@ -26,7 +26,7 @@ function streamOf(content: Uint8Array, chunk = 70_001): ReadableStream<Uint8Arra
 }
 
 async function sourceOf(stream: ReadableStream<Uint8Array>): Promise<SourcePieces> {
-  return await SourcePieces.open(new StreamContent(stream, "log.txt"));
+  return await SourcePieces.open(new StreamContent(stream, "log.txt"), { scheme: "prefix" });
 }
 
 /** Takes every piece as one recipient would; resolves with the end. */
@@ -48,7 +48,7 @@ async function readAll(source: SourcePieces, content: Uint8Array): Promise<FileD
 for (const size of [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 80 * PIECE + 7]) {
   Deno.test(`a stream of ${size} bytes is read and hashed once`, async () => {
     const content = bytesOf(size);
-    const { id, last } = manifestOf(content, PIECE);
+    const { id, last } = manifestOf(content, PIECE, { scheme: "prefix" });
     await using source = await sourceOf(streamOf(content));
     assertEquals([source.name, source.size, source.offeredSize], ["log.txt", null, null]);
     assertEquals(await readAll(source, content), last);

@@ -25,7 +25,7 @@ const MOST = 2048;
 
 /** A source of what is at a path, without a cache. */
 async function sourceOf(path: string): Promise<SourcePieces> {
-  return await SourcePieces.open(await openContent(path));
+  return await SourcePieces.open(await openContent(path), { scheme: "independent" });
 }
 
 /** Waits until the source has read all that it will read without being asked for more. */

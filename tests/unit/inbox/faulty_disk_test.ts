@@ -1,7 +1,6 @@
 /** Disks that fail or lack hard links, which are not to be had everywhere: Deno's functions are replaced. */
 
 import { assertEquals } from "@std/assert";
-import { sha256 } from "../../../lib/pieces/hash.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
@@ -9,7 +8,7 @@ import { partialsIn } from "../../helpers/invariants.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
-import { HASH, offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF, proofOf } from "../../helpers/partials.ts";
 import { joined, pictureOf, pictureOfTree, sampleTree, transferOf } from "../../helpers/tree.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
@@ -31,7 +30,7 @@ function withoutLinks(code: string): Disposable {
 
 async function publish(inbox: Inbox, name: string, seed: number): Promise<string> {
   const partial = await inbox.begin(offerOf(10, 16 * 1024));
-  await partial.write(0, bytesOf(10, seed), HASH);
+  await partial.write(0, bytesOf(10, seed), PROOF);
   return (await partial.publish(name)).name;
 }
 
@@ -104,7 +103,7 @@ for (const count of [3, 12]) {
       const subject = offerOf(count * MIB, MIB);
       const pieces = Array.from({ length: count }, (_, i) => bytesOf(MIB, i));
       const partial = await inbox.begin(subject);
-      for (const [i, piece] of pieces.entries()) await partial.write(i, piece, sha256(piece));
+      for (const [i, piece] of pieces.entries()) await partial.write(i, piece, proofOf(piece));
       {
         using _ = withoutDurableNames(inbox);
         await rejectsWith("disk", () => partial.publish("a.bin"));
@@ -126,7 +125,7 @@ permitted("a tree whose name cannot be made durable is taken back", NEEDS, async
   const { table, bytes } = await transferOf(sampleTree());
   const subject = { ...offerOf(bytes.length, MIB), table: table.length };
   const partial = await inbox.begin(subject);
-  await partial.write(0, bytes, sha256(bytes));
+  await partial.write(0, bytes, proofOf(bytes));
   {
     using _ = withoutDurableNames(inbox);
     await rejectsWith("disk", () => partial.publish("tree"));

@@ -8,7 +8,7 @@ import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 import { Tmpfs, whyNoTmpfs } from "../../helpers/tmpfs.ts";
-import { HASH, offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF } from "../../helpers/partials.ts";
 import { transferOf } from "../../helpers/tree.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys", "run"];
@@ -26,7 +26,7 @@ permitted(
     const partial = await inbox.begin(offerOf(3 * MIB, MIB));
     await disk.fill();
     const error = await rejectsWith("no-space", async () => {
-      for (let i = 0; i < 3; i++) await partial.write(i, new Uint8Array(MIB), HASH);
+      for (let i = 0; i < 3; i++) await partial.write(i, new Uint8Array(MIB), PROOF);
     });
     assertStringIncludes(error.message, "the disk is full");
     await inbox.release(partial, false);
@@ -46,7 +46,7 @@ permitted("streams at once leave the reserve of a disk free", NEEDS, async () =>
   );
   let written = 0;
   for (let i = 0; i < 10; i++) {
-    const writes = items.map((item) => item.write(i, new Uint8Array(MIB), HASH));
+    const writes = items.map((item) => item.write(i, new Uint8Array(MIB), PROOF));
     const results = await Promise.allSettled(writes);
     written += results.filter(({ status }) => status === "fulfilled").length;
   }
@@ -66,7 +66,7 @@ permitted("what has no end, or comes from strangers, leaves a tenth free", NEEDS
     using inbox = await Inbox.open(dir.at("disk", "inbox"), ID);
     const stream = await inbox.begin(offerOf(null, 4 * MIB));
     await rejectsWith("no-space", async () => {
-      for (let i = 0; i < 100; i++) await stream.write(i, new Uint8Array(4 * MIB), HASH);
+      for (let i = 0; i < 100; i++) await stream.write(i, new Uint8Array(4 * MIB), PROOF);
     });
     const left = await free();
     assert(left >= first / 10 && left < first / 10 + 8, `${left} MiB are free`);
@@ -94,7 +94,7 @@ permitted(
     );
     const { table, bytes } = await transferOf(Object.fromEntries(entries));
     const item = await inbox.begin({ ...offerOf(bytes.length, MIB), table: table.length });
-    const error = await rejectsWith("no-space", () => item.write(0, bytes, HASH));
+    const error = await rejectsWith("no-space", () => item.write(0, bytes, PROOF));
     assertStringIncludes(error.message, "the receiver's disk has room for ");
     await inbox.release(item, false);
     const small = await inbox.begin(offerOf(10, MIB));

@@ -7,7 +7,7 @@ import { KEPT_PRIVATE } from "../../helpers/invariants.ts";
 import { NO_MODES, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
-import { HASH, offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF } from "../../helpers/partials.ts";
 
 const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
 const ID = "A".repeat(43);
@@ -17,7 +17,7 @@ const PIECE = 16 * 1024;
 async function publish(inbox: Inbox, name: string, content = bytesOf(10)): Promise<string> {
   const partial = await inbox.begin(offerOf(content.length, PIECE));
   for (let index = 0; index * PIECE < content.length; index++) {
-    await partial.write(index, content.subarray(index * PIECE, (index + 1) * PIECE), HASH);
+    await partial.write(index, content.subarray(index * PIECE, (index + 1) * PIECE), PROOF);
   }
   const published = await partial.publish(name);
   assertEquals(published.path, join(inbox.path, published.name));
@@ -70,7 +70,7 @@ permitted("a partial is private until it is published", NEEDS, async () => {
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("inbox"), ID);
   const partial = await inbox.begin(offerOf(1, PIECE));
-  await partial.write(0, new Uint8Array(1), HASH);
+  await partial.write(0, new Uint8Array(1), PROOF);
   const [name = ""] = (await partials(dir)).filter((name) => name !== "lock");
   const { mode } = await Deno.stat(join(own(dir), name));
   if (!NO_MODES) assertEquals((mode ?? 0) & 0o777, 0o600);
@@ -217,7 +217,7 @@ permitted("pieces may come in any order", NEEDS, async () => {
   const partial = await inbox.begin(offerOf(content.length, PIECE));
   await Promise.all(
     [5, 0, 3, 1, 4, 2].map((i) =>
-      partial.write(i, content.subarray(i * PIECE, (i + 1) * PIECE), HASH)
+      partial.write(i, content.subarray(i * PIECE, (i + 1) * PIECE), PROOF)
     ),
   );
   const { path } = await partial.publish("any order");
@@ -228,8 +228,8 @@ permitted("a write that fails is told, and the next one is tried", NEEDS, async 
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("inbox"), ID);
   const partial = await inbox.begin(offerOf(1, PIECE));
-  await rejectsWith("disk", () => partial.write(-1, new Uint8Array(1), HASH));
-  await partial.write(0, Uint8Array.of(7), HASH);
+  await rejectsWith("disk", () => partial.write(-1, new Uint8Array(1), PROOF));
+  await partial.write(0, Uint8Array.of(7), PROOF);
   const { path } = await partial.publish("fine");
   assertEquals(await Deno.readFile(path), Uint8Array.of(7));
 });

@@ -8,7 +8,7 @@ import { RECEIPTS_FILE } from "../../../lib/inbox/receipts.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { Mount, whyNoMount } from "../../helpers/mount.ts";
-import { offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF } from "../../helpers/partials.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { fileSent, receive, receiveSent, receiveTree, treeSent } from "../../helpers/receive.ts";
@@ -93,7 +93,7 @@ permitted(
     await using disk = await Mount.odd(dir.at("disk"), "inodes");
     using inbox = await Inbox.open(join(disk.path, "inbox"), ID);
     const item = await inbox.begin(offerOf(10, PIECE));
-    await item.write(0, bytesOf(10), new Uint8Array(32));
+    await item.write(0, bytesOf(10), PROOF);
     await Deno.remove(`${item.base}.part`);
     await Deno.writeFile(`${item.base}.part`, bytesOf(11));
     const error = await rejectsWith("integrity", () => item.publish("a"));

@@ -6,7 +6,7 @@ import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { RECEIPTS_FILE, TABLES_FOLDER } from "../../../lib/inbox/receipts.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
-import { HASH, offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF } from "../../helpers/partials.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { receiveTree } from "../../helpers/receive.ts";
@@ -25,8 +25,8 @@ function own(dir: TempDir): string {
 async function receive(inbox: Inbox, name: string): Promise<void> {
   const offer = { ...offerOf(10, MIB), name };
   const item = await inbox.begin(offer);
-  await item.write(0, bytesOf(10), HASH);
-  const content = { manifest: name, size: 10, sha256: null };
+  await item.write(0, bytesOf(10), PROOF);
+  const content = { manifest: name, proof: "independent", size: 10, sha256: null };
   assertEquals((await inbox.publish(item, content)).name, name);
   assertEquals(await Deno.readFile(join(inbox.path, name)), bytesOf(10));
 }
@@ -71,11 +71,11 @@ permitted("what was being received when the inbox went is said to be gone", NEED
   await using dir = await tempDir();
   using inbox = await Inbox.open(dir.at("inbox"), ID);
   const file = await inbox.begin(offerOf(10, MIB));
-  await file.write(0, bytesOf(10), HASH);
+  await file.write(0, bytesOf(10), PROOF);
   const { table, bytes } = await transferOf({ a: { content: bytesOf(10) } });
   const tree = await inbox.begin({ ...offerOf(bytes.length, MIB), table: table.length });
   await Deno.remove(dir.at("inbox"), { recursive: true });
-  for (const act of [() => file.publish("a"), () => tree.write(0, bytes, HASH)]) {
+  for (const act of [() => file.publish("a"), () => tree.write(0, bytes, PROOF)]) {
     const { message } = await rejectsWith("disk", act);
     assertStringIncludes(message, "was moved or removed meanwhile; send it again");
   }

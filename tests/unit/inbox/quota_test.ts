@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { HASH, offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF } from "../../helpers/partials.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
@@ -27,7 +27,7 @@ permitted("an inbox has room again when somebody makes some", NEEDS, async () =>
   await Deno.remove(dir.at("in", "a"));
   const partial = await inbox.begin(offer);
   await rejectsWith("quota", () => inbox.begin(offer));
-  await partial.write(0, bytesOf(4 * KIB), HASH);
+  await partial.write(0, bytesOf(4 * KIB), PROOF);
   await partial.publish("new");
   await inbox.release(partial, false);
   await rejectsWith("quota", () => inbox.begin(offer));
@@ -39,8 +39,8 @@ permitted("what is there of an unfinished file is not counted twice", NEEDS, asy
   using inbox = await Inbox.open(dir.at("in"), ID, { quota: 41 * KIB });
   const offer = offerOf(40 * KIB, 16 * KIB);
   const partial = await inbox.begin(offer);
-  await partial.write(0, bytesOf(16 * KIB), HASH);
-  await partial.write(1, bytesOf(16 * KIB), HASH);
+  await partial.write(0, bytesOf(16 * KIB), PROOF);
+  await partial.write(1, bytesOf(16 * KIB), PROOF);
   await inbox.release(partial, true);
   await Deno.writeFile(dir.at("in", "other"), bytesOf(2 * KIB));
   await rejectsWith("quota", () => inbox.begin(offer));

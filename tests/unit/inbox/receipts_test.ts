@@ -52,7 +52,7 @@ async function receivedTree(dir: TempDir): Promise<Receipt> {
 }
 
 async function receiptOf(path: string, { offer, bytes }: Sent): Promise<Receipt> {
-  const { name, manifest, pieceSize, scheme } = offer;
+  const { name, manifest, pieceSize } = offer;
   return {
     transfer: `transfer ${name}`,
     from: "anna",
@@ -60,7 +60,7 @@ async function receiptOf(path: string, { offer, bytes }: Sent): Promise<Receipt>
     name,
     size: bytes.length,
     pieceSize,
-    scheme,
+    proof: "independent",
     manifest,
     sha256: null,
     ino: (await Deno.lstat(path)).ino,

@@ -4,7 +4,7 @@ import { Inbox } from "../../../lib/inbox/inbox.ts";
 import { type Claim, Room } from "../../../lib/inbox/room.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
-import { HASH, offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF } from "../../helpers/partials.ts";
 import { NO_LINUX, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
@@ -98,7 +98,7 @@ permitted("a folder of many entries is turned down before they are made", NEEDS,
   const entries = Array.from({ length: 400 }, (_, i) => [`${i}`, { content: bytesOf(0) }] as const);
   const { table, bytes } = await transferOf(Object.fromEntries(entries));
   const item = await inbox.begin({ ...offerOf(bytes.length, MIB), table: table.length });
-  await rejectsWith("quota", () => item.write(0, bytes, HASH));
+  await rejectsWith("quota", () => item.write(0, bytes, PROOF));
   const made = [...Deno.readDirSync(`${item.base}.part`)];
   assertEquals(made, []);
   await inbox.release(item, false);
@@ -112,7 +112,7 @@ permitted("streams at once share a quota as they grow", NEEDS, async () => {
   let written = 0;
   for (let index = 0; index < 4; index++) {
     const results = await Promise.allSettled(
-      items.map((item) => item.write(index, bytesOf(MIB), HASH)),
+      items.map((item) => item.write(index, bytesOf(MIB), PROOF)),
     );
     written += results.filter(({ status }) => status === "fulfilled").length;
   }
@@ -129,7 +129,7 @@ permitted("what arrives while the folder is counted is counted", NEEDS, async ()
   const piece = bytesOf(MIB);
   for (let index = 0; index < 60; index++) {
     const asked = inbox.begin({ ...offerOf(8 * MIB, MIB), name: "other" });
-    await Promise.all([rejectsWith("quota", () => asked), item.write(index, piece, HASH)]);
+    await Promise.all([rejectsWith("quota", () => asked), item.write(index, piece, PROOF)]);
   }
   await inbox.release(item, false);
 });
@@ -247,7 +247,7 @@ permitted(
     using inbox = await Inbox.open(path, ID, { quota: MIB, notice });
     for (const name of ["a", "b"]) {
       const item = await inbox.begin(offerOf(10, MIB));
-      await item.write(0, bytesOf(10), HASH);
+      await item.write(0, bytesOf(10), PROOF);
       await item.publish(name);
       assertEquals(await Deno.readFile(join(path, name)), bytesOf(10));
     }
@@ -265,7 +265,7 @@ permitted("a quota of the disk that is used up is not told as a full disk", NEED
   using inbox = await Inbox.open(join(disk.path, "in"), ID);
   const item = await inbox.begin(offerOf(64 * MIB, MIB));
   const error = await rejectsWith("quota", async () => {
-    for (let i = 0; i < 64; i++) await item.write(i, randomBytes(), HASH);
+    for (let i = 0; i < 64; i++) await item.write(i, randomBytes(), PROOF);
   });
   assertStringIncludes(error.message, "the user's quota on the disk is used up");
   await inbox.release(item, false);

@@ -3,7 +3,7 @@ import { StreamInbox } from "../../../lib/inbox/stream_inbox.ts";
 import { StreamTarget } from "../../../lib/inbox/stream_target.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { offerOf } from "../../helpers/partials.ts";
+import { offerOf, PROOF } from "../../helpers/partials.ts";
 
 /** A target, and what has gone out of it. */
 function scene() {
@@ -54,7 +54,7 @@ Deno.test("standard output takes one file, unless nothing of the first one came"
   await rejectsWith("refused", () => inbox.begin(offer));
   await inbox.release();
   const target = await inbox.begin(offer);
-  await target.write(0, Uint8Array.of(7), new Uint8Array(32));
+  await target.write(0, Uint8Array.of(7), PROOF);
   await inbox.release();
   await rejectsWith("refused", () => inbox.begin(offer));
 });

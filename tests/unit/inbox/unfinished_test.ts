@@ -7,7 +7,7 @@ import { sha256 } from "../../../lib/pieces/hash.ts";
 import { PieceJournal, readJournal } from "../../../lib/pieces/piece_journal.ts";
 import { eventually } from "../../helpers/deadline.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
-import { offerOf } from "../../helpers/partials.ts";
+import { offerOf, proofOf } from "../../helpers/partials.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
@@ -25,7 +25,7 @@ async function leaveHalf(folder: string, leave: "suspended" | "crashed"): Promis
   const partial = await inbox.begin(OFFER);
   for (let index = 0; index < 12; index++) {
     const piece = bytesOf(PIECE, index);
-    await partial.write(index, piece, sha256(piece));
+    await partial.write(index, piece, proofOf(piece));
   }
   await inbox.release(partial, true);
   if (leave === "suspended") return;
@@ -33,7 +33,7 @@ async function leaveHalf(folder: string, leave: "suspended" | "crashed"): Promis
   for await (const { name } of Deno.readDir(`${folder}/.partial/${OWN_ID}`)) {
     if (!name.endsWith(".journal")) continue;
     const path = `${folder}/.partial/${OWN_ID}/${name}`;
-    await Deno.truncate(path, JOURNAL_HEADER + 7 * 32 + 5);
+    await Deno.truncate(path, JOURNAL_HEADER + 7 * 64 + 5);
   }
 }
 
@@ -51,7 +51,7 @@ for (const leave of ["suspended", "crashed"] as const) {
       assertEquals(known.length, leave === "suspended" ? 12 : 7);
       for (let index = known.length; index < 20; index++) {
         const piece = bytesOf(PIECE, index);
-        await partial.write(index, piece, sha256(piece));
+        await partial.write(index, piece, proofOf(piece));
       }
       const { path } = await partial.publish(OFFER.name);
       const content = await Deno.readFile(path);
@@ -100,11 +100,11 @@ permitted("the journal is written while the transfer goes on", NEEDS, async () =
   const partial = await inbox.begin(OFFER);
   for (let index = 0; index < 10; index++) {
     const piece = bytesOf(PIECE, index);
-    await partial.write(index, piece, sha256(piece));
+    await partial.write(index, piece, proofOf(piece));
   }
   await eventually(async () => {
     const log = await readJournal(`${partial.base}.journal`).catch(() => null);
-    return (log?.pieces.size ?? 0) >= 4;
+    return (log?.pieces.independent.size ?? 0) >= 4;
   }, "four pieces in the journal");
   await partial.discard();
   assertEquals(await partialsIn(dir.at("in")), []);
@@ -115,7 +115,7 @@ permitted("nothing of a stream waits: nobody can send it again", NEEDS, async ()
   using inbox = await Inbox.open(dir.at("in"), OWN_ID);
   const subject = offerOf(null, PIECE);
   const partial = await inbox.begin(subject);
-  for (let i = 0; i < 6; i++) await partial.write(i, new Uint8Array(PIECE), sha256(bytesOf(i)));
+  for (let i = 0; i < 6; i++) await partial.write(i, new Uint8Array(PIECE), proofOf(bytesOf(i)));
   await inbox.release(partial, true);
   assertEquals(await partialsIn(dir.at("in")), []);
 });
@@ -128,8 +128,6 @@ const NO_KEYS: object[] = [
   { ...OFFER, size: 1.5 },
   { ...OFFER, pieceSize: "1" },
   { ...OFFER, table: "1" },
-  { ...OFFER, scheme: undefined },
-  { ...OFFER, scheme: 1 },
 ];
 
 permitted("a partial whose journal does not say what it is is swept", NEEDS, async () => {
@@ -164,7 +162,7 @@ for (const lost of ["nothing", ".table", ".part"] as const) {
       using inbox = await Inbox.open(dir.at("in"), OWN_ID);
       const partial = await inbox.begin(subject);
       for (const [i, piece] of pieces.slice(0, 5).entries()) {
-        await partial.write(i, piece, sha256(piece));
+        await partial.write(i, piece, proofOf(piece));
       }
       await inbox.release(partial, true);
       if (lost !== "nothing") await Deno.remove(`${partial.base}${lost}`, { recursive: true });
@@ -173,7 +171,7 @@ for (const lost of ["nothing", ".table", ".part"] as const) {
     const partial = await inbox.begin(subject);
     assertEquals(partial.known.size, lost === "nothing" ? 5 : 0);
     for (const [i, piece] of pieces.entries()) {
-      if (!partial.known.has(i)) await partial.write(i, piece, sha256(piece));
+      if (!partial.known.has(i)) await partial.write(i, piece, proofOf(piece));
     }
     const { path } = await partial.publish("tree");
     assertEquals(await pictureOf(path), pictureOfTree(tree));
@@ -191,7 +189,7 @@ permitted("a piece that is about to be written over is not promised any more", N
   // The file has changed: another piece 0 comes, and the end of the process before the journal is written.
   const other = bytesOf(PIECE, 99);
   await partial.forget([0, 5]);
-  await partial.write(0, other, sha256(other));
+  await partial.write(0, other, proofOf(other));
   const folder = dir.at("in", ".partial", OWN_ID);
   for await (const { name } of Deno.readDir(folder)) {
     if (/part$|journal$/.test(name)) await Deno.copyFile(join(folder, name), join(copy, name));

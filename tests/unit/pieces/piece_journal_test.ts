@@ -1,10 +1,12 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
+  type JournalPiece,
   parseJournal,
   PieceJournal,
   readJournal,
   readJournalHeader,
 } from "../../../lib/pieces/piece_journal.ts";
+import type { Scheme } from "../../../lib/pieces/scheme.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
@@ -19,13 +21,18 @@ function hashOf(n: number): Uint8Array {
   return new Uint8Array(32).fill(n + 1);
 }
 
+function pieceOf(index: number, scheme: Scheme): JournalPiece {
+  return { index, scheme, hash: hashOf(index) };
+}
+
 function piecesOf(...indexes: number[]) {
-  return indexes.map((index) => ({ index, hash: hashOf(index) }));
+  return indexes.map((index) => pieceOf(index, "independent"));
 }
 
 /** What a log with these pieces says. */
 function contentOf(...indexes: number[]) {
-  return { header: SUBJECT, pieces: new Map(indexes.map((index) => [index, hashOf(index)])) };
+  const independent = new Map(indexes.map((index) => [index, hashOf(index)]));
+  return { header: SUBJECT, pieces: { independent, prefix: new Map() } };
 }
 
 async function logAt(path: string, count: number): Promise<PieceJournal> {
@@ -50,10 +57,25 @@ permitted("a log says what was noted, in any order, also when it is reopened", N
   assertEquals(await readJournal(path), contentOf(0, 1, 2, 3, 4, 7, 8));
 });
 
+permitted("a log keeps a hash of each scheme, and forgets both", NEEDS, async () => {
+  await using dir = await tempDir();
+  const path = dir.at("log");
+  using log = await logAt(path, 4);
+  log.note([pieceOf(0, "prefix"), pieceOf(3, "prefix"), pieceOf(1, "independent")]);
+  log.note([{ ...pieceOf(0, "independent"), hash: hashOf(9) }]);
+  const prefix = new Map([[0, hashOf(0)], [3, hashOf(3)]]);
+  const independent = new Map([[0, hashOf(9)], [1, hashOf(1)]]);
+  assertEquals((await readJournal(path))?.pieces, { prefix, independent });
+  log.forget([0, 2]);
+  prefix.delete(0);
+  independent.delete(0);
+  assertEquals((await readJournal(path))?.pieces, { prefix, independent });
+});
+
 permitted("the room of all pieces is taken when a log is made", NEEDS, async () => {
   await using dir = await tempDir();
   using log = await logAt(dir.at("log"), 100);
-  const room = HEADER + 100 * 32;
+  const room = HEADER + 100 * 64;
   assertEquals((await Deno.stat(dir.at("log"))).size, room);
   log.note(piecesOf(99, 0));
   assertEquals((await Deno.stat(dir.at("log"))).size, room);
@@ -83,17 +105,17 @@ permitted("a log that was cut short anywhere says what its whole hashes say", NE
   }
   const bytes = await Deno.readFile(path);
   for (let length = HEADER - 2; length <= bytes.length; length++) {
-    const whole = [0, 1, 2].slice(0, Math.floor(Math.max(0, length - HEADER) / 32));
+    const whole = [0, 1, 2].slice(0, Math.floor(Math.max(0, length - HEADER + 32) / 64));
     const expected = length < HEADER ? null : contentOf(...whole);
     assertEquals(parseJournal(bytes.slice(0, length)), expected, `${length} bytes`);
   }
   // What is missing at the end is written when it is noted.
-  await Deno.truncate(path, HEADER + 40);
+  await Deno.truncate(path, HEADER + 72);
   const reopened = await PieceJournal.reopen(path);
   assertEquals(reopened?.content, contentOf(0));
   using log = reopened?.journal;
   log?.note(piecesOf(2));
-  assertEquals((await readJournal(path))?.pieces.get(2), hashOf(2));
+  assertEquals((await readJournal(path))?.pieces.independent.get(2), hashOf(2));
 });
 
 permitted("what is no log is not taken for one, and stays as it is", NEEDS, async () => {

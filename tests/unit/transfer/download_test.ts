@@ -1,196 +1,16 @@
-/** One download against sources that are played by hand, into a real inbox. */
+/** Downloads whose pieces are proven one by one. */
 
 import { assert, assertEquals } from "@std/assert";
-import { encodeBase64Url } from "@std/encoding/base64url";
 import { SharedBytes } from "../../../lib/async/shared_bytes.ts";
 import { P2PError } from "../../../lib/errors.ts";
-import { Inbox } from "../../../lib/inbox/inbox.ts";
-import type { PartialItem } from "../../../lib/inbox/partial_item.ts";
-import type { Session } from "../../../lib/net/session.ts";
-import { sha256 } from "../../../lib/pieces/hash.ts";
-import { Download } from "../../../lib/transfer/download.ts";
-import { LargeTurns } from "../../../lib/transfer/large_turns.ts";
-import type { Offer, Received } from "../../../lib/transfer/offer.ts";
-import { PeerLink } from "../../../lib/transfer/peer_link.ts";
-import type { Message, MessageOf, Verb } from "../../../lib/wire/message.ts";
+import type { MessageOf } from "../../../lib/wire/message.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { eventually, turn } from "../../helpers/deadline.ts";
-import { FakeClock } from "../../helpers/fake_clock.ts";
+import { PIECE, scene, type Source } from "../../helpers/download.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
-import { permitted } from "../../helpers/permissions.ts";
-import { sessionPair } from "../../helpers/pipes.ts";
+import { proofOf } from "../../helpers/partials.ts";
 import { bytesOf } from "../../helpers/random.ts";
-import { tempDir } from "../../helpers/temp_dir.ts";
 import { pictureOf, pictureOfTree, sampleTree, transferOf } from "../../helpers/tree.ts";
-
-const NEEDS: Deno.PermissionName[] = ["read", "write", "sys"];
-const PIECE = 16 * 1024;
-const TRANSFER = encodeBase64Url(bytesOf(16));
-
-/** The far end of a link: what it heard, and what it says. */
-class Source {
-  readonly link: PeerLink;
-  readonly heard: Message[] = [];
-  readonly #session: Session;
-  readonly #content: Uint8Array<ArrayBuffer>;
-
-  constructor(content: Uint8Array<ArrayBuffer>, clock: FakeClock) {
-    const [near, far] = sessionPair({ clock });
-    this.#content = content;
-    this.#session = far;
-    this.link = new PeerLink(near);
-    void this.#hear();
-  }
-
-  /** Also the answers, which a session would keep for whoever asked. */
-  async #hear(): Promise<void> {
-    try {
-      for (let frame = await this.#read(); frame; frame = await this.#read()) {
-        if ("message" in frame) this.heard.push(frame.message);
-      }
-    } catch {
-      // It was closed.
-    }
-  }
-
-  #read() {
-    return this.#session.connection.read();
-  }
-
-  all<V extends Verb>(verb: V): MessageOf<V>[] {
-    return this.heard.filter((message): message is MessageOf<V> => message.verb === verb);
-  }
-
-  /** Pieces that it was asked for so far, once there are `count`. */
-  async asked(count: number): Promise<number[]> {
-    const indices = () => this.all("GET").map(({ index }) => index);
-    await eventually(() => (indices().length >= count), `${count} GETs`);
-    return indices();
-  }
-
-  piece(index: number): Uint8Array<ArrayBuffer> {
-    return this.#content.slice(index * PIECE, (index + 1) * PIECE);
-  }
-
-  async sendHashes(isLast = true): Promise<void> {
-    const count = Math.ceil(this.#content.length / PIECE);
-    const hashes = new Uint8Array(count * 32);
-    for (let i = 0; i < count; i++) hashes.set(sha256(this.piece(i)), i * 32);
-    const last = isLast ? { last: { size: this.#content.length, sha256: null } } : {};
-    await this.#session.send({ verb: "HASHES", transfer: TRANSFER, start: 0, ...last }, hashes);
-  }
-
-  async sendPiece(index: number, bytes = this.piece(index)): Promise<void> {
-    await this.#session.send({ verb: "PIECE", transfer: TRANSFER, index }, bytes);
-  }
-
-  async cancel(): Promise<void> {
-    const message = { code: "integrity", message: "no" };
-    await this.#session.send({ verb: "CANCEL", transfer: TRANSFER, ...message });
-  }
-
-  close(): void {
-    this.#session.connection.close();
-  }
-}
-
-/** A download of `content` that has been accepted from its sender. */
-class Scene implements AsyncDisposable {
-  readonly clock = new FakeClock();
-  /** Bytes of pieces that may be under way. */
-  memory = 64 * PIECE;
-  /** What it shares with other transfers. */
-  shared = { unwritten: new SharedBytes(Infinity), hashes: new SharedBytes(Infinity) };
-  readonly outcomes: (Received | P2PError)[] = [];
-  readonly offer: Offer;
-  readonly sender: Source;
-  readonly inbox: Inbox;
-  readonly #sources: Source[] = [];
-  #download: Download | undefined;
-  target: PartialItem | undefined;
-
-  constructor(inbox: Inbox, readonly content: Uint8Array<ArrayBuffer>, table: number | null) {
-    this.inbox = inbox;
-    this.offer = {
-      transfer: TRANSFER,
-      from: "anna",
-      name: "thing",
-      size: content.length,
-      pieceSize: PIECE,
-      scheme: "independent",
-      table,
-    };
-    this.sender = this.source();
-  }
-
-  source(content = this.content): Source {
-    const source = new Source(content, this.clock);
-    this.#sources.push(source);
-    return source;
-  }
-
-  get download(): Download {
-    assert(this.#download);
-    return this.#download;
-  }
-
-  async begin(): Promise<Download> {
-    const target = this.target = await this.inbox.begin(this.offer);
-    const download = this.#download = new Download({
-      offer: this.offer,
-      target,
-      destination: this.inbox,
-      share: { bytes: this.memory, [Symbol.dispose]: () => {} },
-      ...this.shared,
-      turns: new LargeTurns(),
-      clock: this.clock,
-      maxSize: undefined,
-      observer: { onProgress: () => {} },
-      onEnd: (outcome) => void this.outcomes.push(outcome),
-    });
-    download.begin(this.sender.link, 1);
-    return download;
-  }
-
-  async received(): Promise<Received> {
-    await this.download.ended;
-    const [outcome] = this.outcomes;
-    if (!outcome || outcome instanceof P2PError) throw outcome ?? new Error("nothing came");
-    return outcome;
-  }
-
-  async failure(): Promise<P2PError> {
-    await this.download.ended;
-    const [outcome] = this.outcomes;
-    assert(outcome instanceof P2PError);
-    return outcome;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#download?.fail(new P2PError("cancelled", "the test is over"));
-    for (const source of this.#sources) {
-      source.close();
-      await source.link.ended;
-    }
-    assertEquals(this.clock.pending, []);
-    assertEquals(await partialsIn(this.inbox.path), []);
-    this.inbox[Symbol.dispose]();
-  }
-}
-
-function scene(
-  name: string,
-  play: (scene: Scene) => Promise<void>,
-  make: () => Promise<{ bytes: Uint8Array<ArrayBuffer>; table: number | null }> = () =>
-    Promise.resolve({ bytes: bytesOf(5 * PIECE + 5), table: null }),
-): void {
-  permitted(name, NEEDS, async () => {
-    await using dir = await tempDir();
-    const { bytes, table } = await make();
-    await using scene = new Scene(await Inbox.open(dir.at("inbox"), "own"), bytes, table);
-    await play(scene);
-  });
-}
 
 scene(
   "what waits for the disk is bounded: until there is less of it, nothing more is read",
@@ -462,7 +282,7 @@ scene("a tree whose table has changed begins anew", async (scene) => {
   for (let index = 0; index < 3; index++) {
     const piece = sender.piece(index);
     // Another table would not fit; its hash says that it was another one.
-    await before.write(index, piece, sha256(bytesOf(index + 1)));
+    await before.write(index, piece, proofOf(bytesOf(index + 1)));
   }
   await inbox.release(before, true);
   await scene.begin();

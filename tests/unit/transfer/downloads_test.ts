@@ -3,7 +3,6 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
 import type { Session } from "../../../lib/net/session.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
-import { sha256 } from "../../../lib/pieces/hash.ts";
 import { Downloads, type OfferPolicy, type OfferRequest } from "../../../lib/transfer/downloads.ts";
 import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import { transferSettings } from "../../../lib/transfer/settings.ts";
@@ -13,6 +12,7 @@ import { idOf } from "../../helpers/entries.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { partialsIn } from "../../helpers/invariants.ts";
+import { proofOf } from "../../helpers/partials.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { sessionPair } from "../../helpers/pipes.ts";
 import { bytesOf } from "../../helpers/random.ts";
@@ -337,7 +337,9 @@ permitted(
       table: null,
     };
     const before = await inbox.begin(key);
-    for (let i = 0; i < 3; i++) await before.write(i, bytesOf(piece, i), sha256(bytesOf(piece, i)));
+    for (let i = 0; i < 3; i++) {
+      await before.write(i, bytesOf(piece, i), proofOf(bytesOf(piece, i)));
+    }
     await inbox.release(before, true);
     const { size, pieceSize, name } = key;
     const message = { ...offer(encodeBase64Url(bytesOf(16, 2))), name, size, pieceSize };

@@ -3,8 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { SharedBytes } from "../../../lib/async/shared_bytes.ts";
 import { PieceWrites } from "../../../lib/transfer/piece_writes.ts";
-
-const HASH = new Uint8Array(32);
+import { PROOF } from "../../helpers/partials.ts";
 
 /** Writes to a disk that takes each piece when it is told to. */
 class Scene {
@@ -23,7 +22,7 @@ class Scene {
   });
 
   add(index: number, length = 100): void {
-    this.writes.add(index, new Uint8Array(length), HASH);
+    this.writes.add(index, new Uint8Array(length), PROOF);
   }
 
   async end(index: number, error?: Error): Promise<void> {

@@ -31,12 +31,13 @@ function scene(lane?: BandwidthLane) {
   const clock = new FakeClock();
   const picker = new PiecePicker();
   const asked: number[] = [];
-  const share = { bytes: 4 * MIB };
+  const share = { bytes: 4 * MIB, isFar: false };
   const requests = new SourceRequests({
     picker,
     source: SOURCE,
     lengthOf: () => MIB,
-    window: () => windowPieces(share.bytes, MIB, picker.unwrittenCount),
+    window: () =>
+      windowPieces(share.bytes, MIB, { unwritten: picker.unwrittenCount, isFar: share.isFar }),
     lane,
     clock,
     get: (index) => void asked.push(index),
@@ -45,7 +46,7 @@ function scene(lane?: BandwidthLane) {
   return { clock, picker, share, requests, asked };
 }
 
-Deno.test("as many pieces are asked for as there is memory for, 32 MiB at most", () => {
+Deno.test("as many pieces are asked for as there is memory for, 8 MiB at most, or 32 from far away", () => {
   const { picker, share, requests, asked } = scene();
   requests.fill();
   assertEquals(asked, [0, 1, 2, 3]);
@@ -54,16 +55,23 @@ Deno.test("as many pieces are asked for as there is memory for, 32 MiB at most",
   assertEquals(asked, [0, 1, 2, 3, 4]);
   share.bytes = 100 * MIB;
   requests.fill();
+  assertEquals(picker.askedCount, 8);
+  share.isFar = true;
+  requests.fill();
   assertEquals(picker.askedCount, 32);
 });
 
 Deno.test("of the smallest pieces fewer are asked for than a source takes at a time", () => {
-  assertEquals(windowPieces(100 * MIB, 16 * 1024, 0), 512);
+  for (const isFar of [false, true]) {
+    assertEquals(windowPieces(100 * MIB, 16 * 1024, { unwritten: 0, isFar }), 512);
+  }
 });
 
 Deno.test("while the disk is behind no more is asked for than 8 MiB, less what waits", () => {
-  const windows = [0, 2, 3, 5, 20].map((unwritten) => windowPieces(100 * MIB, MIB, unwritten));
-  assertEquals(windows, [32, 32, 7, 5, -10]);
+  const windows = (isFar: boolean) =>
+    [0, 2, 3, 5, 20].map((unwritten) => windowPieces(100 * MIB, MIB, { unwritten, isFar }));
+  assertEquals(windows(true), [32, 32, 7, 5, -10]);
+  assertEquals(windows(false), [8, 8, 7, 5, -10]);
 });
 
 Deno.test("two pieces are asked for however little memory there is", () => {

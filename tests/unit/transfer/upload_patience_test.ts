@@ -278,7 +278,9 @@ permitted(
         end = () => controller.close();
       },
     });
-    await using source = await SourcePieces.open(new StreamContent(stream, "log"));
+    await using source = await SourcePieces.open(new StreamContent(stream, "log"), {
+      scheme: "prefix",
+    });
     const clock = new FakeClock();
     const { raw, session } = byHand(clock, 4 * 1024 * 1024);
     const sending = uploadWithRetries(settings(source, clock, () => Promise.resolve(session)));

@@ -33,7 +33,9 @@ permitted(
     await using dir = await tempDir();
     const path = dir.at("large");
     await Deno.writeFile(path, bytesOf(9 * 1024 * 1024));
-    await using source = await SourcePieces.open(await FileContent.open(path));
+    await using source = await SourcePieces.open(await FileContent.open(path), {
+      scheme: "independent",
+    });
     const clock = new FakeClock();
     const { raw, session } = byHand(clock, 1024 * 1024);
     const options = settings(source, clock, () => Promise.resolve(session));
@@ -134,3 +136,34 @@ for (const [late, ahead] of AHEAD) {
     await session.ended;
   });
 }
+
+permitted(
+  "other hashes may be asked for once, and for fewer pieces of the first ones",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const path = dir.at("file");
+    await Deno.writeFile(path, bytesOf(1024 * 1024));
+    await using source = await SourcePieces.open(await FileContent.open(path), {
+      scheme: "prefix",
+    });
+    const { raw, session } = byHand(new FakeClock(), 64 * 1024);
+    const options = settings(source, new FakeClock(), () => Promise.resolve(session));
+    const sending = rejectsWith("malformed", () => uploadWithRetries(options));
+    await accept(raw);
+    const ask = (independentFrom: number) =>
+      say(raw, [`ACK ${JSON.stringify({ transfer: TRANSFER, state: "ready", independentFrom })}`]);
+    await ask(3);
+    await hear(raw, `HASHES {"transfer":"${TRANSFER}","start":3,"scheme":"independent"`);
+    assertEquals(source.manifest.independentFrom, 3);
+    // Of these they are so already.
+    await ask(3);
+    await ask(2);
+    await hear(raw, "CANCEL");
+    await say(raw, [`PONG {"re":2}`]);
+    await sending;
+    assertEquals(source.manifest.independentFrom, 3);
+    raw.close();
+    await session.ended;
+  },
+);
