@@ -130,7 +130,8 @@ async def main(options):
     node = Node(identity, network, "peer" if options.command == "register" else "client")
     if options.command == "register":
         name, *folder = options.arguments
-        inbox = Inbox(folder[0], say, options.break_after) if folder else None
+        limits = (options.break_after, options.stop_after, options.apart)
+        inbox = Inbox(folder[0], say, *limits) if folder else None
         return await register(node, places, name, inbox, options.address)
     tracker = await dial_first(node, places)
     if options.command == "list":
@@ -169,8 +170,11 @@ if __name__ == "__main__":
     parser.add_argument("--insecure")
     parser.add_argument("--seed")
     parser.add_argument("--scheme", default="independent", help="send: how the pieces are proven")
-    parser.add_argument("--known", action="store_true", help="send: offer the manifest id")
-    parser.add_argument("--stop-after", type=int, help="send: leave when so many pieces are verified")
+    parser.add_argument("--known", action="append", default=[], choices=["manifest", "sha256"],
+                        help="send: offer that; repeatable")
+    parser.add_argument("--stop-after", type=int, help="send: leave when so many pieces are verified; "
+                        "register: ask for so many at first")
+    parser.add_argument("--apart", type=int, help="register: ask for pieces from that one on by their own hashes")
     parser.add_argument("--break-after", type=int, help="register: cut the first connection after so many pieces")
     parser.add_argument("--address", action="append", default=[], help="register: an address to name; repeatable")
     parser.add_argument("command")

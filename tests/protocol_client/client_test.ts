@@ -6,12 +6,14 @@ import { parseInvite } from "../../lib/identity/invite.ts";
 import { randomToken } from "../../lib/async/random.ts";
 import { Identity } from "../../lib/identity/keys.ts";
 import { Peer } from "../../lib/peer/peer.ts";
+import { StreamContent } from "../../lib/content/stream_content.ts";
 import { SCHEMES } from "../../lib/pieces/scheme.ts";
 import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import { closedPort } from "../helpers/closed_port.ts";
 import { EventLog } from "../helpers/event_log.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
 import { minutesAhead } from "../helpers/file_age.ts";
+import { startPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
 import { tempDir } from "../helpers/temp_dir.ts";
@@ -54,6 +56,8 @@ function withPython(name: string, fn: () => Promise<void>): void {
 
 /** Bytes of the pieces that the client makes. */
 const PIECE = 256 * 1024;
+/** Bytes of the pieces of a stream. */
+const STREAM_PIECE = 1024 * 1024;
 
 /** A line that the client printed. */
 interface Line {
@@ -115,10 +119,8 @@ function registered(args: string[], inbox: string[] = []) {
 async function startNetwork(isSecure: boolean) {
   const folder = await tempDir();
   const registry = new MemoryRegistry(() => randomToken(16));
-  const { tracker, events: seen, membership, address } = startTracker({
-    insecure: !isSecure,
-    registry,
-  });
+  const started = startTracker({ insecure: !isSecure, registry });
+  const { tracker, events: seen, membership, address } = started;
   const events = new EventLog<AppEvent>();
   const peer = new Peer({
     identity: Identity.generate(),
@@ -137,6 +139,7 @@ async function startNetwork(isSecure: boolean) {
     events,
     peer,
     tracker,
+    started,
     registry,
     flags: invite === undefined
       ? ["--insecure", `${address.host}:${address.port}`]
@@ -150,6 +153,10 @@ async function startNetwork(isSecure: boolean) {
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+function streamOf(bytes: Uint8Array<ArrayBuffer>): StreamContent {
+  return new StreamContent(new Blob([bytes]).stream(), "log");
 }
 
 /** The numbers from `start` to before `end`. */
@@ -292,13 +299,23 @@ for (const isSecure of [true, false]) {
         for (const name of names) {
           const first = await run("send", folder.at(name), "deno");
           assertEquals([first.state, first.savedAs], ["saved", name]);
-          const known = await run("--known", "send", folder.at(name), "deno");
-          assertEquals([known.state, known.savedAs, known.served], ["already", name, []]);
+          // A folder has no SHA-256 of its own.
+          for (const field of name === "tree" ? ["manifest"] : ["manifest", "sha256"]) {
+            const known = await run("--known", field, "send", folder.at(name), "deno");
+            assertEquals([known.state, known.savedAs, known.served], ["already", name, []], field);
+          }
           const late = await run("send", folder.at(name), "deno");
           assertEquals([late.state, late.savedAs, late.served], ["already", name, first.served]);
         }
         assertEquals(namesIn(folder.at("received")), names);
-        const [other] = await client(...flags, "--known", "send", folder.at("a.bin"), "deno");
+        const [other] = await client(
+          ...flags,
+          "--known",
+          "manifest",
+          "send",
+          folder.at("a.bin"),
+          "deno",
+        );
         assertEquals([other?.state, other?.savedAs], ["saved", "a (1).bin"]);
       },
     );
@@ -362,19 +379,134 @@ for (const isSecure of [true, false]) {
         { event: "accepted", have: [] },
         { event: "accepted", have: [[0, 3]] },
         { event: "received", state: "saved", name: "b.bin", got: range(3, 8) },
-        { event: "received", state: "already", name: "b.bin", got: [] },
+        { event: "received", state: "already", name: "b.bin", got: [], by: "manifest" },
         { event: "accepted", have: [] },
         { event: "received", state: "saved", name: "tree", got: range(0, 3) },
-        { event: "received", state: "already", name: "tree", got: [] },
+        { event: "received", state: "already", name: "tree", got: [], by: "manifest" },
         { event: "accepted", have: [] },
         { event: "received", state: "saved", name: "empty", got: [] },
-        { event: "received", state: "already", name: "empty", got: [] },
+        { event: "received", state: "already", name: "empty", got: [], by: "manifest" },
       ],
     );
     assertEquals(namesIn(inbox), ["b.bin", "empty", "tree"]);
     assertSameBytes(await Deno.readFile(`${inbox}/b.bin`), bytesOf(7 * PIECE + 1));
     assertEquals(await pictureOf(`${inbox}/tree`), pictureOfTree(sampleTree()));
   });
+
+  withPython(
+    `protocol client, ${mode}: of a file that has changed it receives what has changed`,
+    async () => {
+      await using network = await startNetwork(isSecure);
+      const { folder, peer, events, flags } = network;
+      const inbox = folder.at("python");
+      const python = registered([...flags, "--stop-after", "3"], [inbox]);
+      await events.until((e) => e.event === "peer-joined" && e.name === "python");
+      const path = folder.at("b.bin");
+      const bytes = bytesOf(7 * PIECE + 1);
+      await Deno.writeFile(path, bytes);
+      const interrupt = new AbortController();
+      const sending = peer.sendFile(path, ["python"], { signal: interrupt.signal });
+      await python.log.until(({ event }) => event === "stopped");
+      interrupt.abort();
+      await sending.catch(() => {});
+      bytes.fill(0, PIECE, PIECE + 32);
+      await Deno.writeFile(path, bytes);
+      const { recipients } = await peer.sendFile(path, ["python"]);
+      assertEquals(recipients.map((r) => [r.state, r.savedAs]), [["delivered", "b.bin"]]);
+      assertEquals(await python.stop(), "");
+      assertEquals(
+        python.log.all.filter(({ event }) => event === "accepted" || event === "received"),
+        [
+          { event: "accepted", have: [] },
+          { event: "accepted", have: [[0, 3]] },
+          { event: "received", state: "saved", name: "b.bin", got: [1, ...range(3, 8)] },
+        ],
+      );
+      assertSameBytes(await Deno.readFile(`${inbox}/b.bin`), bytes);
+    },
+  );
+
+  withPython(
+    `protocol client, ${mode}: it receives a stream, and goes on with it where it was cut`,
+    async () => {
+      await using network = await startNetwork(isSecure);
+      const { folder, peer, events, flags } = network;
+      const inbox = folder.at("python");
+      const python = registered([...flags, "--break-after", "2"], [inbox]);
+      await events.until((e) => e.event === "peer-joined" && e.name === "python");
+      const bytes = bytesOf(3 * STREAM_PIECE + 1);
+      const { recipients } = await peer.sendStream(streamOf(bytes), ["python"]);
+      assertEquals(recipients.map((r) => [r.state, r.savedAs]), [["delivered", "log"]]);
+      assertEquals(await python.stop(), "");
+      assertEquals(
+        python.log.all.filter(({ event }) => event === "accepted" || event === "received"),
+        [
+          { event: "accepted", have: [] },
+          { event: "accepted", have: [[0, 2]] },
+          { event: "received", state: "saved", name: "log", got: [2, 3] },
+        ],
+      );
+      assertSameBytes(await Deno.readFile(`${inbox}/log`), bytes);
+    },
+  );
+
+  for (const first of [0, 2]) {
+    withPython(
+      `protocol client, ${mode}: it is given hashes of single pieces from ${first} on, but not of a stream`,
+      async () => {
+        await using network = await startNetwork(isSecure);
+        const { folder, peer, events, flags } = network;
+        const inbox = folder.at("python");
+        const python = registered([...flags, "--apart", `${first}`], [inbox]);
+        await events.until((e) => e.event === "peer-joined" && e.name === "python");
+        const bytes = bytesOf(4 * PIECE + 1);
+        await Deno.writeFile(folder.at("b.bin"), bytes);
+        const file = await peer.sendFile(folder.at("b.bin"), ["python"]);
+        assertEquals(file.recipients.map((r) => [r.state, r.savedAs]), [["delivered", "b.bin"]]);
+        const stream = await peer.sendStream(streamOf(bytes), ["python"]);
+        assertEquals(stream.failures.map(({ code }) => code), ["malformed"]);
+        assertEquals(await python.stop(), "");
+        assertEquals(
+          python.log.all.filter(({ event }) => event === "failed" || event === "received"),
+          [
+            { event: "received", state: "saved", name: "b.bin", got: range(0, 5) },
+            { event: "failed", code: "malformed" },
+          ],
+        );
+        assertSameBytes(await Deno.readFile(`${inbox}/b.bin`), bytes);
+      },
+    );
+  }
+
+  withPython(
+    `protocol client, ${mode}: what it got alone it knows when it is sent to several`,
+    async () => {
+      await using network = await startNetwork(isSecure);
+      const { folder, peer, events, flags } = network;
+      const inbox = folder.at("python");
+      const python = registered(flags, [inbox]);
+      await using other = await startPeer(network.started, folder, { name: "other" });
+      await events.until((e) => e.event === "peer-joined" && e.name === "python");
+      await events.until((e) => e.event === "peer-joined" && e.name === "other");
+      const [known, fresh] = [bytesOf(2 * PIECE + 1), bytesOf(2 * PIECE + 1, 2)];
+      await Deno.writeFile(folder.at("known.bin"), known);
+      await Deno.writeFile(folder.at("fresh.bin"), fresh);
+      using _clock = minutesAhead();
+      assertEquals((await peer.sendFile(folder.at("known.bin"), ["python"])).failures, []);
+      for (const name of ["known.bin", "fresh.bin"]) {
+        const { recipients, failures } = await peer.sendFile(folder.at(name), ["python", "other"]);
+        assertEquals([recipients.length, failures], [2, []]);
+      }
+      assertEquals(await python.stop(), "");
+      assertEquals(python.log.all.filter(({ event }) => event === "received"), [
+        { event: "received", state: "saved", name: "known.bin", got: range(0, 3) },
+        { event: "received", state: "already", name: "known.bin", got: [], by: "sha256" },
+        { event: "received", state: "saved", name: "fresh.bin", got: range(0, 3) },
+      ]);
+      assertSameBytes(await Deno.readFile(`${inbox}/fresh.bin`), fresh);
+      assertSameBytes(await Deno.readFile(`${other.inbox}/known.bin`), known);
+    },
+  );
 }
 
 withPython("protocol client: a wrong invite is refused with the code of the page", async () => {

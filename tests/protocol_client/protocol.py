@@ -110,6 +110,7 @@ class Frames:
         if not re.fullmatch(rb"[A-Z_]{1,16}", verb):
             raise ProtocolError("malformed", "not a verb")
         fields = json.loads(rest.decode("utf-8")) if space else {}
+        fields = {key: value for key, value in fields.items() if value is not None}
         verb, length = verb.decode(), fields.get("body", 0)
         if length > BODY_CAPS.get(verb, 65536):
             raise ProtocolError("too-long", f"a body of {length} bytes")

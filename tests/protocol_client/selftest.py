@@ -95,7 +95,7 @@ async def check_schemes(stands):
         stands(f"| `{scheme}` ")
     offer = {"seq": 1, "transfer": b64(bytes(16)), "name": "a", "size": 1, "pieceSize": 262144}
     with tempfile.TemporaryDirectory() as folder:
-        inbox, session = Inbox(folder, lambda event, **fields: None, None), Recorder()
+        inbox, session = Inbox(folder, lambda event, **fields: None), Recorder()
         for verb, table in (("SEND_FILE", {}), ("SEND_TREE", {"table": 0})):
             for scheme in ("chained", *SCHEMES):
                 assert await inbox.on_frame(session, verb, {**offer, **table, "scheme": scheme}, b"")

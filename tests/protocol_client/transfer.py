@@ -14,6 +14,8 @@ PIECE_SIZE = 256 * 1024
 WINDOW = 8 << 20
 MAX_TABLE, MAX_ENTRIES = 64 << 20, 1 << 20
 SCHEMES = ["independent", "prefix"]
+# After a CANCEL with one of these another try may go on.
+KEEPING = {"no-space", "disk", "shutting-down", "busy", "timeout", "connection-lost", "interrupted"}
 
 
 def sha256(data):
@@ -95,11 +97,12 @@ def table_of(root):
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode(), files
 
 
-async def send(dial, content, is_known, stop_after):
-    """Returns the ACK that ended it, the pieces that the receiver had, and those that it was sent. With
-    `stop_after` it serves so many pieces and leaves when they are verified; there is no ACK then."""
+async def send(dial, content, known, stop_after):
+    """Returns the ACK that ended it, the pieces that the receiver had, and those that it was sent. `known` names
+    what is offered beforehand of `manifest` and `sha256`. With `stop_after` it serves so many pieces and leaves
+    when they are verified; there is no ACK then."""
     transfer, done = b64(os.urandom(16)), asyncio.get_running_loop().create_future()
-    served, verified = [], set()
+    served, verified, asks = [], set(), []
 
     async def on_frame(session, verb, fields, _body):
         if done.done():
@@ -115,14 +118,24 @@ async def send(dial, content, is_known, stop_after):
                 done.set_result(None)
         elif verb == "ACK" and fields["state"] in ("saved", "already"):
             done.set_result(fields)
-        elif verb == "ACK" and fields["state"] == "ready" and "independentFrom" in fields:
-            content.prove_apart_from(fields["independentFrom"])
-            await send_hashes(session, fields["independentFrom"])
+        elif verb == "ACK" and fields["state"] == "ready" and fields.get("independentFrom", math.inf) < content.first:
+            asks.append(fields["independentFrom"])
+            if len(asks) > 1:
+                error = ProtocolError("malformed", "other hashes are asked for a second time")
+                done.set_exception(error)
+                about = {"transfer": transfer, "code": error.code, "message": str(error)}
+                return await session.write("CANCEL", about)
+            content.prove_apart_from(asks[0])
+            await send_hashes(session, asks[0])
         elif verb in ("CANCEL", None):
             done.set_exception(ProtocolError(fields["code"], fields["message"]) if verb else session.error)
 
     async def send_hashes(session, start):
+        asked = len(asks)
         while start < len(content.hashes):
+            # Others are asked for meanwhile, and go out from there on.
+            if len(asks) > asked:
+                return
             end = min(start + 2048, len(content.hashes))
             if start < content.first < end:
                 end = content.first
@@ -130,14 +143,15 @@ async def send(dial, content, is_known, stop_after):
             await session.write("HASHES", {"transfer": transfer, "start": start, "scheme": "independent" if other else None},
                                 b"".join(content.hashes[start:end]))
             start = end
+        if len(asks) > asked:
+            return
         await session.write("HASHES", {"transfer": transfer, "start": start, "last": True,
                                        "size": len(content.data), "sha256": content.sha256})
 
     session = await dial(on_frame)
     _, ack = await session.ask("SEND_FILE" if content.table is None else "SEND_TREE", {
         "transfer": transfer, "name": content.name, "size": len(content.data), "pieceSize": PIECE_SIZE,
-        "scheme": content.scheme, "table": content.table, "manifest": content.manifest if is_known else None,
-        "sha256": content.sha256 if is_known else None})
+        "scheme": content.scheme, "table": content.table, **{field: getattr(content, field) for field in known}})
     had = ack.get("have", [])
     if ack["state"] != "ready":
         done.set_result(ack)
@@ -146,24 +160,33 @@ async def send(dial, content, is_known, stop_after):
         await send_hashes(session, 0)
     ack = await asyncio.wait_for(done, 60)
     await session.leave()
-    if ack and ack["manifest"] != content.manifest:
+    if ack and not is_about(ack, content):
         raise ProtocolError("integrity", "the receiver has other bytes")
     return ack, had, served
+
+
+def is_about(ack, content):
+    if "manifest" in ack:
+        return ack["manifest"] == content.manifest
+    return ack["state"] == "already" and ack["sha256"] == content.sha256
 
 
 # The receiver
 
 class Incoming:
-    """Something that is received, over all connections: what was verified is kept."""
+    """Something that is received, over all connections: what was verified is kept. With `apart` it asks for the
+    pieces from that one on by their own hashes."""
 
-    def __init__(self):
-        self.pieces = {}
+    def __init__(self, apart=None):
+        self.pieces, self.apart = {}, apart
 
     def start(self, session, offer):
         self.session, self.offer, self.early = session, offer, {}
         self.hashes, self.last, self.asked, self.got, self.unsaid = [], None, set(), [], 0
-        self.first, self.is_apart = first_independent(offer["scheme"]), False
-        if self.first and self.pieces:
+        self.first, self.is_apart, self.awaited = first_independent(offer["scheme"]), False, None
+        if self.first and self.apart is not None:
+            self.first, self.is_apart = self.apart, True
+        elif self.first and self.pieces and offer.get("size") is not None:
             # As after a restart: the bytes are there, and no running hash is.
             self.first, self.is_apart = self.run, True
 
@@ -182,30 +205,50 @@ class Incoming:
         return self.last["size"] if self.last else self.offer.get("size")
 
     def add_hashes(self, fields, body):
+        """The piece from which on other hashes have to be asked for, if they have."""
         new = [body[at:at + 32] for at in range(0, len(body), 32)]
-        if fields["start"] != len(self.hashes) or len(body) % 32:
-            raise ProtocolError("malformed", "hashes that leave a gap")
         scheme = fields.get("scheme", self.offer["scheme"])
         if scheme not in SCHEMES:
             raise ProtocolError("invalid", f"a scheme other than {', '.join(SCHEMES)}")
+        if self.awaited is not None and (scheme, fields["start"]) != ("independent", self.awaited):
+            return None
+        self.awaited = None
+        if fields["start"] != len(self.hashes) or len(body) % 32:
+            raise ProtocolError("malformed", "hashes that leave a gap")
         if new and scheme == "independent" and fields["start"] < self.first:
             self.first = fields["start"]
         if new and scheme == "prefix" and fields["start"] + len(new) > self.first:
             raise ProtocolError("malformed", "hashes of all before, where they are independent")
         for index, piece_hash in enumerate(new, len(self.hashes)):
             if index in self.pieces and self.hash_of(index, self.pieces[index]) != piece_hash:
+                if self.head <= index < self.first:
+                    self.hashes += new
+                    return self.compare_apart(index)
                 del self.pieces[index]
-                if index < self.head or index < self.first:
+                if index < self.head:
                     self.pieces.clear()
         self.hashes += new
         if fields.get("last"):
-            self.last = fields
-            offered = self.offer.get("size")
-            if math.ceil(fields["size"] / self.offer["pieceSize"]) != len(self.hashes):
-                raise ProtocolError("malformed", "a size that does not fit the hashes")
-            if fields["size"] != (fields["size"] if offered is None else offered) or \
-                    not self.is_apart and self.offer.get("manifest", self.manifest) != self.manifest:
-                raise ProtocolError("source-changed", "not what was offered")
+            self.finish_hashes(fields)
+        return None
+
+    def compare_apart(self, index):
+        """It has changed before the end of that piece: which of those behind have, their own hashes say."""
+        del self.hashes[index:]
+        self.first, self.is_apart, self.awaited = index, True, index
+        self.asked -= self.early.keys()
+        self.early.clear()
+        return index
+
+    def finish_hashes(self, fields):
+        self.last, offer = fields, self.offer
+        if math.ceil(fields["size"] / offer["pieceSize"]) != len(self.hashes):
+            raise ProtocolError("malformed", "a size that does not fit the hashes")
+        stated = {"size": fields["size"], "sha256": fields.get("sha256")}
+        if not self.is_apart:
+            stated["manifest"] = self.manifest
+        if any(None not in (value, offer.get(field)) and offer[field] != value for field, value in stated.items()):
+            raise ProtocolError("source-changed", "not what was offered")
 
     @property
     def manifest(self):
@@ -236,6 +279,9 @@ class Incoming:
             self.early[index] = body
             return 0
         self.asked.remove(index)
+        # Its hash is asked for anew: it comes again.
+        if index >= len(self.hashes):
+            return 0
         if self.hash_of(index, body) != self.hashes[index]:
             return 0
         self.pieces[index] = body
@@ -255,11 +301,12 @@ class Incoming:
 
 
 class Inbox:
-    """The receiving side of all transfers. With `break_after` it cuts the first connection after so many
-    pieces. `say` hears of offers that it took, and of what it has saved."""
+    """The receiving side of all transfers. With `break_after` it cuts the first connection after so many pieces,
+    with `stop_after` it asks for no more than so many of what it has none of; `apart` is for each Incoming. `say` hears of offers that it took, and of what it has saved."""
 
-    def __init__(self, folder, say, break_after):
-        self.folder, self.say, self.break_after = folder, say, break_after
+    def __init__(self, folder, say, break_after=None, stop_after=None, apart=None):
+        self.folder, self.say, self.apart = folder, say, apart
+        self.break_after, self.stop_after = break_after, stop_after
         self.unfinished, self.under_way, self.finished, self.contents = {}, {}, {}, {}
         os.makedirs(folder, exist_ok=True)
 
@@ -281,7 +328,9 @@ class Inbox:
         try:
             await self.go_on(incoming, verb, fields, body)
         except ProtocolError as error:
-            del self.under_way[key], self.unfinished[subject_of(session, incoming.offer)]
+            del self.under_way[key]
+            if error.code not in KEEPING:
+                del self.unfinished[subject_of(session, incoming.offer)]
             self.say("failed", code=error.code)
             if verb != "CANCEL":
                 about = {"transfer": fields["transfer"], "code": error.code, "message": str(error)}
@@ -294,17 +343,20 @@ class Inbox:
         if offer["scheme"] not in SCHEMES:
             raise ProtocolError("invalid", f"a scheme other than {', '.join(SCHEMES)}")
         done = self.finished.get(key)
-        same = self.contents.get(content_of(session, offer, offer.get("manifest")))
         if done:
             return await session.write("ACK", {**ack, "state": "saved", **done})
-        if same and self.is_there(same):
-            self.say("received", state="already", name=same["name"], got=[])
-            about = self.finished[key] = {"name": same["name"], "manifest": offer["manifest"]}
+        same = self.find(session, offer, offer)
+        if same:
+            known = next(field for field in ("manifest", "sha256") if offer.get(field))
+            self.say("received", state="already", name=same["name"], got=[], by=known)
+            about = {"name": same["name"], known: offer[known]}
             return await session.write("ACK", {**ack, "state": "already", **about})
         if not 0 <= table <= min(MAX_TABLE, offer.get("size", table)):
             raise ProtocolError("invalid", "a table that does not fit")
-        incoming = self.unfinished.setdefault(subject_of(session, offer), Incoming())
+        incoming = self.unfinished.setdefault(subject_of(session, offer), Incoming(self.apart))
         incoming.start(session, offer)
+        if incoming.pieces:
+            self.stop_after = None
         self.under_way[key] = incoming
         have = ranges_of(incoming.pieces)
         self.say("accepted", have=have)
@@ -316,7 +368,10 @@ class Inbox:
         if verb == "CANCEL":
             raise ProtocolError(fields["code"], fields["message"])
         if verb == "HASHES":
-            incoming.add_hashes(fields, body)
+            first = incoming.add_hashes(fields, body)
+            if first is not None:
+                await session.write("ACK", {"transfer": transfer, "state": "ready", "independentFrom": first,
+                                            "have": ranges_of(incoming.pieces)})
         else:
             incoming.unsaid += incoming.take(fields["index"], body)
             if len(incoming.got) == self.break_after:
@@ -328,19 +383,25 @@ class Inbox:
             incoming.unsaid = 0
             await session.write("HAVE", {"transfer": transfer, "pieces": ranges_of(incoming.pieces)})
         for index in incoming.wanted():
+            if self.stop_after == len(incoming.got) + len(incoming.asked):
+                break
             incoming.asked.add(index)
             await session.write("GET", {"transfer": transfer, "index": index})
+        if self.stop_after == len(incoming.got):
+            self.say("stopped")
         if incoming.is_complete:
             await self.finish(incoming)
 
     async def finish(self, incoming):
         session, offer, manifest = incoming.session, incoming.offer, incoming.manifest
-        data, content = incoming.data(), content_of(session, offer, manifest)
-        saved = self.contents.get(content)
-        state = "already" if saved and self.is_there(saved) else "saved"
-        if state == "saved":
+        data = incoming.data()
+        known = {"manifest": manifest, "sha256": b64(sha256(data)) if offer["table"] is None else None}
+        saved = self.find(session, offer, known)
+        state = "already" if saved else "saved"
+        if not saved:
             name = self.save(offer, data)
             saved = {"name": name, "state": state_of(os.path.join(self.folder, name))}
+        for content in contents_of(session, offer, known):
             self.contents[content] = saved
         key = (session.remote_id, offer["transfer"])
         del self.under_way[key], self.unfinished[subject_of(session, offer)]
@@ -348,8 +409,13 @@ class Inbox:
         self.say("received", state=state, name=saved["name"], got=sorted(incoming.got))
         await session.write("ACK", {"transfer": offer["transfer"], "state": state, **about})
 
-    def is_there(self, saved):
-        return state_of(os.path.join(self.folder, saved["name"])) == saved["state"]
+    def find(self, session, offer, known):
+        """What the same sender sent under that name with that `manifest` or `sha256`, while it is there."""
+        for content in contents_of(session, offer, known):
+            saved = self.contents.get(content)
+            if saved and state_of(os.path.join(self.folder, saved["name"])) == saved["state"]:
+                return saved
+        return None
 
     def save(self, offer, data):
         """Makes it durable under a free name, and returns that."""
@@ -391,8 +457,9 @@ def subject_of(session, offer):
     return (session.remote_id, *same, offer["transfer"] if offer.get("size") is None else None)
 
 
-def content_of(session, offer, manifest):
-    return (session.remote_id, offer["name"], manifest)
+def contents_of(session, offer, known):
+    return [(session.remote_id, offer["name"], field, known[field])
+            for field in ("manifest", "sha256") if known.get(field)]
 
 
 def state_of(path):
