@@ -20,12 +20,16 @@ import { tempDir } from "../helpers/temp_dir.ts";
 import { startTracker } from "../helpers/tracker.ts";
 import { play } from "../testdata/golden_frames.ts";
 
-/** One entry: PROTOCOL.md, "Vectors". */
-interface Vector {
-  name: string;
-  before?: string;
+interface Frame {
   frame: string;
   body?: string;
+}
+
+/** One entry: PROTOCOL.md, "Vectors". */
+interface Vector extends Frame {
+  name: string;
+  before?: string;
+  more?: Frame[];
   codec: string;
   answers: Record<string, unknown>[];
   ends: boolean;
@@ -37,7 +41,7 @@ const VECTORS: Vector[] = JSON.parse(
 /** The PING that shows that a session goes on. */
 const AFTERWARDS = 123_456;
 
-const bytesOf = ({ frame, body = "" }: Vector) =>
+const bytesOf = ({ frame, body = "" }: Frame) =>
   concat([new TextEncoder().encode(frame), decodeHex(body)]);
 
 Deno.test("vectors: the codec takes what is valid and names what is not", async () => {
@@ -97,7 +101,9 @@ async function converse(
   }
   const ping = encodeHeader({ verb: "PING", seq: AFTERWARDS });
   // The other side may be gone before the PING is.
-  await writeAll(conn, concat([bytesOf(vector), ping])).catch(() => {});
+  await writeAll(conn, concat([vector, ...vector.more ?? []].map(bytesOf).concat(ping))).catch(
+    () => {},
+  );
   while (true) {
     const message = await next();
     if (message === null) return { answers, ends: true };

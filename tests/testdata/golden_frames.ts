@@ -892,6 +892,21 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
+    name: "a receiver that finds an older version in what it has needs other hashes",
+    hex: `
+      41 43 4b                                                                # ACK
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 73 74 61 74 65 22 3a 22 72 65 61 64 79 22 2c                         # "state":"ready",
+      22 68 61 76 65 22 3a 5b 5b 30 2c 33 5d 5d 2c                            # "have":[[0,3]],
+      22 69 6e 64 65 70 65 6e 64 65 6e 74 46 72 6f 6d 22 3a 31 7d             # "independentFrom":1}
+      0a                                                                      # LF
+    `,
+    message: { verb: "ACK", transfer: TRANSFER, state: "ready", have: [[0, 3]], independentFrom: 1 },
+    body: "",
+  },
+  {
     name: "the receiver knows the file by its SHA-256",
     hex: `
       41 43 4b                                                                # ACK
