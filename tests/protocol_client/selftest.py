@@ -67,15 +67,24 @@ def check_transfers(page, stands):
 
 
 def check_hashes(stands):
-    """The example of a scheme that changes."""
-    data = bytes(index % 251 for index in range(40_000))
-    pieces = [data[at:at + 16_384] for at in range(0, len(data), 16_384)]
+    """The example of a scheme that changes, and the trace of one."""
+    data, pieces = sample(40_000, 16_384)
     for first in (0, 1, len(pieces)):
         hashes = hashes_of(pieces, first)
         for piece_hash in hashes:
             stands(f"  {piece_hash.hex()}")
         stands(f" {manifest_id(first, len(data), 16_384, None, hashes)}")
     stands(b64(sha256(data)))
+    data, pieces = sample(2_500_000, 1 << 20)
+    stands(f'"size":{len(data)},"sha256":"{b64(sha256(data))}"')
+    hashes = hashes_of(pieces, 1)
+    stands(f'"name":"e.bin","manifest":"{manifest_id(1, len(data), 1 << 20, None, hashes)}"')
+
+
+def sample(size, piece_size):
+    """Bytes as in the examples, and their pieces."""
+    data = bytes(index % 251 for index in range(size))
+    return data, [data[at:at + piece_size] for at in range(0, size, piece_size)]
 
 
 class Recorder:

@@ -126,27 +126,9 @@ async def send(dial, content, known, stop_after):
                 about = {"transfer": transfer, "code": error.code, "message": str(error)}
                 return await session.write("CANCEL", about)
             content.prove_apart_from(asks[0])
-            await send_hashes(session, asks[0])
+            await send_hashes(session, transfer, content, asks[0])
         elif verb in ("CANCEL", None):
             done.set_exception(ProtocolError(fields["code"], fields["message"]) if verb else session.error)
-
-    async def send_hashes(session, start):
-        asked = len(asks)
-        while start < len(content.hashes):
-            # Others are asked for meanwhile, and go out from there on.
-            if len(asks) > asked:
-                return
-            end = min(start + 2048, len(content.hashes))
-            if start < content.first < end:
-                end = content.first
-            other = start >= content.first and content.scheme != "independent"
-            await session.write("HASHES", {"transfer": transfer, "start": start, "scheme": "independent" if other else None},
-                                b"".join(content.hashes[start:end]))
-            start = end
-        if len(asks) > asked:
-            return
-        await session.write("HASHES", {"transfer": transfer, "start": start, "last": True,
-                                       "size": len(content.data), "sha256": content.sha256})
 
     session = await dial(on_frame)
     _, ack = await session.ask("SEND_FILE" if content.table is None else "SEND_TREE", {
@@ -157,12 +139,28 @@ async def send(dial, content, known, stop_after):
         done.set_result(ack)
     else:
         content.prove_apart_from(min(content.first, ack.get("independentFrom", math.inf)))
-        await send_hashes(session, 0)
+        await send_hashes(session, transfer, content, 0)
     ack = await asyncio.wait_for(done, 60)
     await session.leave()
     if ack and not is_about(ack, content):
         raise ProtocolError("integrity", "the receiver has other bytes")
     return ack, had, served
+
+
+async def send_hashes(session, transfer, content, start):
+    first = content.first
+    # When others are asked for meanwhile, they go out from there on.
+    while start < len(content.hashes) and content.first == first:
+        end = min(start + 2048, len(content.hashes))
+        if start < first < end:
+            end = first
+        other = start >= first and content.scheme != "independent"
+        await session.write("HASHES", {"transfer": transfer, "start": start, "scheme": "independent" if other else None},
+                            b"".join(content.hashes[start:end]))
+        start = end
+    if content.first == first:
+        await session.write("HASHES", {"transfer": transfer, "start": start, "last": True,
+                                       "size": len(content.data), "sha256": content.sha256})
 
 
 def is_about(ack, content):
