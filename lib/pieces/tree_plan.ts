@@ -1,3 +1,4 @@
+import { delay, systemClock } from "../async/clock.ts";
 import { Gate } from "../async/gate.ts";
 import { openFile, patiently } from "../disk/descriptors.ts";
 import { P2PError } from "../errors.ts";
@@ -18,6 +19,11 @@ import {
 
 /** Bytes of a table that are read at a time: one line at least. */
 const BLOCK = MAX_TABLE_LINE;
+/**
+ * Blocks between two timers: while the disk answers at once Deno looks at the network every 61 turns only, each of which
+ * is a block here, and some milliseconds.
+ */
+const LOOK_EVERY = 8;
 const LF = 0x0a;
 /** Bytes of the largest table that is planned at once, whatever else is: that of some ten thousand files. */
 const SMALL_TABLE = 1024 * 1024;
@@ -224,6 +230,7 @@ async function planned(options: PlanOptions): Promise<Planned> {
       places.push(place);
       if (head <= SMALL_TABLE) remember(place, block);
       at += lines.length;
+      if (places.length % LOOK_EVERY === 0) await delay(systemClock, 0);
     }
   } finally {
     copy?.close();
