@@ -1,17 +1,19 @@
-/** One side of an upload, and a receiver for it whose words are written by hand. */
+/** Tests of one side of an upload, and a receiver for it whose words are written by hand. */
 
 import { FileContent } from "../../lib/content/file_content.ts";
 import { SourcePieces } from "../../lib/content/source_pieces.ts";
 import { Connection } from "../../lib/net/connection.ts";
 import { Session } from "../../lib/net/session.ts";
+import type { Scheme } from "../../lib/pieces/scheme.ts";
 import { PeerLink } from "../../lib/transfer/peer_link.ts";
 import { type TransferChoices, transferSettings } from "../../lib/transfer/settings.ts";
 import { type RetriedUploadOptions } from "../../lib/transfer/upload_retries.ts";
 import { deadline } from "./deadline.ts";
 import { FakeClock } from "./fake_clock.ts";
+import { permitted } from "./permissions.ts";
 import { socketPair } from "./pipes.ts";
 import { bytesOf } from "./random.ts";
-import { type TempDir } from "./temp_dir.ts";
+import { tempDir } from "./temp_dir.ts";
 
 /** The id of the transfer. */
 export const TRANSFER = "A".repeat(22);
@@ -20,26 +22,81 @@ export const OTHER = "B".repeat(21) + "A";
 /** Bytes of a piece. */
 export const PIECE = 256 * 1024;
 
-/** A file in the folder, as it is sent. */
-export async function sourceIn(dir: TempDir, size = 10): Promise<SourcePieces> {
-  await Deno.writeFile(dir.at("file"), bytesOf(size));
-  return await SourcePieces.open(await FileContent.open(dir.at("file")), { scheme: "independent" });
+/** Bytes of a file whose size does not matter. */
+const SMALL = 10;
+
+/** A file that is sent, and a hand-turned clock. */
+export interface FileScene {
+  path: string;
+  source: SourcePieces;
+  clock: FakeClock;
 }
 
-/** An upload with a hand-turned clock, and what it says. */
-export function settings(
-  source: SourcePieces,
-  clock: FakeClock,
-  connect: () => Promise<Session>,
+/** What is sent. */
+interface FileOptions {
+  /** Bytes. */
+  size?: number;
+  scheme?: Scheme;
+}
+
+/** Registers a test that sends a file. */
+export function fileTest(
+  name: string,
+  fn: (scene: FileScene) => Promise<void>,
+  { size = SMALL, scheme = "independent" }: FileOptions = {},
+): void {
+  permitted(name, ["read", "write"], async () => {
+    await using dir = await tempDir();
+    const path = dir.at("file");
+    await Deno.writeFile(path, bytesOf(size));
+    await using source = await SourcePieces.open(await FileContent.open(path), { scheme });
+    await fn({ path, source, clock: new FakeClock() });
+  });
+}
+
+/** What an upload is told, and what it says. */
+export type WatchedUpload = RetriedUploadOptions & { retries: string[]; waits: () => number };
+
+/** An upload over one link, whose other end is written by hand. */
+export interface UploadScene extends FileScene, Hand {
+  link: PeerLink;
+  options: WatchedUpload;
+}
+
+/**
+ * Registers a test that sends a file over a connection that takes `capacity` bytes before they are read.
+ * The receiver's end is closed at the test's end, unless it has been.
+ */
+export function uploadTest(
+  name: string,
+  fn: (scene: UploadScene) => Promise<void>,
+  { capacity = 64 * 1024, choices = {}, ...file }: FileOptions & {
+    capacity?: number;
+    choices?: TransferChoices;
+  } = {},
+): void {
+  fileTest(name, async (scene) => {
+    const { raw, session } = byHand(scene.clock, capacity);
+    const link = new PeerLink(session);
+    const options = uploadOf(scene, () => Promise.resolve(link), choices);
+    await fn({ ...scene, raw, session, link, options });
+    hangUp(raw);
+  }, file);
+}
+
+/** An upload with a hand-turned clock. */
+export function uploadOf(
+  { source, clock }: Pick<FileScene, "source" | "clock">,
+  connect: () => Promise<PeerLink>,
   choices: TransferChoices = {},
-): RetriedUploadOptions & { retries: string[]; waits: () => number } {
+): WatchedUpload {
   const retries: string[] = [];
   let waits = 0;
   return {
     transfer: TRANSFER,
     source,
     place: source.enter(),
-    connect: async () => new PeerLink(await connect()),
+    connect,
     settings: transferSettings({ clock, random: () => 0.5, ...choices }),
     observer: {
       onProgress: () => {},
@@ -52,7 +109,13 @@ export function settings(
 }
 
 /** A receiver that is written by hand: its end of the socket, and the sender's session. */
-export function byHand(clock: FakeClock, capacity: number): { raw: Deno.Conn; session: Session } {
+export interface Hand {
+  raw: Deno.Conn;
+  session: Session;
+}
+
+/** Connects a sender to a receiver that is written by hand. */
+export function byHand(clock: FakeClock, capacity: number): Hand {
   const [near, raw] = socketPair(capacity);
   const session = new Session(
     new Connection(near, { clock }),
@@ -60,6 +123,15 @@ export function byHand(clock: FakeClock, capacity: number): { raw: Deno.Conn; se
     clock,
   );
   return { raw, session };
+}
+
+/** Closes the receiver's end, unless it is closed. */
+export function hangUp(raw: Deno.Conn): void {
+  try {
+    raw.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
 }
 
 /** Writes lines on the receiver's end. */

@@ -14,10 +14,10 @@ import { rejectsWith } from "../../helpers/errors.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
-import { tempDir } from "../../helpers/temp_dir.ts";
 import {
   accept,
   byHand,
+  fileTest,
   GET,
   hear,
   PIECE,
@@ -25,42 +25,42 @@ import {
   said,
   say,
   saySaved,
-  settings,
-  sourceIn,
   take,
   TRANSFER,
+  uploadOf,
+  type UploadScene,
+  uploadTest,
 } from "../../helpers/upload.ts";
 
-const NEEDS: Deno.PermissionName[] = ["read", "write"];
-
-permitted("a receiver that says nothing for the ACK time-out is given up", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
-  const clock = new FakeClock();
-  const { raw, session } = byHand(clock, 64 * 1024);
+/** Sends until the first try has failed, and is not to be tried again; `act` is what the receiver does. */
+async function failOnce(
+  { clock, options }: UploadScene,
+  act: () => Promise<void>,
+): Promise<void> {
   const stop = new AbortController();
-  const options = {
-    ...settings(source, clock, () => Promise.resolve(session)),
-    signal: stop.signal,
-  };
-  const sending = rejectsWith("interrupted", () => uploadWithRetries(options));
-  await accept(raw);
-  clock.advance(29_999);
-  assertEquals(session.connection.closed, undefined);
-  clock.advance(1);
+  const sending = rejectsWith(
+    "interrupted",
+    () => uploadWithRetries({ ...options, signal: stop.signal }),
+  );
+  await act();
   assertEquals(await clock.timer((ms) => ms < 5_000), 500);
   assertEquals(options.retries, ["1 timeout"]);
   stop.abort(new P2PError("interrupted", "enough"));
   await sending;
-  raw.close();
+}
+
+uploadTest("a receiver that says nothing for the ACK time-out is given up", async (scene) => {
+  const { clock, raw, session } = scene;
+  await failOnce(scene, async () => {
+    await accept(raw);
+    clock.advance(29_999);
+    assertEquals(session.connection.closed, undefined);
+    clock.advance(1);
+  });
 });
 
-permitted("a receiver that asks a person first is waited for", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
-  const clock = new FakeClock();
-  const { raw, session } = byHand(clock, 64 * 1024);
-  const options = settings(source, clock, () => Promise.resolve(session));
+uploadTest("a receiver that asks a person first is waited for", async (scene) => {
+  const { clock, raw, session, options } = scene;
   const sending = uploadWithRetries(options);
   await hear(raw, "SEND_FILE");
   for (let sign = 0; sign < 6; sign++) {
@@ -72,36 +72,20 @@ permitted("a receiver that asks a person first is waited for", NEEDS, async () =
   const refused = rejectsWith("refused", () => sending);
   await say(raw, [`ERROR {"re":1,"code":"refused","message":"no"}`]);
   await refused;
-  raw.close();
 });
 
-permitted("a receiver that does not answer an offer is given up", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
-  const clock = new FakeClock();
-  const { raw, session } = byHand(clock, 64 * 1024);
-  const stop = new AbortController();
-  const options = settings(source, clock, () => Promise.resolve(session));
-  const sending = rejectsWith(
-    "interrupted",
-    () => uploadWithRetries({ ...options, signal: stop.signal }),
-  );
-  await hear(raw, "SEND_FILE");
-  clock.advance(30_000);
-  assertEquals(await clock.timer((ms) => ms < 5_000), 500);
-  assertEquals(options.retries, ["1 timeout"]);
-  stop.abort(new P2PError("interrupted", "enough"));
-  await sending;
-  raw.close();
+uploadTest("a receiver that does not answer an offer is given up", async (scene) => {
+  await failOnce(scene, async () => {
+    await hear(scene.raw, "SEND_FILE");
+    scene.clock.advance(30_000);
+  });
 });
 
-permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir, PIECE);
-  const clock = new FakeClock();
-  const { raw, session } = byHand(clock, 8 * 1024);
-  const connect = () => Promise.resolve(session);
-  const sending = uploadWithRetries(settings(source, clock, connect, { ackTimeout: 25_000 }));
+/** A connection that takes little at a time. */
+const SLOW = { size: PIECE, capacity: 8 * 1024, choices: { ackTimeout: 25_000 } };
+uploadTest("a receiver that takes its bytes slowly is not a silent one", async (scene) => {
+  const { source, clock, raw, session, options } = scene;
+  const sending = uploadWithRetries(options);
   await accept(raw);
   await say(raw, [GET]);
   const buffer = new Uint8Array(8 * 1024);
@@ -114,8 +98,7 @@ permitted("a receiver that takes its bytes slowly is not a silent one", NEEDS, a
   await source.hashesFrom(1, 1);
   await saySaved(raw, source);
   assertEquals((await sending).savedAs, "file");
-  raw.close();
-});
+}, SLOW);
 
 /** A receiver that goes on for as long as it is listened to: every `interval` it says the next of `words`. */
 async function dripFeed(
@@ -159,12 +142,8 @@ const SIGNS: { [what: string]: (n: number) => string[] } = {
   ],
 };
 for (const [what, words] of Object.entries(SIGNS)) {
-  permitted(`a receiver that goes on with ${what} is given up for good`, NEEDS, async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir, 16 * PIECE);
-    const clock = new FakeClock();
-    const { raw, session } = byHand(clock, 16 * 1024 * 1024);
-    const options = settings(source, clock, () => Promise.resolve(session));
+  uploadTest(`a receiver that goes on with ${what} is given up for good`, async (scene) => {
+    const { clock, raw, session, options } = scene;
     const sending = rejectsWith("timeout", () => uploadWithRetries(options));
     await accept(raw);
     // Twenty minutes, and for some three more for a person.
@@ -175,15 +154,13 @@ for (const [what, words] of Object.entries(SIGNS)) {
     raw.close();
     await session.ended;
     assertEquals(clock.pending, []);
-  });
+  }, { size: 16 * PIECE, capacity: 16 * 1024 * 1024 });
 }
 
-permitted("a piece now and again does not keep a sender for ever", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir, 16 * PIECE);
-  const clock = new FakeClock();
-  const { raw, session } = byHand(clock, 1024 * 1024);
-  const options = settings(source, clock, () => Promise.resolve(session));
+/** A file of many pieces, and a connection that takes them. */
+const MANY_PIECES = { size: 16 * PIECE, capacity: 1024 * 1024 };
+uploadTest("a piece now and again does not keep a sender for ever", async (scene) => {
+  const { clock, raw, options } = scene;
   const sending = rejectsWith("timeout", () => uploadWithRetries(options));
   await accept(raw);
   // One in fifteen minutes, each of which gives 256 s back.
@@ -194,15 +171,11 @@ permitted("a piece now and again does not keep a sender for ever", NEEDS, async 
   await dripFeed({ raw, clock, interval: 20_000, words, limit: 30 * MINUTE });
   await sending;
   assertEquals(options.retries, []);
-  raw.close();
-});
+}, MANY_PIECES);
 
-permitted("a receiver that gets further by a KiB a second is never given up", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir, 16 * PIECE);
-  const clock = new FakeClock();
-  const { raw, session } = byHand(clock, 1024 * 1024);
-  const sending = uploadWithRetries(settings(source, clock, () => Promise.resolve(session)));
+uploadTest("a receiver that gets further by a KiB a second is never given up", async (scene) => {
+  const { source, clock, raw, options } = scene;
+  const sending = uploadWithRetries(options);
   await accept(raw);
   for (let have = 1; have <= 16; have++) {
     await say(raw, [said("GET", { index: have - 1 })]);
@@ -218,24 +191,20 @@ permitted("a receiver that gets further by a KiB a second is never given up", NE
   await source.hashesFrom(16, 1);
   await saySaved(raw, source);
   assertEquals((await sending).savedAs, "file");
-  raw.close();
-});
+}, MANY_PIECES);
 
-permitted(
+fileTest(
   "a receiver that comes back and begins anew has no more time than one that stays",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
+  async (scene) => {
+    const { clock } = scene;
     const start = clock.now();
     let raw: Deno.Conn | undefined;
     const connected: (() => void)[] = [];
-    const options = settings(source, clock, () => {
+    const options = uploadOf(scene, () => {
       const ends = byHand(clock, 64 * 1024);
       raw = ends.raw;
       connected.shift()?.();
-      return Promise.resolve(ends.session);
+      return Promise.resolve(new PeerLink(ends.session));
     });
     let isOver = false;
     const next = () => new Promise<void>((resolve) => connected.push(resolve));
@@ -283,7 +252,8 @@ permitted(
     });
     const clock = new FakeClock();
     const { raw, session } = byHand(clock, 4 * 1024 * 1024);
-    const sending = uploadWithRetries(settings(source, clock, () => Promise.resolve(session)));
+    const link = Promise.resolve(new PeerLink(session));
+    const sending = uploadWithRetries(uploadOf({ source, clock }, () => link));
     await hear(raw, "SEND_FILE");
     await say(raw, [READY]);
     add(bytesOf(1024 * 1024));
@@ -306,13 +276,9 @@ permitted(
   },
 );
 
-permitted("a person has three minutes, however short the ACK time-out is", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
-  const clock = new FakeClock();
-  const { raw, session } = byHand(clock, 64 * 1024);
+uploadTest("a person has three minutes, however short the ACK time-out is", async (scene) => {
+  const { source, clock, raw, options } = scene;
   const stalled: boolean[] = [];
-  const options = settings(source, clock, () => Promise.resolve(session), { ackTimeout: 2_000 });
   options.observer = { ...options.observer, onStalled: (isIt) => void stalled.push(isIt) };
   const sending = uploadWithRetries(options);
   await hear(raw, "SEND_FILE");
@@ -323,16 +289,11 @@ permitted("a person has three minutes, however short the ACK time-out is", NEEDS
   }
   await take(raw, source, { transfer: TRANSFER, re: 1, isOffered: true });
   assertEquals([(await sending).savedAs, options.retries, stalled], ["file", [], []]);
-  raw.close();
-});
+}, { choices: { ackTimeout: 2_000 } });
 
-permitted(
+fileTest(
   "a recipient that gets no further holds up nobody who has his turn after it",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
+  async ({ source, clock }) => {
     const [stuck, well] = [byHand(clock, 64 * 1024), byHand(clock, 64 * 1024)];
     const links = [new PeerLink(stuck.session), new PeerLink(well.session)];
     const sending = sendToAll({

@@ -6,36 +6,29 @@ import { PeerLink } from "../../../lib/transfer/peer_link.ts";
 import { uploadWithRetries } from "../../../lib/transfer/upload_retries.ts";
 import { deadline, turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { FakeClock } from "../../helpers/fake_clock.ts";
-import { permitted } from "../../helpers/permissions.ts";
 import { sessionPair } from "../../helpers/pipes.ts";
-import { tempDir } from "../../helpers/temp_dir.ts";
 import {
   accept,
   byHand,
+  fileTest,
   GET,
   hear,
   OTHER,
   READY,
   say,
   saySaved,
-  settings,
-  sourceIn,
   take,
   TRANSFER,
+  uploadOf,
+  uploadTest,
 } from "../../helpers/upload.ts";
 
-const NEEDS: Deno.PermissionName[] = ["read", "write"];
-
-permitted(
+fileTest(
   "a connection that breaks is tried again five times, more and more slowly",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
+  async (scene) => {
+    const { clock } = scene;
     let tries = 0;
-    const options = settings(source, clock, () => {
+    const options = uploadOf(scene, () => {
       tries++;
       return Promise.reject(new P2PError("connection-lost", "lost"));
     });
@@ -51,16 +44,13 @@ permitted(
   },
 );
 
-permitted(
+fileTest(
   "a recipient that cannot be reached at first is not tried again, later it is",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
+  async (scene) => {
+    const { clock } = scene;
     const codes = ["connection-lost", "peer-unreachable", "refused"] as const;
     let next = 1;
-    const options = settings(source, clock, () => {
+    const options = uploadOf(scene, () => {
       return Promise.reject(new P2PError(codes[next++] ?? "unexpected", "no"));
     });
     await rejectsWith("peer-unreachable", () => uploadWithRetries(options));
@@ -72,13 +62,11 @@ permitted(
   },
 );
 
-permitted("with give-up-after it goes on, from the first failure, for so long", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
-  const clock = new FakeClock();
+fileTest("with give-up-after it goes on, from the first failure, for so long", async (scene) => {
+  const { clock } = scene;
   const start = clock.now();
   const away = () => Promise.reject(new P2PError("peer-unreachable", "away"));
-  const options = settings(source, clock, away, { giveUpAfter: 120_000 });
+  const options = uploadOf(scene, away, { giveUpAfter: 120_000 });
   let over = false;
   const failing = rejectsWith(
     "peer-unreachable",
@@ -96,37 +84,27 @@ permitted("with give-up-after it goes on, from the first failure, for so long", 
   assert(pauses.length > 10 && pauses.slice(5).every((pause) => pause === 15_000));
 });
 
-permitted("with give-up-after an answer is an answer all the same", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
+fileTest("with give-up-after an answer is an answer all the same", async (scene) => {
   const refuse = () => Promise.reject(new P2PError("refused", "no"));
-  const options = settings(source, new FakeClock(), refuse, { giveUpAfter: 120_000 });
+  const options = uploadOf(scene, refuse, { giveUpAfter: 120_000 });
   await rejectsWith("refused", () => uploadWithRetries(options));
   assertEquals(options.retries, []);
 });
 
 for (const code of ["refused", "no-space", "integrity", "source-changed", "wrong-key"] as const) {
-  permitted(`${code} is an answer and not tried again`, NEEDS, async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const options = settings(
-      source,
-      new FakeClock(),
-      () => Promise.reject(new P2PError(code, "no")),
-    );
+  fileTest(`${code} is an answer and not tried again`, async (scene) => {
+    const options = uploadOf(scene, () => Promise.reject(new P2PError(code, "no")));
     await rejectsWith(code, () => uploadWithRetries(options));
     assertEquals(options.retries, []);
   });
 }
 
-permitted("an abort ends a pause, and a connection that comes too late", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
-  const clock = new FakeClock();
+fileTest("an abort ends a pause, and a connection that comes too late", async (scene) => {
+  const { clock } = scene;
   const reason = new P2PError("interrupted", "enough");
   const pausing = new AbortController();
   const lost = () => Promise.reject(new P2PError("connection-lost", "lost"));
-  const first = uploadWithRetries({ ...settings(source, clock, lost), signal: pausing.signal });
+  const first = uploadWithRetries({ ...uploadOf(scene, lost), signal: pausing.signal });
   const rejected = rejectsWith("interrupted", () => first);
   await clock.timer((ms) => ms === 500);
   pausing.abort(reason);
@@ -137,11 +115,11 @@ permitted("an abort ends a pause, and a connection that comes too late", NEEDS, 
   const [near, far] = sessionPair({ clock });
   const late = () => {
     connecting.abort(reason);
-    return Promise.resolve(near);
+    return Promise.resolve(new PeerLink(near));
   };
   await rejectsWith(
     "interrupted",
-    () => uploadWithRetries({ ...settings(source, clock, late), signal: connecting.signal }),
+    () => uploadWithRetries({ ...uploadOf(scene, late), signal: connecting.signal }),
   );
   await near.ended;
   assert(near.connection.closed);
@@ -149,22 +127,11 @@ permitted("an abort ends a pause, and a connection that comes too late", NEEDS, 
   assertEquals(clock.pending, []);
 });
 
-permitted(
+uploadTest(
   "a session carries the next transfer, and late words on the last one",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
-    const { raw, session } = byHand(clock, 64 * 1024);
-    const link = new PeerLink(session);
-    const options = settings(source, clock, () => Promise.reject(new Error("no second session")));
+  async ({ source, raw, session, link, options }) => {
     for (const [i, transfer] of [TRANSFER, OTHER].entries()) {
-      const sending = uploadWithRetries({
-        ...options,
-        transfer,
-        connect: () => Promise.resolve(link),
-      });
+      const sending = uploadWithRetries({ ...options, transfer });
       const late = [`HAVE {"transfer":"${TRANSFER}","pieces":[]}`];
       await take(raw, source, { transfer, re: i + 1, late });
       assertEquals((await sending).savedAs, "file");
@@ -175,22 +142,17 @@ permitted(
     await hear(raw, "ERROR");
     await deadline(session.ended, "the end of the session");
     assertEquals([link.isOpen, options.retries], [false, []]);
-    raw.close();
   },
 );
 
-permitted(
+fileTest(
   "a session that ends under the offer after having waited is no failed try",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
+  async (scene) => {
+    const { source, clock } = scene;
     const [old, fresh] = [byHand(clock, 64 * 1024), byHand(clock, 64 * 1024)];
     const waiting = new PeerLink(old.session);
     const links = [waiting, waiting, new PeerLink(fresh.session)];
-    const connect = () => Promise.resolve(links.shift() as PeerLink);
-    const options = { ...settings(source, clock, () => Promise.reject()), connect };
+    const options = uploadOf(scene, () => Promise.resolve(links.shift() as PeerLink));
     const first = uploadWithRetries(options);
     await take(old.raw, source, { transfer: TRANSFER, re: 1 });
     await first;
@@ -205,20 +167,10 @@ permitted(
   },
 );
 
-permitted(
+uploadTest(
   "a recipient that says connection-lost has answered: it counts as a try",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
-    const { raw, session } = byHand(clock, 64 * 1024);
-    const link = new PeerLink(session);
-    // It has waited: another transfer went over it before.
-    const options = {
-      ...settings(source, clock, () => Promise.reject()),
-      connect: () => Promise.resolve(link),
-    };
+  async ({ source, clock, raw, options }) => {
+    // The link has waited: another transfer went over it before.
     const first = uploadWithRetries(options);
     await take(raw, source, { transfer: TRANSFER, re: 1 });
     await first;
@@ -234,23 +186,12 @@ permitted(
     }
     await failing;
     assertEquals(options.retries.length, 5);
-    raw.close();
   },
 );
 
-permitted(
+uploadTest(
   "what still comes of an earlier try harms neither the next one nor the link",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir);
-    const clock = new FakeClock();
-    const { raw, session } = byHand(clock, 64 * 1024);
-    const link = new PeerLink(session);
-    const options = {
-      ...settings(source, clock, () => Promise.reject()),
-      connect: () => Promise.resolve(link),
-    };
+  async ({ source, clock, raw, session, options }) => {
     const sending = uploadWithRetries(options);
     await accept(raw);
     await say(raw, [`CANCEL {"transfer":"${TRANSFER}","code":"timeout","message":"slow"}`]);
@@ -265,6 +206,5 @@ permitted(
     await saySaved(raw, source);
     assertEquals((await sending).savedAs, "file");
     assertEquals(options.retries, ["1 timeout"]);
-    raw.close();
   },
 );

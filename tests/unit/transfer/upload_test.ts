@@ -1,44 +1,24 @@
 /** What a receiver may answer, and what either side hears when the other gives up. */
 
 import { assertEquals } from "@std/assert";
-import { FileContent } from "../../../lib/content/file_content.ts";
-import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { uploadWithRetries } from "../../../lib/transfer/upload_retries.ts";
 import { turn } from "../../helpers/deadline.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
-import { FakeClock } from "../../helpers/fake_clock.ts";
-import { permitted } from "../../helpers/permissions.ts";
-import { bytesOf } from "../../helpers/random.ts";
-import { tempDir } from "../../helpers/temp_dir.ts";
 import {
   accept,
-  byHand,
   GET,
   hear,
   OTHER,
   PIECE,
   said,
   say,
-  settings,
-  sourceIn,
   TRANSFER,
+  uploadTest,
 } from "../../helpers/upload.ts";
 
-const NEEDS: Deno.PermissionName[] = ["read", "write"];
-
-permitted(
+uploadTest(
   "a sender that gives up says why, however silent the receiver is then",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    const path = dir.at("large");
-    await Deno.writeFile(path, bytesOf(9 * 1024 * 1024));
-    await using source = await SourcePieces.open(await FileContent.open(path), {
-      scheme: "independent",
-    });
-    const clock = new FakeClock();
-    const { raw, session } = byHand(clock, 1024 * 1024);
-    const options = settings(source, clock, () => Promise.resolve(session));
+  async ({ path, clock, raw, options }) => {
     const sending = rejectsWith("source-changed", () => uploadWithRetries(options));
     await accept(raw);
     clock.advance(27_000);
@@ -52,8 +32,8 @@ permitted(
     clock.advance(5_000);
     await sending;
     assertEquals(options.retries, []);
-    raw.close();
   },
+  { size: 9 * 1024 * 1024, capacity: 1024 * 1024 },
 );
 
 const WRONG_ANSWERS: { [what: string]: Record<string, unknown> } = {
@@ -70,16 +50,11 @@ const WRONG_ANSWERS: { [what: string]: Record<string, unknown> } = {
   "lacks the name": { state: "saved" },
 };
 for (const [what, fields] of Object.entries(WRONG_ANSWERS)) {
-  permitted(
+  uploadTest(
     `an ACK of an offer that ${what} is malformed, and ends the transfer`,
-    NEEDS,
-    async () => {
-      await using dir = await tempDir();
-      await using source = await sourceIn(dir);
+    async ({ source, raw, session, options }) => {
       await source.hashesFrom(1, 1);
       const { id: manifest } = source.manifest;
-      const { raw, session } = byHand(new FakeClock(), 64 * 1024);
-      const options = settings(source, new FakeClock(), () => Promise.resolve(session));
       const sending = rejectsWith("malformed", () => uploadWithRetries(options));
       await hear(raw, "SEND_FILE");
       await say(raw, [`ACK ${JSON.stringify({ re: 1, transfer: TRANSFER, manifest, ...fields })}`]);
@@ -94,11 +69,7 @@ for (const [what, fields] of Object.entries(WRONG_ANSWERS)) {
   );
 }
 
-permitted("a HAVE of pieces that there are not ends the session", NEEDS, async () => {
-  await using dir = await tempDir();
-  await using source = await sourceIn(dir);
-  const { raw, session } = byHand(new FakeClock(), 64 * 1024);
-  const options = settings(source, new FakeClock(), () => Promise.resolve(session));
+uploadTest("a HAVE of pieces that there are not ends the session", async ({ raw, options }) => {
   const sending = rejectsWith("malformed", () => uploadWithRetries(options));
   await accept(raw);
   await say(raw, [`HAVE {"transfer":"${TRANSFER}","pieces":[[0,2]]}`]);
@@ -112,12 +83,7 @@ const AHEAD = new Map([[5, 32], [25, 128]]);
 for (const [late, ahead] of AHEAD) {
   const title =
     `${ahead} pieces are read ahead for a receiver that asks ${late} ms after the last one`;
-  permitted(title, NEEDS, async () => {
-    await using dir = await tempDir();
-    await using source = await sourceIn(dir, 160 * PIECE);
-    const clock = new FakeClock();
-    const { raw, session } = byHand(clock, 4 * PIECE);
-    const options = settings(source, clock, () => Promise.resolve(session));
+  uploadTest(title, async ({ source, clock, raw, session, options }) => {
     const sending = rejectsWith("refused", () => uploadWithRetries(options));
     await accept(raw);
     for (let index = 0; index < 4; index++) {
@@ -134,21 +100,12 @@ for (const [late, ahead] of AHEAD) {
     await sending;
     raw.close();
     await session.ended;
-  });
+  }, { size: 160 * PIECE, capacity: 4 * PIECE });
 }
 
-permitted(
+uploadTest(
   "other hashes may be asked for once, and for fewer pieces of the first ones",
-  NEEDS,
-  async () => {
-    await using dir = await tempDir();
-    const path = dir.at("file");
-    await Deno.writeFile(path, bytesOf(1024 * 1024));
-    await using source = await SourcePieces.open(await FileContent.open(path), {
-      scheme: "prefix",
-    });
-    const { raw, session } = byHand(new FakeClock(), 64 * 1024);
-    const options = settings(source, new FakeClock(), () => Promise.resolve(session));
+  async ({ source, raw, session, options }) => {
     const sending = rejectsWith("malformed", () => uploadWithRetries(options));
     await accept(raw);
     const ask = (independentFrom: number) =>
@@ -166,4 +123,5 @@ permitted(
     raw.close();
     await session.ended;
   },
+  { size: 1024 * 1024, scheme: "prefix" },
 );
