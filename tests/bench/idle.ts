@@ -14,7 +14,8 @@
 import { fromFileUrl } from "@std/path";
 import { parseArgs } from "@std/cli/parse-args";
 import { type Program, World } from "../e2e/helpers.ts";
-import { cpuOf, descriptorsOf, Inspector, memoryOf } from "../helpers/process_stats.ts";
+import { type Inspected, PASSING, startInspected } from "../e2e/inspected.ts";
+import { cpuOf, descriptorsOf, memoryOf } from "../helpers/process_stats.ts";
 import { align } from "./table.ts";
 
 const SCRIPT = fromFileUrl(new URL("./idle_peers.ts", import.meta.url));
@@ -30,17 +31,8 @@ const STEPS = [0, 0.1, 0.25, 0.5, 1];
  * resident memory, which V8 gives back when it likes.
  */
 const MOST_GROWTH = { heap: 2 * MIB, memory: 16 * MIB };
-/** Descriptors that come and go, whatever is sent: of the inspector, and of a link that waits for the next transfer. */
-const PASSING = 3;
 /** Bytes of each file that is sent. */
 const SIZE = 1000;
-
-/** One program that is watched. */
-interface Watched {
-  name: string;
-  pid: number;
-  inspector: Inspector;
-}
 
 /** What one program holds. */
 interface Held {
@@ -83,23 +75,10 @@ async function idle(peers: number, seconds: number): Promise<string[]> {
 
 async function sends(count: number): Promise<string[]> {
   await using world = await World.create();
-  const inspectors = [new Inspector(), new Inspector(), new Inspector()] as const;
-  const inspected = ({ flag }: Inspector) => ({ deno: [flag] });
-  const { program: tracker, invite } = await world.tracker([], inspected(inspectors[0]));
-  const bob = ["--join", invite, "--name", "bob"];
-  const { program: receiver } = await world.peer("in", bob, inspected(inspectors[1]));
-  const menu = await world.start("peer", ["--json", "--join", invite, "--name", "anna"], {
-    ...inspected(inspectors[2]),
-    stdin: true,
-  });
-  await menu.until("registered");
-  const watched = [
-    { name: "tracker", pid: tracker.pid, inspector: inspectors[0] },
-    { name: "receiver", pid: receiver.pid, inspector: inspectors[1] },
-    { name: "menu", pid: menu.pid, inspector: inspectors[2] },
-  ];
+  const { tracker, receiver, menu } = await startInspected(world);
+  const watched = [tracker, receiver, menu];
   const byMenu = await table(`${count} sends of one menu`, { count, watched }, (i) => {
-    return sendByMenu(world, menu, `menu-${i}`);
+    return sendByMenu(world, menu.program, `menu-${i}`);
   });
   const byCommands = await table(`${count} commands`, { count, watched }, async (i) => {
     const { path } = await world.file(`command-${i}`, SIZE);
@@ -121,7 +100,7 @@ async function sendByMenu(world: World, menu: Program, name: string): Promise<vo
 /** Sends again and again, prints what is held in between, and returns what has grown. */
 async function table(
   title: string,
-  { count, watched }: { count: number; watched: readonly Watched[] },
+  { count, watched }: { count: number; watched: readonly Inspected[] },
   send: (i: number) => Promise<void>,
 ): Promise<string[]> {
   const steps = STEPS.map((part) => Math.round(part * count));
@@ -165,7 +144,7 @@ function grown(before: Held, after: Held): string[] {
   return found;
 }
 
-async function heldBy({ pid, inspector }: Watched): Promise<Held> {
+async function heldBy({ program: { pid }, inspector }: Inspected): Promise<Held> {
   // The inspector's connection is a descriptor too.
   const descriptors = await descriptorsOf(pid);
   const heap = await inspector.heap();
