@@ -5,15 +5,23 @@ import { join } from "@std/path";
 import { eventually } from "../helpers/deadline.ts";
 import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 import { e2e, type Line, namesIn, type Program, sha256Of, type World } from "./helpers.ts";
-import { Proxy } from "./proxy.ts";
 import { heldLineTo, of, receiver, share } from "./shares.ts";
 
 const MIB = 1024 * 1024;
 
+/** A share of a file, and a receiver `name` that is held up when it has asked for a part of it. */
+async function heldUp(world: World, name: string, size = 40 * MIB) {
+  const file = await world.file("f.bin", size);
+  const sharer = await share(world, [file.path]);
+  const slow = heldLineTo(world, sharer);
+  const held = await receiver(world, name, slow.invite);
+  await slow.proxy.held(held);
+  return { ...file, sharer, slow, held };
+}
+
 /** Waits until `laptop` has noted on disk what has come before it was held up. */
-async function noted(world: World, laptop: Program, proxy: Proxy): Promise<void> {
+async function noted(world: World, laptop: Program): Promise<void> {
   const { id } = await laptop.until("listening");
-  await proxy.held(laptop);
   const partials = world.path("laptop", ".partial", id);
   const isNoted = async () => {
     const journal = (await namesIn(partials)).find((name) => name.endsWith(".journal"));
@@ -27,22 +35,15 @@ async function noted(world: World, laptop: Program, proxy: Proxy): Promise<void>
 
 /** A share of a file, and a receiver that is held up when it has noted a part of it on disk. */
 async function halfWay(world: World) {
-  const file = await world.file("f.bin", 60 * MIB);
-  const sharer = await share(world, [file.path]);
-  const slow = heldLineTo(world, sharer);
-  const laptop = await receiver(world, "laptop", slow.invite);
-  await noted(world, laptop, slow.proxy);
-  return { ...file, sharer, slow, laptop };
+  const { held: laptop, ...scene } = await heldUp(world, "laptop", 60 * MIB);
+  await noted(world, laptop);
+  return { ...scene, laptop };
 }
 
 e2e(
   "share: a second receiver waits, takes nothing from others, and is told when it was for one",
   async (world) => {
-    const { path } = await world.file("f.bin", 40 * MIB);
-    const sharer = await share(world, [path]);
-    const slow = heldLineTo(world, sharer);
-    const first = await receiver(world, "first", slow.invite);
-    await slow.proxy.held(first);
+    const { path, sharer, slow, held: first } = await heldUp(world, "first");
     const second = await receiver(world, "second", sharer.invite);
     await sharer.program.until(({ event, name }) => event === "peer-joined" && name === "second");
 
@@ -139,11 +140,7 @@ e2e("share that is interrupted: both sides are told that it was stopped", async 
 e2e(
   "an interrupt on either side: 130 here, and the other side goes on or is told",
   async (world) => {
-    const { path } = await world.file("f.bin", 40 * MIB);
-    const sharer = await share(world, [path]);
-    const slow = heldLineTo(world, sharer);
-    const first = await receiver(world, "first", slow.invite);
-    await slow.proxy.held(first);
+    const { sharer, slow, held: first } = await heldUp(world, "first");
     assertEquals((await first.stop("SIGINT")).code, 130);
     const { mark } = sharer.program;
     await sharer.program.until(({ event, message }) =>
