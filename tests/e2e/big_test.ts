@@ -4,6 +4,7 @@ import {
   e2e,
   last,
   type Line,
+  peakOf,
   type PeerProcess,
   procFile,
   type Program,
@@ -128,12 +129,6 @@ async function peakUntilEnd(sender: Program): Promise<number> {
     if (event === "transfer-finished") return most;
     if (event === "transfer-progress") most = Math.max(most, await peakOf(sender.pid));
   }
-}
-
-/** The most memory that a process has taken, in bytes; 0 when it has ended. */
-async function peakOf(pid: number): Promise<number> {
-  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(await procFile(pid, "status"))?.[1];
-  return Number(kilobytes ?? 0) * 1024;
 }
 
 /** Bytes that a peer has read from files (`rchar`); what comes from sockets by recv(2) is not in it. */

@@ -438,6 +438,12 @@ export async function procFile(pid: number, name: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
+/** The most memory that a process has taken, in bytes; 0 when it has ended. Linux. */
+export async function peakOf(pid: number): Promise<number> {
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(await procFile(pid, "status"))?.[1];
+  return Number(kilobytes ?? 0) * 1024;
+}
+
 /** The secret in an invite. */
 export function secretOf(invite: string): string {
   return invite.slice(invite.lastIndexOf(".") + 1);
