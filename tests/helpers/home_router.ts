@@ -99,7 +99,7 @@ export class HomeRouter implements AsyncDisposable {
     // Whatever address the router has there, and a network beyond its own.
     await outside.ip("route", "add", "default", "dev", "eth0");
     await router.ip("route", "replace", "5.5.5.0/24", "dev", "wan");
-    await router.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+    await router.routePackets();
     const files = join(folder, `router-${crypto.randomUUID()}`);
     const home = new HomeRouter(network, hosts, { address, files });
     await home.#forget();

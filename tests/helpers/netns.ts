@@ -145,12 +145,17 @@ export class Host {
     await this.#firewall(from, port, "prohibit");
   }
 
+  /** Passes on what comes for others, as a router does. */
+  async routePackets(): Promise<void> {
+    await this.run("/bin/sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+  }
+
   /**
    * Passes on what comes from the device `lan`, under the address of the device `wan`, and lets nothing else in, as a
    * router with a symmetric NAT does: each connection has another port outside.
    */
   async nat(): Promise<void> {
-    await this.run("/bin/sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+    await this.routePackets();
     await this.#nft(`
       table ip nat {
         chain prerouting { type nat hook prerouting priority -100; }
