@@ -3,6 +3,7 @@ import { BandwidthLimiter } from "../../../lib/async/bandwidth_limiter.ts";
 import type { P2PError } from "../../../lib/errors.ts";
 import type { BareConnection } from "../../../lib/net/connection.ts";
 import { splice } from "../../../lib/tracker/splice.ts";
+import { turn } from "../../helpers/deadline.ts";
 import { FakeClock } from "../../helpers/fake_clock.ts";
 
 /** A connection in memory: the test says what comes, and when what is written has gone. */
@@ -57,18 +58,13 @@ function fail(reason: P2PError | undefined): never {
   throw reason ?? new Error("closed");
 }
 
-/** Lets everything that is ready go on. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
-}
-
 Deno.test("a splice reads no further ahead than one chunk of what is not taken", async () => {
   const clock = new FakeClock();
   const [a, b] = [new End(), new End()];
   b.takes = false;
   const splicing = splice(a, b, { clock });
   a.come(1_000_000);
-  await settled();
+  await turn();
   // One is being written, the next one is there, and has been counted by nobody yet.
   assertEquals([a.reads, b.written], [2, [64 * 1024]]);
   b.close();
@@ -85,7 +81,7 @@ Deno.test("a splice keeps to its rate", async () => {
   for (let second = 1; second <= 3; second++) {
     for (let tenth = 0; tenth < 10; tenth++) {
       clock.advance(100);
-      await settled();
+      await turn();
     }
     const bytes = b.written.reduce((sum, count) => sum + count, 0);
     assertEquals(Math.abs(bytes - second * 100_000) <= 20_000, true, `${bytes} in ${second} s`);
@@ -101,11 +97,11 @@ Deno.test("a splice that is half closed ends when nothing more comes", async () 
   const [a, b] = [new End(), new End()];
   const splicing = splice(a, b, { clock });
   a.come(null);
-  await settled();
+  await turn();
   assertEquals([b.hasEnded, a.hasEnded], [true, false]);
   clock.advance(14_000);
   b.come(100, true);
-  await settled();
+  await turn();
   assertEquals(a.written, [100]);
   clock.advance(14_000);
   clock.advance(1_000);
