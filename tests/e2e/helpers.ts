@@ -135,6 +135,11 @@ export class World implements AsyncDisposable {
     return join(this.folder, ...parts);
   }
 
+  /** What starts a program on a host of a network, with a state of its own. */
+  on({ wrap }: { wrap: string[] }, state: string): StartOptions {
+    return { wrap, env: { P2P_STATE: this.path(state) } };
+  }
+
   /** Takes care of something at the end of the test; what came last goes first. */
   use<T extends AsyncDisposable>(resource: T): T {
     this.#resources.push(resource);

@@ -3,7 +3,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { HomeRouter, whyNoRouter } from "../helpers/home_router.ts";
-import type { Host } from "../helpers/netns.ts";
 import {
   e2e,
   last,
@@ -11,6 +10,7 @@ import {
   type PeerProcess,
   type Program,
   sha256Of,
+  type StartOptions,
   type World,
 } from "./helpers.ts";
 
@@ -35,9 +35,8 @@ class Home {
   }
 
   /** What starts a program on a side, with a state of its own. */
-  on(side: "inside" | "outside", state: string): { wrap: string[]; env: Record<string, string> } {
-    const host: Host = this.router[side];
-    return { wrap: host.wrap, env: { P2P_STATE: this.#world.path(`state-${state}`) } };
+  on(side: "inside" | "outside", state: string): StartOptions {
+    return this.#world.on(this.router[side], `state-${state}`);
   }
 
   /** Starts a peer inside with `--map-port`. */
@@ -168,17 +167,13 @@ e2e("the invite of a share names the address of its router", async (world) => {
 e2e("the invite of a tracker names the address of its router", async (world) => {
   const router = world.use(await HomeRouter.start(world.folder));
   await router.serve({ pcp: true });
-  const on = (host: Host, state: string) => ({
-    wrap: host.wrap,
-    env: { P2P_STATE: world.path(state) },
-  });
-  const inside = on(router.inside, "tracker");
+  const inside = world.on(router.inside, "tracker");
   const { program, port } = await world.tracker(["--host", "0.0.0.0", "--map-port"], inside);
   await program.until(({ message }) => `${message}`.startsWith("Invites name 5.5.5.1 too"));
   const { lines } = await world.run("tracker", ["invite", "--json"], inside);
   const { invite } = last(lines);
   assertStringIncludes(invite, `p2p://192.168.7.2,5.5.5.1:${port}/#`);
-  const outside = on(router.outside, "peer");
+  const outside = world.on(router.outside, "peer");
   const { code, stderr } = await world.run("peer", ["peers", "--join", invite, "--json"], outside);
   assertEquals(code, 0, stderr);
   assertEquals((await program.stop()).code, 0);

@@ -3,7 +3,15 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { type Host, Network, whyNoNetwork } from "../helpers/netns.ts";
-import { e2e, last, type Outcome, type PeerProcess, sha256Of, type World } from "./helpers.ts";
+import {
+  e2e,
+  last,
+  type Outcome,
+  type PeerProcess,
+  sha256Of,
+  type StartOptions,
+  type World,
+} from "./helpers.ts";
 
 const ignore = await whyNoNetwork();
 
@@ -26,9 +34,8 @@ class Machines {
   }
 
   /** What starts a program on a machine, with a state of its own. */
-  on(i: number): { wrap: string[]; env: Record<string, string> } {
-    const { wrap } = this.hosts[i] as Host;
-    return { wrap, env: { P2P_STATE: this.#world.path(`state${i}`) } };
+  on(i: number): StartOptions {
+    return this.#world.on(this.hosts[i] as Host, `state${i}`);
   }
 
   peer(i: number): Promise<PeerProcess> {
@@ -186,18 +193,14 @@ e2e("a peer with a network that leads nowhere is reached on its other one", asyn
   );
   await sender.ip("route", "add", "blackhole", "10.3.0.0/25");
   await sender.ip("route", "add", "default", "via", "10.2.0.1");
-  const on = (host: Host, state: string) => ({
-    wrap: host.wrap,
-    env: { P2P_STATE: world.path(state) },
-  });
-  const tracker = await world.tracker(["--host", "0.0.0.0"], on(lan, "tracker"));
+  const tracker = await world.tracker(["--host", "0.0.0.0"], world.on(lan, "tracker"));
   const join = (host: string) => tracker.invite.replace(/\/\/[^/]*/, `//${host}:${tracker.port}`);
   const args = ["--name", "two", "--join", join("10.1.0.1")];
-  await world.peer("in", args, on(receiver, "receiver"));
+  await world.peer("in", args, world.on(receiver, "receiver"));
   const before = performance.now();
   const { path } = await world.file("f.bin", 300_000);
   const send = ["send", path, "--to", "two", "--join", join("10.2.0.1"), "--json"];
-  const { code, lines } = await world.run("peer", send, on(sender, "sender"));
+  const { code, lines } = await world.run("peer", send, world.on(sender, "sender"));
   const seconds = (performance.now() - before) / 1000;
   const [{ via, address }] = last(lines).recipients;
   assertEquals([code, via], [0, "direct"]);

@@ -52,17 +52,16 @@ async function start(world: World): Promise<Scene> {
     await router.nat();
     behind.push({ router, host });
   }
-  const on = (host: Host, state: string): StartOptions => ({
-    wrap: host.wrap,
-    env: { P2P_STATE: world.path(state) },
-  });
   const [anna, ben] = behind;
   assert(anna && ben);
-  const tracker = await world.tracker(["--host", "0.0.0.0", "--relay"], on(outside, "tracker"));
+  const tracker = await world.tracker(
+    ["--host", "0.0.0.0", "--relay"],
+    world.on(outside, "tracker"),
+  );
   const { invite } = tracker;
   const args = ["--name", "ben", "--port", `${PORT}`, "--join", invite];
-  await world.peer("in", args, on(ben.host, "ben"));
-  return { anna: on(anna.host, "anna"), router: ben.router, invite, tracker };
+  await world.peer("in", args, world.on(ben.host, "ben"));
+  return { anna: world.on(anna.host, "anna"), router: ben.router, invite, tracker };
 }
 
 e2e("two NATs that let nothing in: via relay, and it says so", async (world) => {
