@@ -189,7 +189,7 @@ if (import.meta.main) {
       const source = await makeSource(workload, folder);
       const { rounds } = options;
       if (options.resume) {
-        const going = contenders.filter(({ goesOn }) => goesOn);
+        const going = contenders.filter(({ resume }) => resume);
         const given = { contenders: going, workload, source, folder, signal, say };
         tables.push(await measureResume(given));
         await Deno.remove(source, { recursive: true });

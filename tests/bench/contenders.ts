@@ -40,10 +40,10 @@ export interface Contender {
   prepare?: (source: string) => Promise<void>;
   /** The bash command line of one run. */
   command: (job: Job) => string;
-  /** The same where it is to go on with what an earlier run left; absent where nothing is to be added. */
+  /** The command line of a run that goes on with what an earlier one left; absent where it cannot. */
   resume?: (job: Job) => string;
-  /** Whether it can go on with what an earlier run left. */
-  goesOn?: boolean;
+  /** Whether the command is the end that receives: the other one serves. */
+  receives?: boolean;
   /** Whether it reads sockets as it reads files, so that the kernel counts both as one. */
   readsSockets?: boolean;
   /** Processes that serve it and are measured with it. */
@@ -262,7 +262,6 @@ async function rsyncDaemon({ folder, stack }: Setup): Promise<Contender> {
     name: "rsync daemon, plain TCP",
     does: { verifies: "XXH3", encrypts: "nothing", syncs: false },
     command: ({ source, target }) => `rsync -aW ${source} rsync://127.0.0.1:${port}/all${target}/`,
-    goesOn: true,
     resume: ({ source, target }) =>
       `rsync -a --no-W --partial --inplace ${source} rsync://127.0.0.1:${port}/all${target}/`,
     readsSockets: true,

@@ -64,11 +64,12 @@ async function ourselves(
   await peer.event("registered");
   const send = [...commandOf("peer"), "send", "--quiet", "--to", "bob", ...flags].join(" ");
   const does = { verifies: "SHA-256", encrypts: insecure ? "nothing" : "TLS 1.3", syncs: true };
+  const command: Contender["command"] = ({ source }) => `${send} ${source}`;
   return {
     name,
     does,
-    command: ({ source }) => `${send} ${source}`,
-    goesOn: true,
+    command,
+    resume: command,
     services: [peer],
     received,
   };

@@ -77,23 +77,26 @@ async function resumeOnce({ contender, workload, source, folder, part }: {
   folder: string;
   part: number;
 }): Promise<Resumed> {
-  const { name, received, services = [], readsSockets = false } = contender;
+  const { name, received, services = [], readsSockets = false, receives = false } = contender;
   const target = await Deno.makeTempDir({ dir: folder });
   const pids = () => services.map(({ pid }) => pid);
   await contender.prepare?.(source);
-  const command = contender.resume?.({ source, target }) ?? contender.command({ source, target });
+  const command = (contender.resume ?? contender.command)({ source, target });
   const there = await killAt(command, {
     written: () => written(received ?? target),
     bytes: part * workload.bytes,
   });
   const missing = workload.bytes - there;
+  if (missing <= 0) throw new Error("all of it was there when it was killed");
   const [line, before] = [await lineBytes(), await ioOf(pids())];
   const started = performance.now();
   const run = start(command);
   let first: number | undefined;
   const looking = setInterval(async () => {
-    const { wrote } = await ioOf(pids(), run.pid);
-    if (first === undefined && wrote - before.wrote >= Math.min(NEW_BYTES, missing / 2)) {
+    const wrote = receives
+      ? (await ioOf([run.pid])).wrote
+      : (await ioOf(pids())).wrote - before.wrote;
+    if (first === undefined && wrote >= Math.min(NEW_BYTES, missing / 2)) {
       first = performance.now();
     }
   }, LOOK_EVERY);
@@ -101,8 +104,9 @@ async function resumeOnce({ contender, workload, source, folder, part }: {
   clearInterval(looking);
   const ended = performance.now();
   if (!success) throw new Error("it did not go on");
-  const sender = Number(/rchar: (\d+)/.exec(new TextDecoder().decode(stdout))?.[1] ?? NaN);
-  const after = await ioOf(pids());
+  const own = Number(/rchar: (\d+)/.exec(new TextDecoder().decode(stdout))?.[1] ?? NaN);
+  const served = (await ioOf(pids())).read - before.read;
+  const [sender, receiver] = receives ? [served, own] : [own, served];
   const sent = await lineBytes() - line;
   await Deno.remove(target, { recursive: true });
   if (received) await empty(received);
@@ -115,7 +119,7 @@ async function resumeOnce({ contender, workload, source, folder, part }: {
     again: sent - missing,
     read: {
       sender: sender - missing,
-      receiver: after.read - before.read - (readsSockets ? sent : 0),
+      receiver: receiver - (readsSockets ? sent : 0),
     },
   };
 }
@@ -175,13 +179,9 @@ async function written(folder: string): Promise<number> {
 }
 
 /** Bytes that processes and their children have read from files and written anywhere. */
-async function ioOf(
-  pids: readonly number[],
-  run?: number,
-): Promise<{ read: number; wrote: number }> {
+async function ioOf(pids: readonly number[]): Promise<{ read: number; wrote: number }> {
   const all = { read: 0, wrote: 0 };
-  const roots = pids.length > 0 ? pids : run === undefined ? [] : [run];
-  for (const pid of roots) {
+  for (const pid of pids) {
     const text = await Deno.readTextFile(`/proc/${pid}/io`).catch(() => "");
     all.read += Number(/rchar: (\d+)/.exec(text)?.[1] ?? 0);
     all.wrote += Number(/wchar: (\d+)/.exec(text)?.[1] ?? 0);
