@@ -136,8 +136,9 @@ export class CachedManifest implements AsyncDisposable {
   completeFrom(scheme: Scheme): number | null {
     if (this.pieces === 0 && this.sha256 === null) return null;
     const ways = scheme === "independent" ? [0] : [this.independentFrom, this.pieces, 0];
+    const known = this.run("prefix").length;
     return ways.find((from): from is number =>
-      from !== null && this.run("prefix").length >= from &&
+      from !== null && known >= from &&
       from + this.run("independent", from).length >= this.pieces
     ) ?? null;
   }

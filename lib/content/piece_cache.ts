@@ -105,6 +105,7 @@ export class PieceCache implements Disposable {
   makeRoom(index: number): void {
     const { isSeekable } = this.#options;
     const oldest = isSeekable ? index - this.#ahead - this.#behind + 1 : this.#slowest;
+    // Not in their order once some have been read again for other hashes.
     for (const [other, piece] of this.#pieces) {
       if (other >= oldest) continue;
       this.#pieces.delete(other);

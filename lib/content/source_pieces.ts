@@ -1,15 +1,14 @@
 import { equals } from "@std/bytes/equals";
 import { Gate } from "../async/gate.ts";
 import { diskError, sourceChanged } from "../disk/disk_error.ts";
-import { stampsChanges } from "../disk/file_age.ts";
 import type { FileAttributes } from "../disk/file_mode.ts";
 import { P2PError } from "../errors.ts";
 import { type FileDigest, Manifest, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
-import { sha256 } from "../pieces/hash.ts";
 import type { LentPiece, Pieces } from "../pieces/pieces.ts";
 import type { Scheme } from "../pieces/scheme.ts";
 import type { FileCount } from "../pieces/tree_table.ts";
 import { Verification } from "../pieces/verification.ts";
+import { openBelieved } from "./believed_manifest.ts";
 import type { Content, SuspectPart } from "./content.ts";
 import type { CachedManifest, ManifestCache } from "./manifest_cache.ts";
 import { PieceCache, type Place } from "./piece_cache.ts";
@@ -85,7 +84,7 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   ): Promise<SourcePieces> {
     const { size } = content;
     if (size === null || size > pieceSizeFor(size)) {
-      const cached = cache ? await openCached(cache, content, signal) : null;
+      const cached = cache ? await openBelieved(cache, content, signal) : null;
       return new SourcePieces(content, scheme, cached);
     }
     const source = new SourcePieces(content, scheme, null);
@@ -269,9 +268,8 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     const from = cached.completeFrom(scheme);
     const known = cached.run("prefix").length;
     // The running hash of an earlier run is gone: what comes after its last piece is proven by itself.
-    this.manifest.proveApartFrom(
-      from ?? (known > 0 || cached.run("independent").length > 0 ? known : Infinity),
-    );
+    const isFresh = known === 0 && cached.run("independent").length === 0;
+    this.manifest.proveApartFrom(from ?? (isFresh ? Infinity : known));
     this.#adoptRun("prefix");
     this.#adoptRun("independent");
     if (from !== null && this.#content.size !== null) {
@@ -432,10 +430,8 @@ export class SourcePieces implements Pieces, AsyncDisposable {
 
   /** Proves the pieces below `index` once more, which happens once to each; undefined when one is not what it was. */
   async #auditUpTo(index: number): Promise<Verification | undefined> {
-    const audit = this.#audit ??= new Verification(this.manifest, {
-      hasDigest: true,
-      checksAgain: true,
-    });
+    const options = { hasDigest: false, checksAgain: true };
+    const audit = this.#audit ??= new Verification(this.manifest, options);
     while (audit.count < index) {
       const at = audit.count;
       const piece = await this.#readAt(at);
@@ -446,63 +442,4 @@ export class SourcePieces implements Pieces, AsyncDisposable {
     }
     return audit;
   }
-}
-
-/** The cached manifest of a content, with what is to be believed of it; null where nothing can be kept. */
-async function openCached(
-  cache: ManifestCache,
-  content: Content,
-  signal: AbortSignal | undefined,
-): Promise<CachedManifest | null> {
-  const { key, size, isSettled } = content;
-  if (key === null || size === null) return null;
-  const pieceSize = pieceSizeFor(size);
-  const asked = { key, size, isSettled, pieceSize, pieces: pieceCountOf(size, pieceSize) };
-  // A cache that cannot be used costs a hashing.
-  const open = () => cache.open(asked).catch(() => null);
-  const cached = await open();
-  if (!cached || cached.isEmpty) return cached;
-  try {
-    if (await isBelievable(content, cached, signal)) return cached;
-  } catch (error) {
-    await cached[Symbol.asyncDispose]();
-    await content[Symbol.asyncDispose]();
-    throw error;
-  }
-  await cached.drop();
-  return await open();
-}
-
-/**
- * Whether cached hashes are those of the content: because it was settled when they were made, on a disk that stamps
- * every change, or because its bytes say so. To read these takes a while, but only what was cut off before has such
- * hashes, and to send it once more takes longer.
- */
-async function isBelievable(
-  content: Content,
-  cached: CachedManifest,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  if (cached.wasSettled) {
-    if (await stampsChanges(content.path)) return true;
-    // Nobody knows whether it was cut off.
-    if (cached.completeFrom("prefix") !== null) return false;
-  }
-  const size = content.size ?? 0;
-  const pieceSize = pieceSizeFor(size);
-  const { prefix, independent } = cached.hashes;
-  const running = new Verification({ independentFrom: Infinity }, { hasDigest: true });
-  const buffer = new Uint8Array(pieceSize);
-  let left = prefix.size + independent.size;
-  for (let index = 0; left > 0; index++) {
-    signal?.throwIfAborted();
-    const start = index * pieceSize;
-    const piece = buffer.subarray(0, Math.min(pieceSize, size - start));
-    const read = await content.readAt(start, piece).catch(() => 0);
-    if (read < piece.length) return false;
-    const [whole, own, proven] = [prefix.get(index), independent.get(index), running.prove(piece)];
-    if (whole && !equals(whole, proven) || own && !equals(own, sha256(piece))) return false;
-    left -= (whole ? 1 : 0) + (own ? 1 : 0);
-  }
-  return true;
 }

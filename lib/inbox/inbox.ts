@@ -26,7 +26,7 @@ export class Inbox implements Destination, Disposable {
   readonly path: string;
   readonly #partials: Partials;
   readonly #room: Room;
-  /** Turns of what is being published, by its content, sender and name. */
+  /** Turns of what is being published, by its sender and name. */
   readonly #publishing = new KeyedGate(1);
   /** Partials that are being written. */
   readonly #begun = new Map<PartialItem, Begun>();
@@ -119,7 +119,7 @@ export class Inbox implements Destination, Disposable {
     const key = { manifest, sha256, from: offer.from, offered: offer.name };
     // Of the same that arrives several times at once the first is kept, and the others find it.
     return await this.#publishing.run(
-      JSON.stringify(key),
+      JSON.stringify([key.from, key.offered]),
       () => this.#publish(item, { offer, content, key }),
     );
   }
@@ -132,7 +132,9 @@ export class Inbox implements Destination, Disposable {
     const same = await this.#partials.receipts.ofContent(key, item.table);
     if (same) {
       await this.release(item, false);
-      this.#partials.receipts.add({ ...same, ...content, transfer, pieceSize: offer.pieceSize });
+      const sha256 = content.sha256 ?? same.sha256;
+      const known = { ...same, ...content, sha256, pieceSize: offer.pieceSize };
+      this.#partials.receipts.add({ ...known, transfer });
       return { name: same.name, path: join(this.path, same.name), already: true };
     }
     const { pieceSize } = offer;

@@ -123,7 +123,7 @@ class Prover {
   #filled = 0;
 
   constructor(proof: ContentProof, table: number | null) {
-    // Of a way to prove that an other version knew the id is another one.
+    // What another version proved in a way of its own has another id.
     const independentFrom = independentFromOf(proof.proof) ?? Infinity;
     this.#proof = proof;
     this.#manifest = new Manifest(proof.pieceSize, { table, scheme: "prefix", independentFrom });

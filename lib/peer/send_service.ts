@@ -6,6 +6,7 @@ import type { Content } from "../content/content.ts";
 import type { ManifestCache } from "../content/manifest_cache.ts";
 import { openContent } from "../content/open_content.ts";
 import { SourcePieces } from "../content/source_pieces.ts";
+import type { Scheme } from "../pieces/scheme.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
@@ -160,13 +161,9 @@ export class SendService {
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
-    const isForMany = content.table !== null || content.isSeekable && recipients.length > 1;
-    const scheme = isForMany ? "independent" : "prefix";
-    await using source = await SourcePieces.open(content, {
-      scheme,
-      cache: manifests,
-      signal: stop,
-    });
+    const scheme = schemeFor(content, recipients.length);
+    const given = { scheme, cache: manifests, signal: stop };
+    await using source = await SourcePieces.open(content, given);
     this.#sayWhatIsSkipped(content);
     this.#sayWhatFailed(content);
     const report = await sendToAll({
@@ -245,6 +242,14 @@ export class SendService {
       });
     }
   }
+}
+
+/**
+ * How a content is proven to so many recipients: by a running hash, unless they may have pieces of each other. The hash
+ * of a tree as a whole nobody needs.
+ */
+function schemeFor({ table, isSeekable }: Content, recipients: number): Scheme {
+  return table === null && (!isSeekable || recipients === 1) ? "prefix" : "independent";
 }
 
 /** What becomes of a transfer whose recipient has gone, in the middle of it. */

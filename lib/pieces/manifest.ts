@@ -140,6 +140,7 @@ export class Manifest {
       throw new P2PError("malformed", "Cannot read HASHES: they are not whole or leave a gap");
     }
     const end = start + hashes.length / HASH_BYTES;
+    const independentFrom = this.#switchedBy(scheme, start, end);
     const known = Math.min(end, this.#count) - start;
     if (!equals(this.slice(start, start + known), hashes.subarray(0, known * HASH_BYTES))) {
       throw new P2PError(
@@ -151,7 +152,7 @@ export class Manifest {
     if (this.#digest) {
       throw new P2PError("malformed", "Cannot read HASHES: more come after the last");
     }
-    this.#expectScheme(scheme, start, end);
+    this.#independentFrom = independentFrom;
     this.#reserve(end);
     this.#hashes.set(hashes, start * HASH_BYTES);
     this.#count = end;
@@ -189,18 +190,17 @@ export class Manifest {
     return hash.digest();
   }
 
-  /** Notes that hashes `[start, end)` are of the scheme. */
-  #expectScheme(scheme: Scheme, start: number, end: number): void {
-    if (scheme === "independent" && start === this.#count) this.proveApartFrom(start);
-    const isRight = scheme === "independent"
-      ? start >= this.#independentFrom
-      : end <= this.#independentFrom;
-    if (isRight) return;
+  /** From which piece on the hashes are independent once there are hashes `[start, end)` of the scheme. */
+  #switchedBy(scheme: Scheme, start: number, end: number): number {
+    const from = this.#independentFrom;
+    if (start === end) return from;
+    if (scheme === "prefix" && end <= from) return from;
+    // They begin where those of all before end.
+    if (scheme === "independent" && start >= this.#count) return Math.min(start, from);
+    if (scheme === "independent" && start >= from) return from;
     throw new P2PError(
       "malformed",
-      `Cannot read HASHES: those of pieces ${start} to ${
-        end - 1
-      } cannot be of the scheme ${scheme}`,
+      `Cannot read HASHES: that of piece ${start} and those after it cannot be ${scheme} ones`,
     );
   }
 

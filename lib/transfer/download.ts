@@ -16,6 +16,8 @@ import { HASH_BYTES, MAX_RANGES } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import { DownloadSources } from "./download_sources.ts";
+import { usableOf } from "./earlier_try.ts";
+import { EarlyPieces } from "./early_pieces.ts";
 import { HaveReporter, REPORT_INTERVAL } from "./have_reporter.ts";
 import { isSameContent, type Offer, type Received } from "./offer.ts";
 import type { LargeTurns } from "./large_turns.ts";
@@ -65,12 +67,6 @@ export interface DownloadOptions {
   onEnd(outcome: Received | P2PError): void;
 }
 
-/** A piece that cannot be verified yet. */
-interface EarlyPiece {
-  source: PeerLink;
-  body: Uint8Array<ArrayBuffer>;
-}
-
 type State =
   /** No sender has had its offer accepted yet. */
   | { at: "new" }
@@ -104,10 +100,12 @@ export class Download implements Pieces {
   readonly #bad = new Map<number, number>();
   /** The pieces that an earlier try left, as far as they are of use. */
   readonly #known: Map<number, PieceProof>;
-  /** The piece from which on this side has to have independent hashes, and whether they have yet to come. */
-  #apart: { from: number; areMissing: boolean } | undefined;
-  /** Pieces that came before the one by which they can be verified, which has been asked for. */
-  readonly #early = new Map<number, EarlyPiece>();
+  /**
+   * Whether this side asks for independent hashes from some piece on, and `awaits` those that start exactly there: what
+   * comes before them was under way.
+   */
+  #apart: "no" | "asks" | "awaits" = "no";
+  readonly #early: EarlyPieces;
   /** When the offer was answered whose first hashes have yet to come. */
   #answered: number | undefined;
   #verifiedBytes = 0;
@@ -128,7 +126,8 @@ export class Download implements Pieces {
     this.#started = clock.now();
     this.#patience = new Patience(MAX_IDLE, clock);
     this.#buffers = new PieceBuffers(pieceSize);
-    const { known, lost, independentFrom } = usable(target.known, scheme);
+    this.#early = new EarlyPieces(this.#buffers);
+    const { known, lost, independentFrom } = usableOf(target.known, scheme);
     this.#manifest = new Manifest(pieceSize, { table, scheme, independentFrom });
     this.#verification = new Verification(this.#manifest, { hasDigest: table === null });
     this.#sources = new DownloadSources({
@@ -153,9 +152,7 @@ export class Download implements Pieces {
       onSettled: (index) => this.#onWriteSettled(index),
     });
     this.#known = known;
-    if (scheme === "prefix" && known.size > 0) {
-      this.#apart = { from: independentFrom, areMissing: false };
-    }
+    if (scheme === "prefix" && known.size > 0) this.#apart = "asks";
     if (lost.length > 0) this.#forget(lost);
     for (const index of this.#known.keys()) {
       this.#picker.adopt(index);
@@ -256,10 +253,9 @@ export class Download implements Pieces {
     this.#answered = undefined;
     try {
       const by = schemeOf(scheme ?? this.offer.scheme);
-      if (this.#apart?.areMissing) {
-        // What was under way when others were asked for.
-        if (by !== "independent" || start !== this.#apart.from) return;
-        this.#apart.areMissing = false;
+      if (this.#apart === "awaits") {
+        if (by !== "independent" || start !== this.#manifest.independentFrom) return;
+        this.#apart = "asks";
       }
       this.#addHashes(start, body, by);
       checkSize(this.#manifest, { size, maxSize });
@@ -267,7 +263,7 @@ export class Download implements Pieces {
         this.#manifest.finish(last);
         checkSize(this.#manifest, { size, maxSize });
         // Where this side asked for other hashes the id is another one.
-        const { manifest } = this.#apart ? {} : this.offer;
+        const { manifest } = this.#apart === "no" ? this.offer : {};
         checkOffered(this.#manifest, { ...this.offer, manifest });
       }
     } catch (error) {
@@ -305,7 +301,7 @@ export class Download implements Pieces {
         new P2PError("integrity", `Cannot receive ${this.offer.name}: ${wrong}`),
       );
     }
-    this.#early.set(index, { source, body });
+    this.#early.put(index, { source, body });
     if (this.#verification.canCheck(index)) this.#verifyFrom(index);
     else this.#dropStuck();
     this.#goOn();
@@ -318,17 +314,17 @@ export class Download implements Pieces {
 
   /** Verifies a piece that came, and those after it that waited for it. */
   #verifyFrom(index: number): void {
-    for (let at = index;; at++) {
-      const piece = this.#early.get(at);
-      if (!piece || !this.#verification.canCheck(at)) return;
-      this.#early.delete(at);
+    for (let at = index; this.#verification.canCheck(at); at++) {
+      const piece = this.#early.take(at);
+      if (!piece) return;
+      const { source, body } = piece;
       const hash = this.#manifest.hashOf(at);
-      if (!hash || !this.#verification.check(at, piece.body, hash)) {
-        this.#buffers.give(piece.body);
-        this.#onBadPiece(piece.source, at);
+      if (!hash || !this.#verification.check(at, body, hash)) {
+        this.#buffers.give(body);
+        this.#onBadPiece(source, at);
         return this.#dropStuck();
       }
-      this.#accept(piece.source, at, { body: piece.body, hash });
+      this.#accept(source, at, { body, hash });
     }
   }
 
@@ -337,12 +333,8 @@ export class Download implements Pieces {
    * have to come again.
    */
   #dropStuck(): void {
-    if (this.#early.size === 0 || this.#picker.isAsked(this.#verification.count)) return;
-    for (const [index, { body }] of this.#early) {
-      this.#buffers.give(body);
-      this.#picker.failed(index);
-    }
-    this.#early.clear();
+    if (this.#picker.isAsked(this.#verification.count)) return;
+    for (const index of this.#early.drop()) this.#picker.failed(index);
   }
 
   /** Whether the piece is verified and can be read. */
@@ -436,16 +428,13 @@ export class Download implements Pieces {
     const { transfer } = this.offer;
     const have = this.#picker.ranges().slice(0, MAX_RANGES);
     const { independentFrom } = this.#manifest;
-    const apart = this.#apart ? { independentFrom } : {};
+    const apart = this.#apart === "no" ? {} : { independentFrom };
     return { verb: "ACK", transfer, state: "ready", have, ...apart };
   }
 
   #drop(source: PeerLink): void {
-    for (const [index, piece] of this.#early) {
-      if (piece.source !== source) continue;
-      this.#early.delete(index);
-      this.#buffers.give(piece.body);
-    }
+    // What it owes is wanted again when it is dropped, these included.
+    this.#early.drop(source);
     this.#sources.drop(source);
     this.#dropStuck();
     source.detach(this);
@@ -514,7 +503,7 @@ export class Download implements Pieces {
     const { hashes } = this.#options;
     hashes.remove((this.#manifest.count - from) * HASH_BYTES);
     this.#manifest.proveApartFrom(from);
-    this.#apart = { from, areMissing: true };
+    this.#apart = "awaits";
     this.#hashApart(from)
       // What could not be read comes again.
       .catch(() => {})
@@ -637,7 +626,7 @@ export class Download implements Pieces {
     if (this.#state.at === "ended") return;
     const { sender } = this;
     this.#state = { at: "ended" };
-    this.#early.clear();
+    this.#early.drop();
     for (const source of this.#sources.stop()) source.detach(this);
     // A sender that came back while the file was being published is not among the sources.
     sender?.detach(this);
@@ -663,26 +652,4 @@ export class Download implements Pieces {
     const isMissed = !isSyncing && isQuiet && this.#sources.areOwing;
     this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing, isMissed });
   }
-}
-
-/**
- * What of the pieces that an earlier try left can be gone on with under a scheme: under `prefix` those that have a hash
- * of all before them, without a gap, and whatever has its own. Those that follow have to be independent then: the running
- * hash is gone.
- */
-function usable(
-  left: ReadonlyMap<number, PieceProof>,
-  scheme: Scheme,
-): { known: Map<number, PieceProof>; lost: number[]; independentFrom: number } {
-  let prefix = 0;
-  while (scheme === "prefix" && left.get(prefix)?.scheme === "prefix") prefix++;
-  const pieces = [...left];
-  const isUsable = ([index, proof]: [number, PieceProof]) =>
-    index < prefix || proof.scheme === "independent";
-  const known = new Map(pieces.filter(isUsable));
-  return {
-    known,
-    lost: pieces.filter((piece) => !isUsable(piece)).map(([index]) => index),
-    independentFrom: known.size > 0 ? prefix : Infinity,
-  };
 }

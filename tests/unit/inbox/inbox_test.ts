@@ -1,11 +1,14 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { basename, join } from "@std/path";
+import { randomToken } from "../../../lib/async/random.ts";
 import { Inbox } from "../../../lib/inbox/inbox.ts";
+import type { Scheme } from "../../../lib/pieces/scheme.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { KEPT_PRIVATE } from "../../helpers/invariants.ts";
 import { NO_MODES, permitted } from "../../helpers/permissions.ts";
 import { bytesOf } from "../../helpers/random.ts";
+import { manifestOf } from "../../helpers/raw.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
 import { offerOf, PROOF } from "../../helpers/partials.ts";
 
@@ -233,3 +236,40 @@ permitted("a write that fails is told, and the next one is tried", NEEDS, async 
   const { path } = await partial.publish("fine");
   assertEquals(await Deno.readFile(path), Uint8Array.of(7));
 });
+
+permitted(
+  "the same under another manifest, or under none, is known by its SHA-256",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    using inbox = await Inbox.open(dir.at("inbox"), ID);
+    const content = bytesOf(3 * PIECE);
+    const { last: { sha256 } } = manifestOf(content, PIECE);
+    const offer = { ...offerOf(content.length, PIECE), name: "a.bin" };
+    const receive = async (scheme: Scheme, computed: string | null) => {
+      const item = await inbox.begin({ ...offer, transfer: randomToken(16) });
+      for (let i = 0; i < 3; i++) {
+        await item.write(i, content.subarray(i * PIECE, (i + 1) * PIECE), PROOF);
+      }
+      const { id: manifest } = manifestOf(content, PIECE, { scheme });
+      const proven = { manifest, proof: scheme, size: content.length, sha256: computed };
+      return () => inbox.publish(item, proven);
+    };
+    // Both at the same moment: one is kept.
+    const both = [await receive("prefix", sha256), await receive("independent", sha256)];
+    const published = await Promise.all(both.map((publish) => publish()));
+    assertEquals(published.map(({ already }) => already).sort(), [false, true]);
+    // What goes on after a restart has no SHA-256: that of the first is not forgotten.
+    assertEquals((await (await receive("prefix", null))()).already, true);
+    const { id: manifest } = manifestOf(content, PIECE, { scheme: "prefix" });
+    const again = await inbox.alreadyHas({ ...offer, transfer: randomToken(16), manifest });
+    assertEquals(again?.item.sha256, sha256);
+    const found = await inbox.alreadyHas({ ...offer, transfer: randomToken(16), sha256 });
+    assertEquals([found?.state, found?.item.name, found?.item.sha256], [
+      "already",
+      "a.bin",
+      sha256,
+    ]);
+    assertEquals(await inbox.alreadyHas({ ...offer, transfer: randomToken(16) }), null);
+  },
+);

@@ -123,3 +123,31 @@ Deno.test("an empty file's manifest is the digest alone", () => {
   manifest.finish({ size: 0, sha256: "a" });
   assertEquals([manifest.count, manifest.digest?.size], [0, 0]);
 });
+
+Deno.test("hashes are of the scheme that has its place there, whether they are known or not", () => {
+  const manifest = new Manifest(10, { scheme: "prefix" });
+  manifest.add(0, hashes(0, 3));
+  // They say what is known, and yet that it is something else.
+  throwsWith("malformed", () => manifest.add(0, hashes(0, 3), "independent"));
+  throwsWith("malformed", () => manifest.add(2, hashes(2, 5), "independent"));
+  assertEquals([manifest.count, manifest.independentFrom], [3, Infinity]);
+  manifest.add(3, hashes(3, 2), "independent");
+  assertEquals([manifest.count, manifest.independentFrom], [5, 3]);
+  for (const start of [2, 3, 5]) {
+    throwsWith("malformed", () => manifest.add(start, hashes(start, 2), "prefix"));
+  }
+  manifest.add(0, hashes(0, 3), "prefix");
+  manifest.add(3, hashes(3, 2), "independent");
+  manifest.finish({ size: 50, sha256: null });
+  const { id } = manifest;
+  throwsWith("malformed", () => manifest.add(5, hashes(5, 1), "independent"));
+  assertEquals([manifest.id, manifest.count, manifest.independentFrom], [id, 5, 3]);
+});
+
+Deno.test("a first hash that has to be independent is no other", () => {
+  const manifest = new Manifest(10, { scheme: "prefix", independentFrom: 2 });
+  throwsWith("malformed", () => manifest.add(0, hashes(0, 3), "prefix"));
+  manifest.add(0, hashes(0, 1), "prefix");
+  manifest.add(1, hashes(1, 4), "independent");
+  assertEquals([manifest.count, manifest.independentFrom, manifest.proof], [5, 1, "prefix/1"]);
+});

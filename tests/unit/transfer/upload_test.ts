@@ -113,8 +113,10 @@ uploadTest(
     await ask(3);
     await hear(raw, `HASHES {"transfer":"${TRANSFER}","start":3,"scheme":"independent"`);
     assertEquals(source.manifest.independentFrom, 3);
-    // Of these they are so already.
+    // Of these they are so already: it goes on.
     await ask(3);
+    await say(raw, [GET]);
+    await hear(raw, "PIECE");
     await ask(2);
     await hear(raw, "CANCEL");
     await say(raw, [`PONG {"re":2}`]);
