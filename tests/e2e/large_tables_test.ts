@@ -110,6 +110,7 @@ class HostileTree {
     this.#name = name;
     this.#content = content;
     let asked = 0;
+    let sending = Promise.resolve();
     session.frames.listen(({ message }) => {
       if (message.verb === "CANCEL") this.isGivenUp = true;
       if (message.verb !== "GET") return;
@@ -117,7 +118,9 @@ class HostileTree {
       const piece = content.pieces[index];
       if (!piece) return;
       const transfer = this.#transfer;
-      session.send({ verb: "PIECE", transfer, index }, piece).catch(() => {});
+      // One after another: two of the largest that wait are more than a connection takes.
+      const send = () => session.send({ verb: "PIECE", transfer, index }, piece);
+      sending = sending.then(send).catch(() => {});
       if (++asked === content.pieces.length) this.#served.resolve();
     });
   }
