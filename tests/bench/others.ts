@@ -101,7 +101,8 @@ export function aria2({ folder, stack }: Setup): Contender {
 
 /** Resolves when a tracker, asked at its address for a torrent, knows somebody who has all of it. */
 async function untilSeeded(url: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
+  // It hashes all of it first.
+  for (let tries = 0; tries < 15_000; tries++) {
     const answer = await (await fetch(url)).text();
     if (/8:completei[1-9]/.test(answer)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
