@@ -7,7 +7,6 @@
 import { equals } from "@std/bytes/equals";
 import { stampsChanges } from "../disk/file_age.ts";
 import { sha256 } from "../pieces/hash.ts";
-import { pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
 import { Verification } from "../pieces/verification.ts";
 import type { Content } from "./content.ts";
 import type { CachedManifest, ManifestCache } from "./manifest_cache.ts";
@@ -15,17 +14,17 @@ import type { CachedManifest, ManifestCache } from "./manifest_cache.ts";
 /**
  * The cached manifest of a content, with what is to be believed of it; null where nothing can be kept.
  *
+ * @param given.pieceSize bytes of a piece, unless the content was sent in smaller ones before.
  * @throws what `signal` is aborted with, after closing the content.
  */
 export async function openBelieved(
   cache: ManifestCache,
   content: Content,
-  signal: AbortSignal | undefined,
+  { pieceSize, signal }: { pieceSize: number; signal: AbortSignal | undefined },
 ): Promise<CachedManifest | null> {
   const { key, size, isSettled } = content;
   if (key === null || size === null) return null;
-  const pieceSize = pieceSizeFor(size);
-  const asked = { key, size, isSettled, pieceSize, pieces: pieceCountOf(size, pieceSize) };
+  const asked = { key, size, isSettled, pieceSize };
   // A cache that cannot be used costs a hashing.
   const open = () => cache.open(asked).catch(() => null);
   const cached = await open();
@@ -57,7 +56,7 @@ async function isBelievable(
     if (cached.completeFrom("prefix") !== null) return false;
   }
   const size = content.size ?? 0;
-  const pieceSize = pieceSizeFor(size);
+  const { pieceSize } = cached;
   const { prefix, independent } = cached.hashes;
   const running = new Verification({ independentFrom: Infinity }, { hasDigest: false });
   const buffer = new Uint8Array(pieceSize);

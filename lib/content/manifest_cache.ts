@@ -11,6 +11,7 @@ import {
   type PieceHashes,
   PieceJournal,
 } from "../pieces/piece_journal.ts";
+import { isPieceSize, pieceCountOf } from "../pieces/manifest.ts";
 import type { Scheme } from "../pieces/scheme.ts";
 
 /** Hashed bytes between two writes to the disk: at most so many a killed sender has to hash or send again. */
@@ -24,10 +25,8 @@ export interface CacheKey {
   key: string;
   /** Bytes of the content. */
   size: number;
-  /** Bytes of a piece. */
+  /** Bytes of a piece, at most. */
   pieceSize: number;
-  /** Pieces of the content. */
-  pieces: number;
   /** {@linkcode Content.isSettled} now, when the hashes are made that will be noted. */
   isSettled: boolean;
 }
@@ -46,7 +45,10 @@ export class ManifestCache {
     this.#folder = folder;
   }
 
-  /** Opens the manifest of a content: with what is known of it, and to note more. */
+  /**
+   * Opens the manifest of a content: with what is known of it, and to note more. What was sent in smaller pieces before
+   * keeps these: recipients may have some of them.
+   */
   async open(key: CacheKey): Promise<CachedManifest> {
     const name = encodeHex(sha256(new TextEncoder().encode(key.key)));
     const path = join(this.#folder, `${name}.manifest`);
@@ -57,9 +59,12 @@ export class ManifestCache {
     const hashed = { ...key, key: name };
     if (found && !(found instanceof P2PError)) {
       const { journal, content: { header, pieces } } = found;
-      const isSame = header.key === name && header.size === key.size &&
-        header.pieceSize === key.pieceSize;
-      if (isSame) return new CachedManifest(path, hashed, { found: { journal, header, pieces } });
+      const isSame = header.key === name && header.size === key.size;
+      const pieceSize = isSame ? usablePieceSize(header.pieceSize, key.pieceSize) : null;
+      if (pieceSize !== null) {
+        const kept = { ...hashed, pieceSize };
+        return new CachedManifest(path, kept, { found: { journal, header, pieces } });
+      }
       journal[Symbol.dispose]();
     }
     // A file that is no journal at all would stay in the way for ever.
@@ -78,6 +83,11 @@ export class ManifestCache {
       await Deno.remove(path).catch(ignoreMissing);
     }
   }
+}
+
+/** The piece size of a journal where a content may go on with it that has pieces of `most` bytes at most; else null. */
+function usablePieceSize(pieceSize: unknown, most: number): number | null {
+  return isPieceSize(pieceSize) && pieceSize <= most ? pieceSize : null;
 }
 
 /** The cached manifest of one content. Failures to write are ignored. */
@@ -114,7 +124,7 @@ export class CachedManifest implements AsyncDisposable {
     this.hashes = found?.pieces ?? { independent: new Map(), prefix: new Map() };
     const { sha256, isSettled, independentFrom } = found?.header ?? {};
     this.wasSettled = isSettled === true;
-    const last = this.hashes.prefix.get(key.pieces - 1);
+    const last = this.hashes.prefix.get(this.pieces - 1);
     this.sha256 = typeof sha256 === "string" ? sha256 : last ? encodeBase64Url(last) : null;
     this.independentFrom = typeof independentFrom === "number" ? independentFrom : null;
   }
@@ -124,9 +134,14 @@ export class CachedManifest implements AsyncDisposable {
     return this.hashes.prefix.size + this.hashes.independent.size === 0;
   }
 
+  /** Bytes of every piece but the last. */
+  get pieceSize(): number {
+    return this.#key.pieceSize;
+  }
+
   /** Pieces that the content has. */
   get pieces(): number {
-    return this.#key.pieces;
+    return pieceCountOf(this.#key.size, this.#key.pieceSize);
   }
 
   /**
@@ -189,9 +204,9 @@ export class CachedManifest implements AsyncDisposable {
   #write(all?: { sha256: string | null; independentFrom: number }): void {
     const pieces = this.#unwritten.splice(0);
     const written = this.#changes.run(async () => {
-      const { pieces: count, ...header } = this.#key;
+      const header = this.#key;
       if (!this.#journal) await this.#makeRoom?.().catch(() => {});
-      this.#journal ??= await PieceJournal.create(this.#path, { ...header, ...all }, count);
+      this.#journal ??= await PieceJournal.create(this.#path, { ...header, ...all }, this.pieces);
       if (pieces.length > 0) this.#journal.note(pieces);
       if (all) this.#journal.describe({ ...header, ...all });
     });

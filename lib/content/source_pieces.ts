@@ -25,6 +25,8 @@ export interface HashSegment {
 export interface SourceOptions {
   /** By which the pieces are proven: `prefix` for one recipient, and for a stream. */
   scheme: Scheme;
+  /** How many receive it and pass pieces on; 1 by default. */
+  receivers?: number | undefined;
   /** What is known of contents that were sent before. */
   cache?: ManifestCache | undefined;
   /** Ends the opening. */
@@ -61,10 +63,16 @@ export class SourcePieces implements Pieces, AsyncDisposable {
   #failure: P2PError | undefined;
   #closed = false;
 
-  private constructor(content: Content, scheme: Scheme, cached: CachedManifest | null) {
+  private constructor(
+    content: Content,
+    { scheme, pieceSize, cached }: {
+      scheme: Scheme;
+      pieceSize: number;
+      cached: CachedManifest | null;
+    },
+  ) {
     this.#content = content;
     this.#cached = cached;
-    const pieceSize = pieceSizeFor(content.size);
     this.manifest = new Manifest(pieceSize, { table: content.table, scheme });
     this.#cache = new PieceCache({ pieceSize, isSeekable: content.isSeekable });
     if (cached) this.#adopt(cached);
@@ -80,14 +88,19 @@ export class SourcePieces implements Pieces, AsyncDisposable {
    */
   static async open(
     content: Content,
-    { scheme, cache, signal }: SourceOptions,
+    { scheme, receivers, cache, signal }: SourceOptions,
   ): Promise<SourcePieces> {
     const { size } = content;
-    if (size === null || size > pieceSizeFor(size)) {
-      const cached = cache ? await openBelieved(cache, content, signal) : null;
-      return new SourcePieces(content, scheme, cached);
+    const pieceSize = pieceSizeFor(size, receivers);
+    if (size === null || size > pieceSize) {
+      const cached = cache ? await openBelieved(cache, content, { pieceSize, signal }) : null;
+      return new SourcePieces(content, {
+        scheme,
+        pieceSize: cached?.pieceSize ?? pieceSize,
+        cached,
+      });
     }
-    const source = new SourcePieces(content, scheme, null);
+    const source = new SourcePieces(content, { scheme, pieceSize, cached: null });
     source.start();
     // A failure is told to each who asks.
     await source.hashesFrom(1, 1).catch(() => {});

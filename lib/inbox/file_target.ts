@@ -1,9 +1,9 @@
 import { openFile } from "../disk/descriptors.ts";
 import { Gate } from "../async/gate.ts";
 import type { BestEffort } from "../disk/best_effort.ts";
-import { readExactly } from "../disk/file_bytes.ts";
 import { P2PError } from "../errors.ts";
 import { type FileAttributes, modeWithin } from "../disk/file_mode.ts";
+import { FileReader } from "../disk/file_reader.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { linkOrReserve } from "../disk/take_name.ts";
@@ -34,7 +34,7 @@ export class FileTarget implements Target {
   /** Second handle of the file, for syncs: on the first one they would hold up the writes. */
   #again: Deno.FsFile | undefined;
   /** A handle for reading, whose position the writes do not move; one reading at a time. */
-  #reader: Deno.FsFile | undefined;
+  #reader: FileReader | undefined;
   readonly #reading = new Gate(1);
   #closed = false;
   readonly #syncer = new AdaptiveSync("data");
@@ -66,8 +66,8 @@ export class FileTarget implements Target {
   async read(offset: number, into: Uint8Array): Promise<void> {
     await this.#reading.run(async () => {
       if (this.#closed) throw new Deno.errors.BadResource("the file is closed");
-      const file = this.#reader ??= await openFile(this.path, { read: true });
-      await readExactly(file, offset, into);
+      this.#reader ??= new FileReader(await openFile(this.path, { read: true }));
+      await this.#reader.read(offset, into);
     });
   }
 
@@ -107,7 +107,7 @@ export class FileTarget implements Target {
     this.#closed = true;
     this.#file.close();
     this.#again?.close();
-    this.#reader?.close();
+    this.#reader?.[Symbol.dispose]();
   }
 
   async remove(): Promise<void> {

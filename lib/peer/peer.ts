@@ -18,7 +18,7 @@ import type { Session } from "../net/session.ts";
 import { type Address, formatAddress, otherAddresses } from "../address.ts";
 import { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { LinkPool } from "../transfer/link_pool.ts";
-import type { LinkServices } from "../transfer/peer_link.ts";
+import type { LinkServices, PeerLink } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
 import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
@@ -61,6 +61,8 @@ export class Peer implements AsyncDisposable {
   readonly #historyWriter: HistoryWriter;
   /** Buckets of the refused connections and offers that are told of, by address. */
   readonly #refusals: RequestLimits;
+  /** Limit of all that goes out: what is sent, and what is passed on in a swarm. */
+  readonly #outgoing: BandwidthLimiter | undefined;
   readonly #stopping = new AbortController();
   /** Promise that rejects when the tracker refuses this peer for good. */
   readonly #refusedByTracker = Promise.withResolvers<never>();
@@ -89,6 +91,7 @@ export class Peer implements AsyncDisposable {
     this.outbox = new Outbox(folder);
     this.#historyWriter = new HistoryWriter(this.history, ownName, emit);
     this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
+    this.#outgoing = this.#makeLimiter();
     const tracker = this.#makeTrackerClient(credentials);
     const directory = new Directory({
       credentials,
@@ -148,7 +151,7 @@ export class Peer implements AsyncDisposable {
       outbox: transient ? null : this.outbox,
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
-      limiter: this.#makeLimiter(),
+      limiter: this.#outgoing,
       signal: this.#stopping.signal,
       emit,
     });
@@ -630,12 +633,21 @@ export class Peer implements AsyncDisposable {
       settings: this.#settings,
       policy: this.#policy,
       limiter: this.#makeLimiter(),
+      swarm: { meet: (id) => this.#meet(id), outgoing: this.#outgoing },
       directory: this.#directory,
       history: this.#historyWriter,
       refusals: this.#refusals,
       emit: this.#emit,
       clock: this.#clock,
     });
+  }
+
+  /** A link to another member of a swarm, whom the tracker has to list: a sharer may name whomever it likes. */
+  async #meet(id: string): Promise<PeerLink> {
+    const entry = this.knownPeers.find((entry) => entry.id === id);
+    if (!entry) throw new P2PError("peer-unknown", `Cannot find id:${id.slice(0, 8)}: not listed`);
+    // Bytes that go through the tracker twice are the sharer's to send.
+    return await this.#links.take(entry, { isDirect: true });
   }
 
   /** Limiter of one direction, for all its transfers together. */

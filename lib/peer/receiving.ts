@@ -5,7 +5,7 @@ import { Inbox } from "../inbox/inbox.ts";
 import { StreamInbox } from "../inbox/stream_inbox.ts";
 import type { RequestLimits } from "../net/request_buckets.ts";
 import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
-import { Downloads, type OfferPolicy } from "../transfer/downloads.ts";
+import { Downloads, type OfferPolicy, type SwarmHooks } from "../transfer/downloads.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { PeerOptions } from "./options.ts";
@@ -19,6 +19,7 @@ export interface ReceivingOptions
   settings: TransferSettings;
   policy: OfferPolicy;
   limiter: BandwidthLimiter | undefined;
+  swarm: SwarmHooks;
   directory: Directory;
   history: HistoryWriter;
   /** How many refused offers of one sender are told. */
@@ -39,7 +40,7 @@ export interface Receiving {
  */
 export async function openReceiving(options: ReceivingOptions): Promise<Receiving> {
   const { id, received, keepPartials, quota, streamTo, transient } = options;
-  const { settings, policy, limiter } = options;
+  const { settings, policy, limiter, swarm } = options;
   const notice = (message: string) => options.emit({ event: "notice", message });
   const inbox = await Inbox.open(received, id, {
     keepPartials,
@@ -52,6 +53,7 @@ export async function openReceiving(options: ReceivingOptions): Promise<Receivin
     settings,
     policy,
     limiter,
+    swarm,
     observer: new ReceiveReporter(options),
   });
   return { inbox, downloads };

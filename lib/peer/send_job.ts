@@ -5,7 +5,9 @@ import { hexOf } from "../pieces/hash.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
+import { onDemand } from "../on_demand.ts";
 import type { TransferObserver, TransferSettings } from "../transfer/settings.ts";
+import type { SwarmShare } from "../transfer/swarm/swarm_share.ts";
 import type { Delivery } from "../transfer/upload.ts";
 import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
@@ -23,6 +25,8 @@ export interface SendJob {
   recipients: readonly PeerEntry[];
   /** Those who were to get it as well and are not there: they are failures from the beginning. */
   missing: readonly Missing[];
+  /** Whether recipients have pieces of each other. */
+  isSwarm: boolean;
   /** Gives a link to a recipient, or says why that is refused. */
   connect: (entry: PeerEntry) => Promise<PeerLink>;
   settings: TransferSettings;
@@ -67,7 +71,9 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const results = job.missing.map(({ target, error }) => failed(target, "", error));
   // A stream cannot be read again for somebody who comes later: all come now.
   const places = new Map(recipients.map((entry) => [entry, source.enter()]));
-  const parallel = source.isSeekable ? settings.parallel : Math.max(1, recipients.length);
+  using share = job.isSwarm ? await openShare(job) : undefined;
+  const isAllAtOnce = share !== undefined || !source.isSeekable;
+  const parallel = isAllAtOnce ? Math.max(1, recipients.length) : settings.parallel;
   const observerOf = (entry: PeerEntry, leaveTurn: () => void): TransferObserver => {
     const meter = new RateMeter();
     const { name: peer } = entry;
@@ -111,6 +117,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       place,
       settings,
       lane: job.limiter?.lane(),
+      swarm: share && { share, recipient: entry.id },
       observer: observerOf(entry, leaveTurn),
       connect: async () => {
         const wasRelayed = link?.isRelayed ?? false;
@@ -144,6 +151,17 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   };
   emit(finished);
   return { ...finished, failures, leftOut: source.leftOut };
+}
+
+/** Begins the swarm of a job: loaded by those who send to several. */
+async function openShare(
+  { transfer, source, recipients, settings: { clock, random } }: SendJob,
+): Promise<SwarmShare> {
+  const { SwarmShare } = await onDemand<typeof import("../transfer/swarm/swarm_share.ts")>(
+    "../transfer/swarm/swarm_share.ts",
+    import.meta.url,
+  );
+  return new SwarmShare({ transfer, source, receivers: recipients.length, clock, random });
 }
 
 /** Has a recipient served when it is its turn, which it may leave before it has been. */

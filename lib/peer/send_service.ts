@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { AppEvent } from "../events.ts";
+import { isLoopback } from "../address.ts";
 import { asP2PError } from "../errors.ts";
 import { randomToken } from "../async/random.ts";
 import type { Content } from "../content/content.ts";
@@ -7,9 +8,10 @@ import type { ManifestCache } from "../content/manifest_cache.ts";
 import { openContent } from "../content/open_content.ts";
 import { SourcePieces } from "../content/source_pieces.ts";
 import type { Scheme } from "../pieces/scheme.ts";
-import { fileBytes } from "../pieces/manifest.ts";
+import { fileBytes, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
+import { MAX_SWARM_PIECES } from "../wire/limits.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { LinkPool } from "../transfer/link_pool.ts";
 import type { Recipients } from "../directory/target.ts";
@@ -162,7 +164,9 @@ export class SendService {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
     const scheme = schemeFor(content, recipients.length);
-    const given = { scheme, cache: manifests, signal: stop };
+    const isSwarm = isForSwarm(content, recipients);
+    const receivers = isSwarm ? recipients.length : 1;
+    const given = { scheme, receivers, cache: manifests, signal: stop };
     await using source = await SourcePieces.open(content, given);
     this.#sayWhatIsSkipped(content);
     this.#sayWhatFailed(content);
@@ -171,6 +175,7 @@ export class SendService {
       source,
       recipients,
       missing,
+      isSwarm,
       connect: this.#connector(),
       settings,
       emit,
@@ -250,6 +255,23 @@ export class SendService {
  */
 function schemeFor({ table, isSeekable }: Content, recipients: number): Scheme {
   return table === null && (!isSeekable || recipients === 1) ? "prefix" : "independent";
+}
+
+/** Bytes below which those who receive something are sent it one by one: a swarm gains nothing. */
+const WORTH_A_SWARM = 1024 * 1024;
+
+/**
+ * Whether recipients are to have pieces of each other: not on one machine, where the processor is the limit and not the
+ * line, and not of a stream, which has to be kept in memory until everybody has it.
+ */
+function isForSwarm(
+  { size, isSeekable }: Content,
+  recipients: readonly PeerEntry[],
+): boolean {
+  if (!isSeekable || size === null || size < WORTH_A_SWARM) return false;
+  const elsewhere = recipients.filter(({ host }) => !isLoopback(host));
+  const pieces = pieceCountOf(size, pieceSizeFor(size, recipients.length));
+  return elsewhere.length > 1 && pieces <= MAX_SWARM_PIECES;
 }
 
 /** What becomes of a transfer whose recipient has gone, in the middle of it. */

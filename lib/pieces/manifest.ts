@@ -1,6 +1,6 @@
 import { equals } from "@std/bytes/equals";
 import { P2PError } from "../errors.ts";
-import { HASH_BYTES, MAX_PIECE } from "../wire/limits.ts";
+import { HASH_BYTES, MAX_PIECE, MIN_PIECE } from "../wire/limits.ts";
 import { Sha256 } from "./hash.ts";
 import { proofName, type Scheme } from "./scheme.ts";
 
@@ -9,13 +9,35 @@ const SMALL_FILE = 64 * 1024 * 1024;
 /** Bytes of a piece of a smaller file: several recipients can serve each other early. */
 const SMALL_PIECE = 256 * 1024;
 
-/** Bytes of a piece for a file of `size` bytes; `null` stands for a stream, whose size nobody knows. */
-export function pieceSizeFor(size: number | null): number {
+/** Bytes of the smallest piece in a swarm: below that its signature and its hash cost more than it does. */
+const SMALLEST_PIECE = 32 * 1024;
+/** Receivers from which on a swarm has twice as many pieces: the last one comes to everybody later. */
+const MANY_RECEIVERS = 50;
+
+/**
+ * Bytes of a piece for a file of `size` bytes; `null` stands for a stream, whose size nobody knows. Where several receive
+ * it and pass pieces on, there are 256 pieces or more, since nobody can pass on half of one.
+ */
+export function pieceSizeFor(size: number | null, receivers = 1): number {
   if (size === null) return 1024 * 1024;
+  if (receivers > 1) return swarmPieceSize(size, receivers);
   if (size < SMALL_FILE) return SMALL_PIECE;
   const pieces = 4096;
   let pieceSize = 1024 * 1024;
   while (pieceSize < MAX_PIECE && size / pieceSize > pieces) pieceSize *= 2;
+  return pieceSize;
+}
+
+/** Whether pieces may have so many bytes. */
+export function isPieceSize(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= MIN_PIECE &&
+    (value as number) <= MAX_PIECE;
+}
+
+function swarmPieceSize(size: number, receivers: number): number {
+  const pieces = receivers < MANY_RECEIVERS ? 256 : 512;
+  let pieceSize = Math.max(1024 * 1024, pieceSizeFor(size));
+  while (pieceSize > SMALLEST_PIECE && size / pieceSize < pieces) pieceSize /= 2;
   return pieceSize;
 }
 

@@ -5,10 +5,7 @@ export interface LentPiece {
   release(): void;
 }
 
-/**
- * Pieces that can be served: of a content that is sent, or of a download that is under way. The latter is a hook for the
- * swarm, in which those who receive serve each other: used by tests today.
- */
+/** Pieces that can be served: of a content that is sent, or of a download that is under way in a swarm. */
 export interface Pieces {
   /** Whether the piece can be lent now. */
   has(index: number): boolean;

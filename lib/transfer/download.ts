@@ -26,6 +26,7 @@ import { Patience } from "./patience.ts";
 import { PiecePicker } from "./picker.ts";
 import { PieceWrites } from "./piece_writes.ts";
 import type { TransferObserver } from "./settings.ts";
+import type { Supply, SwarmTalk } from "./supply.ts";
 
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
@@ -61,10 +62,24 @@ export interface DownloadOptions {
   maxSize: number | undefined;
   /** Holds requests for pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
+  /** Makes the supply of a transfer that is a swarm; absent for any other. */
+  swarm?: ((parts: SwarmParts) => Supply & SwarmTalk) | undefined;
   /** Hears how far it is at most twice a second. */
   observer: TransferObserver;
   /** Called once, when nothing more will happen. */
   onEnd(outcome: Received | P2PError): void;
+}
+
+/** What the supply of a swarm needs of its download. */
+export interface SwarmParts {
+  /** The state of each piece, in which what is asked of whom is not used. */
+  picker: PiecePicker;
+  /** What is verified here, for others to have. */
+  pieces: Pieces;
+  /** The link to the sharer, if it is there. */
+  sharer: () => PeerLink | undefined;
+  /** Has nothing to do with a source any more. */
+  leave(source: PeerLink): void;
 }
 
 type State =
@@ -95,7 +110,9 @@ export class Download implements Pieces {
   readonly #verification: Verification;
   readonly #picker = new PiecePicker();
   readonly #reporter: HaveReporter;
-  readonly #sources: DownloadSources;
+  readonly #supply: Supply;
+  /** The same, where other receivers have to do with it. */
+  readonly #swarm: (Supply & SwarmTalk) | undefined;
   readonly #patience: Patience;
   readonly #bad = new Map<number, number>();
   /** The pieces that an earlier try left, as far as they are of use. */
@@ -130,15 +147,6 @@ export class Download implements Pieces {
     const { known, lost, independentFrom } = usableOf(target.known, scheme);
     this.#manifest = new Manifest(pieceSize, { table, scheme, independentFrom });
     this.#verification = new Verification(this.#manifest, { hasDigest: table === null });
-    this.#sources = new DownloadSources({
-      offer,
-      picker: this.#picker,
-      lengthOf: (index) => this.lengthOf(index),
-      share: options.share,
-      turns: options.turns,
-      lane: options.lane,
-      clock,
-    });
     this.#reporter = new HaveReporter({
       transfer,
       post: (message) => this.sender?.session.post(message),
@@ -158,6 +166,21 @@ export class Download implements Pieces {
       this.#picker.adopt(index);
       this.#verifiedBytes += this.lengthOf(index);
     }
+    this.#swarm = options.swarm?.({
+      picker: this.#picker,
+      pieces: this,
+      sharer: () => this.sender,
+      leave: (source) => this.leave(source),
+    });
+    this.#supply = this.#swarm ?? new DownloadSources({
+      offer,
+      picker: this.#picker,
+      lengthOf: (index) => this.lengthOf(index),
+      share: options.share,
+      turns: options.turns,
+      lane: options.lane,
+      clock,
+    });
   }
 
   /** The link to the sender; undefined while it is lost. */
@@ -211,11 +234,21 @@ export class Download implements Pieces {
     this.begin(sender, seq);
   }
 
-  /** Has another link serve pieces as well; those of the sender go on. A hook for the swarm: used by tests today. */
+  /** Has another link serve pieces as well; those of the sender go on. */
   join(source: PeerLink): void {
     if (this.#state.at === "ended") return;
     this.#add(source);
     this.#ask();
+  }
+
+  /** Whether the other side of the link may have pieces of this side, and the other way round. */
+  admits(source: PeerLink): boolean {
+    return this.#state.at === "receiving" && (this.#swarm?.admits(source) ?? false);
+  }
+
+  /** What hears the other members of the swarm; undefined where there is none, or not any more. */
+  get swarm(): SwarmTalk | undefined {
+    return this.#state.at === "ended" ? undefined : this.#swarm;
   }
 
   /** A source is gone: what it owes is asked of others; without the sender the transfer waits for it. */
@@ -229,8 +262,15 @@ export class Download implements Pieces {
     if (this.#state.at === "ended") return;
     this.#state = { at: "orphaned" };
     this.#patience.setTurn("theirs");
+    this.#awaitSender();
+  }
+
+  /** Gives up when the sender does not come back, and nobody else brings the transfer further meanwhile. */
+  #awaitSender(): void {
+    const before = this.#verifiedBytes;
     this.#cancelTimer();
     this.#cancelTimer = this.#options.clock.after(ORPHAN_TIME, () => {
+      if (this.#verifiedBytes > before) return this.#awaitSender();
       void this.fail(
         new P2PError("connection-lost", "The sender was lost and did not come back"),
       );
@@ -249,7 +289,7 @@ export class Download implements Pieces {
     if (this.#state.at === "ended" || source !== this.sender) return;
     const { size } = this.offer;
     const { maxSize, clock } = this.#options;
-    if (this.#answered !== undefined) this.#sources.answeredIn(clock.now() - this.#answered);
+    if (this.#answered !== undefined) this.#supply.answeredIn(clock.now() - this.#answered);
     this.#answered = undefined;
     try {
       const by = schemeOf(scheme ?? this.offer.scheme);
@@ -291,6 +331,8 @@ export class Download implements Pieces {
   #onPiece(source: PeerLink, index: number, body: Uint8Array<ArrayBuffer>): void {
     if (this.#state.at === "ended") return;
     if (!this.#isOwed(source, index)) {
+      // What was taken back may be on its way all the same.
+      if (this.#swarm && (body.length === 0 || this.#picker.isVerified(index))) return;
       return this.#blame(source, new P2PError("malformed", `Piece ${index} came unasked`));
     }
     const length = this.lengthOf(index);
@@ -309,7 +351,8 @@ export class Download implements Pieces {
 
   /** Whether the source was asked for the piece, and has not sent it. */
   #isOwed(source: PeerLink, index: number): boolean {
-    return this.#picker.isAsked(index, source) && !this.#early.has(index);
+    const hasCome = this.#early.has(index) || this.#swarm && this.#picker.isVerified(index);
+    return this.#supply.isOwed(source, index) && !hasCome;
   }
 
   /** Verifies a piece that came, and those after it that waited for it. */
@@ -339,8 +382,8 @@ export class Download implements Pieces {
 
   /** Whether the piece is verified and can be read. */
   has(index: number): boolean {
-    const isUnderWay = this.#state.at !== "finishing" && this.#state.at !== "ended";
-    return isUnderWay && this.#options.target.isReadable && this.#picker.isStored(index);
+    return this.#state.at !== "ended" && this.#options.target.isReadable &&
+      this.#picker.isStored(index);
   }
 
   lengthOf(index: number): number {
@@ -349,7 +392,7 @@ export class Download implements Pieces {
     return Math.min(pieceSize, known - index * pieceSize);
   }
 
-  /** Lends a verified piece, for others to have. A hook for the swarm: used by tests today. */
+  /** Lends a verified piece, for others to have. */
   async lend(index: number): Promise<LentPiece> {
     const bytes = this.#buffers.take(this.lengthOf(index));
     const release = () => this.#buffers.give(bytes);
@@ -405,7 +448,7 @@ export class Download implements Pieces {
 
   #add(source: PeerLink): void {
     source.attach(this);
-    this.#sources.add(source);
+    this.#supply.add(source);
   }
 
   /** Notes whose turn it is; false, and the transfer has ended, when others have had all their time. */
@@ -414,7 +457,7 @@ export class Download implements Pieces {
       void this.fail(new P2PError("timeout", "Cannot go on: the sender gets no further"));
       return false;
     }
-    this.#patience.setTurn(this.#sources.areOwing ? "theirs" : "ours");
+    this.#patience.setTurn(this.#supply.areOwing ? "theirs" : "ours");
     return true;
   }
 
@@ -429,13 +472,14 @@ export class Download implements Pieces {
     const have = this.#picker.ranges().slice(0, MAX_RANGES);
     const { independentFrom } = this.#manifest;
     const apart = this.#apart === "no" ? {} : { independentFrom };
-    return { verb: "ACK", transfer, state: "ready", have, ...apart };
+    const swarm = this.#swarm ? { swarm: true } : {};
+    return { verb: "ACK", transfer, state: "ready", have, ...apart, ...swarm };
   }
 
   #drop(source: PeerLink): void {
     // What it owes is wanted again when it is dropped, these included.
     this.#early.drop(source);
-    this.#sources.drop(source);
+    this.#supply.drop(source);
     this.#dropStuck();
     source.detach(this);
   }
@@ -466,11 +510,11 @@ export class Download implements Pieces {
     const isOpen = this.offer.size === null && !this.#manifest.digest;
     const known = this.#manifest.count - (isOpen ? 1 : 0);
     // Where the files of a tree are only its table says.
-    this.#picker.grow(this.#picker.hasAllBelow(headPieces) ? known : Math.min(known, headPieces));
+    this.#supply.grow(this.#picker.hasAllBelow(headPieces) ? known : Math.min(known, headPieces));
   }
 
   #ask(): void {
-    if (this.#state.at === "receiving") this.#sources.fill();
+    if (this.#state.at === "receiving") this.#supply.fill();
   }
 
   /** Pieces of an earlier try that are not what the sender has now have to come again. */
@@ -533,7 +577,7 @@ export class Download implements Pieces {
 
   #lose(index: number): void {
     this.#known.delete(index);
-    this.#picker.lost(index);
+    this.#supply.lost(index);
     this.#verifiedBytes -= this.lengthOf(index);
   }
 
@@ -546,7 +590,7 @@ export class Download implements Pieces {
     this.#verifiedBytes += body.length;
     this.#receivedBytes += body.length;
     this.#patience.reached(this.#receivedBytes);
-    this.#sources.progressed(source);
+    this.#supply.verified(source, index);
     this.#reporter.verified(index, body.length);
     this.#verification.accept(index, body);
     this.#writes.add(index, body, { scheme: this.#manifest.schemeAt(index), hash });
@@ -555,7 +599,7 @@ export class Download implements Pieces {
   #onWriteSettled(index: number): void {
     // After a failure the transfer is over, and nobody asks for the piece.
     this.#picker.stored(index);
-    this.#sources.settled();
+    this.#supply.stored(index);
     // What waited to be written had taken memory that the next ones need.
     this.#ask();
   }
@@ -568,11 +612,14 @@ export class Download implements Pieces {
 
   #onBadPiece(source: PeerLink, index: number): void {
     // What another source says is wrong costs nothing but that source: the sender has the piece.
-    if (source !== this.sender) return this.leave(source);
+    if (source !== this.sender) {
+      this.#swarm?.ban(source);
+      return this.leave(source);
+    }
     const bad = (this.#bad.get(index) ?? 0) + 1;
     this.#bad.set(index, bad);
     if (bad < MAX_BAD) {
-      this.#picker.failed(index);
+      this.#supply.failed(source, index);
       return this.#ask();
     }
     const wrong = `piece ${index} was wrong ${bad} times`;
@@ -627,7 +674,7 @@ export class Download implements Pieces {
     const { sender } = this;
     this.#state = { at: "ended" };
     this.#early.drop();
-    for (const source of this.#sources.stop()) source.detach(this);
+    for (const source of this.#supply.stop()) source.detach(this);
     // A sender that came back while the file was being published is not among the sources.
     sender?.detach(this);
     this.#options.share[Symbol.dispose]();
@@ -647,9 +694,9 @@ export class Download implements Pieces {
   #look(): void {
     const isSyncing = this.#state.at === "finishing";
     if (!isSyncing && !this.#isGoingOn()) return;
-    if (!isSyncing) this.#sources.abortOverdue();
+    if (!isSyncing) this.#supply.abortOverdue();
     const isQuiet = this.sender?.session.connection.isQuiet ?? false;
-    const isMissed = !isSyncing && isQuiet && this.#sources.areOwing;
+    const isMissed = !isSyncing && isQuiet && this.#supply.areOwing;
     this.#reporter.report({ verifiedBytes: this.#verifiedBytes, isSyncing, isMissed });
   }
 }

@@ -7,6 +7,7 @@ import type { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PiecePicker } from "./picker.ts";
 import { FAR, SourceRequests, windowPieces } from "./source_requests.ts";
+import type { Supply } from "./supply.ts";
 
 /** Bytes that any download may have on their way, whatever its part of the memory is. */
 const LEAST = 1024 * 1024;
@@ -27,7 +28,7 @@ export interface DownloadSourcesOptions {
 }
 
 /** The links that a download asks for pieces: each has an even part of what fits in memory. */
-export class DownloadSources {
+export class DownloadSources implements Supply {
   readonly #options: DownloadSourcesOptions;
   readonly #requests = new Map<PeerLink, SourceRequests>();
   /** Milliseconds, the shortest that was seen; 0 before. */
@@ -37,7 +38,6 @@ export class DownloadSources {
     this.#options = options;
   }
 
-  /** Takes a source; one that is there already starts anew. */
   add(source: PeerLink): void {
     const { offer: { transfer }, picker, lengthOf, lane, clock } = this.#options;
     this.#requests.get(source)?.forget();
@@ -55,40 +55,56 @@ export class DownloadSources {
     );
   }
 
-  /** Forgets a source: what it owes is wanted again. */
   drop(source: PeerLink): void {
     this.#requests.get(source)?.forget();
     this.#requests.delete(source);
-    this.settled();
+    this.#settle();
   }
 
-  /** Forgets all of them, and returns who they were; what they owe is not wanted any more. */
   stop(): PeerLink[] {
     const sources = [...this.#requests.keys()];
     for (const requests of this.#requests.values()) requests.stop();
     this.#requests.clear();
-    this.settled();
+    this.#settle();
     return sources;
   }
 
-  /** Notes how long in milliseconds an answer took that was no more than that. */
+  grow(count: number): void {
+    this.#options.picker.grow(count);
+  }
+
+  isOwed(source: PeerLink, index: number): boolean {
+    return this.#options.picker.isAsked(index, source);
+  }
+
+  stored(): void {
+    this.#settle();
+  }
+
+  failed(_source: PeerLink, index: number): void {
+    this.#options.picker.failed(index);
+  }
+
+  lost(index: number): void {
+    this.#options.picker.lost(index);
+  }
+
   answeredIn(ms: number): void {
     this.#roundTrip = this.#roundTrip === 0 ? ms : Math.min(this.#roundTrip, ms);
   }
 
-  /** Asks each for as many pieces as may be on their way. */
   fill(): void {
     if (this.#hasTurn()) this.#fillNow();
   }
 
   /** Ends the turn unless something is on its way, or waits to be written. */
-  settled(): void {
+  #settle(): void {
     if (this.#isIdle) this.#options.turns.end(this);
   }
 
   #fillNow(): void {
     for (const requests of this.#requests.values()) requests.fill();
-    this.settled();
+    this.#settle();
   }
 
   get #isIdle(): boolean {
@@ -107,19 +123,17 @@ export class DownloadSources {
     return turns.take(this, () => this.#fillNow());
   }
 
-  /** A new piece came from the source. */
-  progressed(source: PeerLink): void {
+  verified(source: PeerLink): void {
     this.#requests.get(source)?.progressed();
   }
 
-  /** Whether it is for others to go on: for a source, or for one to come. In the line for a turn it is not. */
+  /** In the line for a turn it is for this side to go on. */
   get areOwing(): boolean {
     if (this.#options.turns.isWaiting(this)) return false;
     const requests = [...this.#requests.values()];
     return requests.length === 0 || requests.some(({ isOwed }) => isOwed);
   }
 
-  /** Ends the sessions of those that owe a piece for too long. */
   abortOverdue(): void {
     for (const [{ session }, requests] of this.#requests) {
       // What is not asked for while others have their turn is not owed.

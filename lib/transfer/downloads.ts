@@ -6,9 +6,12 @@ import { asP2PError, P2PError } from "../errors.ts";
 import type { Destination, Found } from "../inbox/destination.ts";
 import { HostCounts } from "../net/host_counts.ts";
 import type { Session } from "../net/session.ts";
+import { onDemand } from "../on_demand.ts";
+import { pieceCountOf } from "../pieces/manifest.ts";
+import { MAX_SWARM_PIECES } from "../wire/limits.ts";
 import type { MessageOf } from "../wire/message.ts";
 import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
-import { Download } from "./download.ts";
+import { Download, type DownloadOptions } from "./download.ts";
 import { expectReceivable, isSameContent, type Offer, offerOf, type Received } from "./offer.ts";
 import { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
@@ -53,11 +56,21 @@ export interface OfferPolicy {
 export interface DownloadsOptions {
   destination: Destination;
   observer: DownloadsObserver;
-  settings: Pick<TransferSettings, "clock" | "maxSize">;
+  settings: Pick<TransferSettings, "clock" | "maxSize" | "random">;
   /** By default every offer is taken. */
   policy?: OfferPolicy | undefined;
   /** Bandwidth that the transfers which come in share. */
   limiter?: BandwidthLimiter | undefined;
+  /** What it takes to have pieces of other recipients; without it only the sender is asked. */
+  swarm?: SwarmHooks | undefined;
+}
+
+/** What {@linkcode Downloads} need to take part in swarms. */
+export interface SwarmHooks {
+  /** Gives a link to the peer with the id. */
+  meet(id: string): Promise<PeerLink>;
+  /** Bandwidth of all that goes out. */
+  outgoing?: BandwidthLimiter | undefined;
 }
 
 /** Bytes of pieces that all transfers together may have on their way, but for two small pieces each. */
@@ -156,6 +169,33 @@ export class Downloads implements AsyncDisposable {
       this.#options.observer.onRefused?.(offer, error);
       throw error;
     }
+  }
+
+  /** Opens links to other recipients of a transfer, as its sharer says. */
+  onNeighbours(sharer: PeerLink, { transfer, peers }: MessageOf<"NEIGHBOURS">): void {
+    const { swarm } = this.#options;
+    const download = this.find(transfer, sharer.session.remote.id);
+    if (!swarm || !download || download.sender !== sharer) return;
+    // Who cannot be reached is no neighbour: the sharer has everything.
+    for (const id of download.swarm?.strangers(peers) ?? []) {
+      this.#meet(download, id, swarm).catch(() => {});
+    }
+  }
+
+  /** Takes another recipient of a transfer as its neighbour; false where that is not to be. */
+  onSwarm(link: PeerLink, { transfer, sharer = "" }: MessageOf<"SWARM">): boolean {
+    const download = this.find(transfer, sharer);
+    if (!download?.admits(link)) return false;
+    download.join(link);
+    return true;
+  }
+
+  async #meet(download: Download, id: string, { meet }: SwarmHooks): Promise<void> {
+    const link = await meet(id);
+    if (!download.admits(link)) return link.release();
+    const { transfer, from } = download.offer;
+    link.session.post({ verb: "SWARM", transfer, ...(from === "" ? {} : { sharer: from }) });
+    download.join(link);
   }
 
   /** Takes nothing new; resolves when what is under way has ended. Transfers without a sender fail now. */
@@ -266,6 +306,7 @@ export class Downloads implements AsyncDisposable {
         clock: settings.clock,
         maxSize: settings.maxSize,
         lane: limiter?.lane(),
+        swarm: await this.#swarmFor(offer, target.isReadable),
         observer: observer.onStarted(offer),
         onEnd: (outcome) => this.#onEnd(offer, host, outcome),
       });
@@ -277,6 +318,25 @@ export class Downloads implements AsyncDisposable {
       over.resolve();
       if (!hasBegun) this.#count(offer.from, host, -1);
     }
+  }
+
+  /** What makes the supply of an offer that is for several, where they can have pieces of this side. */
+  async #swarmFor(offer: Offer, isReadable: boolean): Promise<DownloadOptions["swarm"]> {
+    const { swarm, limiter, settings: { clock, random } } = this.#options;
+    const { size, pieceSize, scheme } = offer;
+    // Pieces come in any order.
+    if (scheme !== "independent") return undefined;
+    // A sharer does not wait to be asked: who receives slowly on purpose is served alone.
+    if (!offer.swarm || !swarm || !isReadable || limiter || size === null) return undefined;
+    const pieceCount = pieceCountOf(size, pieceSize);
+    if (pieceCount > MAX_SWARM_PIECES) return undefined;
+    const { SwarmSupply } = await onDemand<typeof import("./swarm/swarm_supply.ts")>(
+      "./swarm/swarm_supply.ts",
+      import.meta.url,
+    );
+    const { outgoing } = swarm;
+    const given = { offer, pieceCount, outgoing, clock, random };
+    return (parts) => new SwarmSupply({ ...parts, ...given });
   }
 
   #onEnd(offer: Offer, host: string, outcome: Received | P2PError): void {

@@ -60,19 +60,27 @@ export class LinkPool implements AsyncDisposable {
   /**
    * The link to a peer, opened if there is none.
    *
+   * @param ways.isDirect whether one through the tracker is of no use.
    * @throws {P2PError} why none can be opened.
    */
-  async take(entry: PeerEntry): Promise<PeerLink> {
+  async take(entry: PeerEntry, ways: Pick<Ways, "isDirect"> = {}): Promise<PeerLink> {
     const link = this.#links.get(entry.id);
-    if (link?.isOpen && !link.refusesOffers && this.#isOf(link, entry)) {
+    const isOfUse = link?.isOpen && !(ways.isDirect && link.isRelayed) && !link.refusesOffers;
+    if (isOfUse && this.#isOf(link, entry)) {
       if (link.isIdle && this.#own.has(link)) this.#waitForNext(link);
       this.#watch(link, entry);
       return link;
     }
-    const opened = await (this.#dialling.get(entry.id) ??
-      this.#opening(entry, this.#dial(entry)));
+    const opened = await (this.#dialling.get(entry.id) ?? this.#open(entry, ways));
     this.#watch(opened, entry);
     return opened;
+  }
+
+  #open(entry: PeerEntry, ways: Ways): Promise<PeerLink> {
+    const dial = this.#dial(entry, ways);
+    // Others who want a link meanwhile may not mind the tracker.
+    if (ways.isDirect) return dial.then((link) => this.#keep(entry.id, link));
+    return this.#opening(entry, dial);
   }
 
   /** Whether there is an open link to the peer with the id. */
@@ -134,8 +142,8 @@ export class LinkPool implements AsyncDisposable {
     return opening;
   }
 
-  async #dial(entry: PeerEntry, signal?: AbortSignal): Promise<PeerLink> {
-    const link = this.#adopt(await this.#options.open(entry, { signal }));
+  async #dial(entry: PeerEntry, ways: Ways): Promise<PeerLink> {
+    const link = this.#adopt(await this.#options.open(entry, ways));
     if (link.isRelayed) {
       // Where that fails, for want of a descriptor, the link stays as it is.
       this.#leaveRelay(entry, link).catch(() => {});
@@ -179,7 +187,7 @@ export class LinkPool implements AsyncDisposable {
     const finding = findWayBack({
       entry,
       silent: session,
-      open: (entry, signal) => this.#dial(entry, signal),
+      open: (entry, signal) => this.#dial(entry, { signal }),
       locate,
       clock,
       signal: this.#stop.signal,

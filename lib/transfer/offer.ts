@@ -11,6 +11,8 @@ import type { MessageOf } from "../wire/message.ts";
 export interface Offer extends OfferedItem {
   /** How the hashes prove the pieces. */
   scheme: Scheme;
+  /** Whether those who receive it may have pieces of each other. */
+  swarm: boolean;
 }
 
 /** A file or tree that has arrived, is verified and durable. */
@@ -35,7 +37,8 @@ export function offerOf(
   message: MessageOf<"SEND_FILE" | "SEND_TREE">,
   from: string,
 ): Offer {
-  const { transfer, name, size, pieceSize, manifest, mtime, executable, mode } = message;
+  const { transfer, name, size, pieceSize, manifest, mtime, executable, mode, swarm = false } =
+    message;
   const attributes = { mtime, executable, mode };
   const isTree = message.verb === "SEND_TREE";
   const table = isTree ? message.table : null;
@@ -48,6 +51,7 @@ export function offerOf(
     size,
     pieceSize,
     scheme,
+    swarm,
     table,
     manifest,
     sha256,

@@ -73,7 +73,11 @@ export class PeerLink implements SessionHandler {
     PIECE: (link, { transfer, index }, body) =>
       link.#downloads.get(transfer)?.onPiece(link, index, body),
     GET: (link, message) => link.#onGet(message),
-    HAVE: (link, message) => link.#uploadOf(message)?.onHave(message.pieces),
+    HAVE: (link, message) => link.#onHave(message),
+    GIVE: (link, { transfer, index }) => link.#downloads.get(transfer)?.swarm?.onGiven(link, index),
+    WITHDRAW: (link, message) => link.#onWithdraw(message),
+    NEIGHBOURS: (link, message) => link.#options.services?.downloads?.onNeighbours(link, message),
+    SWARM: (link, message) => link.#onSwarm(message),
     ACK: (link, message) => link.#uploadOf(message)?.onAck(message),
     CANCEL: (link, message) => link.#onCancel(message),
     MESSAGE: (link, message, body) => link.#onText({ message, body }),
@@ -179,6 +183,12 @@ export class PeerLink implements SessionHandler {
     }
   }
 
+  /** Whether nothing that is under way on it has the id of the transfer. */
+  isFreeFor(transfer: string): boolean {
+    return !this.#downloads.has(transfer) && !this.#uploads.has(transfer) &&
+      !this.#servers.has(transfer);
+  }
+
   /** Whether the upload is all that is under way on it. */
   isCarryingOnly({ transfer }: Upload): boolean {
     const isAlone = this.#uploads.size === 1 && this.#uploads.has(transfer);
@@ -187,8 +197,8 @@ export class PeerLink implements SessionHandler {
   }
 
   /**
-   * Answers the GETs of a transfer on this link, until its upload or {@linkcode endServing} ends that. A hook for the
-   * swarm, which will serve the pieces of a download too; today that is done by tests only.
+   * Makes what answers the GETs of a transfer on this link, until its upload or {@linkcode endServing} ends that. Those
+   * of a swarm go through its picker.
    */
   serve(options: Omit<PieceServerOptions, "link">): PieceServer {
     const server = new PieceServer({ ...options, link: this });
@@ -196,7 +206,7 @@ export class PeerLink implements SessionHandler {
     return server;
   }
 
-  /** Answers no GETs of the transfer any more. A hook for the swarm: used by tests today, uploads end by themselves. */
+  /** Answers no GETs of the transfer any more; those of an upload end by themselves. */
   endServing(transfer: string): void {
     this.#servers.get(transfer)?.stop();
     this.#servers.delete(transfer);
@@ -220,6 +230,11 @@ export class PeerLink implements SessionHandler {
     });
   }
 
+  /** Nothing is to be carried on it after all. */
+  release(): void {
+    this.#settle();
+  }
+
   /** Gives the frames of its transfer to a download. */
   attach(download: Download): void {
     this.#isFresh = false;
@@ -232,6 +247,7 @@ export class PeerLink implements SessionHandler {
     const { transfer } = download.offer;
     if (this.#downloads.get(transfer) !== download) return;
     this.#downloads.delete(transfer);
+    this.#remember(transfer);
     this.#settle();
   }
 
@@ -315,6 +331,8 @@ export class PeerLink implements SessionHandler {
   }
 
   #onGet({ transfer, index, verb }: MessageOf<"GET">): void {
+    const { swarm } = this.#downloads.get(transfer) ?? {};
+    if (swarm) return swarm.onGet(this, index);
     const upload = this.#uploads.get(transfer);
     // Of an earlier try on this link GETs may still be on their way.
     if (upload && !upload.wasAccepted && this.#past.has(transfer)) return;
@@ -324,7 +342,36 @@ export class PeerLink implements SessionHandler {
     if (!this.#past.has(transfer)) throw notOffered(verb);
   }
 
-  #uploadOf(message: MessageOf<"ACK" | "HAVE">): Upload | undefined {
+  #onHave(message: MessageOf<"HAVE">): void {
+    const { transfer, pieces } = message;
+    const { swarm } = this.#downloads.get(transfer) ?? {};
+    if (swarm) swarm.onHave(this, pieces);
+    else this.#uploadOf(message)?.onHave(pieces);
+  }
+
+  #onWithdraw(message: MessageOf<"WITHDRAW">): void {
+    const { transfer, index } = message;
+    const { swarm } = this.#downloads.get(transfer) ?? {};
+    if (swarm) swarm.onWithdrawn(this, index);
+    else this.#uploadOf(message)?.onWithdrawn(index);
+  }
+
+  /** Another recipient wants to have pieces of this one, and the other way round. */
+  #onSwarm(message: MessageOf<"SWARM">): void {
+    const { downloads } = this.#options.services ?? {};
+    if (downloads?.onSwarm(this, message)) return;
+    const { transfer } = message;
+    // What it has sent with it is on its way.
+    if (this.isFreeFor(transfer)) this.#remember(transfer);
+    this.session.post({
+      verb: "CANCEL",
+      transfer,
+      code: "cancelled",
+      message: "It is not received here, or not any more",
+    });
+  }
+
+  #uploadOf(message: MessageOf<"ACK" | "HAVE" | "WITHDRAW">): Upload | undefined {
     const { transfer, verb } = message;
     const upload = this.#uploads.get(transfer);
     if (!upload && !this.#servers.has(transfer) && !this.#past.has(transfer)) {

@@ -10,6 +10,7 @@ import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import type { Patience } from "./patience.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PieceServer } from "./piece_server.ts";
+import type { SwarmShare } from "./swarm/swarm_share.ts";
 import {
   ASK_TIME,
   STALLED_AFTER,
@@ -51,6 +52,8 @@ export interface UploadOptions {
   patience: Patience;
   /** Holds pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
+  /** The swarm that the recipient may take part in, and its id there. */
+  swarm?: { share: SwarmShare; recipient: string } | undefined;
 }
 
 type PresentAttributes = { [K in keyof FileAttributes]: NonNullable<FileAttributes[K]> };
@@ -58,8 +61,8 @@ type PresentAttributes = { [K in keyof FileAttributes]: NonNullable<FileAttribut
 type State =
   /** The receiver has not answered. */
   | { at: "offering" }
-  /** The receiver pulls. */
-  | { at: "sending"; server: PieceServer }
+  /** The receiver pulls; with a `share` it is served as the swarm wants it. */
+  | { at: "sending"; server: PieceServer; share: SwarmShare | undefined }
   /** This side gives up, and waits until the receiver has heard. */
   | { at: "cancelling" }
   | { at: "ended" };
@@ -142,8 +145,15 @@ export class Upload {
       this.#options.observer.onStale?.();
     }
     this.#lookHowFar();
-    this.#state.server.request(index);
+    const { server, share } = this.#state;
+    if (share) share.onGet(this.#link, index);
+    else server.request(index);
     this.#watch();
+  }
+
+  /** The receiver takes a GET back. */
+  onWithdrawn(index: number): void {
+    if (this.#state.at === "sending") this.#state.share?.onWithdrawn(this.#link, index);
   }
 
   /**
@@ -162,6 +172,7 @@ export class Upload {
   onHave(pieces: Range[]): void {
     if (this.#isOver) return;
     this.#note(pieces);
+    if (this.#state.at === "sending") this.#state.share?.onHave(this.#link, pieces);
     this.#watch();
   }
 
@@ -220,12 +231,20 @@ export class Upload {
   }
 
   #offer(): WithoutSeq<MessageOf<"SEND_FILE" | "SEND_TREE">> {
-    const { source, transfer } = this.#options;
+    const { source, transfer, swarm } = this.#options;
     const { name, pieceSize, offeredSize, manifest, attributes } = source;
     const { id, table, scheme } = manifest;
     const known = id === undefined ? {} : { manifest: id };
     const { sha256 } = source;
-    const offer = { transfer, name, pieceSize, scheme, ...known, ...present(attributes) };
+    const offer = {
+      transfer,
+      name,
+      pieceSize,
+      scheme,
+      ...known,
+      ...present(attributes),
+      ...(swarm ? { swarm: true } : {}),
+    };
     return table !== null && offeredSize !== null
       ? { verb: "SEND_TREE", ...offer, size: offeredSize, table }
       : { verb: "SEND_FILE", ...offer, size: offeredSize, ...(sha256 ? { sha256 } : {}) };
@@ -246,8 +265,8 @@ export class Upload {
   }
 
   /** The receiver is ready, and has some pieces already. */
-  #begin({ have = [], independentFrom = Infinity }: MessageOf<"ACK">): void {
-    const { transfer, source, settings: { clock }, observer, lane } = this.#options;
+  #begin({ have = [], independentFrom = Infinity, swarm: takesPart }: MessageOf<"ACK">): void {
+    const { transfer, source, settings: { clock }, observer, lane, swarm } = this.#options;
     this.#wasAccepted = true;
     source.proveApartFrom(independentFrom);
     const server = this.#link.serve({
@@ -262,9 +281,11 @@ export class Upload {
       },
       onFailed: (error) => void this.cancel(error),
     });
-    this.#state = { at: "sending", server };
+    const share = takesPart ? swarm?.share : undefined;
+    this.#state = { at: "sending", server, share };
     this.#note(have);
     this.#watch();
+    share?.join(this.#link, { id: swarm?.recipient ?? "", server, have });
     this.#beginHashes(0);
   }
 
@@ -296,7 +317,9 @@ export class Upload {
   }
 
   #stopServing(): void {
-    if (this.#state.at === "sending") this.#state.server.stop();
+    if (this.#state.at !== "sending") return;
+    this.#state.server.stop();
+    this.#state.share?.leave(this.#link);
   }
 
   /** Waits for the last ACK: `recv_ack` of the Python system that this one grew from. */
@@ -346,7 +369,7 @@ export class Upload {
       const { start, scheme, hashes, digest } = await source.hashesFrom(progress.sent, MAX_HASHES);
       if (!isGoingOn()) return;
       const isOther = hashes.length > 0 && scheme !== source.manifest.scheme;
-      await this.#link.session.send(
+      const sending = this.#link.session.send(
         {
           verb: "HASHES",
           transfer,
@@ -357,6 +380,9 @@ export class Upload {
         hashes,
       );
       progress.sent = start + hashes.length / HASH_BYTES;
+      // What is sent from here on comes after them.
+      if (this.#state.at === "sending") this.#state.share?.reached(this.#link, progress.sent);
+      await sending;
       progress.areAll = digest !== undefined;
       this.#look();
     }

@@ -49,6 +49,12 @@ export const MAX_TOLD = 1000;
 /** Most ranges of pieces in one ACK or HAVE, so that the longest ones fit its header. */
 export const MAX_RANGES = 2048;
 
+/** Most recipients that a sharer names as neighbours in one frame, and that one has as neighbours because of it. */
+export const MAX_NEIGHBOURS = 16;
+
+/** Most pieces of what a swarm shares: each member remembers of all its neighbours which they have. */
+export const MAX_SWARM_PIECES = 64 * 1024;
+
 /** Longest file name on the wire in bytes of UTF-8; what is kept may be shorter. */
 export const MAX_NAME = 4096;
 

@@ -14,6 +14,7 @@ import {
   MAX_BARRED,
   MAX_HASHES,
   MAX_NAME,
+  MAX_NEIGHBOURS,
   MAX_PEERS_PER_FRAME,
   MAX_PIECE,
   MAX_PIECES,
@@ -180,8 +181,8 @@ export type Message =
     executable?: boolean;
     /** Permissions, 0 to 0777, that it must not get more than. */
     mode?: number;
-    /** The other recipients of a swarm, by id. */
-    recipients?: string[];
+    /** Whether recipients may have pieces of each other: the sender is asked only for what it announces. */
+    swarm?: boolean;
   }
   | {
     verb: "SEND_TREE";
@@ -200,7 +201,7 @@ export type Message =
     mtime?: number;
     executable?: boolean;
     mode?: number;
-    recipients?: string[];
+    swarm?: boolean;
   }
   | {
     verb: "ACK";
@@ -209,6 +210,8 @@ export type Message =
     state: AckState;
     /** With `ready`: pieces that are verified and on disk already. */
     have?: Range[];
+    /** With `ready`: it takes part in the swarm that was offered. */
+    swarm?: boolean;
     /** With `ready`, under `prefix`: the first piece that has to be proven by its own hash, as all after it. */
     independentFrom?: number;
     /** With `saved` and `already`: the name it is kept under. */
@@ -235,6 +238,19 @@ export type Message =
   | { verb: "GET"; transfer: string; index: number }
   | { verb: "PIECE"; transfer: string; index: number; signature?: string }
   | { verb: "HAVE"; transfer: string; pieces: Range[] }
+  /** Of a sharer to one recipient: it is to be the first that has the piece, which comes unasked. */
+  | { verb: "GIVE"; transfer: string; index: number }
+  /** Takes a GET back: the piece has come from somebody else. */
+  | { verb: "WITHDRAW"; transfer: string; index: number }
+  /** Of a sharer: ids of recipients that this one is to open a session to. */
+  | { verb: "NEIGHBOURS"; transfer: string; peers: string[] }
+  /** Of a recipient to another: both have pieces of each other from now on. */
+  | {
+    verb: "SWARM";
+    transfer: string;
+    /** Id of the sharer; absent without identities (`--insecure`). */
+    sharer?: string;
+  }
   | { verb: "CANCEL"; transfer: string; code: string; message: string }
   | { verb: "REPORT"; transfer: string; peer: string; index: number; reason: string };
 
@@ -446,7 +462,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "mtime", (n) => f.integer(n, Number.MIN_SAFE_INTEGER)),
     ...maybe(f, "executable", (n) => f.boolean(n)),
     ...maybe(f, "mode", (n) => f.integer(n, 0, 0o777)),
-    ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
+    ...maybe(f, "swarm", (n) => f.boolean(n)),
   }),
   SEND_TREE: (f) => ({
     seq: seq(f),
@@ -460,13 +476,14 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "mtime", (n) => f.integer(n, Number.MIN_SAFE_INTEGER)),
     ...maybe(f, "executable", (n) => f.boolean(n)),
     ...maybe(f, "mode", (n) => f.integer(n, 0, 0o777)),
-    ...maybe(f, "recipients", (n) => f.byteStrings(n, 1024, ID)),
+    ...maybe(f, "swarm", (n) => f.boolean(n)),
   }),
   ACK: (f) => ({
     ...maybe(f, "re", (n) => f.integer(n, 1)),
     transfer: transfer(f),
     state: f.oneOf("state", ACK_STATES),
     ...maybe(f, "have", (n) => f.ranges(n, MAX_RANGES, MAX_PIECES)),
+    ...maybe(f, "swarm", (n) => f.boolean(n)),
     ...maybe(f, "independentFrom", (n) => f.integer(n, 0, MAX_PIECES)),
     ...maybe(f, "name", (n) => f.string(n, MAX_NAME)),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
@@ -489,6 +506,13 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "signature", (n) => f.bytes(n, SIGNATURE)),
   }),
   HAVE: (f) => ({ transfer: transfer(f), pieces: f.ranges("pieces", MAX_RANGES, MAX_PIECES) }),
+  GIVE: (f) => ({ transfer: transfer(f), index: index(f) }),
+  WITHDRAW: (f) => ({ transfer: transfer(f), index: index(f) }),
+  NEIGHBOURS: (f) => ({
+    transfer: transfer(f),
+    peers: f.byteStrings("peers", MAX_NEIGHBOURS, ID),
+  }),
+  SWARM: (f) => ({ transfer: transfer(f), ...maybe(f, "sharer", (n) => f.bytes(n, ID)) }),
   CANCEL: (f) => ({
     transfer: transfer(f),
     code: f.string("code", 64),

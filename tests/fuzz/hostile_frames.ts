@@ -152,6 +152,7 @@ const OFFER: Shape = {
   scheme,
   manifest: bytes(32),
   sha256: bytes(32),
+  swarm: bool,
 };
 const MESSAGE: Shape = {
   seq,
@@ -210,13 +211,14 @@ const GRAMMAR: Record<Verb, Shape> = {
   REMOVE: { seq, id },
   RESTORE: { seq, id },
   ROTATE: { seq },
-  SEND_FILE: { ...OFFER, recipients: (known) => `[${id(known)}]` },
+  SEND_FILE: OFFER,
   SEND_TREE: { ...OFFER, table: int(0, 10, 149, 16_000, 67_108_864) },
   ACK: {
     re: seq,
     transfer,
     state: ({ dice }) => json(dice.once(8) ? dice.pick(TEXTS) : dice.pick(ACK_STATES)),
     have: ranges,
+    swarm: bool,
     independentFrom: int(0, 0, 1, 2, 100, 1_048_576),
     name,
     manifest: bytes(32),
@@ -233,6 +235,13 @@ const GRAMMAR: Record<Verb, Shape> = {
   GET: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
   PIECE: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575), signature: bytes(64) },
   HAVE: { transfer, pieces: ranges },
+  GIVE: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
+  WITHDRAW: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
+  NEIGHBOURS: {
+    transfer,
+    peers: (known) => `[${Array.from({ length: known.dice.below(4) }, () => id(known)).join(",")}]`,
+  },
+  SWARM: { transfer, sharer: id },
   CANCEL: { transfer, code, message: text },
   REPORT: { transfer, peer: id, index: int(0, 1), reason: text },
 };
@@ -240,7 +249,7 @@ const GRAMMAR: Record<Verb, Shape> = {
 /** Fields without which a frame is not valid. */
 const REQUIRED = new Set(
   ("protocol role id nonce network mac signature code message name port since epoch revision full more peers gone barred " +
-    "time from peer token host transfer pieceSize scheme table state start index pieces reason")
+    "time from peer token host transfer pieceSize scheme table state start index pieces peers reason")
     .split(" "),
 );
 /** Verbs with a body. */

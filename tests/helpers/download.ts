@@ -10,10 +10,11 @@ import type { PartialItem } from "../../lib/inbox/partial_item.ts";
 import type { Session } from "../../lib/net/session.ts";
 import { sha256 } from "../../lib/pieces/hash.ts";
 import type { PieceProof, Scheme } from "../../lib/pieces/scheme.ts";
-import { Download } from "../../lib/transfer/download.ts";
+import { Download, type SwarmParts } from "../../lib/transfer/download.ts";
 import { LargeTurns } from "../../lib/transfer/large_turns.ts";
 import type { Offer, Received } from "../../lib/transfer/offer.ts";
 import { PeerLink } from "../../lib/transfer/peer_link.ts";
+import { SwarmSupply } from "../../lib/transfer/swarm/swarm_supply.ts";
 import type { Message, MessageOf, Verb } from "../../lib/wire/message.ts";
 import { eventually } from "./deadline.ts";
 import { FakeClock } from "./fake_clock.ts";
@@ -36,8 +37,8 @@ export class Source {
   readonly #session: Session;
   readonly #content: Uint8Array<ArrayBuffer>;
 
-  constructor(content: Uint8Array<ArrayBuffer>, clock: FakeClock) {
-    const [near, far] = sessionPair({ clock });
+  constructor(content: Uint8Array<ArrayBuffer>, clock: FakeClock, id: string) {
+    const [near, far] = sessionPair({ clock, ids: ["own", id] });
     this.#content = content;
     this.#session = far;
     this.link = new PeerLink(near);
@@ -115,6 +116,17 @@ export class Source {
     await this.#session.send({ verb: "PIECE", transfer: TRANSFER, index }, bytes);
   }
 
+  /** Sends a frame without a body. */
+  async say(message: Message): Promise<void> {
+    await this.#session.send(message);
+  }
+
+  /** The frames of the verb that it has heard, once there are `count`. */
+  async hears<V extends Verb>(verb: V, count: number): Promise<MessageOf<V>[]> {
+    await eventually(() => this.all(verb).length >= count, `${count} ${verb}`);
+    return this.all(verb);
+  }
+
   async cancel(): Promise<void> {
     const message = { code: "integrity", message: "no" };
     await this.#session.send({ verb: "CANCEL", transfer: TRANSFER, ...message });
@@ -133,6 +145,8 @@ export class Scene implements AsyncDisposable {
   /** What it shares with other transfers. */
   shared = { unwritten: new SharedBytes(Infinity), hashes: new SharedBytes(Infinity) };
   readonly outcomes: (Received | P2PError)[] = [];
+  /** Whether the sender offers it to a swarm. */
+  isSwarm = false;
   readonly offer: Offer;
   readonly sender: Source;
   readonly inbox: Inbox;
@@ -153,13 +167,15 @@ export class Scene implements AsyncDisposable {
       size: content.length,
       pieceSize: PIECE,
       scheme,
+      swarm: false,
       table,
     };
     this.sender = this.source();
   }
 
-  source(content = this.content): Source {
-    const source = new Source(content, this.clock);
+  /** @param id of the other side; by default another than those of all before. */
+  source(content = this.content, id = `source-${this.#sources.length}`): Source {
+    const source = new Source(content, this.clock, id);
     this.#sources.push(source);
     return source;
   }
@@ -180,11 +196,18 @@ export class Scene implements AsyncDisposable {
       turns: new LargeTurns(),
       clock: this.clock,
       maxSize: undefined,
+      ...(this.isSwarm ? { swarm: (parts: SwarmParts) => this.#swarm(parts) } : {}),
       observer: { onProgress: () => {} },
       onEnd: (outcome) => void this.outcomes.push(outcome),
     });
     download.begin(this.sender.link, 1);
     return download;
+  }
+
+  #swarm(parts: SwarmParts): SwarmSupply {
+    const { offer, clock } = this;
+    const pieceCount = Math.ceil(this.content.length / PIECE);
+    return new SwarmSupply({ ...parts, offer, pieceCount, clock, random: () => 0.5 });
   }
 
   async received(): Promise<Received> {

@@ -6,6 +6,7 @@ import type { Range } from "../../lib/wire/fields.ts";
 import { encodeHeader, readFrame } from "../../lib/wire/frame.ts";
 import {
   MAX_HEADER,
+  MAX_NEIGHBOURS,
   MAX_PEERS_PER_FRAME,
   MAX_PIECE,
   MAX_PIECES,
@@ -141,7 +142,7 @@ const MESSAGES: Arbitraries = {
     size: fc.option(size),
     pieceSize: fc.integer({ min: MIN_PIECE, max: MAX_PIECE }),
     scheme: text(32),
-  }, { manifest: id, recipients: fc.array(id, { maxLength: 100 }) }),
+  }, { manifest: id, swarm: fc.boolean() }),
   SEND_TREE: partly({
     seq: number,
     transfer: token,
@@ -150,10 +151,11 @@ const MESSAGES: Arbitraries = {
     pieceSize: fc.integer({ min: MIN_PIECE, max: MAX_PIECE }),
     scheme: text(32),
     table: fc.integer({ min: 0, max: MAX_TABLE }),
-  }, { manifest: id, recipients: fc.array(id, { maxLength: 100 }) }),
+  }, { manifest: id, swarm: fc.boolean() }),
   ACK: partly({ transfer: token, state: fc.constantFrom(...ACK_STATES) }, {
     re: number,
     have: ranges,
+    swarm: fc.boolean(),
     name: text(4096),
     manifest: id,
   }),
@@ -163,6 +165,10 @@ const MESSAGES: Arbitraries = {
   GET: record({ transfer: token, index }),
   PIECE: partly({ transfer: token, index }, { signature }),
   HAVE: record({ transfer: token, pieces: ranges }),
+  GIVE: record({ transfer: token, index }),
+  WITHDRAW: record({ transfer: token, index }),
+  NEIGHBOURS: record({ transfer: token, peers: fc.array(id, { maxLength: MAX_NEIGHBOURS }) }),
+  SWARM: partly({ transfer: token }, { sharer: id }),
   CANCEL: record({ transfer: token, code, message: reason }),
   REPORT: record({ transfer: token, peer: id, index, reason }),
 };

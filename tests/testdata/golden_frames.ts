@@ -942,7 +942,34 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
   },
   {
-    name: "a stream of unknown size is offered to two more",
+    name: "a file is offered to a swarm",
+    hex: `
+      53 45 4e 44 5f 46 49 4c 45                                              # SEND_FILE
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 31 2c                                              # {"seq":1,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 6e 61 6d 65 22 3a 22 62 61 63 6b 75 70 2e 74 61 72 2e 67 7a 22 2c    # "name":"backup.tar.gz",
+      22 73 69 7a 65 22 3a 31 30 34 38 35 37 36 30 30 2c                      # "size":104857600,
+      22 70 69 65 63 65 53 69 7a 65 22 3a 32 36 32 31 34 34 2c                # "pieceSize":262144,
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 2c    # "scheme":"independent",
+      22 73 77 61 72 6d 22 3a 74 72 75 65 7d                                  # "swarm":true}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "SEND_FILE",
+      seq: 1,
+      transfer: TRANSFER,
+      name: "backup.tar.gz",
+      size: 104857600,
+      pieceSize: 262144,
+      scheme: "independent",
+      swarm: true,
+    },
+    body: "",
+  },
+  {
+    name: "a stream of unknown size is offered",
     hex: `
       53 45 4e 44 5f 46 49 4c 45                                              # SEND_FILE
       20                                                                      # SP
@@ -952,12 +979,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       22 6e 61 6d 65 22 3a 22 62 61 63 6b 75 70 2e 74 61 72 2e 67 7a 22 2c    # "name":"backup.tar.gz",
       22 73 69 7a 65 22 3a 6e 75 6c 6c 2c                                     # "size":null,
       22 70 69 65 63 65 53 69 7a 65 22 3a 34 31 39 34 33 30 34 2c             # "pieceSize":4194304,
-      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 2c    # "scheme":"independent",
-      22 72 65 63 69 70 69 65 6e 74 73 22 3a 5b 22 49 43 45 69 49 79 51 6c 4a # "recipients":["ICEiIyQlJ
-      69 63 6f 4b 53 6f 72 4c 43 30 75 4c 7a 41 78 4d 6a 4d 30 4e 54 59 33 4f # icoKSorLC0uLzAxMjM0NTY3O
-      44 6b 36 4f 7a 77 39 50 6a 38 22 2c 22 51 45 46 43 51 30 52 46 52 6b 64 # Dk6Ozw9Pj8","QEFCQ0RFRkd
-      49 53 55 70 4c 54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 46 6c # ISUpLTE1OT1BRUlNUVVZXWFl
-      61 57 31 78 64 58 6c 38 22 5d 7d                                        # aW1xdXl8"]}
+      22 73 63 68 65 6d 65 22 3a 22 69 6e 64 65 70 65 6e 64 65 6e 74 22 7d    # "scheme":"independent"}
       0a                                                                      # LF
     `,
     message: {
@@ -968,7 +990,6 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       size: null,
       pieceSize: 4194304,
       scheme: "independent",
-      recipients: [BEN, CLEO],
     },
     body: "",
   },
@@ -1000,7 +1021,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
-    name: "an empty folder is offered again, and to one more",
+    name: "an empty folder is offered again, to a swarm",
     hex: `
       53 45 4e 44 5f 54 52 45 45                                              # SEND_TREE
       20                                                                      # SP
@@ -1015,9 +1036,7 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       22 6d 61 6e 69 66 65 73 74 22 3a 22 6f 4b 47 69 6f 36 53 6c 70 71 65 6f # "manifest":"oKGio6Slpqeo
       71 61 71 72 72 4b 32 75 72 37 43 78 73 72 4f 30 74 62 61 33 75 4c 6d 36 # qaqrrK2ur7CxsrO0tba3uLm6
       75 37 79 39 76 72 38 22 2c                                              # u7y9vr8",
-      22 72 65 63 69 70 69 65 6e 74 73 22 3a 5b 22 51 45 46 43 51 30 52 46 52 # "recipients":["QEFCQ0RFR
-      6b 64 49 53 55 70 4c 54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 # kdISUpLTE1OT1BRUlNUVVZXW
-      46 6c 61 57 31 78 64 58 6c 38 22 5d 7d                                  # FlaW1xdXl8"]}
+      22 73 77 61 72 6d 22 3a 74 72 75 65 7d                                  # "swarm":true}
       0a                                                                      # LF
     `,
     message: {
@@ -1030,8 +1049,23 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       scheme: "independent",
       table: 0,
       manifest: MANIFEST,
-      recipients: [CLEO],
+      swarm: true,
     },
+    body: "",
+  },
+  {
+    name: "ready, and takes part in the swarm",
+    hex: `
+      41 43 4b                                                                # ACK
+      20                                                                      # SP
+      7b 22 72 65 22 3a 31 2c                                                 # {"re":1,
+      22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 34 # "transfer":"sLGys7S1tre4
+      75 62 71 37 76 4c 32 2d 76 77 22 2c                                     # ubq7vL2-vw",
+      22 73 74 61 74 65 22 3a 22 72 65 61 64 79 22 2c                         # "state":"ready",
+      22 73 77 61 72 6d 22 3a 74 72 75 65 7d                                  # "swarm":true}
+      0a                                                                      # LF
+    `,
+    message: { verb: "ACK", re: 1, transfer: TRANSFER, state: "ready", swarm: true },
     body: "",
   },
   {
@@ -1255,6 +1289,76 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       0a                                                                      # LF
     `,
     message: { verb: "HAVE", transfer: TRANSFER, pieces: [[0, 1048576]] },
+    body: "",
+  },
+  {
+    name: "a piece is given to its first receiver",
+    hex: `
+      47 49 56 45                                                             # GIVE
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 69 6e 64 65 78 22 3a 37 7d                                           # "index":7}
+      0a                                                                      # LF
+    `,
+    message: { verb: "GIVE", transfer: TRANSFER, index: 7 },
+    body: "",
+  },
+  {
+    name: "a request is taken back",
+    hex: `
+      57 49 54 48 44 52 41 57                                                 # WITHDRAW
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 69 6e 64 65 78 22 3a 37 7d                                           # "index":7}
+      0a                                                                      # LF
+    `,
+    message: { verb: "WITHDRAW", transfer: TRANSFER, index: 7 },
+    body: "",
+  },
+  {
+    name: "two neighbours are named",
+    hex: `
+      4e 45 49 47 48 42 4f 55 52 53                                           # NEIGHBOURS
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 70 65 65 72 73 22 3a 5b 22 49 43 45 69 49 79 51 6c 4a 69 63 6f 4b 53 # "peers":["ICEiIyQlJicoKS
+      6f 72 4c 43 30 75 4c 7a 41 78 4d 6a 4d 30 4e 54 59 33 4f 44 6b 36 4f 7a # orLC0uLzAxMjM0NTY3ODk6Oz
+      77 39 50 6a 38 22 2c 22 51 45 46 43 51 30 52 46 52 6b 64 49 53 55 70 4c # w9Pj8","QEFCQ0RFRkdISUpL
+      54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 46 6c 61 57 31 78 64 # TE1OT1BRUlNUVVZXWFlaW1xd
+      58 6c 38 22 5d 7d                                                       # Xl8"]}
+      0a                                                                      # LF
+    `,
+    message: { verb: "NEIGHBOURS", transfer: TRANSFER, peers: [BEN, CLEO] },
+    body: "",
+  },
+  {
+    name: "a receiver comes to another one",
+    hex: `
+      53 57 41 52 4d                                                          # SWARM
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 73 68 61 72 65 72 22 3a 22 49 43 45 69 49 79 51 6c 4a 69 63 6f 4b 53 # "sharer":"ICEiIyQlJicoKS
+      6f 72 4c 43 30 75 4c 7a 41 78 4d 6a 4d 30 4e 54 59 33 4f 44 6b 36 4f 7a # orLC0uLzAxMjM0NTY3ODk6Oz
+      77 39 50 6a 38 22 7d                                                    # w9Pj8"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "SWARM", transfer: TRANSFER, sharer: BEN },
+    body: "",
+  },
+  {
+    name: "the same without identities",
+    hex: `
+      53 57 41 52 4d                                                          # SWARM
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 7d                                  # 4ubq7vL2-vw"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "SWARM", transfer: TRANSFER },
     body: "",
   },
   {

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type CacheKey, ManifestCache } from "../../../lib/content/manifest_cache.ts";
+import { pieceCountOf } from "../../../lib/pieces/manifest.ts";
 import type { JournalPiece } from "../../../lib/pieces/piece_journal.ts";
 import type { Scheme } from "../../../lib/pieces/scheme.ts";
 import { NO_MODES, permitted } from "../../helpers/permissions.ts";
@@ -11,7 +12,6 @@ const KEY: CacheKey = {
   key: "/a/file 1",
   size: 100 * MIB,
   pieceSize: MIB,
-  pieces: 100,
   isSettled: true,
 };
 const SHA = "A".repeat(43);
@@ -119,7 +119,7 @@ permitted("hashes behind a gap are of no use", NEEDS, async () => {
 permitted("an empty file is complete once its hash is known", NEEDS, async () => {
   await using dir = await tempDir();
   const cache = new ManifestCache(dir.at("cache"));
-  const key = { ...KEY, size: 0, pieces: 0 };
+  const key = { ...KEY, size: 0 };
   await note(cache, { key, end: 0, sha256: null });
   assertEquals(await known(cache, key), NOTHING);
   await note(cache, { key, end: 0, sha256: SHA });
@@ -129,7 +129,7 @@ permitted("an empty file is complete once its hash is known", NEEDS, async () =>
 const OTHERS: Record<string, CacheKey> = {
   "another key": { ...KEY, key: "/a/file 2" },
   "another size": { ...KEY, size: KEY.size - 1 },
-  "another piece size": { ...KEY, pieceSize: MIB / 2, pieces: 200 },
+  "a smaller piece size": { ...KEY, pieceSize: MIB / 2 },
 };
 
 for (const [what, key] of Object.entries(OTHERS)) {
@@ -138,10 +138,19 @@ for (const [what, key] of Object.entries(OTHERS)) {
     const cache = new ManifestCache(dir.at("cache"));
     await note(cache, { end: 100, sha256: SHA });
     assertEquals(await known(cache, key), NOTHING);
-    await note(cache, { key, end: key.pieces, sha256: null });
+    await note(cache, { key, end: pieceCountOf(key.size, key.pieceSize), sha256: null });
     assertEquals((await known(cache, key)).isComplete, true);
   });
 }
+
+permitted("what was sent in smaller pieces goes on in these", NEEDS, async () => {
+  await using dir = await tempDir();
+  const cache = new ManifestCache(dir.at("cache"));
+  await note(cache, { key: { ...KEY, pieceSize: MIB / 4 }, end: 32 });
+  await using cached = await cache.open(KEY);
+  assertEquals([cached.pieceSize, cached.pieces], [MIB / 4, 400]);
+  assertEquals(cached.run("independent"), hashes(32));
+});
 
 permitted(
   "a manifest under the name of another content is not taken for its own",

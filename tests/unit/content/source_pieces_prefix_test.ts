@@ -8,7 +8,7 @@ import { openContent } from "../../../lib/content/open_content.ts";
 import { SourcePieces } from "../../../lib/content/source_pieces.ts";
 import { StreamContent } from "../../../lib/content/stream_content.ts";
 import { sha256 } from "../../../lib/pieces/hash.ts";
-import { pieceCountOf, pieceSizeFor } from "../../../lib/pieces/manifest.ts";
+import { pieceSizeFor } from "../../../lib/pieces/manifest.ts";
 import type { Scheme } from "../../../lib/pieces/scheme.ts";
 import { assertSameBytes } from "../../helpers/bytes.ts";
 import { rejectsWith, throwsWith } from "../../helpers/errors.ts";
@@ -78,8 +78,7 @@ async function prepare(
   const { key, size, isSettled } = source;
   assert(key !== null && size !== null);
   const pieceSize = pieceSizeFor(size);
-  const count = pieceCountOf(size, pieceSize);
-  await using cached = await cache.open({ key, size, isSettled, pieceSize, pieces: count });
+  await using cached = await cache.open({ key, size, isSettled, pieceSize });
   for (const scheme of ["prefix", "independent"] as const) {
     const { hashes } = scheme === "prefix" ? prefix : independent;
     for (const index of pieces[scheme] ?? []) {

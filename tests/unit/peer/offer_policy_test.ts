@@ -32,6 +32,7 @@ const offer: Offer = {
   size: 5,
   pieceSize: 16 * 1024,
   scheme: "independent",
+  swarm: false,
   table: null,
 };
 

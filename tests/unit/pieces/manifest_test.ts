@@ -29,6 +29,14 @@ Deno.test("pieces grow with the file, within what a receiver takes", () => {
   }
 });
 
+Deno.test("what several receive has enough pieces to pass on, and none too small", () => {
+  const sizes = [MIB, 8 * MIB, 64 * MIB, 256 * MIB, GIB, 10 * GIB];
+  const forFew = sizes.map((size) => pieceSizeFor(size, 8) / KIB);
+  assertEquals(forFew, [32, 32, 256, 1024, 1024, 4096]);
+  const forMany = sizes.map((size) => pieceSizeFor(size, 50) / KIB);
+  assertEquals(forMany, [32, 32, 128, 512, 1024, 4096]);
+});
+
 Deno.test("a file has as many pieces as it takes, an empty one none", () => {
   assertEquals([0, 1, 10, 11, 20].map((size) => pieceCountOf(size, 10)), [0, 1, 1, 2, 2]);
 });

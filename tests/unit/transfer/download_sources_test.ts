@@ -25,6 +25,7 @@ function scene({ clock, picker, turns, memory }: {
       size: 64 * MIB,
       pieceSize: MIB,
       scheme: "independent",
+      swarm: false,
       table: null,
     },
     picker,

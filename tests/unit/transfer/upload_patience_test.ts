@@ -301,6 +301,7 @@ fileTest(
       source,
       recipients: [entryOf(1), entryOf(2)],
       missing: [],
+      isSwarm: false,
       connect: (entry) => Promise.resolve(links[entry.name === "p1" ? 0 : 1] as PeerLink),
       settings: transferSettings({ clock, parallel: 1 }),
       emit: () => {},

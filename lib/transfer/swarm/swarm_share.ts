@@ -1,0 +1,141 @@
+import type { Clock } from "../../async/clock.ts";
+import type { SourcePieces } from "../../content/source_pieces.ts";
+import type { Range } from "../../wire/fields.ts";
+import { HASH_BYTES, MAX_HASHES, MAX_NEIGHBOURS } from "../../wire/limits.ts";
+import type { PeerLink } from "../peer_link.ts";
+import type { PieceServer } from "../piece_server.ts";
+import { LineEstimate } from "./line_estimate.ts";
+import { SwarmMember } from "./swarm_member.ts";
+import { SwarmPicker } from "./swarm_picker.ts";
+
+/** Neighbours that a recipient is handed: as many come to it later, so that it has about twice as many in the end. */
+const HANDED = MAX_NEIGHBOURS / 2;
+
+/** A recipient that takes part. */
+export interface Participant {
+  /** Its id, by which others find it. */
+  id: string;
+  /** Answers its GETs. */
+  server: PieceServer;
+  /** Pieces that it has already. */
+  have: readonly Range[];
+}
+
+/** What a {@linkcode SwarmShare} needs. */
+export interface SwarmShareOptions {
+  transfer: string;
+  source: SourcePieces;
+  /** How many recipients there are. */
+  receivers: number;
+  clock: Clock;
+  /** In [0, 1). */
+  random: () => number;
+}
+
+/**
+ * The sharer's side of a swarm: gives each piece out once, and hands those who take part their neighbours. Serves who is
+ * left with what the others cannot.
+ */
+export class SwarmShare implements Disposable {
+  readonly #options: SwarmShareOptions;
+  readonly #member: SwarmMember;
+  readonly #line: LineEstimate;
+  readonly #participants = new Map<PeerLink, Participant & { neighbours: number }>();
+  #isOver = false;
+
+  constructor(options: SwarmShareOptions) {
+    const { transfer, source, receivers, clock, random } = options;
+    const { pieceSize, pieceCount, manifest: { table } } = source;
+    this.#options = options;
+    this.#line = new LineEstimate({ pieceSize, receivers, clock });
+    this.#member = new SwarmMember({
+      transfer,
+      pieceCount,
+      picker: new SwarmPicker({
+        pieceCount,
+        isSharer: true,
+        headPieces: Math.ceil((table ?? 0) / pieceSize),
+        limits: this.#line.limits,
+        random,
+      }),
+      clock,
+      send: (link, index) => this.#send(link, index),
+      drop: () => {},
+    });
+    // Why it cannot be read each upload is told.
+    this.#follow().catch(() => {});
+  }
+
+  /** Takes a recipient in that has accepted the offer. */
+  join(link: PeerLink, participant: Participant): void {
+    const { transfer } = this.#options;
+    const others = this.#neighboursFor(participant.id);
+    this.#participants.set(link, { ...participant, neighbours: others.length });
+    for (const other of others) other.neighbours++;
+    if (others.length > 0) {
+      const peers = others.map(({ id }) => id);
+      link.session.post({ verb: "NEIGHBOURS", transfer, peers });
+    }
+    this.#member.handle({ type: "joined", peer: link });
+    this.#member.onHave(link, participant.have);
+    void this.#line.measure(link).then(() => this.#member.picker.limits = this.#line.limits);
+  }
+
+  /** A recipient has been sent the hashes of the pieces below `count`. */
+  reached(link: PeerLink, count: number): void {
+    this.#member.handle({ type: "reached", peer: link, count });
+  }
+
+  /** Forgets a recipient: it has everything, or is lost. */
+  leave(link: PeerLink): void {
+    if (!this.#participants.delete(link)) return;
+    this.#line.forget(link);
+    this.#member.handle({ type: "left", peer: link });
+  }
+
+  /** A recipient says which pieces it has. */
+  onHave(link: PeerLink, ranges: readonly Range[]): void {
+    this.#member.onHave(link, ranges);
+  }
+
+  /** A recipient asks for a piece. */
+  onGet(link: PeerLink, index: number): void {
+    this.#member.handle({ type: "requested", peer: link, index });
+  }
+
+  /** A recipient takes a GET back. */
+  onWithdrawn(link: PeerLink, index: number): void {
+    this.#member.handle({ type: "withdrawn", peer: link, index });
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#member[Symbol.dispose]();
+  }
+
+  /** Who has fewest neighbours so far. */
+  #neighboursFor(id: string): (Participant & { neighbours: number })[] {
+    const { random } = this.#options;
+    return [...this.#participants.values()].filter((other) => other.id !== id)
+      .map((other) => ({ other, order: other.neighbours + random() }))
+      .sort((a, b) => a.order - b.order)
+      .slice(0, HANDED)
+      .map(({ other }) => other);
+  }
+
+  #send(link: PeerLink, index: number): void {
+    this.#line.moved(this.#options.source.lengthOf(index));
+    this.#participants.get(link)?.server.request(index);
+  }
+
+  /** Has pieces given out as soon as their hashes are known. */
+  async #follow(): Promise<void> {
+    const { source } = this.#options;
+    for (let known = 0; !this.#isOver;) {
+      const { start, hashes, digest } = await source.hashesFrom(known, MAX_HASHES);
+      known = start + hashes.length / HASH_BYTES;
+      this.#member.handle({ type: "known", count: known });
+      if (digest) return;
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * Ways to bring one file to many machines of a star.
+ *
+ * @module
+ */
+
+import { fromFileUrl } from "@std/path";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import type { Machines } from "../e2e/machines.ts";
+import type { World } from "../e2e/helpers.ts";
+
+/** Debian's modules are of Debian's Python, whichever other one comes first. */
+const PYTHON = "/usr/bin/python3";
+/** Machines that receive nothing: the tracker, and the sender on the second. */
+const FIRST = 2;
+const TORRENT = fromFileUrl(new URL("swarm_torrent.py", import.meta.url));
+const TORRENT_PORT = 6881;
+
+/** The machines around the switch: the first has the tracker, the second the file, the others receive. */
+export interface Star {
+  world: World;
+  machines: Machines;
+  receivers: number;
+  bytes: number;
+}
+
+/** One way. */
+export interface Way {
+  name: string;
+  /** Brings the file to the first `count` receivers. */
+  run(path: string, count: number): Promise<{
+    seconds: number;
+    /** Copies that have left the sender; null where nobody says. */
+    sent: number | null;
+  }>;
+}
+
+/** Those that can be run here, and why others cannot. */
+export async function contenders(star: Star): Promise<{ contenders: Way[]; missing: string[] }> {
+  const missing: string[] = [];
+  const ways = [await ours(star)];
+  if (await works(PYTHON, "-c", "import libtorrent")) ways.push(torrent(star));
+  else missing.push("libtorrent: apt-get install python3-libtorrent");
+  if (await works("rsync", "--version")) ways.push(...rsync(star));
+  else missing.push("rsync: apt-get install rsync");
+  return { contenders: ways, missing };
+}
+
+async function ours({ machines, receivers, bytes }: Star): Promise<Way> {
+  await machines.join(1);
+  for (let i = FIRST; i < FIRST + receivers; i++) await machines.peer(i);
+  return {
+    name: "p2p, secure",
+    run: async (path, count) => {
+      const to = namesOf(count).join(",");
+      const { code, lines } = await machines.run(1, "send", path, "--to", to);
+      const finished = lines.find(({ event }) => event === "transfer-finished");
+      if (code !== 0 || !finished) throw new Error(JSON.stringify(lines.at(-1)));
+      return { seconds: finished["seconds"], sent: finished["bytesSent"] / bytes };
+    },
+  };
+}
+
+function torrent({ world, machines, bytes }: Star): Way {
+  return {
+    name: "libtorrent v2",
+    run: async (path, count) => {
+      const numbers = Array.from({ length: count + 1 }, (_, i) => i + 1);
+      const file = world.path("star.torrent");
+      const addresses = numbers.map(addressOf);
+      await using members = new AsyncDisposableStack();
+      const all: Member[] = [];
+      for (const number of numbers) {
+        const folder = world.path(`torrent-${number}`);
+        await Deno.mkdir(folder, { recursive: true });
+        const others = addresses.filter((address) => address !== addressOf(number));
+        const place = number === 1 ? path : folder;
+        const [command, ...wrap] = machines.on(number).wrap ?? [];
+        const args = [...wrap, PYTHON, TORRENT, place, file, `${TORRENT_PORT}`, ...others];
+        const member = members.use(new Member(command ?? "", args));
+        await member.line("ready");
+        all.push(member);
+      }
+      const began = performance.now();
+      for (const member of all) await member.goOn();
+      await Promise.all(all.map((member) => member.line("done")));
+      const seconds = (performance.now() - began) / 1000;
+      const [seeder] = all;
+      await seeder?.goOn();
+      const sent = Number((await seeder?.line("sent"))?.split(" ")[1]);
+      return { seconds, sent: sent / bytes };
+    },
+  };
+}
+
+/** A daemon on each machine: one after another, and all at once. */
+function rsync({ world, machines, receivers }: Star): Way[] {
+  let daemons: Promise<void> | undefined;
+  const start = async () => {
+    for (let i = FIRST; i < FIRST + receivers; i++) {
+      const folder = world.path(`rsync-${i}`);
+      await Deno.mkdir(folder, { recursive: true });
+      const config = world.path(`rsync-${i}.conf`);
+      const lines = [
+        "uid = root",
+        "gid = root",
+        "use chroot = no",
+        "[in]",
+        `path = ${folder}`,
+        "read only = no",
+      ];
+      await Deno.writeTextFile(config, `${lines.join("\n")}\n`);
+      const daemon = ["rsync", "--daemon", "--no-detach", `--config=${config}`, "--port=8730"];
+      const [command, ...wrap] = machines.on(i).wrap ?? [];
+      world.use(new Member(command ?? "", [...wrap, ...daemon]));
+      await machines.hosts[i]?.run(
+        "bash",
+        "-c",
+        "for i in $(seq 200); do (: < /dev/tcp/127.0.0.1/8730) 2>/dev/null && exit; sleep 0.02; done; exit 1",
+      );
+    }
+  };
+  const to = async (path: string, i: number) => {
+    await machines.hosts[1]?.run("rsync", "--whole-file", path, `rsync://${addressOf(i)}:8730/in/`);
+  };
+  const way = (name: string, send: (path: string, numbers: number[]) => Promise<unknown>): Way => ({
+    name,
+    run: async (path, count) => {
+      await (daemons ??= start());
+      const began = performance.now();
+      await send(path, Array.from({ length: count }, (_, i) => FIRST + i));
+      return { seconds: (performance.now() - began) / 1000, sent: count };
+    },
+  });
+  return [
+    way("rsync daemon, one after another", async (path, numbers) => {
+      for (const i of numbers) await to(path, i);
+    }),
+    way(
+      "rsync daemon, all at once",
+      (path, numbers) => Promise.all(numbers.map((i) => to(path, i))),
+    ),
+  ];
+}
+
+/** A program that says in lines how far it is, and waits for one before it goes on. */
+class Member implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+
+  constructor(command: string, args: string[]) {
+    this.#process = new Deno.Command(command, {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    this.#writer = this.#process.stdin.getWriter();
+    this.#lines = this.#process.stdout.pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TextLineStream()).getReader();
+  }
+
+  async goOn(): Promise<void> {
+    await this.#writer.write(new TextEncoder().encode("\n"));
+  }
+
+  /** Waits for a line that begins with the word. */
+  async line(word: string): Promise<string> {
+    while (true) {
+      const { value, done } = await this.#lines.read();
+      if (done) throw new Error(`it ended before it said ${word}`);
+      if (value.startsWith(word)) return value;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#writer.abort().catch(() => {});
+    await this.#lines.cancel().catch(() => {});
+    await this.#process.status;
+  }
+}
+
+function namesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `m${FIRST + i}`);
+}
+
+/** The address of a machine on the switch. */
+function addressOf(i: number): string {
+  return `10.77.0.${i + 1}`;
+}
+
+async function works(command: string, ...args: string[]): Promise<boolean> {
+  try {
+    return (await new Deno.Command(command, { args, stdout: "null", stderr: "null" }).output())
+      .success;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,84 @@
+/** One file to many machines on slow lines: those who receive it pass it on. */
+
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { whyNoSlowLine } from "../helpers/netns.ts";
+import { e2e, type Outcome, sha256Of, type World } from "./helpers.ts";
+import { Machines } from "./machines.ts";
+
+const ignore = await whyNoSlowLine();
+const MIB = 1024 * 1024;
+
+/** Machines of which the first has the tracker and the sender, on lines of 20 Mbit/s both ways. */
+async function star(world: World, receivers: number): Promise<Machines> {
+  const machines = await Machines.start(world, receivers + 2);
+  for (const host of machines.hosts.slice(1)) {
+    const line = { rate: "20mbit", queue: 64_000, burst: 20_000 };
+    await host.slowDown(line);
+    const { hub, device } = host.port ?? {};
+    await hub?.slowDown(line, device);
+  }
+  await machines.join(1);
+  return machines;
+}
+
+// deno-lint-ignore no-explicit-any
+function finished(lines: readonly any[]): any {
+  return lines.find(({ event }) => event === "transfer-finished");
+}
+
+/** Of what the sender sent, how many times the file. */
+function copiesSent({ lines }: Outcome): number {
+  const { bytesSent, size } = finished(lines);
+  return bytesSent / size;
+}
+
+e2e("a file for eight leaves its sender little more than once", async (world) => {
+  const machines = await star(world, 8);
+  const peers = await Promise.all([2, 3, 4, 5, 6, 7, 8, 9].map((i) => machines.peer(i)));
+  const { path, sha256 } = await world.file("f.bin", 8 * MIB);
+  const outcome = await machines.run(1, "send", path, "--to", "all");
+  const states = finished(outcome.lines).recipients.map(({ state }: { state: string }) => state);
+  assertEquals([outcome.code, states], [0, Array(8).fill("delivered")]);
+  for (const { received } of peers) {
+    assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+  }
+  assert(copiesSent(outcome) < 2, `the sender sent it ${copiesSent(outcome)} times`);
+}, { ignore });
+
+e2e("a folder for three is passed on as well", async (world) => {
+  const machines = await star(world, 3);
+  const peers = await Promise.all([2, 3, 4].map((i) => machines.peer(i)));
+  const folder = world.path("folder");
+  await Deno.mkdir(join(folder, "sub"), { recursive: true });
+  const { sha256 } = await world.file("folder/large.bin", 6 * MIB);
+  for (let i = 0; i < 200; i++) await Deno.writeTextFile(join(folder, "sub", `${i}`), `file ${i}`);
+  const outcome = await machines.run(1, "send", folder, "--to", "all");
+  assertEquals(outcome.code, 0);
+  for (const { received } of peers) {
+    assertEquals(await sha256Of(join(received, "folder", "large.bin")), sha256);
+    assertEquals(await Deno.readTextFile(join(received, "folder", "sub", "199")), "file 199");
+  }
+  assert(copiesSent(outcome) < 2.2, `the sender sent it ${copiesSent(outcome)} times`);
+}, { ignore });
+
+e2e("receivers that are killed in the middle hold nobody up", async (world) => {
+  const machines = await star(world, 5);
+  const peers = await Promise.all([2, 3, 4, 5, 6].map((i) => machines.peer(i)));
+  const { path, sha256 } = await world.file("f.bin", 8 * MIB);
+  const sending = machines.run(1, "send", path, "--to", "all");
+  const [first, second, ...rest] = peers;
+  await first?.program.until("transfer-progress");
+  first?.program.signal("SIGKILL");
+  second?.program.signal("SIGSTOP");
+  await Promise.all(rest.map(async ({ program, received }) => {
+    await program.until("file-received");
+    assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+  }));
+  second?.program.signal("SIGCONT");
+  await second?.program.until("file-received");
+  const { code, lines } = await sending;
+  const { recipients } = finished(lines);
+  const failed = recipients.filter(({ state }: { state: string }) => state === "failed");
+  assertEquals([code, failed.map(({ peer }: { peer: string }) => peer)], [7, ["m2"]]);
+}, { ignore });
