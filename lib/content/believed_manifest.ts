@@ -37,6 +37,7 @@ export async function openBelieved(
     throw error;
   }
   await cached.drop();
+  await cached[Symbol.asyncDispose]();
   return await open();
 }
 

@@ -11,7 +11,7 @@ import {
   type PieceHashes,
   PieceJournal,
 } from "../pieces/piece_journal.ts";
-import { isPieceSize, pieceCountOf } from "../pieces/manifest.ts";
+import { isPieceSize, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
 import type { Scheme } from "../pieces/scheme.ts";
 
 /** Hashed bytes between two writes to the disk: at most so many a killed sender has to hash or send again. */
@@ -188,11 +188,18 @@ export class CachedManifest implements AsyncDisposable {
     if (!this.#key.isSettled) void this.drop();
   }
 
-  /** Deletes the manifest, which turned out to be wrong; resolves when it is gone. */
+  /**
+   * Deletes the manifest, which turned out to be wrong; resolves when it is gone. Of small pieces, as of a swarm, their
+   * size is kept: in another one what recipients have of them is of no use.
+   */
   async drop(): Promise<void> {
+    const { size, pieceSize } = this.#key;
     await this.#changes.run(async () => {
       this.#close();
       await Deno.remove(this.#path).catch(() => {});
+      if (pieceSize === pieceSizeFor(size)) return;
+      const kept = PieceJournal.create(this.#path, this.#key, this.pieces);
+      this.#journal = await kept.catch(() => undefined);
     });
   }
 

@@ -24,8 +24,8 @@ export class Machines {
     return this.#world.on(this.hosts[i] as Host, `state${i}`);
   }
 
-  peer(i: number): Promise<PeerProcess> {
-    const args = ["--name", `m${i}`, "--join", this.#invite];
+  peer(i: number, flags: string[] = []): Promise<PeerProcess> {
+    const args = ["--name", `m${i}`, "--join", this.#invite, ...flags];
     return this.#world.peer(`in${i}`, args, this.on(i));
   }
 

@@ -82,3 +82,50 @@ e2e("receivers that are killed in the middle hold nobody up", async (world) => {
   const failed = recipients.filter(({ state }: { state: string }) => state === "failed");
   assertEquals([code, failed.map(({ peer }: { peer: string }) => peer)], [7, ["m2"]]);
 }, { ignore });
+
+e2e(
+  "who receives slowly on purpose is served alone, and the others go on as a swarm",
+  async (world) => {
+    const machines = await star(world, 3);
+    const peers = await Promise.all([
+      machines.peer(2),
+      machines.peer(3),
+      machines.peer(4, ["--limit-rate", "1M"]),
+    ]);
+    const { path, sha256 } = await world.file("f.bin", 4 * MIB);
+    const outcome = await machines.run(1, "send", path, "--to", "all");
+    assertEquals(outcome.code, 0);
+    for (const { received } of peers) {
+      assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+    }
+    // Once to it, and little more than once to the two others.
+    assert(copiesSent(outcome) < 2.8, `the sender sent it ${copiesSent(outcome)} times`);
+  },
+  { ignore },
+);
+
+e2e(
+  "a sender that was killed goes on where its recipients are, also with one of them",
+  async (world) => {
+    const machines = await star(world, 3);
+    const peers = await Promise.all([2, 3, 4].map((i) => machines.peer(i)));
+    const { path, sha256 } = await world.file("f.bin", 10 * MIB);
+    const args = ["send", path, "--to", "all", "--json"];
+    const sender = await world.start("peer", args, machines.on(1));
+    await sender.until((line) => line.event === "transfer-progress" && line["bytes"] > 5 * MIB);
+    sender.signal("SIGKILL");
+    await sender.outcome;
+    const missing: number[] = [];
+    for (const i of [2, 3, 4]) {
+      const { code, lines } = await machines.run(1, "send", path, "--to", `m${i}`);
+      assertEquals(code, 0);
+      missing.push(finished(lines).bytesSent / MIB);
+    }
+    for (const { received } of peers) {
+      assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+    }
+    assert(Math.min(...missing) < 6, `sent again: ${missing} MiB`);
+    assert(Math.max(...missing) < 9, `sent again: ${missing} MiB`);
+  },
+  { ignore },
+);

@@ -152,6 +152,23 @@ permitted("what was sent in smaller pieces goes on in these", NEEDS, async () =>
   assertEquals(cached.run("independent"), hashes(32));
 });
 
+permitted("of small pieces that were wrong the size is kept, and nothing else", NEEDS, async () => {
+  await using dir = await tempDir();
+  const cache = new ManifestCache(dir.at("cache"));
+  {
+    await using cached = await cache.open({ ...KEY, pieceSize: MIB / 4 });
+    for (let index = 0; index < 64; index++) cached.note(pieceOf(index));
+    await cached.drop();
+  }
+  {
+    await using cached = await cache.open(KEY);
+    assertEquals([cached.pieceSize, cached.isEmpty], [MIB / 4, true]);
+    for (let index = 0; index < 40; index++) cached.note(pieceOf(index));
+  }
+  await using cached = await cache.open(KEY);
+  assertEquals([cached.pieceSize, cached.run("independent")], [MIB / 4, hashes(32)]);
+});
+
 permitted(
   "a manifest under the name of another content is not taken for its own",
   NEEDS,
