@@ -359,8 +359,9 @@ export class PeerLink implements SessionHandler {
   /** Another recipient wants to have pieces of this one, and the other way round. */
   #onSwarm(message: MessageOf<"SWARM">): void {
     const { downloads } = this.#options.services ?? {};
-    if (downloads?.onSwarm(this, message)) return;
     const { transfer } = message;
+    // Both may have been told to meet the other.
+    if (this.#downloads.has(transfer) || downloads?.onSwarm(this, message)) return;
     // What it has sent with it is on its way.
     if (this.isFreeFor(transfer)) this.#remember(transfer);
     this.session.post({

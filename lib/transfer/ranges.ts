@@ -10,3 +10,10 @@ export function rangesOf(pieces: Iterable<number>): Range[] {
   }
   return ranges;
 }
+
+/** The pieces of ranges, one after another, as far as they are below `count`. */
+export function* indicesOf(ranges: readonly Range[], count = Infinity): Generator<number> {
+  for (const [start, end] of ranges) {
+    for (let index = start; index < Math.min(end, count); index++) yield index;
+  }
+}

@@ -1,18 +1,12 @@
-/** Seeded numbers (mulberry32): the same seed gives the same run on every machine. */
+import { randomFrom } from "../helpers/random.ts";
+
+/** Seeded numbers: the same seed gives the same run on every machine. */
 export class Random {
-  #state: number;
+  /** Uniform in [0, 1). */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
-  }
-
-  /** Uniform in [0, 1). */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let x = this.#state;
-    x = Math.imul(x ^ (x >>> 15), x | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296;
+    this.next = randomFrom(Math.imul(seed + 1, 0x9e3779b1));
   }
 
   /** Uniform integer in [0, below). */

@@ -98,8 +98,7 @@ export function setUp(scenario: Scenario, seed: number): Setup {
     const picker = new SwarmPicker<number>({
       pieceCount,
       isSharer: host === 0,
-      limits,
-      minNeighbours: host === 0 ? 0 : Math.min(NEIGHBOURS, receivers) >> 1,
+      limits: () => limits,
       random: () => own.next(),
     });
     picker.handle({ type: "known", count: pieceCount }, 0);

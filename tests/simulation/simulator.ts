@@ -242,15 +242,6 @@ class Simulation {
     if (host.id === 0) this.#tell(host, { type: "reached", peer, count: this.#setup.pieceCount });
   }
 
-  /** Gives a host another neighbour, as the sharer would. */
-  #seek(host: Host): void {
-    const others = this.#hosts.filter(({ id, present }) =>
-      present && id > 0 && id !== host.id && !host.lanes.has(id)
-    );
-    const other = others[this.#random.below(others.length)];
-    if (other) this.#connect(host, other);
-  }
-
   #lane(from: Host, to: Host): Lane {
     const latency = from.spec.latency + to.spec.latency;
     const product = 2 * latency * Math.min(from.spec.up, to.spec.down);
@@ -312,7 +303,6 @@ class Simulation {
   }
 
   #act(host: Host, action: SwarmAction<number>): void {
-    if (action.type === "seek") return this.#seek(host);
     const lane = host.lanes.get(action.peer);
     if (!lane?.open) return;
     const from = host.id;
@@ -449,7 +439,7 @@ class Simulation {
           if (!host.present) return;
           if (lane.from.spec.liar) {
             this.#wasted++;
-            return this.#tell(host, { type: "corrupt", peer, index: piece });
+            return this.#tell(host, { type: "corrupt", peer });
           }
           if (host.have[piece]) this.#wasted++;
           else {

@@ -51,11 +51,11 @@ export class Giving<P> {
   #waiting: { receiver: Receiver<P>; index: number }[] = [];
   /** To whom the sharer gave each piece first. */
   readonly #givenTo = new Map<number, Receiver<P>>();
-  /** Pieces to be given out, the next one last, and the same as a set. */
-  #fresh: number[] = [];
-  readonly #isFresh = new Set<number>();
-  /** Pieces below have been taken in to be given out. */
-  #offered = 0;
+  /** Pieces that have to be given out once more, before those that never were. */
+  readonly #again = new Set<number>();
+  /** Pieces from `#next` to before `#end` are to be given out for the first time, in order. */
+  #next: number;
+  #end: number;
   #underWay = 0;
   /** Milliseconds until a piece is confirmed, the shortest of late. */
   #usual = Infinity;
@@ -67,6 +67,7 @@ export class Giving<P> {
     this.#mesh = mesh;
     this.#hooks = hooks;
     this.#headPieces = headPieces;
+    this.#next = this.#end = headPieces;
   }
 
   /** Requests that wait, and pieces on their way out. */
@@ -76,12 +77,12 @@ export class Giving<P> {
 
   /** Whether something waits for a slot. */
   get isPressed(): boolean {
-    return this.#waiting.length + this.#fresh.length > 0;
+    return this.#waiting.length + this.freshCount > 0;
   }
 
   /** Pieces that wait to be given out for the first time, or once more. */
   get freshCount(): number {
-    return this.#fresh.length;
+    return this.#again.size + this.#end - this.#next;
   }
 
   /** Milliseconds from which on a slot may be free that is not now. */
@@ -91,13 +92,7 @@ export class Giving<P> {
 
   /** Has the pieces below `end` given out, in order, but for the first ones, which everybody may ask for. */
   offer(end: number): void {
-    const next: number[] = [];
-    for (let index = Math.max(this.#headPieces, this.#offered); index < end; index++) {
-      next.push(index);
-    }
-    this.#offered = Math.max(this.#offered, end);
-    this.#fresh = [...next.reverse(), ...this.#fresh];
-    for (const index of next) this.#isFresh.add(index);
+    this.#end = Math.max(this.#end, end);
   }
 
   /** Takes a receiver in. */
@@ -135,10 +130,7 @@ export class Giving<P> {
 
   /** What nobody has any more goes out before anything new. */
   #giveAgain(index: number): void {
-    const isOffered = index >= this.#headPieces && index < this.#offered;
-    if (!isOffered || this.#isFresh.has(index)) return;
-    this.#isFresh.add(index);
-    this.#fresh.push(index);
+    if (index >= this.#headPieces && index < this.#next) this.#again.add(index);
   }
 
   /** Notes that the number of those who have a piece has changed by one. */
@@ -202,13 +194,12 @@ export class Giving<P> {
   }
 
   #giveOut(limits: SwarmLimits, now: number): void {
-    while (this.#fresh.length > 0 && this.#freeSlots(limits, now) > 0) {
-      const index = this.#fresh.at(-1) as number;
+    while (this.freshCount > 0 && this.#freeSlots(limits, now) > 0) {
+      const [index = this.#next] = this.#again;
       const isEverywhere = this.#mesh.size > 0 && this.#mesh.holdersOf(index) === this.#mesh.size;
       const best = isEverywhere ? undefined : this.#nextReceiver(index, limits.perReceiver);
       if (!best && !isEverywhere) return;
-      this.#fresh.pop();
-      this.#isFresh.delete(index);
+      if (!this.#again.delete(index)) this.#next++;
       if (!best) continue;
       this.#givenTo.set(index, best);
       this.#occupy(best, index, now);
@@ -238,7 +229,7 @@ export class Giving<P> {
 
   #freeSlots({ slots }: SwarmLimits, now: number): number {
     // A sharer begins with few: until the first are confirmed nobody knows how fast the receivers are.
-    const most = this.#fresh.length > 0 ? Math.min(slots, 2 + this.#confirmed) : slots;
+    const most = this.freshCount > 0 ? Math.min(slots, 2 + this.#confirmed) : slots;
     if (this.#underWay < most) return most - this.#underWay;
     if (this.#underWay >= MAX_UNDER_WAY) return 0;
     let counted = 0;

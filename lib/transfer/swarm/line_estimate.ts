@@ -21,18 +21,24 @@ export class LineEstimate {
   readonly #roundTrips = new Map<PeerLink, number>();
   #bytes = 0;
   #rate = 0;
+  #limits: SwarmLimits;
 
-  /** @param options.receivers how many there are, as far as is known. */
+  /** @param options.receivers how many there are, which is of use to a sharer alone. */
   constructor(
-    { pieceSize, receivers, clock }: { pieceSize: number; receivers: number; clock: Clock },
+    { pieceSize, receivers = 1, clock }: { pieceSize: number; receivers?: number; clock: Clock },
   ) {
     this.#pieceSize = pieceSize;
     this.#receivers = receivers;
     this.#clock = clock;
+    this.#limits = this.#limitsNow();
   }
 
   /** The limits for what is known so far. */
   get limits(): SwarmLimits {
+    return this.#limits;
+  }
+
+  #limitsNow(): SwarmLimits {
     const trips = [...this.#roundTrips.values()];
     const average = trips.reduce((sum, trip) => sum + trip, 0) / (trips.length || 1);
     return limitsFor({
@@ -57,16 +63,19 @@ export class LineEstimate {
   /** Notes how long in milliseconds an answer of the other side of a link took. */
   answered(link: PeerLink, ms: number): void {
     this.#roundTrips.set(link, ms);
+    this.#limits = this.#limitsNow();
   }
 
   /** Forgets the other side of a link. */
   forget(link: PeerLink): void {
     this.#roundTrips.delete(link);
+    this.#limits = this.#limitsNow();
   }
 
   /** Notes that a piece of so many bytes has crossed the line. */
   moved(bytes: number): void {
     this.#bytes += bytes;
     this.#rate = this.#meter.update(this.#bytes, this.#clock.now());
+    this.#limits = this.#limitsNow();
   }
 }

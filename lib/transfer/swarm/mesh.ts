@@ -60,7 +60,8 @@ export class Mesh<P> {
 
   /** Whether a neighbour owes anything. */
   get isAwaiting(): boolean {
-    return [...this.neighbours].some(({ asked, given }) => asked.size + given.size > 0);
+    for (const { asked, given } of this.neighbours) if (asked.size + given.size > 0) return true;
+    return false;
   }
 
   /** Whether every piece is here. */

@@ -2,7 +2,7 @@ import type { Clock } from "../../async/clock.ts";
 import type { Range } from "../../wire/fields.ts";
 import { MAX_RANGES } from "../../wire/limits.ts";
 import type { PeerLink } from "../peer_link.ts";
-import { rangesOf } from "../ranges.ts";
+import { indicesOf, rangesOf } from "../ranges.ts";
 import type { SwarmEvent, SwarmPicker } from "./swarm_picker.ts";
 
 /** Times that one side may announce everything. */
@@ -63,7 +63,6 @@ export class SwarmMember implements Disposable {
         case "drop":
           drop(action.peer);
           break;
-        case "seek":
       }
     }
     this.#schedule();
@@ -105,12 +104,5 @@ export class SwarmMember implements Disposable {
       this.#timerAt = Infinity;
       this.handle({ type: "timer" });
     });
-  }
-}
-
-/** The pieces of ranges, one after another, as far as there are any. */
-function* indicesOf(ranges: readonly Range[], pieceCount: number): Generator<number> {
-  for (const [start, end] of ranges) {
-    for (let index = start; index < Math.min(end, pieceCount); index++) yield index;
   }
 }

@@ -19,8 +19,8 @@ export type SwarmEvent<P> =
   | { type: "withdrawn"; peer: P; index: number }
   /** A piece from the peer is verified and can be served. */
   | { type: "received"; peer: P; index: number }
-  /** A piece from the peer is wrong. */
-  | { type: "corrupt"; peer: P; index: number }
+  /** A piece that the peer has sent is wrong. */
+  | { type: "corrupt"; peer: P }
   /** Of the sharer: the peer has been sent the hashes of the pieces below `count`. */
   | { type: "reached"; peer: P; count: number }
   /** Pieces are here from an earlier run. */
@@ -42,9 +42,7 @@ export type SwarmAction<P> =
   | { type: "give"; peer: P; index: number }
   | { type: "send"; peer: P; index: number }
   /** Has nothing more to do with the peer. */
-  | { type: "drop"; peer: P }
-  /** It has few neighbours, and wants another one. */
-  | { type: "seek" };
+  | { type: "drop"; peer: P };
 
 /** What a {@linkcode SwarmPicker} needs. */
 export interface SwarmPickerOptions {
@@ -53,9 +51,8 @@ export interface SwarmPickerOptions {
   isSharer: boolean;
   /** The first pieces, which the sharer gives to everybody: those of a folder's table. */
   headPieces?: number;
-  limits: SwarmLimits;
-  /** Neighbours below which others are looked for. */
-  minNeighbours?: number;
+  /** Gives the limits for what is known of the line by now. */
+  limits: () => SwarmLimits;
   /** In [0, 1). */
   random: () => number;
 }
@@ -76,16 +73,14 @@ export class SwarmPicker<P> {
   readonly #giving: Giving<P>;
   readonly #announcing: Announcing<P>;
   readonly #banned = new Set<P>();
-  #limits: SwarmLimits;
   /** Whether others may ask for anything that is here. */
   #isOpen: boolean;
   #actions: SwarmAction<P>[] = [];
   #wakeAt = Infinity;
 
   constructor(options: SwarmPickerOptions) {
-    const { pieceCount, isSharer, headPieces = 0, limits, random } = options;
+    const { pieceCount, isSharer, headPieces = 0, random } = options;
     this.#options = options;
-    this.#limits = limits;
     this.#isOpen = !isSharer;
     this.#mesh = new Mesh(
       pieceCount,
@@ -108,11 +103,6 @@ export class SwarmPicker<P> {
     return this.#wakeAt;
   }
 
-  /** Whether everything has been given out once, or this is not the sharer. */
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
   /** Whether the peer was asked for the piece and has not sent it. */
   isOwed(peer: P, index: number): boolean {
     const { asked, given } = this.#mesh.get(peer) ?? {};
@@ -126,37 +116,33 @@ export class SwarmPicker<P> {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  /** Goes on with other limits: more is known of the line. */
-  set limits(limits: SwarmLimits) {
-    this.#limits = limits;
-  }
-
   /**
    * Takes in what has happened, and returns what is to be done about it, in that order.
    *
    * @param now milliseconds since an arbitrary start.
    */
   handle(event: SwarmEvent<P>, now: number): readonly SwarmAction<P>[] {
+    const limits = this.#options.limits();
     this.#actions = [];
-    this.#note(event, now);
-    this.#giving.run(this.#limits, now);
+    this.#note(event, limits, now);
+    this.#giving.run(limits, now);
     this.#openUp();
-    this.#asking.fill(this.#limits, now);
-    this.#announcing.run(this.#limits, this.#giving.load, now);
+    this.#asking.fill(limits, now);
+    this.#announcing.run(limits, this.#giving.load, now);
     this.#schedule(now);
     return this.#actions;
   }
 
-  #note(event: SwarmEvent<P>, now: number): void {
+  #note(event: SwarmEvent<P>, limits: SwarmLimits, now: number): void {
     switch (event.type) {
       case "joined":
         return this.#join(event.peer);
       case "left":
         return this.#leave(event.peer);
       case "have":
-        return this.#learn(event.peer, event.pieces, now);
+        return this.#learn(event.peer, event.pieces, limits, now);
       case "given":
-        this.#learn(event.peer, [event.index], now);
+        this.#learn(event.peer, [event.index], limits, now);
         return this.#accept(event.peer, event.index, now);
       case "reached":
         return this.#giving.reached(event.peer, event.count);
@@ -208,7 +194,6 @@ export class SwarmPicker<P> {
     this.#mesh.leave(neighbour);
     this.#giving.leave(peer);
     this.#announcing.leave(peer);
-    if (this.#mesh.size < (this.#options.minNeighbours ?? 0)) this.#act({ type: "seek" });
   }
 
   #ban(peer: P): void {
@@ -217,12 +202,12 @@ export class SwarmPicker<P> {
     this.#act({ type: "drop", peer });
   }
 
-  #learn(peer: P, pieces: Iterable<number>, now: number): void {
+  #learn(peer: P, pieces: Iterable<number>, limits: SwarmLimits, now: number): void {
     const neighbour = this.#mesh.get(peer);
     if (!neighbour) return;
     for (const index of pieces) {
       if (index >= this.#mesh.pieceCount) continue;
-      this.#giving.confirm(peer, index, this.#limits, now);
+      this.#giving.confirm(peer, index, limits, now);
       this.#mesh.learn(neighbour, index);
     }
   }

@@ -47,7 +47,7 @@ export class SwarmShare implements Disposable {
     const { transfer, source, receivers, clock, random } = options;
     const { pieceSize, pieceCount, manifest: { table } } = source;
     this.#options = options;
-    this.#line = new LineEstimate({ pieceSize, receivers, clock });
+    const line = this.#line = new LineEstimate({ pieceSize, receivers, clock });
     this.#member = new SwarmMember({
       transfer,
       pieceCount,
@@ -55,7 +55,7 @@ export class SwarmShare implements Disposable {
         pieceCount,
         isSharer: true,
         headPieces: Math.ceil((table ?? 0) / pieceSize),
-        limits: this.#line.limits,
+        limits: () => line.limits,
         random,
       }),
       clock,
@@ -78,7 +78,7 @@ export class SwarmShare implements Disposable {
     }
     this.#member.handle({ type: "joined", peer: link });
     this.#member.onHave(link, participant.have);
-    void this.#line.measure(link).then(() => this.#member.picker.limits = this.#line.limits);
+    void this.#line.measure(link);
   }
 
   /** A recipient has been sent the hashes of the pieces below `count`. */

@@ -8,6 +8,7 @@ import type { Offer } from "../offer.ts";
 import type { PeerLink } from "../peer_link.ts";
 import type { PiecePicker } from "../picker.ts";
 import type { PieceServer } from "../piece_server.ts";
+import { indicesOf } from "../ranges.ts";
 import type { Supply, SwarmTalk } from "../supply.ts";
 import { LineEstimate } from "./line_estimate.ts";
 import { SwarmMember } from "./swarm_member.ts";
@@ -19,8 +20,6 @@ const NEIGHBOUR_SILENCE = 10_000;
 const SHARER_SILENCE = 120_000;
 /** Sources of one transfer: those that the sharer names, and as many that were told to meet this side. */
 const MAX_SOURCES = 2 * MAX_NEIGHBOURS;
-/** Receivers that a receiver takes a swarm to have. */
-const USUAL_RECEIVERS = 16;
 
 /** What a {@linkcode SwarmSupply} needs. */
 export interface SwarmSupplyOptions {
@@ -58,8 +57,8 @@ export class SwarmSupply implements Supply, SwarmTalk {
   constructor(options: SwarmSupplyOptions) {
     const { offer: { transfer, pieceSize }, pieceCount, picker, clock, random, leave } = options;
     this.#options = options;
-    this.#line = new LineEstimate({ pieceSize, receivers: USUAL_RECEIVERS, clock });
-    const { limits } = this.#line;
+    const line = this.#line = new LineEstimate({ pieceSize, clock });
+    const limits = () => line.limits;
     this.#member = new SwarmMember({
       transfer,
       pieceCount,
@@ -68,11 +67,7 @@ export class SwarmSupply implements Supply, SwarmTalk {
       send: (link, index) => this.#send(link, index),
       drop: leave,
     });
-    const kept = picker.ranges();
-    for (const [start, end] of kept) {
-      const pieces = Array.from({ length: end - start }, (_, i) => start + i);
-      this.#member.handle({ type: "kept", pieces });
-    }
+    this.#member.handle({ type: "kept", pieces: indicesOf(picker.ranges()) });
   }
 
   admits(source: PeerLink): boolean {
@@ -89,9 +84,11 @@ export class SwarmSupply implements Supply, SwarmTalk {
     return strangers;
   }
 
-  ban({ session: { remote: { id } } }: PeerLink): void {
+  ban(source: PeerLink): void {
+    const { id } = source.session.remote;
     // Without identities nobody can be told from another.
     if (id !== "") this.#banned.add(id);
+    this.#member.handle({ type: "corrupt", peer: source });
   }
 
   add(source: PeerLink): void {
@@ -99,8 +96,7 @@ export class SwarmSupply implements Supply, SwarmTalk {
     this.#sources.set(source, source === this.#options.sharer() ? null : this.#serve(source));
     this.#member.handle({ type: "joined", peer: source });
     // How far the sharer is its first answer says.
-    if (source === this.#options.sharer()) return;
-    void this.#line.measure(source).then(() => this.#member.picker.limits = this.#line.limits);
+    if (source !== this.#options.sharer()) void this.#line.measure(source);
   }
 
   drop(source: PeerLink): void {
@@ -145,7 +141,6 @@ export class SwarmSupply implements Supply, SwarmTalk {
     const { pieces } = this.#options;
     this.#writing.set(index, source);
     this.#line.moved(pieces.lengthOf(index));
-    this.#member.picker.limits = this.#line.limits;
   }
 
   stored(index: number): void {
@@ -167,7 +162,6 @@ export class SwarmSupply implements Supply, SwarmTalk {
   answeredIn(ms: number): void {
     const sharer = this.#options.sharer();
     if (sharer) this.#line.answered(sharer, ms);
-    this.#member.picker.limits = this.#line.limits;
   }
 
   get areOwing(): boolean {

@@ -166,6 +166,7 @@ swarm("a neighbour that owes a piece for too long is left", async (scene) => {
     scene.clock.advance(500);
     await Promise.resolve();
   }
+  assert(scene.download.admits(ann.link), "it is none of its sources any more");
   const asked = await scene.sender.asked(1);
   assertEquals(asked, [0]);
   await scene.sender.sendPiece(0);
