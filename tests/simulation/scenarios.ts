@@ -214,7 +214,7 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     expected: 1.13,
   },
-  { name: "2 hosts, 16 MiB", ...fifty, receivers: 2, expected: Infinity },
-  { name: "5 hosts, 16 MiB", ...fifty, receivers: 5, expected: Infinity },
+  { name: "2 hosts, 16 MiB", ...fifty, receivers: 2, expected: 1.02, isQuick: true },
+  { name: "5 hosts, 16 MiB", ...fifty, receivers: 5, expected: 1.05, isQuick: true },
   { name: "200 hosts, 16 MiB", ...fifty, receivers: 200, expected: 1.21 },
 ];
