@@ -11,6 +11,7 @@ import { sha256 } from "../../lib/pieces/hash.ts";
 import { RECEIPTS_FILE, TABLES_FOLDER } from "../../lib/inbox/receipts.ts";
 import type { SendReport } from "../../lib/peer/send_job.ts";
 import { eventually } from "./deadline.ts";
+import type { FakeClock } from "./fake_clock.ts";
 import type { TestPeer } from "./peer.ts";
 import type { TempDir } from "./temp_dir.ts";
 
@@ -41,6 +42,26 @@ export async function partialsIn(inbox: string): Promise<string[]> {
     }
   }
   return found;
+}
+
+/**
+ * Turns a peer's clock on until it has given up what nobody comes back for. Such jumps cost it its tracker, whose
+ * answers come by another clock: then time goes on in small steps until `other` finds it listed again.
+ */
+export async function untilGivenUp(
+  { inbox, peer, identity }: TestPeer,
+  clock: FakeClock,
+  other: TestPeer,
+): Promise<void> {
+  await eventually(async () => {
+    clock.advance(60_000);
+    return (await partialsIn(inbox)).length === 0;
+  }, "the end of all partials");
+  await eventually(async () => {
+    if (!peer.isConnected) clock.advance(50);
+    const listed = await other.peer.updatePeersList();
+    return peer.isConnected && listed.some(({ id }) => id === identity.id);
+  }, "the peer's return to its tracker");
 }
 
 /** A tree that nobody may touch, around and beside the peers. */

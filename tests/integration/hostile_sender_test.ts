@@ -3,10 +3,9 @@
 import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import type { MessageOf } from "../../lib/wire/message.ts";
-import { eventually } from "../helpers/deadline.ts";
 import { rejectsWith } from "../helpers/errors.ts";
 import { FakeClock } from "../helpers/fake_clock.ts";
-import { hashesIn, Invariants, partialsIn } from "../helpers/invariants.ts";
+import { hashesIn, Invariants, partialsIn, untilGivenUp } from "../helpers/invariants.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
@@ -46,10 +45,7 @@ function scene(name: string, play: (scene: Scene) => Promise<void>, { files = 0 
     await play({ bob, mallory: await open(), open });
     for (const session of opened) await session[Symbol.asyncDispose]();
     // What nobody comes back for is given up in the end.
-    await eventually(async () => {
-      clock.advance(60_000);
-      return (await partialsIn(bob.inbox)).length === 0;
-    }, "the end of all partials");
+    await untilGivenUp(bob, clock, anna);
     assertEquals(Object.keys(await hashesIn(bob.inbox)).length, files);
     await invariants.assertAll();
   });

@@ -3,12 +3,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { P2PError } from "../../lib/errors.ts";
-import { eventually } from "../helpers/deadline.ts";
 import { rejectsWith } from "../helpers/errors.ts";
 import { FakeClock } from "../helpers/fake_clock.ts";
 import { FaultyLink } from "../helpers/faulty_link.ts";
 import { NO_PROXY } from "../helpers/faulty_proxy.ts";
-import { Invariants, partialsIn } from "../helpers/invariants.ts";
+import { Invariants, partialsIn, untilGivenUp } from "../helpers/invariants.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
 import { NO_LINUX, permitted } from "../helpers/permissions.ts";
 import { bytesOf } from "../helpers/random.ts";
@@ -163,10 +162,7 @@ function byHand(
     const mallory = await openRaw({ address, membership: null, id });
     await play(bob, mallory);
     await mallory[Symbol.asyncDispose]();
-    await eventually(async () => {
-      clock.advance(60_000);
-      return (await partialsIn(bob.inbox)).length === 0;
-    }, "the end of all partials");
+    await untilGivenUp(bob, clock, anna);
     await invariants.assertAll();
   });
 }
