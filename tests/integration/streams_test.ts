@@ -6,6 +6,7 @@ import { P2PError } from "../../lib/errors.ts";
 import { exitCodeOfReports } from "../../lib/peer/send_job.ts";
 import { StreamContent } from "../../lib/content/stream_content.ts";
 import { assertSameBytes } from "../helpers/bytes.ts";
+import { HeldStream } from "../helpers/held_stream.ts";
 import { hashesIn, hexHash, Invariants, partialsIn } from "../helpers/invariants.ts";
 import { NoPauses } from "../helpers/no_pauses.ts";
 import { startPeer, type TestPeer } from "../helpers/peer.ts";
@@ -18,35 +19,8 @@ const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys", "run"];
 const MIB = 1024 * 1024;
 const SIZES = [0, 1, MIB - 1, MIB, MIB + 1, 40 * MIB + 3];
 
-/** A stream that the test feeds. */
-class Pipe {
-  readonly stream: ReadableStream<Uint8Array>;
-  /** Bytes that have been taken. */
-  taken = 0;
-  #gate = Promise.resolve();
-
-  /** Gives the content, up to `holdAt` bytes at once and the rest after {@linkcode release}. */
-  constructor(content: Uint8Array, holdAt = Infinity) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.release = resolve;
-    this.#gate = promise;
-    this.stream = new ReadableStream({
-      pull: async (controller) => {
-        if (this.taken >= holdAt) await this.#gate;
-        if (this.taken >= content.length) return controller.close();
-        const chunk = content.slice(this.taken, this.taken + 100_000);
-        this.taken += chunk.length;
-        controller.enqueue(chunk);
-      },
-      cancel: () => this.release(),
-    }, { highWaterMark: 0 });
-  }
-
-  release: () => void;
-}
-
 function contentOf(bytes: Uint8Array, name = "log.txt"): StreamContent {
-  return new StreamContent(new Pipe(bytes).stream, name);
+  return new StreamContent(new HeldStream(bytes).stream, name);
 }
 
 for (const insecure of [false, true]) {
@@ -100,7 +74,7 @@ permitted("a recipient that dies does not keep the other from all of it", NEEDS,
   await using bob = await startPeer(tracker, dir, { name: "bob" });
   await using carl = await startPeer(tracker, dir, { name: "carl" });
   const bytes = bytesOf(70 * MIB + 1);
-  const pipe = new Pipe(bytes, 12 * MIB);
+  const pipe = new HeldStream(bytes, 12 * MIB);
   const content = new StreamContent(pipe.stream, "log.txt");
   const sending = anna.peer.sendStream(content, ["bob", "carl"]);
   for (const peer of [bob, carl]) {
@@ -124,7 +98,7 @@ permitted("a stream that is interrupted leaves nothing", NEEDS, async () => {
   await using tracker = startTracker();
   await using anna = await startPeer(tracker, dir, { name: "anna" });
   await using bob = await startPeer(tracker, dir, { name: "bob" });
-  const pipe = new Pipe(bytesOf(20 * MIB), 12 * MIB);
+  const pipe = new HeldStream(bytesOf(20 * MIB), 12 * MIB);
   const stop = new AbortController();
   const content = new StreamContent(pipe.stream, "log.txt");
   const sending = anna.peer.sendStream(content, ["bob"], { signal: stop.signal });

@@ -2,8 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
+import { StreamContent } from "../../lib/content/stream_content.ts";
 import { ASKING_ONLY, openSession } from "../../lib/net/open_session.ts";
 import { FaultyProxy, NO_PROXY } from "../helpers/faulty_proxy.ts";
+import { HeldStream } from "../helpers/held_stream.ts";
 import { hashesIn, hexHash, Invariants } from "../helpers/invariants.ts";
 import { startPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
@@ -115,22 +117,27 @@ permitted(
   async () => {
     await using dir = await tempDir();
     await using tracker = startTracker();
-    await using anna = await startPeer(tracker, dir, { name: "anna", limitRate: 8 * MIB });
+    await using anna = await startPeer(tracker, dir, { name: "anna" });
     await using bob = await startPeer(tracker, dir, { name: "bob", maxSize: 4 * MIB });
     const invariants = await Invariants.of(dir, [anna, bob]);
     const stop = new AbortController();
-    const send = async (name: string, mib: number, signal?: AbortSignal) => {
-      const path = await invariants.file(name, bytesOf(mib * MIB, name.length));
-      return await anna.peer.sendFile(path, ["bob"], signal ? { signal } : {});
-    };
-    const steady = send("steady", 4);
+    const content = bytesOf(3 * MIB);
+    invariants.mayArrive(content);
+    const held = new HeldStream(content, MIB);
+    const steady = anna.peer.sendStream(new StreamContent(held.stream, "steady"), ["bob"]);
     await bob.until("transfer-started", ({ name }) => name === "steady");
-    const broken = send("broken off", 3, stop.signal);
+    // So little of it comes that it is not kept for another try.
+    const unended = new StreamContent(new HeldStream(bytesOf(MIB), MIB / 2).stream, "broken off");
+    const broken = anna.peer.sendStream(unended, ["bob"], { signal: stop.signal });
     await bob.until("transfer-started", ({ name }) => name === "broken off");
-    const tooLarge = send("too large", 5);
+    const tooLarge = anna.peer.sendFile(
+      await invariants.file("too large", bytesOf(5 * MIB)),
+      ["bob"],
+    );
     assertEquals((await tooLarge).failures.map(({ code }) => code), ["refused"]);
     stop.abort(new Error("enough"));
     assertEquals((await broken).recipients.map(({ state }) => state), ["failed"]);
+    held.release();
     assertEquals((await steady).failures, []);
     assertEquals(anna.all("transfer-retry"), []);
     await invariants.assertAll([await steady]);
