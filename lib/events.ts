@@ -295,6 +295,33 @@ export interface UnfinishedEvent {
   path?: string;
 }
 
+/** One line of `receipts`: what a recipient has signed. */
+export interface ReceiptEvent {
+  event: "receipt";
+  /** The name that the recipient is known by here. */
+  peer?: string;
+  /** Id of the peer that has verified it and has it on disk. */
+  recipient: string;
+  network: string;
+  transfer: string;
+  /** Id of the peer that sent it. */
+  sender: string;
+  /** The name it is kept under. */
+  name: string;
+  /** Bytes of the transfer; those of a folder with its table. */
+  size: number;
+  /** Hex, of a file. */
+  sha256?: string;
+  /** Id of the manifest in hex, where the SHA-256 is not what was signed. */
+  manifest?: string;
+  /** When, ISO 8601, by the recipient's clock. */
+  time: string;
+  /** Base64url. */
+  signature: string;
+  /** With `receipts verify`: its signature is right. */
+  verified?: boolean;
+}
+
 /** The answer to `tracker invite`. */
 export interface InviteEvent {
   event: "invite";
@@ -405,6 +432,7 @@ export type AppEvent =
   | ReceiveFailedEvent
   | HistoryEvent
   | UnfinishedEvent
+  | ReceiptEvent
   | InviteEvent
   | SharingEvent
   | ShareDeliveredEvent

@@ -39,6 +39,9 @@ const PROGRAM: Program = {
     history: async (context) =>
       await (await onDemand<typeof import("./history.ts")>("./history.ts", import.meta.url))
         .history(context),
+    receipts: async (context) =>
+      await (await onDemand<typeof import("./receipts.ts")>("./receipts.ts", import.meta.url))
+        .receipts(context),
     resume,
     forget: async (context) =>
       await (await onDemand<typeof import("./forget.ts")>("./forget.ts", import.meta.url)).forget(

@@ -11,19 +11,16 @@ import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import { PROTOCOL_VERSION } from "../wire/limits.ts";
-import { decodeExactly, uint16 } from "./bytes.ts";
+import { decodeExactly, sized, uint16 } from "./bytes.ts";
 import { type Identity, KEY_BYTES, SIGNATURE_BYTES, verifySignature } from "./keys.ts";
 
 /** Bytes of a message's id. */
 export const MESSAGE_ID_BYTES = 16;
 
-const encoder = new TextEncoder();
 /** First bytes of what is signed, so that no signature of anything else can pass for that of a message. */
-const DOMAIN = encoder.encode("p2p-message");
+const DOMAIN = new TextEncoder().encode("p2p-message");
 /** Stands in the place of the network's id with `--insecure`. */
 const NO_NETWORK = new Uint8Array(KEY_BYTES);
-/** Bytes of a time or a name: its length has 16 bits. */
-const MAX_SIZED = 0xffff;
 
 /** The fields that a message's signature covers beside its text. */
 export interface MessageSubject {
@@ -77,14 +74,4 @@ function messageBytes(subject: MessageSubject, text: Uint8Array): Uint8Array<Arr
     sized("the author's name", name),
     createHash("sha256").update(text).digest(),
   ]);
-}
-
-/** The length in bytes of UTF-8, as 16 bits, and those bytes. */
-function sized(what: string, text: string): Uint8Array<ArrayBuffer> {
-  const bytes = encoder.encode(text);
-  // A lone surrogate would be signed as U+FFFD: one signature would then be good for several texts.
-  if (bytes.length > MAX_SIZED || !text.isWellFormed()) {
-    throw new P2PError("malformed", `Cannot sign ${what}: it is not UTF-8 of at most 65535 bytes`);
-  }
-  return concat([uint16(bytes.length), bytes]);
 }

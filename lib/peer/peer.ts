@@ -24,6 +24,8 @@ import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry } from "../wire/message.ts";
 import { Dialler, RELAYED_PATH } from "./dialler.ts";
 import { EarlyDials } from "./early_dials.ts";
+import { receiptSigner } from "../identity/signed_receipt.ts";
+import { ReceiptBook } from "./receipt_book.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
 import { Messenger } from "./messenger.ts";
@@ -151,6 +153,7 @@ export class Peer implements AsyncDisposable {
       outbox: transient ? null : this.outbox,
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
+      receipts: membership ? new ReceiptBook(folder, identity.id, membership.id) : null,
       limiter: this.#outgoing,
       signal: this.#stopping.signal,
       emit,
@@ -622,7 +625,8 @@ export class Peer implements AsyncDisposable {
       "./receiving.ts",
       import.meta.url,
     );
-    const { received, keepPartials, quota, streamTo, transient } = this.#options;
+    const { identity, membership, received, keepPartials, quota, streamTo, transient } =
+      this.#options;
     return await openReceiving({
       id: this.id,
       received,
@@ -636,6 +640,7 @@ export class Peer implements AsyncDisposable {
       swarm: { meet: (id) => this.#meet(id), outgoing: this.#outgoing },
       directory: this.#directory,
       history: this.#historyWriter,
+      signReceipt: membership ? receiptSigner(identity, membership.id) : undefined,
       refusals: this.#refusals,
       emit: this.#emit,
       clock: this.#clock,

@@ -1,6 +1,7 @@
 import type { Clock } from "../async/clock.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { AppEvent } from "../events.ts";
+import type { ReceiptSigner } from "../identity/signed_receipt.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { StreamInbox } from "../inbox/stream_inbox.ts";
 import type { RequestLimits } from "../net/request_buckets.ts";
@@ -22,6 +23,8 @@ export interface ReceivingOptions
   swarm: SwarmHooks;
   directory: Directory;
   history: HistoryWriter;
+  /** Signs that something has arrived; absent with `--insecure`. */
+  signReceipt: ReceiptSigner | undefined;
   /** How many refused offers of one sender are told. */
   refusals: RequestLimits;
   emit: (event: AppEvent) => void;
@@ -40,7 +43,7 @@ export interface Receiving {
  */
 export async function openReceiving(options: ReceivingOptions): Promise<Receiving> {
   const { id, received, keepPartials, quota, streamTo, transient } = options;
-  const { settings, policy, limiter, swarm } = options;
+  const { settings, policy, limiter, swarm, signReceipt } = options;
   const notice = (message: string) => options.emit({ event: "notice", message });
   const inbox = await Inbox.open(received, id, {
     keepPartials,
@@ -54,6 +57,8 @@ export async function openReceiving(options: ReceivingOptions): Promise<Receivin
     policy,
     limiter,
     swarm,
+    // What is on its way down a pipe is on no disk.
+    signReceipt: streamTo ? undefined : signReceipt,
     observer: new ReceiveReporter(options),
   });
   return { inbox, downloads };

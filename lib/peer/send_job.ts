@@ -13,6 +13,7 @@ import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
 import { Opening } from "./opening.ts";
+import type { ReceiptBook } from "./receipt_book.ts";
 import { renamesText } from "./renames_text.ts";
 import type { Missing } from "../directory/target.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -33,6 +34,8 @@ export interface SendJob {
   emit: (event: AppEvent) => void;
   /** Bandwidth that is shared with the other transfers that go out. */
   limiter?: BandwidthLimiter | undefined;
+  /** Where what recipients sign is kept. */
+  receipts?: ReceiptBook | null | undefined;
   /** Hears whether a recipient gets no further: see {@linkcode TransferObserver.onStalled}. */
   onStalled?: ((isStalled: boolean) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -133,7 +136,9 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       const message = renamesText(`At ${entry.name}, in ${name}`, delivery);
       if (message !== null) emit({ event: "notice", message });
     }, () => {});
-    return { ...await resultOf(entry, sending, failures), ...link?.path };
+    const result = await resultOf(entry, sending, failures);
+    await keepReceipt(job, entry, sending);
+    return { ...result, ...link?.path };
   };
   const turns = new Gate(parallel);
   results.push(...await Promise.all(recipients.map((entry) => inTurn(turns, entry, sendTo))));
@@ -177,6 +182,22 @@ async function inTurn<T>(
     return Promise.race([served.then(() => {}), left]);
   });
   return await served;
+}
+
+/** Keeps what a recipient has signed; that it has everything does not depend on it. */
+async function keepReceipt(
+  { transfer, receipts, emit }: SendJob,
+  { id: recipient, name: peer }: PeerEntry,
+  sending: Promise<Delivery>,
+): Promise<void> {
+  const receipt = await sending.then(({ receipt }) => receipt, () => undefined);
+  if (!receipts || !receipt) return;
+  try {
+    await receipts.keep({ recipient, transfer, ...receipt });
+  } catch (thrown) {
+    const { message } = asP2PError(thrown);
+    emit({ event: "notice", message: `No receipt from ${peer}: ${message}` });
+  }
 }
 
 /** A recipient's line of the report, once it has answered with its last ACK or has failed. */

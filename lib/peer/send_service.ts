@@ -17,6 +17,7 @@ import type { LinkPool } from "../transfer/link_pool.ts";
 import type { Recipients } from "../directory/target.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
+import type { ReceiptBook } from "./receipt_book.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
 import type { Outbox, Unsent } from "./outbox.ts";
 import { type SendJob, type SendReport, sendToAll, stillToGet } from "./send_job.ts";
@@ -30,6 +31,8 @@ export interface SendServiceOptions {
   outbox: Outbox | null;
   manifests: ManifestCache;
   history: HistoryWriter;
+  /** Where what recipients sign is kept; null with `--insecure`, where nobody has a key. */
+  receipts: ReceiptBook | null;
   /** Bandwidth that all that goes out shares. */
   limiter?: BandwidthLimiter | undefined;
   /** Ends what is being sent. */
@@ -180,6 +183,7 @@ export class SendService {
       settings,
       emit,
       limiter: this.#options.limiter,
+      receipts: this.#options.receipts,
       onStalled,
       signal: stop,
     });

@@ -2,6 +2,7 @@ import { equals } from "@std/bytes/equals";
 import type { Clock } from "../async/clock.ts";
 import type { MemoryShare } from "../async/memory_budget.ts";
 import type { SharedBytes } from "../async/shared_bytes.ts";
+import type { ReceiptSigner } from "../identity/signed_receipt.ts";
 import { asP2PError, keepsPartial, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
@@ -64,6 +65,8 @@ export interface DownloadOptions {
   lane?: BandwidthLane | undefined;
   /** Makes the supply of a transfer that is a swarm; absent for any other. */
   swarm?: ((parts: SwarmParts) => Supply & SwarmTalk) | undefined;
+  /** Signs that it has arrived; without it there is no receipt. */
+  signReceipt?: ReceiptSigner | undefined;
   /** Hears how far it is at most twice a second. */
   observer: TransferObserver;
   /** Called once, when nothing more will happen. */
@@ -651,11 +654,24 @@ export class Download implements Pieces {
     const seconds = (clock.now() - this.#started) / 1000;
     const { sender } = this;
     this.#end();
-    const { transfer } = this.offer;
+    const { transfer, from, scheme } = this.offer;
     const { name, already, renamed = 0, renames = [] } = published;
     const state = already ? "already" : "saved";
     const told = renamed === 0 ? {} : { renamed, renames: [...renames] };
-    sender?.session.post({ verb: "ACK", transfer, state, name, manifest, ...told });
+    // Both know it then.
+    const proven = scheme === "prefix" && sha256 !== null ? { sha256 } : {};
+    const what = { transfer, sender: from, size, name, manifest, ...proven };
+    const receipt = this.#options.signReceipt?.(what);
+    sender?.session.post({
+      verb: "ACK",
+      transfer,
+      state,
+      name,
+      manifest,
+      ...proven,
+      ...told,
+      ...receipt,
+    });
     this.#options.onEnd({
       ...published,
       size,

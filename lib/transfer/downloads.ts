@@ -4,6 +4,7 @@ import { MemoryBudget } from "../async/memory_budget.ts";
 import { SharedBytes } from "../async/shared_bytes.ts";
 import { asP2PError, P2PError } from "../errors.ts";
 import type { Destination, Found } from "../inbox/destination.ts";
+import type { ReceiptSigner } from "../identity/signed_receipt.ts";
 import { HostCounts } from "../net/host_counts.ts";
 import type { Session } from "../net/session.ts";
 import { onDemand } from "../on_demand.ts";
@@ -61,6 +62,8 @@ export interface DownloadsOptions {
   policy?: OfferPolicy | undefined;
   /** Bandwidth that the transfers which come in share. */
   limiter?: BandwidthLimiter | undefined;
+  /** Signs that something has arrived; without it there are no receipts. */
+  signReceipt?: ReceiptSigner | undefined;
   /** What it takes to have pieces of other recipients; without it only the sender is asked. */
   swarm?: SwarmHooks | undefined;
 }
@@ -161,7 +164,7 @@ export class Downloads implements AsyncDisposable {
     }
     if (active) return active.resume(link, offer, asked.seq);
     const found = await this.#options.destination.alreadyHas(offer);
-    if (found?.state === "saved") return answerFound(asked, offer, found);
+    if (found?.state === "saved") return this.#answerFound(asked, offer, found);
     try {
       await this.#take(offer, asked, found);
     } catch (thrown) {
@@ -235,7 +238,7 @@ export class Downloads implements AsyncDisposable {
     const undo = await this.#decide(offer, asked, found !== null);
     try {
       if (found) {
-        answerFound(asked, offer, found);
+        this.#answerFound(asked, offer, found);
         const { isRelayed } = asked.link;
         const received = { ...found.item, already: true, seconds: 0, bytesReceived: 0, isRelayed };
         return this.#options.observer.onReceived(offer, received);
@@ -307,6 +310,7 @@ export class Downloads implements AsyncDisposable {
         maxSize: settings.maxSize,
         lane: limiter?.lane(),
         swarm: await this.#swarmFor(offer, target.isReadable),
+        signReceipt: this.#options.signReceipt,
         observer: observer.onStarted(offer),
         onEnd: (outcome) => this.#onEnd(offer, host, outcome),
       });
@@ -345,6 +349,19 @@ export class Downloads implements AsyncDisposable {
     this.#count(offer.from, host, -1);
     if (outcome instanceof P2PError) observer.onFailed(offer, outcome);
     else observer.onReceived(offer, outcome);
+  }
+
+  /** Answers the offer of something that is here. */
+  #answerFound(
+    { link, seq }: OfferRequest,
+    { transfer, from, manifest, sha256 }: Offer,
+    { state, item: { name, size, ...item } }: Found,
+  ): void {
+    // The sender has to recognise it: it does not know the manifest of everything whose SHA-256 it knows.
+    const isBySha256 = state === "already" && manifest === undefined && sha256 !== undefined;
+    const what = isBySha256 ? { sha256 } : { manifest: item.manifest };
+    const receipt = this.#options.signReceipt?.({ transfer, sender: from, size, name, ...what });
+    link.session.post({ verb: "ACK", re: seq, transfer, state, name, ...what, ...receipt });
   }
 
   #count(from: string, host: string, change: 1 | -1): void {
@@ -454,17 +471,4 @@ function lost(): P2PError {
 
 function shuttingDown(): P2PError {
   return new P2PError("shutting-down", "Cannot receive: the receiver is shutting down");
-}
-
-/** Answers the offer of something that is here. */
-function answerFound(
-  { link, seq }: OfferRequest,
-  { transfer, manifest, sha256 }: Offer,
-  { state, item }: Found,
-): void {
-  const { name } = item;
-  // The sender has to recognise it: it does not know the manifest of everything whose SHA-256 it knows.
-  const isBySha256 = state === "already" && manifest === undefined && sha256 !== undefined;
-  const what = isBySha256 ? { sha256 } : { manifest: item.manifest };
-  link.session.post({ verb: "ACK", re: seq, transfer, state, name, ...what });
 }

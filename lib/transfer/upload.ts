@@ -2,6 +2,7 @@ import type { FileAttributes } from "../disk/file_mode.ts";
 import { asP2PError, P2PError, tellable } from "../errors.ts";
 import type { Place } from "../content/piece_cache.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
+import type { ReceiptSignature, ReceiptSubject } from "../identity/signed_receipt.ts";
 import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
 import { HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
@@ -37,7 +38,14 @@ export interface Delivery {
   /** How many names inside a folder are others there, and some of them. */
   renamed: number;
   renames: readonly Rename[];
+  /** What it has signed of that, unchecked; undefined where it signs nothing. */
+  receipt: SignedContent | undefined;
 }
+
+/** What a recipient has signed: a receipt without what both ends know. */
+export type SignedContent =
+  & Pick<ReceiptSubject, "manifest" | "sha256" | "size" | "name">
+  & ReceiptSignature;
 
 /** What is sent to one recipient, on whichever link. */
 export interface UploadOptions {
@@ -202,7 +210,24 @@ export class Upload {
     }
     observer.onProgress(source.size ?? 0);
     const kept = state === "saved" ? "delivered" : "already";
-    this.#ack.resolve({ state: kept, savedAs: name, renamed, renames });
+    this.#ack.resolve({
+      state: kept,
+      savedAs: name,
+      renamed,
+      renames,
+      receipt: this.#receiptOf(message),
+    });
+  }
+
+  /** What an ACK that is right signs; what it says of the SHA-256 has to be what this side knows. */
+  #receiptOf(
+    { name = "", manifest, sha256, time, signature }: MessageOf<"ACK">,
+  ): SignedContent | undefined {
+    const { source } = this.#options;
+    if (time === undefined || signature === undefined) return undefined;
+    if (sha256 !== undefined && sha256 !== source.sha256) return undefined;
+    const what = sha256 === undefined ? { manifest } : { sha256 };
+    return { ...what, size: source.size ?? 0, name, time, signature };
   }
 
   /** The receiver gives up, or the link is gone. */

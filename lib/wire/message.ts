@@ -218,8 +218,14 @@ export type Message =
     name?: string;
     /** With `saved` and `already`: the id of the manifest, 32 bytes in base64url. */
     manifest?: string;
-    /** With `already`, in place of the manifest where the offer named none: the SHA-256 that it named. */
+    /**
+     * With `already`, in place of the manifest where the offer named none: the SHA-256 that it named. With `saved`: that
+     * of the file, where it was proven by a running hash.
+     */
     sha256?: string;
+    /** With `saved` and `already`: the receipt's time, ISO 8601, and its signature, 64 bytes in base64url. */
+    time?: string;
+    signature?: string;
     /** With `saved`: how many names inside a tree are others here. */
     renamed?: number;
     /** With `renamed`: some of them, as they were offered and as they are. */
@@ -488,6 +494,8 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     ...maybe(f, "name", (n) => f.string(n, MAX_NAME)),
     ...maybe(f, "manifest", (n) => f.bytes(n, HASH_BYTES)),
     ...maybe(f, "sha256", (n) => f.bytes(n, HASH_BYTES)),
+    ...maybe(f, "time", (n) => f.string(n, TIME)),
+    ...maybe(f, "signature", (n) => f.bytes(n, SIGNATURE)),
     ...maybe(f, "renamed", (n) => f.integer(n)),
     ...maybe(f, "renames", (n) => f.objects(n, MAX_RENAMES, rename)),
   }),

@@ -190,6 +190,7 @@ const COMMANDS: Record<string, CommandCase> = {
     says: /Received 5 B|"file-received"|hello/,
     full: 8,
   },
+  "peer receipts": { args: () => [], says: /signed:|Nobody has signed|"receipt"/, full: 8 },
   "peer history": { args: () => [], says: /f\.txt|Nothing has been sent/, full: 8 },
   // With a state of its own: what others are sending just now would be theirs to resume.
   "peer resume": {

@@ -12,7 +12,7 @@ import { heldLineTo, INVITE, of, receiver, share } from "./shares.ts";
 
 const MIB = 1024 * 1024;
 
-/** A network for once leaves nothing of itself beside the own key and the history. */
+/** A network for once leaves nothing of itself beside the own key, the history and receipts. */
 async function assertNothingRemembered(peers: string): Promise<void> {
   const names = await namesIn(peers);
   assert(names.includes("1") && names.includes("history.jsonl"));
@@ -73,11 +73,13 @@ e2e(
 
     // The secret is in no file, and neither side has another network, other names or another list now.
     assert(!await isInFiles(world.folder, secret));
-    for (const state of [join(world.home, ".local/state/p2p"), world.path("laptop-state")]) {
+    const senders = join(world.home, ".local/state/p2p");
+    for (const state of [senders, world.path("laptop-state")]) {
       assertEquals(await namesIn(state), ["peers"]);
       // The hashes of files that were read are no secret, and of use the next time.
       const kept = (await namesIn(join(state, "peers"))).filter((name) => name !== "manifests");
-      assertEquals(kept, ["1", "history.jsonl"]);
+      const receipts = state === senders ? ["receipts.jsonl"] : [];
+      assertEquals(kept, ["1", "history.jsonl", ...receipts]);
     }
     const history = await world.run("peer", [
       "history",

@@ -223,6 +223,8 @@ const GRAMMAR: Record<Verb, Shape> = {
     name,
     manifest: bytes(32),
     sha256: bytes(32),
+    time: name,
+    signature: bytes(64),
   },
   HASHES: {
     transfer,

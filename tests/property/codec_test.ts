@@ -158,6 +158,9 @@ const MESSAGES: Arbitraries = {
     swarm: fc.boolean(),
     name: text(4096),
     manifest: id,
+    sha256: id,
+    time,
+    signature,
   }),
   HASHES: partly({ transfer: token, start: fc.integer({ min: 0, max: MAX_PIECES }) }, {
     last: fc.record({ size, sha256: fc.option(id) }, { noNullPrototype: true }),

@@ -55,6 +55,16 @@ def message_bytes(network, header, text):
             + len(name).to_bytes(2, "big") + name + hashlib.sha256(text).digest())
 
 
+# Section 12, "Receipts"
+
+def receipt_bytes(network, sender, ack, size):
+    name, time = ack["name"].encode(), ack["time"].encode()
+    content = b"S" + unb64(ack["sha256"], 32) if "sha256" in ack else b"M" + unb64(ack["manifest"], 32)
+    return (b"p2p-receipt" + (1).to_bytes(2, "big") + network["id"] + unb64(ack["transfer"], 16)
+            + unb64(sender, 32) + content + size.to_bytes(8, "big") + len(name).to_bytes(2, "big") + name
+            + len(time).to_bytes(2, "big") + time)
+
+
 # Commands
 
 def say(event, **fields):
@@ -156,7 +166,12 @@ async def main(options):
         def dial(on_frame):
             return dial_peer(node, peer, on_frame)
 
-        ack, had, served = await send(dial, Content(options.arguments[0], options.scheme), options.known, options.stop_after)
+        content = Content(options.arguments[0], options.scheme)
+        ack, had, served = await send(dial, content, options.known, options.stop_after)
+        if ack and network:
+            signed = receipt_bytes(network, identity.id, ack, len(content.data))
+            if not verify(unb64(peer["id"], 32), unb64(ack["signature"], 64), signed):
+                raise ProtocolError("integrity", "the receipt's signature is wrong")
         if ack:
             say("delivered", state=ack["state"], savedAs=ack["name"], had=had, served=served)
         else:

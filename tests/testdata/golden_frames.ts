@@ -925,6 +925,38 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
+    name: "what has arrived, with a receipt",
+    hex: `
+      41 43 4b                                                                # ACK
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 73 74 61 74 65 22 3a 22 73 61 76 65 64 22 2c                         # "state":"saved",
+      22 6e 61 6d 65 22 3a 22 6e 65 74 77 6f 72 6b 2e 70 6e 67 22 2c          # "name":"network.png",
+      22 73 68 61 32 35 36 22 3a 22 38 50 48 79 38 5f 54 31 39 76 66 34 2d 66 # "sha256":"8PHy8_T19vf4-f
+      72 37 5f 50 33 2d 5f 77 41 42 41 67 4d 45 42 51 59 48 43 41 6b 4b 43 77 # r7_P3-_wABAgMEBQYHCAkKCw
+      77 4e 44 67 38 22 2c                                                    # wNDg8",
+      22 74 69 6d 65 22 3a 22 32 30 32 35 2d 30 31 2d 30 32 54 30 33 3a 30 34 # "time":"2025-01-02T03:04
+      3a 30 35 2e 36 37 38 5a 22 2c                                           # :05.678Z",
+      22 73 69 67 6e 61 74 75 72 65 22 3a 22 62 55 34 4c 39 37 6b 2d 67 62 35 # "signature":"bU4L97k-gb5
+      30 56 48 45 68 63 65 63 73 48 63 55 55 58 6c 6d 69 78 33 75 76 36 73 79 # 0VHEhcecsHcUUXlmix3uv6sy
+      67 31 5a 76 5a 6f 4a 2d 41 76 6f 70 39 62 70 71 5a 73 54 55 4d 47 4f 55 # g1ZvZoJ-Avop9bpqZsTUMGOU
+      69 50 71 4e 4a 79 6d 47 6e 74 6f 77 79 58 30 67 79 43 47 49 31 4b 6a 33 # iPqNJymGntowyX0gyCGI1Kj3
+      74 44 67 22 7d                                                          # tDg"}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "ACK",
+      transfer: TRANSFER,
+      state: "saved",
+      name: "network.png",
+      sha256: SHA256,
+      time: "2025-01-02T03:04:05.678Z",
+      signature: "bU4L97k-gb50VHEhcecsHcUUXlmix3uv6syg1ZvZoJ-Avop9bpqZsTUMGOUiPqNJymGntowyX0gyCGI1Kj3tDg",
+    },
+    body: "",
+  },
+  {
     name: "hashes of another scheme than was offered",
     hex: `
       48 41 53 48 45 53                                                       # HASHES

@@ -552,6 +552,19 @@ export const PEER_PROGRAM: ProgramSpec = {
       examples: ["peer history", "peer history --json"],
     },
     {
+      name: "receipts",
+      summary: "list what recipients have signed, export it, or check what was exported",
+      usage: "receipts [export FILE | verify FILE [ID ...]] [flags]",
+      positionals: { min: 0, max: Infinity, names: ["action"] },
+      flags: [],
+      common: ALWAYS,
+      examples: [
+        "peer receipts",
+        "peer receipts export receipts.jsonl",
+        "peer receipts verify receipts.jsonl",
+      ],
+    },
+    {
       name: "resume",
       summary: "go on sending what is unfinished",
       usage: "resume <id|all> [flags]",

@@ -10,6 +10,7 @@ import type {
   InviteEvent,
   ListeningEvent,
   Path,
+  ReceiptEvent,
   RecipientResult,
   RegisteredEvent,
   ShareDeliveredEvent,
@@ -140,6 +141,8 @@ export class EventText {
         return history(event);
       case "unfinished":
         return this.#palette.warn(unfinished(event));
+      case "receipt":
+        return receipt(event);
       case "invite":
         return this.#invite(event);
       case "sharing":
@@ -420,6 +423,15 @@ function pace(bytes: number, seconds: number): string {
 /** Which peer of this user it was: they share one history. */
 function by(as: string | undefined): string {
   return as === undefined ? "" : ` (as ${escapeText(as)})`;
+}
+
+function receipt(event: ReceiptEvent): string {
+  const { verified, peer, recipient, name, size, sha256, manifest, time } = event;
+  const who = peer === undefined ? `id:${escapeText(recipient)}` : nameOf(peer);
+  const what = `${escapeText(name)} (${formatSize(size)})`;
+  const hash = sha256 === undefined ? `manifest ${manifest}` : `sha256 ${sha256}`;
+  const verb = verified ? "signed, and the signature is right:" : "signed:";
+  return `${formatDate(time)}  ${who} ${verb} ${what} verified and synced\n    ${escapeText(hash)}`;
 }
 
 function history(event: HistoryEvent): string {

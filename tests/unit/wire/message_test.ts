@@ -258,6 +258,9 @@ Deno.test("the longest lists that are taken fit a header", () => {
       have: ranges(MAX_RANGES),
       name: "n".repeat(MAX_NAME),
       manifest: ID,
+      sha256: ID,
+      time: "t".repeat(40),
+      signature: SIGNATURE,
     },
     { verb: "HAVE", transfer: TOKEN, pieces: ranges(MAX_RANGES) },
     {
