@@ -53,6 +53,9 @@ async function exportTo(path: string, context: CommandContext): Promise<void> {
     await writeAll(file, kept.map(lineOf).join(""));
     await file.syncData();
   } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new P2PError("file-not-found", `Cannot write ${path}: its folder is not there`);
+    }
     throw diskError("write", path, error);
   }
   const what = kept.length === 1 ? "1 receipt" : `${kept.length} receipts`;

@@ -63,6 +63,7 @@ e2e("receipts are listed, exported, and verified on a machine without a network"
   }
   for (
     const [args, code, said] of [
+      [["export", world.path("missing", "a")], 8, "its folder is not there"],
       [["verify", world.path("missing")], 8, "there is no such file"],
       [["verify", out, "bob"], 2, "the id 'bob'"],
       [["verify"], 2, "receipts verify FILE"],
