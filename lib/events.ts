@@ -86,6 +86,8 @@ export interface PeerEvent {
   /** Where else it can be had. */
   addresses?: string[];
   reachable: boolean;
+  /** Groups that it says it is in. */
+  groups?: string[];
   /** This user reached it through the tracker last, since there was no direct path. */
   via?: "relay";
 }

@@ -29,6 +29,7 @@ import { type AcceptRule, parseAcceptRule } from "../peer/accept_rule.ts";
 import type { AskPerson } from "../peer/offer_policy.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
 import { firstIdentity, takeSlot } from "../peer/slots.ts";
+import { isGroupName, MAX_GROUPS } from "../wire/group_name.ts";
 import { defaultPeerName, isPeerName } from "../wire/peer_name.ts";
 import { findTracker } from "./local_tracker.ts";
 import { chooseNetwork, type NetworkChoice } from "./network_choice.ts";
@@ -208,6 +209,7 @@ export function makePeer(
     name: peerName(command.command === "send" ? undefined : textOf(values, "name")),
     host: host === "auto" ? undefined : host,
     port: isPortMeant ? numberOf(values, "port") : undefined,
+    groups: groupsIn(values),
     advertise: explicit.has("advertise") ? advertisedAddress(values) : undefined,
     mapPort: isMapped(values),
     received: inboxOf(command),
@@ -237,6 +239,27 @@ function advertisedAddress(values: ParsedCommand["values"]): PeerOptions["advert
     );
   }
   return address;
+}
+
+/** The groups of `--group`. */
+function groupsIn(values: FlagValues): string[] {
+  const groups = (textOf(values, "group") ?? "").split(",").map((group) => group.trim())
+    .filter(Boolean);
+  const wrong = groups.find((group) => !isGroupName(group));
+  if (wrong !== undefined) {
+    throw new P2PError(
+      "usage",
+      `Cannot use --group: '${wrong}' is no name of a group; write 1 to 32 of a-z, 0-9, dots, dashes and ` +
+        "underscores, with a letter or digit first",
+    );
+  }
+  if (new Set(groups).size > MAX_GROUPS) {
+    throw new P2PError(
+      "usage",
+      `Cannot use --group: ${groups.join(",")} are more than ${MAX_GROUPS} groups; leave some out`,
+    );
+  }
+  return groups;
 }
 
 /** Whether a router is asked to lead a port to the peer. */

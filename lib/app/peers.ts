@@ -26,6 +26,7 @@ export async function listPeers(peer: Peer, { emit }: CommandContext): Promise<v
       address: formatAddress(entry),
       ...otherAddresses(entry.addresses),
       reachable,
+      ...(entry.groups ? { groups: entry.groups } : {}),
       ...(peer.wasRelayed(id) ? { via: "relay" as const } : {}),
     });
     if (name === undefined) emit({ event: "notice", message: anotherKey(entry) });

@@ -15,6 +15,7 @@ export async function peers(context: CommandContext): Promise<ExitCode> {
       address: formatAddress(entry),
       ...otherAddresses(entry.addresses),
       reachable,
+      ...(entry.groups ? { groups: entry.groups } : {}),
     });
   }
   return ExitCode.done;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { StateFile } from "../disk/state_file.ts";
+import { areGroups } from "../wire/group_name.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
@@ -78,9 +79,9 @@ function parse(value: object | null): Cached[] {
 }
 
 function isPeerEntry(value: unknown): value is PeerEntry {
-  const { id, name, reachable, addresses = [] } = (value ?? {}) as Partial<PeerEntry>;
+  const { id, name, reachable, addresses = [], groups = [] } = (value ?? {}) as Partial<PeerEntry>;
   return isBase64Url(id, 32) && typeof name === "string" && typeof reachable === "boolean" &&
-    Array.isArray(addresses) && [value, ...addresses].every(isAddress);
+    areGroups(groups) && Array.isArray(addresses) && [value, ...addresses].every(isAddress);
 }
 
 function isAddress(value: unknown): boolean {

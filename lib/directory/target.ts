@@ -5,6 +5,8 @@ import type { PeerEntry } from "../wire/message.ts";
 
 /** Stands for everybody in `--to`. */
 const ALL = "all";
+/** Begins the name of a group in `--to`. */
+const GROUP = "@";
 
 /** Somebody whom `--to` names and who cannot be found. */
 export interface Missing {
@@ -73,6 +75,7 @@ export function isMeant(target: string, entry: PeerEntry): boolean {
 export function meantAsPeers(argument: string, entries: readonly PeerEntry[]): string | null {
   if (argument === ALL) return argument;
   const targets = argument.split(",").map((target) => {
+    if (membersOf(target, entries).length > 0) return target;
     if (entries.some((entry) => isMeant(target, entry))) return target;
     const lower = target.toLowerCase();
     return entries.find(({ name }) => name.toLowerCase() === lower)?.name;
@@ -83,7 +86,37 @@ export function meantAsPeers(argument: string, entries: readonly PeerEntry[]): s
 /** Whether `--to` names each peer that it is about. */
 export function namesEach(to: readonly string[]): boolean {
   const targets = targetsOf(to);
-  return targets.length > 0 && !targets.includes(ALL);
+  return targets.length > 0 && !targets.some((target) => target === ALL || isGroup(target));
+}
+
+function isGroup(target: string): boolean {
+  return target.startsWith(GROUP);
+}
+
+/** Those who say that they are in the group that a target names. */
+function membersOf(target: string, entries: readonly PeerEntry[]): PeerEntry[] {
+  const group = target.slice(GROUP.length);
+  return isGroup(target) ? entries.filter(({ groups = [] }) => groups.includes(group)) : [];
+}
+
+/**
+ * Those who are in the group that a target names.
+ *
+ * @throws {P2PError} `peer-unknown`, with the groups that there are, when nobody is.
+ */
+function resolveGroup(target: string, others: readonly PeerEntry[]): PeerEntry[] {
+  const members = membersOf(target, others);
+  if (members.length > 0) return members;
+  const groups = [...new Set(others.flatMap(({ groups = [] }) => groups))].sort();
+  const near = suggest(target.slice(GROUP.length), groups);
+  const remedy = near === null
+    ? "; `peer peers` shows who is in which"
+    : `; did you mean @${near}?`;
+  throw new P2PError(
+    "peer-unknown",
+    `Cannot find ${target}: no other peer that is there is in that group${remedy}`,
+    { candidates: groups.map((group) => `${GROUP}${group}`) },
+  );
 }
 
 function targetsOf(to: readonly string[]): string[] {
@@ -97,7 +130,7 @@ function sameEndpoint(a: string, b: string): boolean {
 
 /**
  * The recipients that `--to` names: targets among `entries`, separated by commas, each peer once; `all`
- * means `others`.
+ * means `others`, and `@` with a group those of them who are in it.
  *
  * @throws {P2PError} `usage` when nobody is named; `peer-unknown` or `peer-ambiguous`, with the candidates, when none of
  * them is there.
@@ -124,8 +157,10 @@ export function resolveRecipients(
   const missing: Missing[] = [];
   for (const target of new Set(targets)) {
     try {
-      const entry = resolveTarget(target, entries);
-      chosen.set(entry.id, entry);
+      const found = isGroup(target)
+        ? resolveGroup(target, others)
+        : [resolveTarget(target, entries)];
+      for (const entry of found) chosen.set(entry.id, entry);
     } catch (thrown) {
       missing.push({ target, error: asP2PError(thrown) });
     }

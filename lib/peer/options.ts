@@ -18,6 +18,8 @@ export interface PeerOptions extends TransferChoices {
   name: string;
   /** Where to listen; by default on all of this machine, or on loopback for a tracker that is there alone. */
   host?: string | undefined;
+  /** Groups that it says it is in. */
+  groups?: readonly string[] | undefined;
   /** 0 takes a free one. */
   port?: number | undefined;
   /** Under which address the tracker should list this peer, where it allows that. */

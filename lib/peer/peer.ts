@@ -427,7 +427,7 @@ export class Peer implements AsyncDisposable {
   }
 
   async #registration(): Promise<Registration> {
-    const { advertise } = this.#options;
+    const { advertise, groups = [] } = this.#options;
     await this.#listener.follow();
     const outside = this.#portMap?.outside;
     // At the address that the tracker sees, a router's, it is the router's port that leads here.
@@ -440,6 +440,7 @@ export class Peer implements AsyncDisposable {
       port,
       ...(advertise ? { host: advertise.host } : {}),
       ...(addresses.length > 0 ? { addresses } : {}),
+      ...(groups.length > 0 ? { groups: [...new Set(groups)].sort() } : {}),
     };
   }
 

@@ -1,3 +1,4 @@
+import { areGroups, MAX_GROUPS } from "./group_name.ts";
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
 
@@ -103,6 +104,15 @@ export class Fields {
       !Array.isArray(value) || value.length > max || !value.every((v) => isBase64Url(v, length))
     ) {
       this.#fail(name, `an array of at most ${max} texts of ${length} bytes in base64url`);
+    }
+    return value;
+  }
+
+  /** The groups of a peer: see {@linkcode areGroups}. */
+  groups(name: string): string[] {
+    const value = this.#get(name);
+    if (!areGroups(value)) {
+      this.#fail(name, `an ascending array of at most ${MAX_GROUPS} names of groups`);
     }
     return value;
   }

@@ -47,6 +47,8 @@ export interface PeerEntry {
   reachable: boolean;
   /** Where else it says that it can be had, the likeliest first. */
   addresses?: Address[];
+  /** Groups that it says it is in, in order. */
+  groups?: string[];
 }
 
 /** A path inside a tree that another one had to take the place of. */
@@ -106,6 +108,8 @@ export type Message =
     host?: string;
     /** Where else it can be had, the likeliest first. */
     addresses?: Address[];
+    /** Groups that it is in, in order. */
+    groups?: string[];
   }
   | { verb: "UNREGISTER"; seq: number }
   /** `limit`: how many entries the client takes in one frame; `PEERS_PER_FRAME` when it is absent. */
@@ -349,6 +353,7 @@ function peerEntry(f: Fields): PeerEntry {
     port: port(f),
     reachable: f.boolean("reachable"),
     ...addresses(f),
+    ...maybe(f, "groups", (n) => f.groups(n)),
   };
 }
 
@@ -400,6 +405,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     port: port(f),
     ...maybe(f, "host", (n) => f.string(n, HOST)),
     ...addresses(f),
+    ...maybe(f, "groups", (n) => f.groups(n)),
   }),
   UNREGISTER: (f) => ({ seq: seq(f) }),
   PEERS: (f) => ({

@@ -365,6 +365,13 @@ const FLAGS: Record<string, FlagCase> = {
     right: right(({ world, unique }) => world.path(unique())),
     wrong: [wrong(({ file }) => file, /Cannot use .*f\.txt/, 8)],
   },
+  group: {
+    right: right("lab,gpu"),
+    wrong: [
+      wrong("Lab", /Cannot use --group: 'Lab' is no name of a group/),
+      wrong("a,b,c,d,e,f,g,h,i", /more than 8 groups/),
+    ],
+  },
   accept: {
     right: right("box,members-of-staff"),
     wrong: [

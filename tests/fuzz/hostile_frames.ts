@@ -189,7 +189,13 @@ const GRAMMAR: Record<Verb, Shape> = {
   BYE: {},
   PING: { seq },
   PONG: { re: seq },
-  REGISTER: { seq, name, port, host },
+  REGISTER: {
+    seq,
+    name,
+    port,
+    host,
+    groups: ({ dice }) => json(dice.once(4) ? dice.pick(TEXTS) : ["gpu", dice.pick(TEXTS), "lab"]),
+  },
   UNREGISTER: { seq },
   PEERS: { seq, epoch: bytes(16), since: int(0, 1, 2 ** 40), limit: int(1, 48, 256, 10_000) },
   PEER_LIST: {

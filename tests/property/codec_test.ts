@@ -64,6 +64,8 @@ const ranges = fc.uniqueArray(fc.integer({ min: 0, max: MAX_PIECES }), { maxLeng
     )
   );
 
+const groups = fc.uniqueArray(fc.stringMatching(/^[a-z0-9][a-z0-9._-]{0,31}$/), { maxLength: 8 })
+  .map((names) => names.sort());
 const addresses = fc.array(fc.record({ host, port }, { noNullPrototype: true }), { maxLength: 8 });
 
 const peerEntry: fc.Arbitrary<PeerEntry> = fc.record({
@@ -73,6 +75,7 @@ const peerEntry: fc.Arbitrary<PeerEntry> = fc.record({
   port,
   reachable: fc.boolean(),
   addresses,
+  groups,
 }, { noNullPrototype: true, requiredKeys: ["id", "name", "host", "port", "reachable"] });
 
 type Each<T> = { [K in keyof T]: fc.Arbitrary<T[K]> };
@@ -114,7 +117,7 @@ const MESSAGES: Arbitraries = {
   BYE: fc.constant({}),
   PING: partly({}, { seq: number }),
   PONG: partly({}, { re: number }),
-  REGISTER: partly({ seq: number, name, port }, { host, addresses }),
+  REGISTER: partly({ seq: number, name, port }, { host, addresses, groups }),
   UNREGISTER: record({ seq: number }),
   PEERS: partly({ seq: number, since: size }, { epoch: token }),
   PEER_LIST: partly({

@@ -277,6 +277,13 @@ const PEER_FLAGS: FlagSpec[] = [
     default: "received_files",
   },
   {
+    name: "group",
+    kind: "string",
+    env: "P2P_GROUP",
+    placeholder: "NAME,NAME",
+    help: "Groups that this peer is in: --to @NAME sends to all who are in one",
+  },
+  {
     name: "accept",
     kind: "string",
     env: "P2P_ACCEPT",
@@ -324,6 +331,7 @@ const RECEIVING = [
   "port",
   "map-port",
   "received",
+  "group",
   "accept",
   "max-size",
   "keep-partials",
@@ -444,15 +452,15 @@ export const PEER_PROGRAM: ProgramSpec = {
     {
       name: "send",
       summary: "send files and folders, and wait until they are verified and on the other disk",
-      usage: "send <path>... [--to <peer,peer|all>] [flags]",
+      usage: "send <path>... [--to <peer,peer|@group|all>] [flags]",
       positionals: { min: 1, max: Infinity, names: ["path"] },
       flags: [
         {
           name: "to",
           kind: "string",
           env: "P2P_TO",
-          placeholder: "PEER,PEER|all",
-          help: "Who gets it: names, id: and the start of an id, or host:port; " +
+          placeholder: "PEER,PEER|@GROUP|all",
+          help: "Who gets it: names, id: and the start of an id, host:port, or all in a group; " +
             "not needed when there is only one other peer",
         },
         {

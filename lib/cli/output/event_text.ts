@@ -92,8 +92,10 @@ export class EventText {
       case "peer-left":
         return `Peer ${who(event)} left${because(event.reason)}`;
       case "peer": {
+        const groups = (event.groups ?? []).map((group) => `@${escapeText(group)}`).join(" ");
         const state = (event.reachable ? "" : warn("  unreachable")) +
-          (event.via === "relay" ? dim("  via relay") : "");
+          (event.via === "relay" ? dim("  via relay") : "") +
+          (groups === "" ? "" : dim(`  ${groups}`));
         const name = bold(fitAtLeast(escapeText(event.name), 20));
         return `${name}  ${shortId(event.id)}  ${fitAtLeast(escapeText(event.address), 21)}${state}`
           .trimEnd();

@@ -54,14 +54,15 @@ async function register(
     throw new P2PError("unauthorised", "Cannot register: only a peer that said HELLO may");
   }
   const source = sourceHost(session);
-  const { name, port } = message;
+  const { name, port, groups = [] } = message;
   const host = advertisedHost(message, session, allowAdvertise);
   expectPeerName(name);
   // Only now: nobody is dialled for what is refused, and it is not counted as one that is.
   dialBacks.expectAllowed(session);
   const claimed = [...message.addresses ?? [], { host: source, port }];
   const addresses = withAddresses(tellable(claimed, session, [{ host, port }]));
-  const wanted = { id, name, host, port, reachable: dialBack, ...addresses };
+  const inGroups = groups.length > 0 ? { groups } : {};
+  const wanted = { id, name, host, port, reachable: dialBack, ...addresses, ...inGroups };
   const older = roster.get(id)?.session ?? null;
   const answering = older && older !== session ? answers(older) : false;
   const reason = dialBack

@@ -203,7 +203,8 @@ export class MemoryRegistry implements Registry {
 
 function isSameEntry(a: PeerEntry, b: PeerEntry): boolean {
   return a.id === b.id && a.name === b.name && a.host === b.host && a.port === b.port &&
-    a.reachable === b.reachable && areSame(a.addresses, b.addresses);
+    a.reachable === b.reachable && areSame(a.addresses, b.addresses) &&
+    (a.groups ?? []).join() === (b.groups ?? []).join();
 }
 
 function areSame(a: PeerEntry["addresses"] = [], b: PeerEntry["addresses"] = []): boolean {

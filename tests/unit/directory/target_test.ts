@@ -85,6 +85,33 @@ Deno.test("all means the others", () => {
   throwsWith("peer-unknown", () => resolveRecipients(["all"], all, []));
 });
 
+Deno.test("@ means those of the others who are in a group", () => {
+  const inLab = { ...bob, groups: ["gpu", "lab"] };
+  const alsoInLab = { ...six, groups: ["lab"] };
+  const entries = [{ ...anna, groups: ["lab"] }, inLab, alsoInLab];
+  const others = [inLab, alsoInLab];
+  const chosen = (...to: string[]) => resolveRecipients(to, entries, others).peers;
+  assertEquals(chosen("@lab"), others);
+  assertEquals(chosen("@gpu"), [inLab]);
+  assertEquals(chosen("Anna,@lab", "bob"), [alsoInLab, inLab]);
+  assertEquals(chosen("all,@gpu"), others);
+  const { peers, missing } = resolveRecipients(["@gpu,@none"], entries, others);
+  assertEquals(peers, [inLab]);
+  assertEquals(missing.map(({ target, error }) => [target, error.code]), [[
+    "@none",
+    "peer-unknown",
+  ]]);
+  for (const nobodys of ["@la", "@", "@labs", "@LAB"]) {
+    const error = throwsWith("peer-unknown", () => chosen(nobodys));
+    assertEquals(error.candidates, ["@gpu", "@lab"]);
+  }
+  assert(throwsWith("peer-unknown", () => chosen("@labs")).message.endsWith("did you mean @lab?"));
+  // A group is no name of one peer.
+  throwsWith("peer-unknown", () => resolveTarget("@gpu", entries));
+  assertEquals(meantAsPeers("@lab", others), "@lab");
+  assertEquals(meantAsPeers("@none", others), null);
+});
+
 Deno.test("an argument that is about peers is told from a path, in any notation of them", () => {
   const meant: [argument: string, to: string | null][] = [
     ["anna", "anna"],

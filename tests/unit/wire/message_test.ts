@@ -83,6 +83,14 @@ const MALFORMED: [verb: Verb, fields: Record<string, unknown>, field: string][] 
   ["REGISTER", { seq: 1, name: { length: 1 }, port: 1 }, "name"],
   ["REGISTER", { seq: 1, name: "a", port: 65536 }, "port"],
   ["REGISTER", { seq: 1, name: "a", port: 1, host: "x".repeat(254) }, "host"],
+  ...["lab", ["Lab"], [""], ["-a"], ["b", "a"], ["a", "a"], [1], ["a".repeat(33)], [..."abcdefghi"]]
+    .map(
+      (groups): [Verb, Record<string, unknown>, string] => [
+        "REGISTER",
+        { seq: 1, name: "a", port: 1, groups },
+        "groups",
+      ],
+    ),
   ["PEERS", { seq: 1, since: -1 }, "since"],
   ["PEER_LIST", { ...LIST, peers: {} }, "peers"],
   ["PEER_LIST", { ...LIST, peers: [null] }, "peers"],
