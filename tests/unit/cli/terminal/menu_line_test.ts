@@ -38,7 +38,7 @@ Deno.test("Lines that are no command say what would do", () => {
     ["sendfil x", "did you mean sendfile?"],
     ["frobnicate\x1b", "'frobnicate\\x1b': it is no command; the commands are ping, broadcast"],
     ["exit now", "write exit alone"],
-    ["send a bob", "write sendfile <filename> [peer...|all]"],
+    ["send a bob", "write sendfile <filename> [peer...|@group|all]"],
     [
       "sendfile a --to bob",
       "'--to' in the menu: it takes no flags; write sendfile <filename> [peer",
