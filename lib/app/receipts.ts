@@ -7,7 +7,7 @@ import { openRegular } from "../disk/open_regular.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import type { ReceiptEvent } from "../events.ts";
 import { KEY_BYTES } from "../identity/keys.ts";
-import { lineOf, type Receipt, receiptsPath } from "../peer/receipt_book.ts";
+import { lineOf, receiptsPath, type SignedReceipt } from "../peer/receipt_book.ts";
 import { readReceipts, verifyReceipts } from "../peer/read_receipts.ts";
 import { hexOf } from "../pieces/hash.ts";
 import { isBase64Url } from "../wire/fields.ts";
@@ -48,14 +48,16 @@ async function exportTo(path: string, context: CommandContext): Promise<void> {
   if (kept.length === 0) {
     throw new P2PError("usage", "Cannot export receipts: nobody has signed one yet");
   }
+  using file = await openFile(path, { write: true, createNew: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw diskError("write", path, error);
+    throw new P2PError("file-not-found", `Cannot write ${path}: its folder is not there`);
+  });
   try {
-    using file = await openFile(path, { write: true, createNew: true });
     await writeAll(file, kept.map(lineOf).join(""));
     await file.syncData();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      throw new P2PError("file-not-found", `Cannot write ${path}: its folder is not there`);
-    }
+    // Some of the receipts would pass for all of them.
+    await Deno.remove(path).catch(() => {});
     throw diskError("write", path, error);
   }
   const what = kept.length === 1 ? "1 receipt" : `${kept.length} receipts`;
@@ -68,7 +70,7 @@ async function exportTo(path: string, context: CommandContext): Promise<void> {
 /** Checks every receipt in a file; with ids, that there is one of each of them and none of anybody else. */
 async function verify(path: string, ids: string[], { emit }: CommandContext): Promise<void> {
   const wanted = new Set(ids.map(idOf));
-  const receipts = verifyReceipts(await textIn(path), path);
+  const receipts = verifyReceipts(await bytesOf(path), path);
   const signed = new Set(receipts.map(({ recipient }) => recipient));
   if (wanted.size > 0) {
     const missing = [...wanted].find((id) => !signed.has(id));
@@ -99,23 +101,16 @@ function idOf(given: string): string {
   );
 }
 
-/** All of a file: a byte that is no UTF-8 must not pass for another one. */
-async function textIn(path: string): Promise<string> {
-  let bytes: ArrayBuffer;
+async function bytesOf(path: string): Promise<Uint8Array> {
   try {
     using file = await openRegular(path);
-    bytes = await new Response(file.readable).arrayBuffer();
+    return await new Response(file.readable).bytes();
   } catch (error) {
     throw diskError("read", path, error);
   }
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new P2PError("integrity", `Cannot trust ${path}: it is not UTF-8`);
-  }
 }
 
-function eventOf(receipt: Receipt, peer?: string): ReceiptEvent {
+function eventOf(receipt: SignedReceipt, peer?: string): ReceiptEvent {
   const { sha256, manifest, ...signed } = receipt;
   return {
     event: "receipt",

@@ -16,7 +16,7 @@ import { type Identity, KEY_BYTES, SIGNATURE_BYTES, verifySignature } from "./ke
 /** First bytes of what is signed, so that no signature of anything else can pass for that of a receipt. */
 const DOMAIN = new TextEncoder().encode("p2p-receipt");
 /** Bytes of a transfer's id. */
-const TRANSFER_BYTES = 16;
+export const TRANSFER_BYTES = 16;
 /** Says what the content is named by. */
 const KIND = { manifest: 0x4d, sha256: 0x53 };
 

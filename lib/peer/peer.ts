@@ -153,7 +153,7 @@ export class Peer implements AsyncDisposable {
       outbox: transient ? null : this.outbox,
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
-      receipts: membership ? new ReceiptBook(folder, identity.id, membership.id) : null,
+      receipts: membership ? new ReceiptBook(folder, identity.id, membership.id) : undefined,
       limiter: this.#outgoing,
       signal: this.#stopping.signal,
       emit,

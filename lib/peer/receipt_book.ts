@@ -6,7 +6,7 @@ import { P2PError } from "../errors.ts";
 import { type ReceiptSubject, verifyReceipt } from "../identity/signed_receipt.ts";
 
 /** A receipt with all that it takes to check it. */
-export interface Receipt extends ReceiptSubject {
+export interface SignedReceipt extends ReceiptSubject {
   /** Id of the peer that signed. */
   recipient: string;
   /** Base64url of 64 bytes. */
@@ -15,13 +15,13 @@ export interface Receipt extends ReceiptSubject {
 
 /** The receipts of what was sent, one JSON object per line, shared by all peers of a user. */
 export class ReceiptBook {
-  readonly path: string;
+  readonly #path: string;
   readonly #sender: string;
   readonly #network: string;
 
   /** @param folder where a user's peers are kept. */
   constructor(folder: string, sender: string, network: string) {
-    this.path = receiptsPath(folder);
+    this.#path = receiptsPath(folder);
     this.#sender = sender;
     this.#network = network;
   }
@@ -31,18 +31,19 @@ export class ReceiptBook {
    *
    * @throws {P2PError} `unauthorised` when its signature is wrong; `disk` and the like when it cannot be written.
    */
-  async keep(signed: Omit<Receipt, "network" | "sender">): Promise<void> {
+  async keep(signed: Omit<SignedReceipt, "network" | "sender">): Promise<void> {
     const receipt = { ...signed, network: this.#network, sender: this.#sender };
     if (!verifyReceipt(receipt.recipient, receipt, receipt.signature)) {
       throw new P2PError("unauthorised", "its signature is wrong");
     }
     try {
-      await Deno.mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
-      using file = await openFile(this.path, { append: true, create: true, mode: 0o600 });
-      await writeAll(file, lineOf(receipt));
+      await Deno.mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+      using file = await openFile(this.#path, { append: true, create: true, mode: 0o600 });
+      // What a crash has left of a line before it must not take this one with it.
+      await writeAll(file, `\n${lineOf(receipt)}`);
       await file.syncData();
     } catch (error) {
-      throw stateError("write", this.path, error);
+      throw stateError("write", this.#path, error);
     }
   }
 }
@@ -53,7 +54,7 @@ export function receiptsPath(folder: string): string {
 }
 
 /** A receipt as a line of a file: what is signed, in this order and in no other form. */
-export function lineOf(receipt: Receipt): string {
+export function lineOf(receipt: SignedReceipt): string {
   const { recipient, network, transfer, sender, sha256, manifest, size, name, time } = receipt;
   const content = sha256 === undefined ? { manifest } : { sha256 };
   const { signature } = receipt;

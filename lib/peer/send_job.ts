@@ -35,7 +35,7 @@ export interface SendJob {
   /** Bandwidth that is shared with the other transfers that go out. */
   limiter?: BandwidthLimiter | undefined;
   /** Where what recipients sign is kept. */
-  receipts?: ReceiptBook | null | undefined;
+  receipts?: ReceiptBook | undefined;
   /** Hears whether a recipient gets no further: see {@linkcode TransferObserver.onStalled}. */
   onStalled?: ((isStalled: boolean) => void) | undefined;
   signal?: AbortSignal | undefined;

@@ -31,8 +31,8 @@ export interface SendServiceOptions {
   outbox: Outbox | null;
   manifests: ManifestCache;
   history: HistoryWriter;
-  /** Where what recipients sign is kept; null with `--insecure`, where nobody has a key. */
-  receipts: ReceiptBook | null;
+  /** Where what recipients sign is kept; absent with `--insecure`, where nobody has a key. */
+  receipts: ReceiptBook | undefined;
   /** Bandwidth that all that goes out shares. */
   limiter?: BandwidthLimiter | undefined;
   /** Ends what is being sent. */

@@ -654,12 +654,12 @@ export class Download implements Pieces {
     const seconds = (clock.now() - this.#started) / 1000;
     const { sender } = this;
     this.#end();
-    const { transfer, from, scheme } = this.offer;
+    const { transfer, from } = this.offer;
     const { name, already, renamed = 0, renames = [] } = published;
     const state = already ? "already" : "saved";
     const told = renamed === 0 ? {} : { renamed, renames: [...renames] };
     // Both know it then.
-    const proven = scheme === "prefix" && sha256 !== null ? { sha256 } : {};
+    const proven = proof === "prefix" && sha256 !== null ? { sha256 } : {};
     const what = { transfer, sender: from, size, name, manifest, ...proven };
     const receipt = this.#options.signReceipt?.(what);
     sender?.session.post({

@@ -219,14 +219,13 @@ export class Upload {
     });
   }
 
-  /** What an ACK that is right signs; what it says of the SHA-256 has to be what this side knows. */
+  /** What an ACK that is right signs: of a SHA-256 it is the one that this side knows, whatever it says. */
   #receiptOf(
     { name = "", manifest, sha256, time, signature }: MessageOf<"ACK">,
   ): SignedContent | undefined {
     const { source } = this.#options;
     if (time === undefined || signature === undefined) return undefined;
-    if (sha256 !== undefined && sha256 !== source.sha256) return undefined;
-    const what = sha256 === undefined ? { manifest } : { sha256 };
+    const what = sha256 === undefined ? { manifest } : { sha256: source.sha256 ?? "" };
     return { ...what, size: source.size ?? 0, name, time, signature };
   }
 

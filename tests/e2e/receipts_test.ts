@@ -46,7 +46,7 @@ e2e("receipts are listed, exported, and verified on a machine without a network"
     [text.replace('"size":100000', '"size":100001'), [], "line 1 is not what its recipient signed"],
     [text.slice(0, -1), [], "line 2 is cut short"],
     [`\ufeff${text}`, [], "line 1 is no receipt"],
-    [Uint8Array.of(0xff, 0x0a), [], "it is not UTF-8"],
+    [Uint8Array.of(0xff, 0x0a), [], "line 1 is not UTF-8"],
     [text, [bob.id], `line 2 is signed by id:${carol.id}`],
     [text.slice(0, text.indexOf("\n") + 1), [bob.id, carol.id], `no receipt of id:${carol.id}`],
   ];

@@ -27,11 +27,13 @@ export class EventLog<T> {
   /** The first event from `from` on that matches, as soon as there is one. */
   async until<S extends T>(
     matches: ((event: T) => event is S) | ((event: T) => boolean),
-    { from = 0, what = "an event", unless = NEVER }: {
+    { from = 0, what = "an event", unless = NEVER, ms }: {
       from?: number;
       what?: string;
       /** Rejects when there is no use in waiting any longer. */
       unless?: Promise<never>;
+      /** How long it may take, where that is not what anything may. */
+      ms?: number;
     } = {},
   ): Promise<S> {
     const { promise, resolve } = Promise.withResolvers<T>();
@@ -45,6 +47,7 @@ export class EventLog<T> {
       return await deadline(
         Promise.race([promise, unless]),
         () => `${what}; there were ${this.#text()}`,
+        ms,
       ) as S;
     } finally {
       this.#waiting.delete(look);

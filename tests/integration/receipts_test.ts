@@ -16,6 +16,12 @@ import { startTracker } from "../helpers/tracker.ts";
 
 const NEEDS: Deno.PermissionName[] = ["net", "read", "write", "sys", "run"];
 const RECIPIENTS = 16;
+const MIB = 1024 * 1024;
+const encoder = new TextEncoder();
+
+function verify(text: string) {
+  return verifyReceipts(encoder.encode(text), "f");
+}
 
 /** The receipts that a peer has kept. */
 async function receiptsOf({ folder }: TestPeer) {
@@ -55,16 +61,19 @@ permitted(
     }
     // All that a machine has that has never seen the network.
     const text = receipts.map(lineOf).join("");
-    assertEquals(verifyReceipts(text, "f").length, RECIPIENTS);
+    assertEquals(verify(text).length, RECIPIENTS);
     const line = text.indexOf("\n") + 1;
     for (let at = line; at < text.indexOf("\n", line) + 1; at++) {
       const other = text[at] === "A" ? "B" : "A";
       const changed = text.slice(0, at) + other + text.slice(at + 1);
-      const error = assertThrows(() => verifyReceipts(changed, "f"), P2PError, "line 2 ");
+      assertEquals(assertThrows(() => verify(changed), P2PError, "line 2 ").code, "integrity");
+      const bytes = encoder.encode(text);
+      bytes[at] = 0xff;
+      const error = assertThrows(() => verifyReceipts(bytes, "f"), P2PError, "line 2 ");
       assertEquals(error.code, "integrity");
     }
     for (const wrong of ["", "\n", text.slice(0, -1), text + text, `${text}\n`, ` ${text}`]) {
-      assertEquals(assertThrows(() => verifyReceipts(wrong, "f"), P2PError).code, "integrity");
+      assertEquals(assertThrows(() => verify(wrong), P2PError).code, "integrity");
     }
   },
 );
@@ -91,8 +100,47 @@ permitted("what goes to one is signed by its SHA-256, whatever it is", NEEDS, as
   );
   assertEquals(new Set(receipts.map(({ transfer }) => transfer)).size, 4);
   assertEquals(receipts[2]?.manifest, receipts[3]?.manifest);
-  assertEquals(verifyReceipts(receipts.map(lineOf).join(""), "f").length, 4);
+  assertEquals(verify(receipts.map(lineOf).join("")).length, 4);
   assertEquals(await receiptsOf(bob), []);
+});
+
+permitted(
+  "what is gone on with is signed by its manifest: not both know its SHA-256",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    await using tracker = startTracker();
+    await using anna = await startPeer(tracker, dir, { name: "anna", limitRate: 2 * MIB });
+    const bob = await startPeer(tracker, dir, { name: "bob" });
+    const path = await plant(dir, "a.bin", bytesOf(6 * MIB));
+    const stop = new AbortController();
+    const first = anna.peer.sendFile(path, ["bob"], { signal: stop.signal });
+    await bob.until("transfer-progress", ({ bytes }) => bytes >= 2 * MIB);
+    stop.abort(new P2PError("interrupted", "Interrupted"));
+    assertEquals((await first).failures.map(({ code }) => code), ["interrupted"]);
+    await bob[Symbol.asyncDispose]();
+    await using _again = await startPeer(tracker, dir, { name: "bob", identity: bob.identity });
+    const { failures, bytesSent } = await anna.peer.sendFile(path, ["bob"]);
+    assertEquals(failures, []);
+    assert(bytesSent < 6 * MIB, "all of it was sent again");
+    const [receipt, ...others] = await receiptsOf(anna);
+    assert(receipt !== undefined && others.length === 0);
+    assertEquals(receipt.sha256, undefined);
+    assertEquals(verify(lineOf(receipt)), [receipt]);
+  },
+);
+
+permitted("a line that a crash cut short takes no other with it", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker();
+  await using anna = await startPeer(tracker, dir, { name: "anna" });
+  await using _bob = await startPeer(tracker, dir, { name: "bob" });
+  const path = receiptsPath(join(anna.folder, "state"));
+  await anna.peer.sendFile(await plant(dir, "a.bin", bytesOf(10)), ["bob"]);
+  await Deno.truncate(path, (await Deno.stat(path)).size - 5);
+  await anna.peer.sendFile(await plant(dir, "b.bin", bytesOf(20)), ["bob"]);
+  await anna.peer.sendFile(await plant(dir, "c.bin", bytesOf(30)), ["bob"]);
+  assertEquals((await receiptsOf(anna)).map(({ name }) => name), ["b.bin", "c.bin"]);
 });
 
 permitted("without keys there are no receipts", NEEDS, async () => {

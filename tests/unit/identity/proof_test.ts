@@ -10,16 +10,9 @@ import {
 } from "../../../lib/identity/proof.ts";
 import { Identity } from "../../../lib/identity/keys.ts";
 import type { Role } from "../../../lib/wire/message.ts";
-
-/** The bytes `from`, `from + 1`, ... */
-function run(from: number, length: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length }, (_, i) => from + i);
-}
+import { dialler, listener, network, run } from "../../testdata/worked_example.ts";
 
 // The worked example of PROTOCOL.md: what changes here has to change there.
-const dialler = Identity.fromSeed(run(0x00, 32));
-const listener = Identity.fromSeed(run(0x20, 32));
-const network = Identity.fromSeed(run(0x40, 32));
 const secret = run(0x60, 16);
 const fields: TranscriptFields = {
   version: 1,

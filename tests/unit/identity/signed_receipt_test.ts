@@ -1,26 +1,18 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
-import { Identity } from "../../../lib/identity/keys.ts";
 import {
   type ReceiptSubject,
   signReceipt,
   verifyReceipt,
 } from "../../../lib/identity/signed_receipt.ts";
-
-/** The bytes `from`, `from + 1`, ... */
-function run(from: number, length: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length }, (_, i) => from + i);
-}
+import { dialler, listener, network, run } from "../../testdata/worked_example.ts";
 
 // The worked example of PROTOCOL.md: what changes here has to change there.
-const sender = Identity.fromSeed(run(0x00, 32));
-const recipient = Identity.fromSeed(run(0x20, 32));
-const network = Identity.fromSeed(run(0x40, 32));
 const bySha256: ReceiptSubject = {
   network: network.id,
   transfer: encodeBase64Url(run(0xc0, 16)),
-  sender: sender.id,
+  sender: dialler.id,
   // Of `hello`.
   sha256: "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ",
   size: 5,
@@ -34,19 +26,19 @@ const byManifest: ReceiptSubject = {
 };
 
 Deno.test("the worked example: receipts", () => {
-  const signatures = [bySha256, byManifest].map((subject) => signReceipt(recipient, subject));
+  const signatures = [bySha256, byManifest].map((subject) => signReceipt(listener, subject));
   assertEquals(signatures, [
     "dzucGo0I32hIqlukh3rmKWv8lV9egXpS9bQ8XPrkf_8bqHlAnedU-GNMvjUsXAR_-w3SMMgFp4tJMjijFt_3Bg",
     "fU07x-uXJdFfAgQT_B3lMmJURMj-aLFARirj90NsRWtroZ51vCn47VJZdvn31NyjZhkHLJVro762E3LC-VxmAA",
   ]);
-  assert(verifyReceipt(recipient.id, bySha256, signatures[0] ?? ""));
-  assert(verifyReceipt(recipient.id, byManifest, signatures[1] ?? ""));
+  assert(verifyReceipt(listener.id, bySha256, signatures[0] ?? ""));
+  assert(verifyReceipt(listener.id, byManifest, signatures[1] ?? ""));
 });
 
 Deno.test("a receipt with any part changed is refused", () => {
-  const signature = signReceipt(recipient, bySha256);
+  const signature = signReceipt(listener, bySha256);
   const changes: Partial<ReceiptSubject>[] = [
-    { network: sender.id },
+    { network: dialler.id },
     { network: "" },
     { transfer: encodeBase64Url(run(0xc1, 16)) },
     { transfer: "" },
@@ -65,15 +57,15 @@ Deno.test("a receipt with any part changed is refused", () => {
     { time: "a".repeat(65536) },
   ];
   for (const change of changes) {
-    assert(!verifyReceipt(recipient.id, { ...bySha256, ...change }, signature));
+    assert(!verifyReceipt(listener.id, { ...bySha256, ...change }, signature));
   }
-  assert(!verifyReceipt(sender.id, bySha256, signature));
+  assert(!verifyReceipt(dialler.id, bySha256, signature));
   assert(!verifyReceipt("", bySha256, signature));
-  assert(!verifyReceipt(recipient.id, bySha256, ""));
+  assert(!verifyReceipt(listener.id, bySha256, ""));
 });
 
 Deno.test("what does not fit its place is not signed", () => {
   for (const change of [{ network: "short" }, { size: 0.5 }, { name: "\ud800" }]) {
-    assertThrows(() => signReceipt(recipient, { ...bySha256, ...change }), P2PError, "Cannot");
+    assertThrows(() => signReceipt(listener, { ...bySha256, ...change }), P2PError, "Cannot");
   }
 });

@@ -1,22 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../../../lib/errors.ts";
-import { Identity } from "../../../lib/identity/keys.ts";
 import {
   type MessageSubject,
   signMessage,
   verifyMessage,
 } from "../../../lib/identity/signed_text.ts";
-
-/** The bytes `from`, `from + 1`, ... */
-function run(from: number, length: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length }, (_, i) => from + i);
-}
+import { dialler, listener, network, run } from "../../testdata/worked_example.ts";
 
 // The worked example of PROTOCOL.md: what changes here has to change there.
-const dialler = Identity.fromSeed(run(0x00, 32));
-const listener = Identity.fromSeed(run(0x20, 32));
-const network = Identity.fromSeed(run(0x40, 32));
 const text = new TextEncoder().encode("hello");
 const subject: MessageSubject = {
   network: network.id,
