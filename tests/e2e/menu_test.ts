@@ -80,7 +80,7 @@ e2e(
     await menu.enter("history");
     await menu.shows("sent");
     await menu.enter("help");
-    await menu.shows("sendfile <filename> [peer...|@group|all]");
+    await menu.shows("sendfile <filename> [peer...|all]");
     await menu.enter("pong");
     await menu.shows("did you mean ping");
     await menu.enter("sendfile missing.txt");

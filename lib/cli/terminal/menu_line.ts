@@ -26,7 +26,7 @@ export const MENU_HELP: readonly [usage: string, help: string][] = [
   ["ping <peer|host:port>", "see whether a peer answers"],
   ["broadcast <message>", "send a message to every peer"],
   ["sendfile", "list the files of the data folder"],
-  ["sendfile <filename> [peer...|@group|all]", "send a file; quote a name that has spaces"],
+  ["sendfile <filename> [peer...|all]", "send a file; quote a name that has spaces"],
   ["peers", "list the peers that are there"],
   ["history", "list what was sent and received"],
   ["help", "show this list"],
@@ -63,7 +63,7 @@ export function parseMenuLine(line: string): MenuCommand | null {
     case "quit":
       return { command: "exit" };
     case "send":
-      throw usage("Cannot run 'send' in the menu; write sendfile <filename> [peer...|@group|all]");
+      throw usage("Cannot run 'send' in the menu; write sendfile <filename> [peer...|all]");
     case "?":
       return { command: "help" };
     default:
@@ -94,7 +94,7 @@ function parseSendFile([name, ...rest]: string[]): MenuCommand {
   if (flag !== undefined) {
     throw usage(
       `Cannot use '${escapeText(flag)}' in the menu: it takes no flags; ` +
-        "write sendfile <filename> [peer...|@group|all]",
+        "write sendfile <filename> [peer...|all]",
     );
   }
   return { command: "sendfile", name: name ?? null, recipients };

@@ -45,7 +45,7 @@ Deno.test("A script runs line by line until its end", async () => {
   assertEquals(calls, ["peers", "ping tv", "broadcast gr\u00fc\u00dfe", "sendfile a b [tv,all]"]);
   assertEquals(end, { how: "end-of-input", exitCode: ExitCode.done });
   assertStringIncludes(text, "Files in the data folder:\n  a.csv\n  b\\x1b.csv\n");
-  assertStringIncludes(text, "sendfile <filename> [peer...|@group|all]  send a file");
+  assertStringIncludes(text, "sendfile <filename> [peer...|all]  send a file");
   assert(!text.includes("Enter command"));
 });
 
