@@ -223,6 +223,7 @@ export function makePeer(
     giveUpAfter: millisecondsOf(values, "give-up-after"),
     keepPartials: millisecondsOf(values, "keep-partials"),
     parallel: numberOf(values, "parallel"),
+    seedFor: millisecondsOf(values, "seed-for"),
     emit,
     ...more,
   });

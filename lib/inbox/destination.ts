@@ -61,11 +61,13 @@ export interface Destination {
    * Makes what has arrived durable and gives it its name, unless the sender has sent the very same before: then
    * `already` is true and there is no second copy.
    *
+   * @param how.keepsReading whether it is read afterwards: see {@linkcode Published.reader}.
    * @throws {P2PError} `disk` or `no-space`; nothing is published then.
    */
   publish(
     target: PieceTarget,
     content: ProvenContent,
+    how: { keepsReading: boolean },
   ): Promise<Published & { already: boolean }>;
   /** Ends a target whose transfer failed: deletes it, or with `keep` lets a later offer go on with it. */
   release(target: PieceTarget, keep: boolean): Promise<void>;

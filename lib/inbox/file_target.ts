@@ -7,7 +7,7 @@ import { FileReader } from "../disk/file_reader.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import { ignoreMissing } from "../disk/folder.ts";
 import { linkOrReserve } from "../disk/take_name.ts";
-import type { Target } from "./target.ts";
+import type { ContentReader, Target } from "./target.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 
 /** What a {@linkcode FileTarget} needs to know of its disk. */
@@ -69,6 +69,15 @@ export class FileTarget implements Target {
       this.#reader ??= new FileReader(await openFile(this.path, { read: true }));
       await this.#reader.read(offset, into);
     });
+  }
+
+  async reader(path: string): Promise<ContentReader> {
+    const reader = new FileReader(await openFile(path, { read: true }));
+    const reading = new Gate(1);
+    return {
+      read: (offset, into) => reading.run(() => reader.read(offset, into)),
+      close: () => reading.run(() => Promise.resolve(reader[Symbol.dispose]())),
+    };
   }
 
   async restart(): Promise<void> {

@@ -113,6 +113,7 @@ export class Inbox implements Destination, Disposable {
   async publish(
     target: PieceTarget,
     content: ProvenContent,
+    { keepsReading = false }: { keepsReading?: boolean } = {},
   ): Promise<Published & { already: boolean }> {
     const { item, offer } = this.#begunOrThrow(target);
     const { manifest, sha256 } = content;
@@ -120,13 +121,18 @@ export class Inbox implements Destination, Disposable {
     // Of the same that arrives several times at once the first is kept, and the others find it.
     return await this.#publishing.run(
       JSON.stringify([key.from, key.offered]),
-      () => this.#publish(item, { offer, content, key }),
+      () => this.#publish(item, { offer, content, key, keepsReading }),
     );
   }
 
   async #publish(
     item: PartialItem,
-    { offer, content, key }: { offer: OfferedItem; content: ProvenContent; key: ContentKey },
+    { offer, content, key, keepsReading }: {
+      offer: OfferedItem;
+      content: ProvenContent;
+      key: ContentKey;
+      keepsReading: boolean;
+    },
   ): Promise<Published & { already: boolean }> {
     const { transfer, from, name: offered } = offer;
     const same = await this.#partials.receipts.ofContent(key, item.table);
@@ -140,11 +146,12 @@ export class Inbox implements Destination, Disposable {
     const { pieceSize } = offer;
     if (item.table !== null) await this.#partials.receipts.keepTable(content.manifest, item.table);
     let receipt: Receipt | undefined;
-    const published = await item.publish(offered, async (name, ino) => {
+    const intend = async (name: string, ino: number | null) => {
       const files = item.files?.count;
       receipt = { transfer, from, offered, name, files, ...content, pieceSize, ino };
       await this.#partials.receipts.intend(receipt);
-    });
+    };
+    const published = await item.publish(offered, { intend, keepsReading });
     if (receipt) this.#partials.receipts.add(receipt);
     this.#end(item);
     return { ...published, already: false };

@@ -36,6 +36,14 @@ export interface PartialOptions {
   reopened?: { journal: PieceJournal; known: ReadonlyMap<number, PieceProof> };
 }
 
+/** How a {@linkcode PartialItem} is published. */
+export interface PublishOptions {
+  /** Hears, before it is taken, each name that is tried, and the inode that is about to have it. */
+  intend?: (name: string, ino: number | null) => Promise<void>;
+  /** Whether it is read afterwards. */
+  keepsReading?: boolean;
+}
+
 /**
  * What is there of a file or tree that is being received. Pieces are written one after another; a journal
  * beside them says which are verified and durable, and is written while the transfer goes on, after their
@@ -162,12 +170,11 @@ export class PartialItem implements PieceTarget {
    * Makes it durable and gives it its name: data and modes are synced, the name is taken (never one that
    * exists), the folder is synced. After this a power cut loses nothing.
    *
-   * @param intend hears, before it is taken, each name that is tried, and the inode that is about to have it.
    * @throws {P2PError} `disk` or `no-space`; nothing is published then.
    */
   async publish(
     name: string,
-    intend: (name: string, ino: number | null) => Promise<void> = () => Promise.resolve(),
+    { intend = () => Promise.resolve(), keepsReading = false }: PublishOptions = {},
   ): Promise<Published> {
     const { inbox, names, disk } = this.#options;
     await this.#written();
@@ -185,9 +192,13 @@ export class PartialItem implements PieceTarget {
         throw error;
       }
       this.#close();
+      // What has arrived has arrived, also where nobody can have it from here.
+      const reader = keepsReading
+        ? await this.#target.reader(published.path).catch(() => undefined)
+        : undefined;
       // The next sweep takes a second name that cannot be removed now.
       await this.#remove().catch(() => {});
-      return { ...published, ...this.#target.renamed };
+      return { ...published, ...this.#target.renamed, ...(reader ? { reader } : {}) };
     } catch (error) {
       // What is there may be suspended now, so that a later offer goes on with it.
       await this.#noteRest();

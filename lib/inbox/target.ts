@@ -12,6 +12,20 @@ export interface Published extends Partial<Renamed> {
   name: string;
   /** Absolute path. */
   path: string;
+  /** What reads it, where that was asked for and it was not here before. */
+  reader?: ContentReader;
+}
+
+/** What has been published, for others to have: they may still be receiving it. */
+export interface ContentReader {
+  /**
+   * Fills `into` with bytes of the transfer, from `offset` on; whoever owns the inbox may have changed them by now.
+   *
+   * @throws when they cannot be read, or are not there.
+   */
+  read(offset: number, into: Uint8Array): Promise<void>;
+  /** Lets go of it. */
+  close(): Promise<void>;
 }
 
 /**
@@ -51,6 +65,8 @@ export interface Target {
   moveTo(path: string): Promise<boolean>;
   /** Takes it back from the path: the name could not be made durable. */
   takeBack(path: string): Promise<void>;
+  /** What reads it at the path where it has been published, until it is closed; before `remove`. */
+  reader(path: string): Promise<ContentReader>;
   /** Closes its handles. */
   close(): void;
   /** Deletes what is left of it in the private folder. */

@@ -1,16 +1,18 @@
 import { openAtOnce, openFile, patiently } from "../disk/descriptors.ts";
 import { dirname } from "node:path";
 import { pooledMap } from "@std/async/pool";
-import { readExactly, writeAll } from "../disk/file_bytes.ts";
+import { writeAll } from "../disk/file_bytes.ts";
 import { isOutOfDescriptors, P2PError } from "../errors.ts";
 import type { NameOptions } from "../pieces/tree_names.ts";
 import { type PlanBlock, TreePlan } from "../pieces/tree_plan.ts";
-import { fileAt, type FileCount, type TreeFile } from "../pieces/tree_table.ts";
+import type { FileCount, TreeFile } from "../pieces/tree_table.ts";
 import { enterable, type FileAttributes, modeWithin } from "../disk/file_mode.ts";
 import { FileWriter } from "../disk/file_writer.ts";
 import type { BestEffort } from "../disk/best_effort.ts";
 import { ignoreMissing } from "../disk/folder.ts";
-import type { Renamed, Target } from "./target.ts";
+import { partsIn } from "./file_parts.ts";
+import type { ContentReader, Renamed, Target } from "./target.ts";
+import { TreeReader } from "./tree_reader.ts";
 import { AdaptiveSync } from "../disk/adaptive_sync.ts";
 import { Yielder } from "../async/yielder.ts";
 
@@ -69,6 +71,8 @@ export class TreeTarget implements Target {
   readonly #syncs = new Set<Promise<void>>();
   #failure: unknown;
   #isReopened = false;
+  /** Whether the table is needed after the last write: to read what has been published. */
+  #isLent = false;
   readonly #syncer = new AdaptiveSync("all");
   readonly #yielder = new Yielder(TURN);
 
@@ -144,17 +148,18 @@ export class TreeTarget implements Target {
   }
 
   async read(offset: number, into: Uint8Array): Promise<void> {
-    const plan = this.#planOrThrow();
-    const head = into.subarray(0, Math.max(0, this.head - offset));
-    if (head.length > 0) await readFrom(this.table, offset, head);
-    for (let at = head.length; at < into.length;) {
-      for (const { file, start, end } of partsIn(await plan.filesAt(offset + at), offset + at)) {
-        const part = into.subarray(at, at + end - start);
-        at += part.length;
-        await readFrom(this.#at(file), start, part);
-        if (at === into.length) break;
-      }
-    }
+    await this.#readerAt(this.path).read(offset, into);
+  }
+
+  reader(path: string): Promise<ContentReader> {
+    this.#isLent = true;
+    return Promise.resolve({
+      read: (offset, into) => this.#readerAt(path).read(offset, into),
+      close: async () => {
+        this.#isLent = false;
+        await this.#removeTables();
+      },
+    });
   }
 
   async restart(): Promise<void> {
@@ -230,10 +235,18 @@ export class TreeTarget implements Target {
   async remove(): Promise<void> {
     this.#table?.close();
     this.#table = undefined;
+    if (!this.#isLent) await this.#removeTables();
+    await Deno.remove(this.path, { recursive: true }).catch(ignoreMissing);
+  }
+
+  async #removeTables(): Promise<void> {
     for (const path of [this.table, unfinishedTableOf(this.path), rewrittenTableOf(this.path)]) {
       await Deno.remove(path).catch(ignoreMissing);
     }
-    await Deno.remove(this.path, { recursive: true }).catch(ignoreMissing);
+  }
+
+  #readerAt(root: string): TreeReader {
+    return new TreeReader({ root, table: this.table, head: this.head, plan: this.#planOrThrow() });
   }
 
   async #make(): Promise<void> {
@@ -423,38 +436,9 @@ async function forEach(
   for await (const _ of pooledMap(openAtOnce(), paths, act));
 }
 
-async function readFrom(path: string, offset: number, into: Uint8Array): Promise<void> {
-  using file = await openFile(path, { read: true });
-  await readExactly(file, offset, into);
-}
-
 async function syncFile(path: string): Promise<void> {
   using file = await openFile(path, { write: true });
   await file.syncData();
-}
-
-/** A part of a file that some bytes of the transfer are. */
-interface FilePart {
-  file: TreeFile;
-  /** Bytes of the file before the part. */
-  start: number;
-  /** Bytes of the file up to the end of the part. */
-  end: number;
-}
-
-/**
- * The parts of files from a byte of the transfer on.
- *
- * @throws {Deno.errors.UnexpectedEof} when none of the files has that byte.
- */
-function* partsIn(files: readonly TreeFile[], offset: number): Generator<FilePart> {
-  const first = fileAt(files, offset);
-  if (first === files.length) throw new Deno.errors.UnexpectedEof("the tree ends before");
-  for (let i = first; i < files.length; i++) {
-    const file = files[i] as TreeFile;
-    const start = Math.max(0, offset - file.offset);
-    if (file.size > 0) yield { file, start, end: file.size };
-  }
 }
 
 /** Where the table is while parts of it are missing; nobody goes on with such a tree. */

@@ -6,6 +6,7 @@ import type { ReceiptSigner } from "../identity/signed_receipt.ts";
 import { asP2PError, keepsPartial, P2PError, tellable } from "../errors.ts";
 import type { Destination } from "../inbox/destination.ts";
 import type { PieceTarget } from "../inbox/piece_target.ts";
+import type { ContentReader } from "../inbox/target.ts";
 import { type FileDigest, Manifest } from "../pieces/manifest.ts";
 import { checkOffered, checkSize } from "../pieces/manifest_check.ts";
 import { sha256 } from "../pieces/hash.ts";
@@ -28,6 +29,7 @@ import { PiecePicker } from "./picker.ts";
 import { PieceWrites } from "./piece_writes.ts";
 import type { TransferObserver } from "./settings.ts";
 import type { Supply, SwarmTalk } from "./supply.ts";
+import { Seed } from "./swarm/seed.ts";
 
 /** Bad copies of one piece before the transfer is given up. */
 const MAX_BAD = 4;
@@ -40,6 +42,9 @@ const MAX_IDLE = 2 * 60 * 60_000;
 
 /** How long in milliseconds it waits for its sender to come back. */
 const ORPHAN_TIME = 60_000;
+
+/** What a sharer hears that counts on this side to serve the others. */
+const NO_MORE = { code: "cancelled", message: "It serves nothing of this transfer any more" };
 
 /** Verified bytes below which a partial is not worth keeping. */
 const WORTH_KEEPING = 1024 * 1024;
@@ -69,8 +74,12 @@ export interface DownloadOptions {
   signReceipt?: ReceiptSigner | undefined;
   /** Hears how far it is at most twice a second. */
   observer: TransferObserver;
-  /** Called once, when nothing more will happen. */
+  /** How long in milliseconds it serves the other members of a swarm when it has everything; 0: not at all. */
+  seedFor: number;
+  /** Called once, when nothing more will come of it. */
   onEnd(outcome: Received | P2PError): void;
+  /** Called after that, when nothing is served of it any more. */
+  onOver(): void;
 }
 
 /** What the supply of a swarm needs of its download. */
@@ -94,6 +103,8 @@ type State =
   | { at: "orphaned" }
   /** Every piece is verified, and it is being published. */
   | { at: "finishing"; sender: PeerLink | undefined; done: Promise<void> }
+  /** It has been published, and the other members of the swarm still have pieces of it from here. */
+  | { at: "seeding"; sender: PeerLink | undefined; seed: Seed }
   | { at: "ended" };
 
 /**
@@ -101,7 +112,7 @@ type State =
  * and publishes when all are there. The pieces come from the sender and from whoever else has joined as a
  * source; what is verified and written can be served to others meanwhile. A lost sender only pauses it.
  *
- * Invariant: nothing is written that was not verified. Once it has ended nothing more is taken in: `onEnd` is
+ * Invariant: nothing is written that was not verified. Once it has ended, or seeds, nothing more is taken in: `onEnd` is
  * called, then `ended` resolves.
  */
 export class Download implements Pieces {
@@ -191,7 +202,7 @@ export class Download implements Pieces {
     return "sender" in this.#state ? this.#state.sender : undefined;
   }
 
-  /** Resolves when the transfer has ended, well or not. */
+  /** Resolves when the transfer has ended, well or not; what came may be served to others from then on. */
   get ended(): Promise<void> {
     return this.#over.promise;
   }
@@ -199,6 +210,11 @@ export class Download implements Pieces {
   /** Whether nothing more will come of it: {@linkcode ended} is about to resolve. */
   get isEnding(): boolean {
     return this.#state.at === "ended";
+  }
+
+  /** Whether all of it is here, and others may have it. */
+  get isSeeding(): boolean {
+    return this.#state.at === "seeding";
   }
 
   /** Accepts the offer on the sender's link. */
@@ -244,9 +260,14 @@ export class Download implements Pieces {
     this.#ask();
   }
 
+  /** Serves nothing any more of what has been published. */
+  async stopSeeding(): Promise<void> {
+    if (this.#state.at === "seeding") await this.#state.seed.end();
+  }
+
   /** Whether the other side of the link may have pieces of this side, and the other way round. */
   admits(source: PeerLink): boolean {
-    return this.#state.at === "receiving" && (this.#swarm?.admits(source) ?? false);
+    return this.#state.at !== "ended" && (this.#swarm?.admits(source) ?? false);
   }
 
   /** What hears the other members of the swarm; undefined where there is none, or not any more. */
@@ -258,8 +279,9 @@ export class Download implements Pieces {
   leave(source: PeerLink): void {
     this.#drop(source);
     if (source !== this.sender) return this.#ask();
-    if (this.#state.at === "finishing") {
+    if (this.#state.at === "finishing" || this.#state.at === "seeding") {
       this.#state = { ...this.#state, sender: undefined };
+      if (this.#state.at === "seeding") this.#state.seed.leftAlone();
       return;
     }
     if (this.#state.at === "ended") return;
@@ -270,26 +292,33 @@ export class Download implements Pieces {
 
   /** Gives up when the sender does not come back, and nobody else brings the transfer further meanwhile. */
   #awaitSender(): void {
+    const { clock } = this.#options;
     const before = this.#verifiedBytes;
-    this.#cancelTimer();
-    this.#cancelTimer = this.#options.clock.after(ORPHAN_TIME, () => {
+    const giveUpAt = clock.now() + ORPHAN_TIME;
+    const look = () => {
       if (this.#verifiedBytes > before) return this.#awaitSender();
-      void this.fail(
-        new P2PError("connection-lost", "The sender was lost and did not come back"),
-      );
-    });
+      const left = giveUpAt - clock.now();
+      if (left <= 0) {
+        const reason = "The sender was lost and did not come back";
+        return void this.fail(new P2PError("connection-lost", reason));
+      }
+      this.#supply.abortOverdue();
+      this.#cancelTimer = clock.after(Math.min(REPORT_INTERVAL, left), look);
+    };
+    this.#cancelTimer();
+    look();
   }
 
   /** Memory for a piece; none for one that the source was not asked for, or that is too long. */
   memoryFor(source: PeerLink, index: number, length: number): Uint8Array<ArrayBuffer> | null {
-    const isWanted = this.#state.at !== "ended" && this.#isOwed(source, index);
+    const isWanted = !this.#isComplete && this.#isOwed(source, index);
     return isWanted && length <= this.offer.pieceSize ? this.#buffers.take(length) : null;
   }
 
   /** Takes the hashes of more pieces from the sender, which may be asked for from now on. */
   onHashes(source: PeerLink, { start, scheme, last }: MessageOf<"HASHES">, body: Uint8Array): void {
     // Only the sender says what it offers.
-    if (this.#state.at === "ended" || source !== this.sender) return;
+    if (this.#isComplete || source !== this.sender) return;
     const { size } = this.offer;
     const { maxSize, clock } = this.#options;
     if (this.#answered !== undefined) this.#supply.answeredIn(clock.now() - this.#answered);
@@ -332,7 +361,7 @@ export class Download implements Pieces {
   }
 
   #onPiece(source: PeerLink, index: number, body: Uint8Array<ArrayBuffer>): void {
-    if (this.#state.at === "ended") return;
+    if (this.#isComplete) return;
     if (!this.#isOwed(source, index)) {
       // What was taken back may be on its way all the same.
       if (this.#swarm && (body.length === 0 || this.#picker.isVerified(index))) return;
@@ -401,7 +430,8 @@ export class Download implements Pieces {
     const release = () => this.#buffers.give(bytes);
     try {
       if (!this.has(index)) throw new P2PError("cancelled", `Piece ${index} is not here any more`);
-      await this.#options.target.read(index, bytes);
+      if (this.#state.at === "seeding") await this.#state.seed.read(index, bytes);
+      else await this.#options.target.read(index, bytes);
       return { bytes, release };
     } catch (error) {
       release();
@@ -409,10 +439,17 @@ export class Download implements Pieces {
     }
   }
 
-  /** A source gives up: without the sender the transfer is over, without another source it goes on. */
+  /**
+   * A source gives up: without the sender the transfer is over, without another source it goes on. So it does without a
+   * sharer that was interrupted: the others may have what is missing.
+   */
   onCancel(source: PeerLink, error: P2PError): void {
-    if (source === this.sender) void this.fail(error);
-    else this.leave(source);
+    const isSender = source === this.sender;
+    const isOver = isSender && this.#state.at === "seeding";
+    const goesOn = isOver || this.#swarm && error.code === "interrupted";
+    if (isSender && !goesOn) return void this.fail(error);
+    this.leave(source);
+    if (isOver) void this.stopSeeding();
   }
 
   /** Ends the transfer: keeps what may be gone on with, deletes the rest, and tells the sender why. */
@@ -423,7 +460,7 @@ export class Download implements Pieces {
   }
 
   async #failNow(reason: P2PError): Promise<void> {
-    if (this.#state.at === "ended") return;
+    if (this.#isComplete) return await this.stopSeeding();
     const { sender } = this;
     const { target } = this.#options;
     this.#end();
@@ -440,7 +477,13 @@ export class Download implements Pieces {
       sender?.session.post({ verb: "CANCEL", transfer, ...tellable(error) });
     }
     this.#options.onEnd(error);
+    this.#options.onOver();
     this.#over.resolve();
+  }
+
+  /** Whether nothing more is taken in: it has ended, or been published. */
+  get #isComplete(): boolean {
+    return this.#state.at === "ended" || this.#state.at === "seeding";
   }
 
   /** A source that breaks the rules: without it the transfer goes on, unless it is the sender. */
@@ -632,7 +675,7 @@ export class Download implements Pieces {
   #finishIfComplete(): void {
     const { digest, count } = this.#manifest;
     if (!digest || this.#picker.verifiedCount < count) return;
-    if (this.#state.at === "finishing" || this.#state.at === "ended") return;
+    if (this.#state.at === "finishing" || this.#isComplete) return;
     const done = this.#finish(digest).catch((error) => this.#failNow(asP2PError(error)));
     this.#state = { at: "finishing", sender: this.sender, done };
   }
@@ -650,10 +693,16 @@ export class Download implements Pieces {
     const manifest = this.#manifest.id as string;
     const { proof } = this.#manifest;
     const files = target.files?.count;
-    const published = await destination.publish(target, { manifest, proof, size, sha256 });
+    const keepsReading = this.#swarm !== undefined && this.#options.seedFor > 0;
+    const { reader, ...published } = await destination.publish(
+      target,
+      { manifest, proof, size, sha256 },
+      { keepsReading },
+    );
     const seconds = (clock.now() - this.#started) / 1000;
     const { sender } = this;
-    this.#end();
+    if (reader) this.#seed(reader);
+    else this.#end();
     const { transfer, from } = this.offer;
     const { name, already, renamed = 0, renames = [] } = published;
     const state = already ? "already" : "saved";
@@ -671,6 +720,7 @@ export class Download implements Pieces {
       ...proven,
       ...told,
       ...receipt,
+      ...(reader ? { swarm: true } : {}),
     });
     this.#options.onEnd({
       ...published,
@@ -682,7 +732,33 @@ export class Download implements Pieces {
       bytesReceived: this.#receivedBytes,
       isRelayed: sender?.isRelayed ?? false,
     });
+    if (!reader) this.#options.onOver();
     this.#over.resolve();
+  }
+
+  /** Goes on serving the other members of the swarm, from what has been published. */
+  #seed(reader: ContentReader): void {
+    const { clock, share, seedFor, onOver } = this.#options;
+    const { sender } = this;
+    this.#cancelTimer();
+    share[Symbol.dispose]();
+    const seed = new Seed({
+      reader,
+      pieceSize: this.offer.pieceSize,
+      isRight: (index, bytes) => {
+        const hash = this.#manifest.hashOf(index);
+        return hash !== undefined && equals(sha256(bytes), hash);
+      },
+      clock,
+      seedFor,
+      onOver: () => {
+        this.sender?.session.post({ verb: "CANCEL", transfer: this.offer.transfer, ...NO_MORE });
+        this.#end();
+        onOver();
+      },
+    });
+    this.#state = { at: "seeding", sender, seed };
+    if (!sender?.isOpen) seed.leftAlone();
   }
 
   #end(): void {

@@ -57,7 +57,7 @@ export interface OfferPolicy {
 export interface DownloadsOptions {
   destination: Destination;
   observer: DownloadsObserver;
-  settings: Pick<TransferSettings, "clock" | "maxSize" | "random">;
+  settings: Pick<TransferSettings, "clock" | "maxSize" | "random" | "seedFor">;
   /** By default every offer is taken. */
   policy?: OfferPolicy | undefined;
   /** Bandwidth that the transfers which come in share. */
@@ -92,6 +92,9 @@ const MAX_PER_SENDER = 128;
 /** Transfers from one network (a /24 or /64) at once, whoever sends them: whoever has an address has as many keys. */
 const MAX_PER_NETWORK = 256;
 
+/** Things that have arrived and are served to others at once: each holds a descriptor and its hashes. */
+const MAX_SEEDS = 32;
+
 /** How long in milliseconds an older session of a sender may take to show that it lives. */
 const PROBE_TIMEOUT = 1_000;
 /** The same where a piece has come in part: what its sender says next waits behind the rest of it. */
@@ -119,6 +122,8 @@ export class Downloads implements AsyncDisposable {
   readonly #options: DownloadsOptions;
   readonly #clock: Clock;
   readonly #active = new Map<string, Download>();
+  /** Those that have ended well and are served to others, the oldest first. */
+  readonly #seeds = new Map<string, Download>();
   /** Transfers under way, or about to be, by their sender's id. */
   readonly #ofSender = new Map<string, number>();
   /** The same by where they were offered from. */
@@ -187,7 +192,7 @@ export class Downloads implements AsyncDisposable {
 
   /** Takes another recipient of a transfer as its neighbour; false where that is not to be. */
   onSwarm(link: PeerLink, { transfer, sharer = "" }: MessageOf<"SWARM">): boolean {
-    const download = this.find(transfer, sharer);
+    const download = this.find(transfer, sharer) ?? this.#seeds.get(keyOf(transfer, sharer));
     if (!download?.admits(link)) return false;
     download.join(link);
     return true;
@@ -203,7 +208,7 @@ export class Downloads implements AsyncDisposable {
 
   /** Takes nothing new; resolves when what is under way has ended. Transfers without a sender fail now. */
   async drained(): Promise<void> {
-    this.#close();
+    await this.#close();
     for (const download of this.#active.values()) {
       if (!download.sender) await download.fail(lost());
     }
@@ -213,7 +218,7 @@ export class Downloads implements AsyncDisposable {
 
   /** Fails what is under way: partials that are worth it are kept for a later offer, the others deleted. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#close();
+    await this.#close();
     await Promise.all([...this.#active.values()].map((download) =>
       // A sender that is gone already is what ended it, also here.
       download.fail(download.sender ? shuttingDown() : lost())
@@ -222,9 +227,10 @@ export class Downloads implements AsyncDisposable {
     await Promise.all(this.#starting.values());
   }
 
-  #close(): void {
+  async #close(): Promise<void> {
     this.#closed = true;
     this.#waiting.abort(shuttingDown());
+    await Promise.all([...this.#seeds.values()].map((seed) => seed.stopSeeding()));
   }
 
   /** Takes an offer that the policy agrees to. */
@@ -312,7 +318,9 @@ export class Downloads implements AsyncDisposable {
         swarm: await this.#swarmFor(offer, target.isReadable),
         signReceipt: this.#options.signReceipt,
         observer: observer.onStarted(offer),
+        seedFor: settings.seedFor,
         onEnd: (outcome) => this.#onEnd(offer, host, outcome),
+        onOver: () => this.#seeds.delete(key),
       });
       this.#active.set(key, download);
       hasBegun = true;
@@ -345,10 +353,20 @@ export class Downloads implements AsyncDisposable {
 
   #onEnd(offer: Offer, host: string, outcome: Received | P2PError): void {
     const { observer } = this.#options;
-    this.#active.delete(keyOf(offer.transfer, offer.from));
+    const key = keyOf(offer.transfer, offer.from);
+    const download = this.#active.get(key);
+    this.#active.delete(key);
+    if (download?.isSeeding) this.#addSeed(key, download);
     this.#count(offer.from, host, -1);
     if (outcome instanceof P2PError) observer.onFailed(offer, outcome);
     else observer.onReceived(offer, outcome);
+  }
+
+  #addSeed(key: string, seed: Download): void {
+    if (this.#closed) return void seed.stopSeeding();
+    this.#seeds.set(key, seed);
+    const [oldest] = this.#seeds.values();
+    if (this.#seeds.size > MAX_SEEDS) void oldest?.stopSeeding();
   }
 
   /** Answers the offer of something that is here. */

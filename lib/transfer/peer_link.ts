@@ -91,6 +91,8 @@ export class PeerLink implements SessionHandler {
   readonly #uploads = new Map<string, Upload>();
   readonly #downloads = new Map<string, Download>();
   readonly #servers = new Map<string, PieceServer>();
+  /** Transfers that have ended here and for whose others the link is kept, and what hears that it is not any more. */
+  readonly #kept = new Map<string, () => void>();
   /** Offers of the other side that are being decided on. */
   readonly #deciding = new Map<string, DecidedOffer>();
   /** Uploads and servers that have ended. */
@@ -141,7 +143,7 @@ export class PeerLink implements SessionHandler {
   /** Whether nothing is under way on it. */
   get isIdle(): boolean {
     const { size: uploads } = this.#uploads;
-    const transfers = uploads + this.#downloads.size + this.#servers.size;
+    const transfers = uploads + this.#downloads.size + this.#servers.size + this.#kept.size;
     return transfers + this.#deciding.size + this.#asking === 0;
   }
 
@@ -193,7 +195,8 @@ export class PeerLink implements SessionHandler {
   isCarryingOnly({ transfer }: Upload): boolean {
     const isAlone = this.#uploads.size === 1 && this.#uploads.has(transfer);
     const others = [...this.#servers.keys()].some((other) => other !== transfer);
-    return isAlone && !others && this.#downloads.size + this.#deciding.size + this.#asking === 0;
+    const more = this.#downloads.size + this.#deciding.size + this.#asking + this.#kept.size;
+    return isAlone && !others && more === 0;
   }
 
   /**
@@ -211,6 +214,23 @@ export class PeerLink implements SessionHandler {
     this.#servers.get(transfer)?.stop();
     this.#servers.delete(transfer);
     this.#remember(transfer);
+    this.#settle();
+  }
+
+  /**
+   * Keeps the link for a transfer that has ended on it, since the other side goes on serving others.
+   *
+   * @param onOver hears that it does so no longer, or that the session has ended; unless {@linkcode letGo} comes first.
+   */
+  keepFor(transfer: string, onOver: () => void): void {
+    this.#kept.set(transfer, onOver);
+  }
+
+  /** Keeps it for the transfer no longer; where that `isOver` the other side is told, and serves nothing of it any more. */
+  letGo(transfer: string, isOver: boolean): void {
+    if (!this.#kept.delete(transfer)) return;
+    const over = { code: "cancelled", message: "All have it" };
+    if (isOver) this.session.post({ verb: "CANCEL", transfer, ...over });
     this.#settle();
   }
 
@@ -293,6 +313,7 @@ export class PeerLink implements SessionHandler {
     for (const upload of this.#uploads.values()) upload.onFailed(reason);
     for (const server of this.#servers.values()) server.stop();
     for (const { over } of this.#deciding.values()) over.abort(takenBack());
+    for (const transfer of [...this.#kept.keys()]) this.#unkeep(transfer);
     for (const download of [...this.#downloads.values()]) download.leave(this);
   }
 
@@ -385,6 +406,7 @@ export class PeerLink implements SessionHandler {
     const { transfer } = message;
     const upload = this.#uploads.get(transfer);
     if (upload) return upload.onFailed(remoteError(message));
+    this.#unkeep(transfer);
     this.#deciding.get(transfer)?.over.abort(remoteError(message));
     this.#downloads.get(transfer)?.onCancel(this, remoteError(message));
   }
@@ -402,6 +424,13 @@ export class PeerLink implements SessionHandler {
       if (this.#past.size <= MAX_REMEMBERED) break;
       this.#past.delete(oldest);
     }
+  }
+
+  #unkeep(transfer: string): void {
+    const onOver = this.#kept.get(transfer);
+    if (!this.#kept.delete(transfer)) return;
+    onOver?.();
+    this.#settle();
   }
 
   #settle(): void {

@@ -37,6 +37,8 @@ export interface TransferSettings {
   parallel: number;
   /** Largest content in bytes that is accepted. */
   maxSize: number | undefined;
+  /** How long what has arrived is served to those who still receive it; Infinity until its sender says that all have it. */
+  seedFor: number;
   clock: Clock;
   /** From 0 to 1, for jitter. */
   random: () => number;
@@ -53,6 +55,7 @@ export function transferSettings(choices: TransferChoices = {}): TransferSetting
     keepSessions: choices.keepSessions ?? 250,
     parallel: choices.parallel ?? 4,
     maxSize: choices.maxSize,
+    seedFor: choices.seedFor ?? Infinity,
     clock: choices.clock ?? systemClock,
     random: choices.random ?? Math.random,
   };

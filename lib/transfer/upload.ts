@@ -209,6 +209,7 @@ export class Upload {
       );
     }
     observer.onProgress(source.size ?? 0);
+    this.#leaveSwarm(message.swarm ?? false);
     const kept = state === "saved" ? "delivered" : "already";
     this.#ack.resolve({
       state: kept,
@@ -340,10 +341,19 @@ export class Upload {
     else this.#ack.reject(error);
   }
 
+  /** The receiver has everything, and may go on serving others. */
+  #leaveSwarm(serves: boolean): void {
+    if (this.#state.at !== "sending") return;
+    const { share } = this.#state;
+    if (serves) share?.complete(this.#link);
+    else share?.leave(this.#link, true);
+    this.#state = { ...this.#state, share: undefined };
+  }
+
   #stopServing(): void {
     if (this.#state.at !== "sending") return;
     this.#state.server.stop();
-    this.#state.share?.leave(this.#link);
+    this.#state.share?.leave(this.#link, false);
   }
 
   /** Waits for the last ACK: `recv_ack` of the Python system that this one grew from. */

@@ -214,7 +214,7 @@ export type Message =
     state: AckState;
     /** With `ready`: pieces that are verified and on disk already. */
     have?: Range[];
-    /** With `ready`: it takes part in the swarm that was offered. */
+    /** With `ready`: it takes part in the swarm that was offered. With `saved`: it goes on serving the others. */
     swarm?: boolean;
     /** With `ready`, under `prefix`: the first piece that has to be proven by its own hash, as all after it. */
     independentFrom?: number;

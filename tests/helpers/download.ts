@@ -147,6 +147,10 @@ export class Scene implements AsyncDisposable {
   readonly outcomes: (Received | P2PError)[] = [];
   /** Whether the sender offers it to a swarm. */
   isSwarm = false;
+  /** How long in milliseconds it serves the others when it has everything. */
+  seedFor = Infinity;
+  /** Resolves when it serves nothing any more. */
+  readonly over = Promise.withResolvers<void>();
   readonly offer: Offer;
   readonly sender: Source;
   readonly inbox: Inbox;
@@ -197,6 +201,8 @@ export class Scene implements AsyncDisposable {
       clock: this.clock,
       maxSize: undefined,
       ...(this.isSwarm ? { swarm: (parts: SwarmParts) => this.#swarm(parts) } : {}),
+      seedFor: this.seedFor,
+      onOver: () => this.over.resolve(),
       observer: { onProgress: () => {} },
       onEnd: (outcome) => void this.outcomes.push(outcome),
     });

@@ -339,6 +339,16 @@ const RECEIVING = [
   ...ALWAYS,
 ];
 
+/** Flag of the commands that go on when something has arrived. */
+const SEED_FOR: FlagSpec = {
+  name: "seed-for",
+  kind: "seconds",
+  env: "P2P_SEED_FOR",
+  placeholder: "SECONDS",
+  help: "Serve what has arrived for at most so long to those who still receive it; by default " +
+    "until its sender says that all have it",
+};
+
 /** Flags of the commands that move files, either way. */
 const LIMIT_RATE: FlagSpec = {
   name: "limit-rate",
@@ -409,6 +419,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         },
         ...SENDING_FLAGS,
         FOLLOW,
+        SEED_FOR,
       ],
       common: RECEIVING,
       examples: ["peer", "peer --join -", "peer < commands.txt"],
@@ -418,7 +429,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "receive until interrupted, without a menu (as a service)",
       usage: "run [flags]",
       positionals: { min: 0, max: 0, names: [] },
-      flags: [LIMIT_RATE],
+      flags: [SEED_FOR, LIMIT_RATE],
       common: RECEIVING,
       examples: ["peer run --received /srv/inbox", "peer run --json --max-size 10G"],
     },

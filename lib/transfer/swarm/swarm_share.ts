@@ -41,6 +41,8 @@ export class SwarmShare implements Disposable {
   readonly #member: SwarmMember;
   readonly #line: LineEstimate;
   readonly #participants = new Map<PeerLink, Participant & { neighbours: number }>();
+  /** Ids of those that were lost before they had everything: they may have the rest of the others. */
+  readonly #lost = new Set<string>();
   #isOver = false;
 
   constructor(options: SwarmShareOptions) {
@@ -70,6 +72,7 @@ export class SwarmShare implements Disposable {
   join(link: PeerLink, participant: Participant): void {
     const { transfer } = this.#options;
     const others = this.#neighboursFor(participant.id);
+    this.#lost.delete(participant.id);
     this.#participants.set(link, { ...participant, neighbours: others.length });
     for (const other of others) other.neighbours++;
     if (others.length > 0) {
@@ -86,11 +89,27 @@ export class SwarmShare implements Disposable {
     this.#member.handle({ type: "reached", peer: link, count });
   }
 
-  /** Forgets a recipient: it has everything, or is lost. */
-  leave(link: PeerLink): void {
-    if (!this.#participants.delete(link)) return;
+  /** A recipient has everything, and serves the others from now on, until all of them have it. */
+  complete(link: PeerLink): void {
+    const { transfer, source } = this.#options;
+    if (!this.#participants.has(link)) return;
+    this.onHave(link, [[0, source.pieceCount]]);
+    link.keepFor(transfer, () => this.#forget(link));
+  }
+
+  /** A recipient is lost, or serves nobody when it has everything. */
+  leave(link: PeerLink, hasAll: boolean): void {
+    const participant = this.#forget(link);
+    if (participant && !hasAll) this.#lost.add(participant.id);
+  }
+
+  #forget(link: PeerLink): Participant | undefined {
+    const participant = this.#participants.get(link);
+    if (!participant) return undefined;
+    this.#participants.delete(link);
     this.#line.forget(link);
     this.#member.handle({ type: "left", peer: link });
+    return participant;
   }
 
   /** A recipient says which pieces it has. */
@@ -111,6 +130,9 @@ export class SwarmShare implements Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.#member[Symbol.dispose]();
+    // Who is lost here may have found the others: they serve it as long as it asks.
+    const isOver = this.#lost.size === 0;
+    for (const link of this.#participants.keys()) link.letGo(this.#options.transfer, isOver);
   }
 
   /** Who has fewest neighbours so far. */

@@ -69,7 +69,100 @@ swarm("pieces come of neighbours, and are passed on to others", async (scene) =>
   await announce(scene.sender, ALL);
   await serve(scene.sender, 4);
   await scene.received();
+  assertEquals((await scene.sender.hears("ACK", 2)).map(({ state, swarm }) => [state, swarm]), [
+    ["ready", true],
+    ["saved", true],
+  ]);
+  assertEquals(ben.all("CANCEL"), []);
+  await scene.sender.cancel();
   assertEquals((await ben.hears("CANCEL", 1)).map(({ code }) => code), ["cancelled"]);
+  await scene.over.promise;
+});
+
+/** A scene in which everything has come from the sharer, and one neighbour that has nothing. */
+async function seeded(scene: Scene): Promise<{ ann: Source; path: string }> {
+  await announce(scene.sender, ALL);
+  await serve(scene.sender, ALL.length);
+  const { path } = await scene.received();
+  const ann = await neighbour(scene, []);
+  await ann.hears("HAVE", 1);
+  return { ann, path };
+}
+
+async function gets(source: Source, index: number, nth: number): Promise<void> {
+  await source.say({ verb: "GET", transfer, index });
+  assertEquals((await source.hears("PIECE", nth)).at(-1)?.index, index);
+}
+
+swarm(
+  "who has everything serves others that come later, and where its name goes",
+  async (scene) => {
+    const { ann, path } = await seeded(scene);
+    await gets(ann, 4, 1);
+    await Deno.rename(path, `${path}.moved`);
+    await gets(ann, 5, 2);
+  },
+);
+
+swarm("what was changed after it had arrived is not served", async (scene) => {
+  const { ann, path } = await seeded(scene);
+  using file = await Deno.open(path, { write: true });
+  await file.write(new Uint8Array(10));
+  await gets(ann, 4, 1);
+  await ann.say({ verb: "GET", transfer, index: 0 });
+  await ann.hears("CANCEL", 1);
+  await scene.over.promise;
+  assertEquals(ann.all("PIECE").length, 1);
+});
+
+swarm("without its sharer it serves as long as somebody asks", async (scene) => {
+  const { ann } = await seeded(scene);
+  scene.sender.close();
+  await scene.sender.link.ended;
+  for (let nth = 1; nth <= 3; nth++) {
+    scene.clock.advance(50_000);
+    await gets(ann, nth, nth);
+  }
+  assert(scene.download.isSeeding);
+  scene.clock.advance(60_000);
+  await scene.over.promise;
+  await ann.hears("CANCEL", 1);
+});
+
+scene("swarm: it serves no longer than it is to", async (scene) => {
+  scene.isSwarm = true;
+  scene.seedFor = 5_000;
+  await scene.begin();
+  await scene.sender.sendHashes();
+  const { ann } = await seeded(scene);
+  await gets(ann, 4, 1);
+  scene.clock.advance(5_000);
+  await scene.over.promise;
+  // The sharer as well: it counts on it no longer.
+  await scene.sender.hears("CANCEL", 1);
+});
+
+scene("swarm: nor at all where it is not to", async (scene) => {
+  scene.isSwarm = true;
+  scene.seedFor = 0;
+  await scene.begin();
+  await scene.sender.sendHashes();
+  await announce(scene.sender, ALL);
+  await serve(scene.sender, ALL.length);
+  await scene.received();
+  assertEquals((await scene.sender.hears("ACK", 2)).at(-1)?.swarm, undefined);
+  await scene.over.promise;
+});
+
+swarm("a sharer that is interrupted leaves the others to go on", async (scene) => {
+  const ann = await neighbour(scene, []);
+  await announce(scene.sender, ALL);
+  await scene.sender.asked(1);
+  await scene.sender.say({ verb: "CANCEL", transfer, code: "interrupted", message: "^C" });
+  await eventually(() => scene.download.sender === undefined, "that it is left");
+  await announce(ann, ALL);
+  await serve(ann, ALL.length);
+  assertSameBytes(await Deno.readFile((await scene.received()).path), scene.content);
 });
 
 swarm(
@@ -147,14 +240,32 @@ swarm("without its sharer it comes to its end, if the others have everything", a
   await eventually(() => scene.download.has(0), "piece 0");
   scene.sender.close();
   await scene.sender.link.ended;
+  const has = (...pieces: number[]) => pieces.every((index) => scene.download.has(index));
   await announce(ann, [1, 2, 3]);
   await serve(ann, 4);
+  await eventually(() => has(1, 2, 3), "pieces 1 to 3");
   // It is not given up as long as it gets further.
   scene.clock.advance(59_000);
-  await eventually(() => scene.download.has(3), "piece 3");
+  await announce(ann, [4]);
+  await serve(ann, 5);
+  await eventually(() => has(4), "piece 4");
   scene.clock.advance(2_000);
-  await announce(ann, [4, 5]);
+  await announce(ann, [5]);
   await serve(ann, 6);
+  assertSameBytes(await Deno.readFile((await scene.received()).path), scene.content);
+});
+
+swarm("nor does it wait then for a neighbour that is silent", async (scene) => {
+  const ann = await neighbour(scene, [0]);
+  await ann.asked(1);
+  scene.sender.close();
+  await scene.sender.link.ended;
+  for (let i = 0; i < 24; i++) {
+    scene.clock.advance(500);
+    await Promise.resolve();
+  }
+  const ben = await neighbour(scene, ALL);
+  await serve(ben, ALL.length);
   assertSameBytes(await Deno.readFile((await scene.received()).path), scene.content);
 });
 
