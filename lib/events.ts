@@ -180,6 +180,15 @@ export interface TransferWaitingEvent {
   peer: string;
 }
 
+/** Whether the recipients of a swarm can have all that they lack of each other, so that the sender may leave. */
+export interface TransferSpreadEvent {
+  event: "transfer-spread";
+  transfer: string;
+  name: string;
+  /** False when somebody has gone who alone had a part of it. */
+  spread: boolean;
+}
+
 /** Pieces for a recipient go through the tracker from now on, or no longer. */
 export interface TransferPathEvent extends Path {
   event: "transfer-path";
@@ -427,6 +436,7 @@ export type AppEvent =
   | TransferStartedEvent
   | TransferProgressEvent
   | TransferWaitingEvent
+  | TransferSpreadEvent
   | TransferPathEvent
   | TransferRetryEvent
   | TransferFinishedEvent

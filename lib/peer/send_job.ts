@@ -15,6 +15,7 @@ import { uploadWithRetries } from "../transfer/upload_retries.ts";
 import { Opening } from "./opening.ts";
 import type { ReceiptBook } from "./receipt_book.ts";
 import { renamesText } from "./renames_text.ts";
+import { SpreadNotice } from "./spread_notice.ts";
 import type { Missing } from "../directory/target.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
@@ -74,7 +75,13 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const results = job.missing.map(({ target, error }) => failed(target, "", error));
   // A stream cannot be read again for somebody who comes later: all come now.
   const places = new Map(recipients.map((entry) => [entry, source.enter()]));
-  using share = job.isSwarm ? await openShare(job) : undefined;
+  using spreading = new SpreadNotice(
+    clock,
+    (spread) => emit({ event: "transfer-spread", transfer, name, spread }),
+  );
+  using share = job.isSwarm
+    ? await openShare(job, (isSpread) => spreading.update(isSpread))
+    : undefined;
   const isAllAtOnce = share !== undefined || !source.isSeekable;
   const parallel = isAllAtOnce ? Math.max(1, recipients.length) : settings.parallel;
   const observerOf = (entry: PeerEntry, leaveTurn: () => void): TransferObserver => {
@@ -137,6 +144,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       if (message !== null) emit({ event: "notice", message });
     }, () => {});
     const result = await resultOf(entry, sending, failures);
+    share?.settle(entry.id);
     await keepReceipt(job, entry, sending);
     return { ...result, ...link?.path };
   };
@@ -160,13 +168,15 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
 
 /** Begins the swarm of a job: loaded by those who send to several. */
 async function openShare(
-  { transfer, source, recipients, settings: { clock, random } }: SendJob,
+  { transfer, source, recipients: entries, settings: { clock, random } }: SendJob,
+  onSpread: (isSpread: boolean) => void,
 ): Promise<SwarmShare> {
   const { SwarmShare } = await onDemand<typeof import("../transfer/swarm/swarm_share.ts")>(
     "../transfer/swarm/swarm_share.ts",
     import.meta.url,
   );
-  return new SwarmShare({ transfer, source, receivers: recipients.length, clock, random });
+  const recipients = entries.map(({ id }) => id);
+  return new SwarmShare({ transfer, source, recipients, onSpread, clock, random });
 }
 
 /** Has a recipient served when it is its turn, which it may leave before it has been. */

@@ -9,11 +9,16 @@ import { Machines } from "./machines.ts";
 const ignore = await whyNoSlowLine();
 const MIB = 1024 * 1024;
 
-/** Machines of which the first has the tracker and the sender, on lines of 20 Mbit/s both ways. */
-async function star(world: World, receivers: number): Promise<Machines> {
+/**
+ * Machines of which the first has the tracker and the second the sender, on lines of 20 Mbit/s both ways.
+ *
+ * @param slow the rate of the last one's line, as `tc` writes it.
+ */
+async function star(world: World, receivers: number, slow?: string): Promise<Machines> {
   const machines = await Machines.start(world, receivers + 2);
   for (const host of machines.hosts.slice(1)) {
-    const line = { rate: "20mbit", queue: 64_000, burst: 20_000 };
+    const rate = slow && host === machines.hosts.at(-1) ? slow : "20mbit";
+    const line = { rate, queue: 64_000, burst: 20_000 };
     await host.slowDown(line);
     const { hub, device } = host.port ?? {};
     await hub?.slowDown(line, device);
@@ -82,6 +87,34 @@ e2e("receivers that are killed in the middle hold nobody up", async (world) => {
   const failed = recipients.filter(({ state }: { state: string }) => state === "failed");
   assertEquals([code, failed.map(({ peer }: { peer: string }) => peer)], [7, ["m2"]]);
 }, { ignore });
+
+for (const [signal, code] of [["SIGKILL", 137], ["SIGINT", 130]] as const) {
+  e2e(
+    `a sender that says it may leave is missed by nobody who is slow (${signal})`,
+    async (world) => {
+      const machines = await star(world, 3, "5mbit");
+      const [ann, ben, slow] = await Promise.all([2, 3, 4].map((i) => machines.peer(i)));
+      const { path, sha256 } = await world.file("f.bin", 6 * MIB);
+      const args = ["send", path, "--to", "all", "--json"];
+      const sender = await world.start("peer", args, machines.on(1));
+      const { spread } = await sender.until("transfer-spread");
+      assertEquals(spread, true);
+      await Promise.all([ann, ben].map((peer) => peer?.program.until("file-received")));
+      sender.signal(signal);
+      assertEquals((await sender.outcome).code, code);
+      await slow?.program.until("file-received");
+      for (const peer of [ann, ben, slow]) {
+        assertEquals(await sha256Of(join(peer?.received ?? "", "f.bin")), sha256);
+      }
+      // All of them have it, and say so to whoever asks.
+      const again = await machines.run(1, "send", path, "--to", "all");
+      const { bytesSent, recipients } = finished(again.lines);
+      const states = recipients.map(({ state }: { state: string }) => state);
+      assertEquals([again.code, bytesSent, states], [0, 0, Array(3).fill("already")]);
+    },
+    { ignore },
+  );
+}
 
 e2e(
   "who receives slowly on purpose is served alone, and the others go on as a swarm",

@@ -18,6 +18,7 @@ import type {
   SharingEvent,
   TransferFinishedEvent,
   TransferProgressEvent,
+  TransferSpreadEvent,
   TransferStartedEvent,
   UnfinishedEvent,
 } from "../../events.ts";
@@ -117,6 +118,8 @@ export class EventText {
         return started(event);
       case "transfer-progress":
         return this.progress(event);
+      case "transfer-spread":
+        return spread(event);
       case "transfer-waiting":
         return dim(`Waiting for ${nameOf(event.peer)} to accept ${escapeText(event.name)}`);
       case "transfer-path": {
@@ -413,6 +416,13 @@ function unfinished(event: UnfinishedEvent): string {
   const amount = bytes === undefined ? whole : `${formatSize(bytes)} of ${whole}`;
   const what = `${escapeText(name)} (${amount}) ${side} ${peers.map(nameOf).join(", ")}`;
   return `${formatDate(at)}  unfinished  ${what}  [${escapeText(shortId(id))}]`;
+}
+
+function spread({ name, spread }: TransferSpreadEvent): string {
+  const what = escapeText(name);
+  return spread
+    ? `Every part of ${what} is with somebody by now: the others get it without this peer, too`
+    : `Parts of ${what} are with nobody else any more: the others get it from this peer alone`;
 }
 
 /** How long it took, and how fast it was where anything had to be moved. */

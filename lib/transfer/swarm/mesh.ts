@@ -32,6 +32,8 @@ export class Mesh<P> {
   /** How many neighbours have each piece. */
   readonly #holders: Uint16Array;
   readonly #onHolders: HoldersHook;
+  /** How many pieces no neighbour has. */
+  #unheld: number;
   #limit = 0;
   #requests = 0;
 
@@ -40,6 +42,7 @@ export class Mesh<P> {
     this.wanted = new PieceSet(pieceCount);
     this.here = new PieceSet(pieceCount);
     this.#holders = new Uint16Array(pieceCount);
+    this.#unheld = pieceCount;
     this.#onHolders = onHolders;
   }
 
@@ -51,6 +54,11 @@ export class Mesh<P> {
   /** How many neighbours there are. */
   get size(): number {
     return this.#neighbours.size;
+  }
+
+  /** Whether every piece is with a neighbour, so that this side is not needed. */
+  get isSpread(): boolean {
+    return this.#unheld === 0;
   }
 
   /** Requests that are under way, counted once for each neighbour that was asked for the piece. */
@@ -180,8 +188,11 @@ export class Mesh<P> {
   }
 
   #countHolder(index: number, change: number): void {
-    const holders = this.holdersOf(index) + change;
+    const before = this.holdersOf(index);
+    const holders = before + change;
     this.#holders[index] = holders;
+    if (before === 0) this.#unheld--;
+    if (holders === 0) this.#unheld++;
     this.#onHolders(index, holders, change);
   }
 }

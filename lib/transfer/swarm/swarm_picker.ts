@@ -103,6 +103,11 @@ export class SwarmPicker<P> {
     return this.#wakeAt;
   }
 
+  /** Whether every piece is with some neighbour. */
+  get isSpread(): boolean {
+    return this.#mesh.isSpread;
+  }
+
   /** Whether the peer was asked for the piece and has not sent it. */
   isOwed(peer: P, index: number): boolean {
     const { asked, given } = this.#mesh.get(peer) ?? {};

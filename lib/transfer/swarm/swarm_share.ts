@@ -25,8 +25,10 @@ export interface Participant {
 export interface SwarmShareOptions {
   transfer: string;
   source: SourcePieces;
-  /** How many recipients there are. */
-  receivers: number;
+  /** Ids of the recipients. */
+  recipients: readonly string[];
+  /** Hears whether those who have yet to get everything can have it of each other. */
+  onSpread(isSpread: boolean): void;
   clock: Clock;
   /** In [0, 1). */
   random: () => number;
@@ -43,12 +45,17 @@ export class SwarmShare implements Disposable {
   readonly #participants = new Map<PeerLink, Participant & { neighbours: number }>();
   /** Ids of those that were lost before they had everything: they may have the rest of the others. */
   readonly #lost = new Set<string>();
+  /** Ids of those that only this side serves as far as is known: they have not joined, and are not done. */
+  readonly #apart: Set<string>;
+  #isSpread = false;
   #isOver = false;
 
   constructor(options: SwarmShareOptions) {
-    const { transfer, source, receivers, clock, random } = options;
+    const { transfer, source, recipients, clock, random } = options;
+    const receivers = recipients.length;
     const { pieceSize, pieceCount, manifest: { table } } = source;
     this.#options = options;
+    this.#apart = new Set(recipients);
     const line = this.#line = new LineEstimate({ pieceSize, receivers, clock });
     this.#member = new SwarmMember({
       transfer,
@@ -73,6 +80,7 @@ export class SwarmShare implements Disposable {
     const { transfer } = this.#options;
     const others = this.#neighboursFor(participant.id);
     this.#lost.delete(participant.id);
+    this.#apart.delete(participant.id);
     this.#participants.set(link, { ...participant, neighbours: others.length });
     for (const other of others) other.neighbours++;
     if (others.length > 0) {
@@ -82,6 +90,13 @@ export class SwarmShare implements Disposable {
     this.#member.handle({ type: "joined", peer: link });
     this.#member.onHave(link, participant.have);
     void this.#line.measure(link);
+    this.#lookWhetherSpread();
+  }
+
+  /** A recipient has everything, or has failed for good; also one that has not taken part. */
+  settle(id: string): void {
+    this.#apart.delete(id);
+    this.#lookWhetherSpread();
   }
 
   /** A recipient has been sent the hashes of the pieces below `count`. */
@@ -109,12 +124,14 @@ export class SwarmShare implements Disposable {
     this.#participants.delete(link);
     this.#line.forget(link);
     this.#member.handle({ type: "left", peer: link });
+    this.#lookWhetherSpread();
     return participant;
   }
 
   /** A recipient says which pieces it has. */
   onHave(link: PeerLink, ranges: readonly Range[]): void {
     this.#member.onHave(link, ranges);
+    this.#lookWhetherSpread();
   }
 
   /** A recipient asks for a piece. */
@@ -133,6 +150,13 @@ export class SwarmShare implements Disposable {
     // Who is lost here may have found the others: they serve it as long as it asks.
     const isOver = this.#lost.size === 0;
     for (const link of this.#participants.keys()) link.letGo(this.#options.transfer, isOver);
+  }
+
+  #lookWhetherSpread(): void {
+    const isSpread = this.#apart.size === 0 && this.#member.picker.isSpread;
+    if (isSpread === this.#isSpread || this.#isOver) return;
+    this.#isSpread = isSpread;
+    this.#options.onSpread(isSpread);
   }
 
   /** Who has fewest neighbours so far. */
