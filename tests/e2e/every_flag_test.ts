@@ -383,7 +383,7 @@ const FLAGS: Record<string, FlagCase> = {
   "max-size": { right: right("10G"), wrong: [NOT_A_SIZE, wrong("-1", /'-1' is not a size/)] },
   quota: { right: right("10G"), wrong: [NOT_A_SIZE] },
   "keep-partials": { right: right("24h"), wrong: NOT_A_TIME },
-  "seed-for": { right: right("0"), wrong: NOT_A_TIME },
+  "seed-for": { right: right("0"), wrong: [wrong("soon", /.soon. is not a time/)] },
   "limit-rate": {
     right: right("10M"),
     wrong: [NOT_A_SIZE, wrong("100", /'100' is too little; write 1024 or more/)],

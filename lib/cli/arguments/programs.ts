@@ -346,7 +346,8 @@ const SEED_FOR: FlagSpec = {
   env: "P2P_SEED_FOR",
   placeholder: "SECONDS",
   help: "Serve what has arrived for at most so long to those who still receive it; by default " +
-    "until its sender says that all have it",
+    "until its sender says that all have it; 0: not at all",
+  min: 0,
 };
 
 /** Flags of the commands that move files, either way. */

@@ -76,10 +76,10 @@ function parseInteger(text: string, { min = 0, max }: FlagSpec): number | Proble
   return fits ? value : new Problem(`not a whole number ${range}`);
 }
 
-function parseSeconds(text: string): number | Problem {
+function parseSeconds(text: string, { min }: FlagSpec): number | Problem {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
   const value = match === null ? NaN : Number(match[1]) * (SECONDS[match[2] ?? "s"] ?? NaN);
-  if (value > 0 && value <= MAX_SECONDS) return value;
+  if ((value > 0 || value === min) && value <= MAX_SECONDS) return value;
   return new Problem("not a time; write seconds, for example 30, or 500ms, 2m, 1h");
 }
 
