@@ -180,6 +180,14 @@ export interface TransferWaitingEvent {
   peer: string;
 }
 
+/** Somebody has come meanwhile, and gets it as well. */
+export interface TransferJoinedEvent {
+  event: "transfer-joined";
+  transfer: string;
+  name: string;
+  peer: string;
+}
+
 /** Whether the recipients of a swarm can have all that they lack of each other, so that the sender may leave. */
 export interface TransferSpreadEvent {
   event: "transfer-spread";
@@ -436,6 +444,7 @@ export type AppEvent =
   | TransferStartedEvent
   | TransferProgressEvent
   | TransferWaitingEvent
+  | TransferJoinedEvent
   | TransferSpreadEvent
   | TransferPathEvent
   | TransferRetryEvent

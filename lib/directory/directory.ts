@@ -217,7 +217,10 @@ export class Directory {
    * several.
    */
   async recipients(to: readonly string[]): Promise<Recipients> {
-    return this.#choose(to, await this.#entriesFor(to));
+    const recipients = this.#choose(to, await this.#entriesFor(to));
+    const isFixed = to.length === 0 || namesEach(to) && recipients.missing.length === 0;
+    if (isFixed) return recipients;
+    return { ...recipients, look: async () => this.#choose(to, await this.entries()) };
   }
 
   /** All of them, asked for unless that has just been done. */

@@ -20,6 +20,8 @@ export interface Recipients {
   peers: readonly PeerEntry[];
   /** The others that it names: those who are there get it all the same. */
   missing: readonly Missing[];
+  /** Whom it means by now, where others may have come: those who are missing, or all there are. */
+  look?: () => Promise<Recipients>;
 }
 
 /** A peer as people see it: its name, the first characters of its id, its address. */

@@ -12,11 +12,12 @@ import type { Delivery } from "../transfer/upload.ts";
 import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
+import { Latecomers } from "./latecomers.ts";
 import { Opening } from "./opening.ts";
 import type { ReceiptBook } from "./receipt_book.ts";
 import { renamesText } from "./renames_text.ts";
 import { SpreadNotice } from "./spread_notice.ts";
-import type { Missing } from "../directory/target.ts";
+import type { Recipients } from "../directory/target.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
 /** What {@linkcode sendToAll} needs. */
@@ -24,9 +25,8 @@ export interface SendJob {
   /** Id of the transfer. */
   transfer: string;
   source: SourcePieces;
-  recipients: readonly PeerEntry[];
-  /** Those who were to get it as well and are not there: they are failures from the beginning. */
-  missing: readonly Missing[];
+  /** Who is to get it; those who are missing, and do not come meanwhile, are failures. */
+  to: Recipients;
   /** Whether recipients have pieces of each other. */
   isSwarm: boolean;
   /** Gives a link to a recipient, or says why that is refused. */
@@ -56,7 +56,7 @@ export interface SendReport extends TransferFinishedEvent {
  * is reported, as an event and in the result.
  */
 export async function sendToAll(job: SendJob): Promise<SendReport> {
-  const { transfer, source, recipients, settings, emit } = job;
+  const { transfer, source, to: { peers: recipients, missing, look }, settings, emit } = job;
   const { clock } = settings;
   const { name, manifest: { table } } = source;
   const size = fileBytes(source.offeredSize, table);
@@ -71,8 +71,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     ...(source.files ? { files: source.files.count } : {}),
     peers: recipients.map((entry) => entry.name),
   });
-  const failures = job.missing.map(({ error }) => error);
-  const results = job.missing.map(({ target, error }) => failed(target, "", error));
+  const failures: P2PError[] = [];
   // A stream cannot be read again for somebody who comes later: all come now.
   const places = new Map(recipients.map((entry) => [entry, source.enter()]));
   using spreading = new SpreadNotice(
@@ -149,7 +148,26 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     return { ...result, ...link?.path };
   };
   const turns = new Gate(parallel);
-  results.push(...await Promise.all(recipients.map((entry) => inTurn(turns, entry, sendTo))));
+  const sending: Promise<RecipientResult>[] = [];
+  const begin = (entry: PeerEntry) => void sending.push(inTurn(turns, entry, sendTo));
+  recipients.forEach(begin);
+  // A stream cannot be read again for them.
+  using late = look && source.isSeekable
+    ? new Latecomers({
+      begun: job.to,
+      look,
+      join: (entry) => {
+        share?.expect(entry.id);
+        emit({ event: "transfer-joined", transfer, name, peer: entry.name });
+        begin(entry);
+      },
+      clock,
+    })
+    : undefined;
+  const served = await allOf(sending);
+  const absent = late?.missing ?? missing;
+  failures.unshift(...absent.map(({ error }) => error));
+  const results = [...absent.map(({ target, error }) => failed(target, "", error)), ...served];
   const digest = source.manifest.digest;
   const finished: TransferFinishedEvent = {
     event: "transfer-finished",
@@ -168,15 +186,24 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
 
 /** Begins the swarm of a job: loaded by those who send to several. */
 async function openShare(
-  { transfer, source, recipients: entries, settings: { clock, random } }: SendJob,
+  { transfer, source, to: { peers }, settings: { clock, random } }: SendJob,
   onSpread: (isSpread: boolean) => void,
 ): Promise<SwarmShare> {
   const { SwarmShare } = await onDemand<typeof import("../transfer/swarm/swarm_share.ts")>(
     "../transfer/swarm/swarm_share.ts",
     import.meta.url,
   );
-  const recipients = entries.map(({ id }) => id);
+  const recipients = peers.map(({ id }) => id);
   return new SwarmShare({ transfer, source, recipients, onSpread, clock, random });
+}
+
+/** What all have come to, those included that were added meanwhile. */
+async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  for (let count = -1; count < promises.length;) {
+    count = promises.length;
+    await Promise.all(promises);
+  }
+  return await Promise.all(promises);
 }
 
 /** Has a recipient served when it is its turn, which it may leave before it has been. */

@@ -161,14 +161,14 @@ export class SendService {
 
   async #send(
     content: Content,
-    { peers: recipients, missing }: Recipients,
+    to: Recipients,
     { signal, onStalled }: Pick<SendJob, "signal" | "onStalled">,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
-    const scheme = schemeFor(content, recipients.length);
-    const isSwarm = isForSwarm(content, recipients);
-    const receivers = isSwarm ? recipients.length : 1;
+    const scheme = schemeFor(content, to.peers.length);
+    const isSwarm = isForSwarm(content, to.peers);
+    const receivers = isSwarm ? to.peers.length : 1;
     const given = { scheme, receivers, cache: manifests, signal: stop };
     await using source = await SourcePieces.open(content, given);
     this.#sayWhatIsSkipped(content);
@@ -176,8 +176,7 @@ export class SendService {
     const report = await sendToAll({
       transfer: randomToken(16),
       source,
-      recipients,
-      missing,
+      to,
       isSwarm,
       connect: this.#connector(),
       settings,

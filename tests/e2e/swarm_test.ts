@@ -88,6 +88,36 @@ e2e("receivers that are killed in the middle hold nobody up", async (world) => {
   assertEquals([code, failed.map(({ peer }: { peer: string }) => peer)], [7, ["m2"]]);
 }, { ignore });
 
+e2e("who comes while it is sent gets it as well, mostly of the others", async (world) => {
+  const machines = await star(world, 4);
+  const peers = await Promise.all([2, 3].map((i) => machines.peer(i)));
+  await machines.join(1);
+  const { path, sha256 } = await world.file("f.bin", 12 * MIB);
+  // One is named who was never there: that alone fails in the end.
+  const args = ["send", path, "--to", "m2,m3,m4,m9", "--json"];
+  const sender = await world.start("peer", args, machines.on(1));
+  await sender.until("transfer-progress");
+  const late = await machines.peer(4);
+  const other = await machines.peer(5);
+  const outcome = await sender.outcome;
+  const { recipients } = finished(outcome.lines);
+  const states = recipients.map((
+    { peer, state }: { peer: string; state: string },
+  ) => [peer, state]);
+  assertEquals([outcome.code, states], [7, [
+    ["m9", "failed"],
+    ["m2", "delivered"],
+    ["m3", "delivered"],
+    ["m4", "delivered"],
+  ]]);
+  for (const { received } of [...peers, late]) {
+    assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+  }
+  const { lines } = await other.program.stop();
+  assertEquals(lines.filter(({ event }) => event === "transfer-started"), []);
+  assert(copiesSent(outcome) < 2.2, `the sender sent it ${copiesSent(outcome)} times`);
+}, { ignore });
+
 for (const [signal, code] of [["SIGKILL", 137], ["SIGINT", 130]] as const) {
   e2e(
     `a sender that says it may leave is missed by nobody who is slow (${signal})`,

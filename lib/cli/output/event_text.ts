@@ -118,6 +118,8 @@ export class EventText {
         return started(event);
       case "transfer-progress":
         return this.progress(event);
+      case "transfer-joined":
+        return `Peer ${nameOf(event.peer)} has come, and gets ${escapeText(event.name)} as well`;
       case "transfer-spread":
         return spread(event);
       case "transfer-waiting":

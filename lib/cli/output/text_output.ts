@@ -23,6 +23,7 @@ const CHATTER: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
   "transfer-started",
   "transfer-progress",
   "transfer-waiting",
+  "transfer-joined",
   "transfer-spread",
   "transfer-path",
   "transfer-retry",

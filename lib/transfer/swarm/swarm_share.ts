@@ -93,6 +93,12 @@ export class SwarmShare implements Disposable {
     this.#lookWhetherSpread();
   }
 
+  /** Somebody else is to get it, who may take part. */
+  expect(id: string): void {
+    this.#apart.add(id);
+    this.#lookWhetherSpread();
+  }
+
   /** A recipient has everything, or has failed for good; also one that has not taken part. */
   settle(id: string): void {
     this.#apart.delete(id);

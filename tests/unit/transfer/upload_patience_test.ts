@@ -299,8 +299,7 @@ fileTest(
     const sending = sendToAll({
       transfer: TRANSFER,
       source,
-      recipients: [entryOf(1), entryOf(2)],
-      missing: [],
+      to: { peers: [entryOf(1), entryOf(2)], missing: [] },
       isSwarm: false,
       connect: (entry) => Promise.resolve(links[entry.name === "p1" ? 0 : 1] as PeerLink),
       settings: transferSettings({ clock, parallel: 1 }),

@@ -579,6 +579,7 @@ Deno.test("Nothing that a remote wrote begins a line, or has an escape", () => {
       peers: [text],
     },
     { event: "transfer-waiting", transfer, name: text, peer: text },
+    { event: "transfer-joined", transfer, name: text, peer: text },
     { event: "transfer-spread", transfer, name: text, spread: true },
     { event: "transfer-spread", transfer, name: text, spread: false },
     { event: "transfer-retry", transfer, peer: text, attempt: 1, reason },
