@@ -1,7 +1,7 @@
 import type { Clock } from "../async/clock.ts";
 
 /** Milliseconds that it has to be so before it is said: mostly everything is over by then. */
-const SAID_AFTER = 1_000;
+const SAID_AFTER = 250;
 
 /** Says that the recipients of a swarm can do without its sender, once that has lasted, and when it is no longer so. */
 export class SpreadNotice implements Disposable {

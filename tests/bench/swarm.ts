@@ -1,6 +1,7 @@
 /**
  * `deno task bench:swarm`: sends one file to many machines, which are network namespaces around a switch whose lines are
- * as slow both ways as is asked for; in turn with libtorrent, whose hosts know each other from the start, and with rsync.
+ * as slow both ways as is asked for; in turn with libtorrent, whose hosts know each other from the start, with rsync, and
+ * with UFTP.
  * Prints what the last machine took: in seconds, and as a multiple of what one alone takes. Linux, as root; what is not
  * installed it names. All hosts share this machine's processor.
  *
@@ -50,7 +51,7 @@ for (const host of machines.hosts.slice(1)) {
   const { hub, device } = host.port ?? {};
   await hub?.slowDown(line, device);
 }
-const star: Star = { world, machines, receivers, bytes: mib * 1024 * 1024 };
+const star: Star = { world, machines, receivers, bytes: mib * 1024 * 1024, rate };
 const found = await contenders(star);
 for (const missing of found.missing) console.log(`not compared: ${missing}`);
 

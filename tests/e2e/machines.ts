@@ -1,11 +1,18 @@
 import { type Host, Network } from "../helpers/netns.ts";
-import type { Outcome, PeerProcess, StartOptions, World } from "./helpers.ts";
+import type {
+  Outcome,
+  PeerProcess,
+  Program,
+  StartOptions,
+  TrackerProcess,
+  World,
+} from "./helpers.ts";
 
 /** The machines of one network: a tracker on the first. */
 export class Machines {
   readonly hosts: Host[];
   readonly #world: World;
-  #invite = "";
+  #tracker: TrackerProcess | undefined;
 
   private constructor(world: World, hosts: Host[]) {
     this.#world = world;
@@ -15,8 +22,37 @@ export class Machines {
   static async start(world: World, count: number): Promise<Machines> {
     const hosts = await world.use(new Network()).lan(count);
     const machines = new Machines(world, hosts);
-    machines.#invite = (await world.tracker(["--host", "0.0.0.0"], machines.on(0))).invite;
+    machines.#tracker = await world.tracker(["--host", "0.0.0.0"], machines.on(0));
     return machines;
+  }
+
+  /**
+   * As {@linkcode start}, with a sender on the second that has joined, and the receivers after it, on lines of 20 Mbit/s
+   * both ways.
+   *
+   * @param slow the rate of the last one's line, as `tc` writes it.
+   */
+  static async star(world: World, receivers: number, slow?: string): Promise<Machines> {
+    const machines = await Machines.start(world, receivers + 2);
+    for (const host of machines.hosts.slice(1)) {
+      const rate = slow && host === machines.hosts.at(-1) ? slow : "20mbit";
+      const line = { rate, queue: 64_000, burst: 20_000 };
+      await host.slowDown(line);
+      const { hub, device } = host.port ?? {};
+      await hub?.slowDown(line, device);
+    }
+    await machines.join(1);
+    return machines;
+  }
+
+  /** The tracker on the first. */
+  get tracker(): Program {
+    if (!this.#tracker) throw new TypeError("the tracker has not been started");
+    return this.#tracker.program;
+  }
+
+  get #invite(): string {
+    return this.#tracker?.invite ?? "";
   }
 
   /** What starts a program on a machine, with a state of its own. */

@@ -3,29 +3,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { whyNoSlowLine } from "../helpers/netns.ts";
-import { e2e, type Outcome, sha256Of, type World } from "./helpers.ts";
+import { e2e, type Outcome, sha256Of } from "./helpers.ts";
 import { Machines } from "./machines.ts";
 
 const ignore = await whyNoSlowLine();
 const MIB = 1024 * 1024;
-
-/**
- * Machines of which the first has the tracker and the second the sender, on lines of 20 Mbit/s both ways.
- *
- * @param slow the rate of the last one's line, as `tc` writes it.
- */
-async function star(world: World, receivers: number, slow?: string): Promise<Machines> {
-  const machines = await Machines.start(world, receivers + 2);
-  for (const host of machines.hosts.slice(1)) {
-    const rate = slow && host === machines.hosts.at(-1) ? slow : "20mbit";
-    const line = { rate, queue: 64_000, burst: 20_000 };
-    await host.slowDown(line);
-    const { hub, device } = host.port ?? {};
-    await hub?.slowDown(line, device);
-  }
-  await machines.join(1);
-  return machines;
-}
 
 // deno-lint-ignore no-explicit-any
 function finished(lines: readonly any[]): any {
@@ -39,7 +21,7 @@ function copiesSent({ lines }: Outcome): number {
 }
 
 e2e("a file for eight leaves its sender little more than once", async (world) => {
-  const machines = await star(world, 8);
+  const machines = await Machines.star(world, 8);
   const peers = await Promise.all([2, 3, 4, 5, 6, 7, 8, 9].map((i) => machines.peer(i)));
   const { path, sha256 } = await world.file("f.bin", 8 * MIB);
   const outcome = await machines.run(1, "send", path, "--to", "all");
@@ -52,7 +34,7 @@ e2e("a file for eight leaves its sender little more than once", async (world) =>
 }, { ignore });
 
 e2e("a folder for three is passed on as well", async (world) => {
-  const machines = await star(world, 3);
+  const machines = await Machines.star(world, 3);
   const peers = await Promise.all([2, 3, 4].map((i) => machines.peer(i)));
   const folder = world.path("folder");
   await Deno.mkdir(join(folder, "sub"), { recursive: true });
@@ -68,7 +50,7 @@ e2e("a folder for three is passed on as well", async (world) => {
 }, { ignore });
 
 e2e("receivers that are killed in the middle hold nobody up", async (world) => {
-  const machines = await star(world, 5);
+  const machines = await Machines.star(world, 5);
   const peers = await Promise.all([2, 3, 4, 5, 6].map((i) => machines.peer(i)));
   const { path, sha256 } = await world.file("f.bin", 8 * MIB);
   const sending = machines.run(1, "send", path, "--to", "all");
@@ -89,7 +71,7 @@ e2e("receivers that are killed in the middle hold nobody up", async (world) => {
 }, { ignore });
 
 e2e("who comes while it is sent gets it as well, mostly of the others", async (world) => {
-  const machines = await star(world, 4);
+  const machines = await Machines.star(world, 4);
   const peers = await Promise.all([2, 3].map((i) => machines.peer(i)));
   await machines.join(1);
   const { path, sha256 } = await world.file("f.bin", 12 * MIB);
@@ -122,7 +104,7 @@ for (const [signal, code] of [["SIGKILL", 137], ["SIGINT", 130]] as const) {
   e2e(
     `a sender that says it may leave is missed by nobody who is slow (${signal})`,
     async (world) => {
-      const machines = await star(world, 3, "5mbit");
+      const machines = await Machines.star(world, 3, "5mbit");
       const [ann, ben, slow] = await Promise.all([2, 3, 4].map((i) => machines.peer(i)));
       const { path, sha256 } = await world.file("f.bin", 6 * MIB);
       const args = ["send", path, "--to", "all", "--json"];
@@ -149,7 +131,7 @@ for (const [signal, code] of [["SIGKILL", 137], ["SIGINT", 130]] as const) {
 e2e(
   "who receives slowly on purpose is served alone, and the others go on as a swarm",
   async (world) => {
-    const machines = await star(world, 3);
+    const machines = await Machines.star(world, 3);
     const peers = await Promise.all([
       machines.peer(2),
       machines.peer(3),
@@ -170,7 +152,7 @@ e2e(
 e2e(
   "a sender that was killed goes on where its recipients are, also with one of them",
   async (world) => {
-    const machines = await star(world, 3);
+    const machines = await Machines.star(world, 3);
     const peers = await Promise.all([2, 3, 4].map((i) => machines.peer(i)));
     const { path, sha256 } = await world.file("f.bin", 10 * MIB);
     const args = ["send", path, "--to", "all", "--json"];
