@@ -90,7 +90,7 @@ export async function run({ kind, times }: Plan, usual: number): Promise<Outcome
   if (report === undefined && seconds > SLOWER * usual + SPARE) {
     problems.push(`it took ${seconds.toFixed(1)} s, and ${usual.toFixed(1)} s without trouble`);
   }
-  const summary = `${(seconds / usual).toFixed(2)} × ${usual.toFixed(1)} s`;
+  const summary = `${(seconds / usual).toFixed(2)} x ${usual.toFixed(1)} s`;
   return { summary, problems, log: problems.length > 0 ? scene.log : "" };
 }
 
