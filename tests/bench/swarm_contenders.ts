@@ -7,7 +7,7 @@
 import { fromFileUrl } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Machines } from "../e2e/machines.ts";
-import type { World } from "../e2e/helpers.ts";
+import type { Line, PeerProcess, World } from "../e2e/helpers.ts";
 
 /** Debian's modules are of Debian's Python, whichever other one comes first. */
 const PYTHON = "/usr/bin/python3";
@@ -34,6 +34,8 @@ export interface Way {
     seconds: number;
     /** Copies that have left the sender; null where nobody says. */
     sent: number | null;
+    /** Seconds of each receiver, where they are known. */
+    each?: number[];
   }>;
 }
 
@@ -50,17 +52,32 @@ export async function contenders(star: Star): Promise<{ contenders: Way[]; missi
   return { contenders: ways, missing };
 }
 
-async function ours({ machines, receivers, bytes }: Star): Promise<Way> {
+async function ours(star: Star): Promise<Way> {
+  const { send } = await startOurs(star);
+  return { name: "p2p, secure", run: (path, count) => send(path, count, 1) };
+}
+
+/** Starts our receivers; `send` brings a file from a machine to the first `count` of them. */
+export async function startOurs({ machines, receivers, bytes }: Star): Promise<{
+  send: (path: string, count: number, from: number) => ReturnType<Way["run"]>;
+}> {
   await machines.join(1);
-  for (let i = FIRST; i < FIRST + receivers; i++) await machines.peer(i);
+  const peers: PeerProcess[] = [];
+  for (let i = FIRST; i < FIRST + receivers; i++) peers.push(await machines.peer(i));
   return {
-    name: "p2p, secure",
-    run: async (path, count) => {
+    send: async (path, count, from) => {
       const to = namesOf(count).join(",");
-      const { code, lines } = await machines.run(1, "send", path, "--to", to);
+      const { code, lines } = await machines.run(from, "send", path, "--to", to);
       const finished = lines.find(({ event }) => event === "transfer-finished");
       if (code !== 0 || !finished) throw new Error(JSON.stringify(lines.at(-1)));
-      return { seconds: finished["seconds"], sent: finished["bytesSent"] / bytes };
+      const each = await Promise.all(
+        peers.slice(0, count).map(async ({ program }) => {
+          const isIt = (line: Line) =>
+            line.event === "file-received" && line["transfer"] === finished["transfer"];
+          return (await program.until(isIt))["seconds"] as number;
+        }),
+      );
+      return { seconds: finished["seconds"], sent: finished["bytesSent"] / bytes, each };
     },
   };
 }
