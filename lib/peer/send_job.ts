@@ -82,7 +82,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     ? await openShare(job, (isSpread) => spreading.update(isSpread))
     : undefined;
   const isAllAtOnce = share !== undefined || !source.isSeekable;
-  const parallel = isAllAtOnce ? Math.max(1, recipients.length) : settings.parallel;
+  const parallel = isAllAtOnce ? Infinity : settings.parallel;
   const observerOf = (entry: PeerEntry, leaveTurn: () => void): TransferObserver => {
     const meter = new RateMeter();
     const { name: peer } = entry;
