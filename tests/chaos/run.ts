@@ -1,7 +1,8 @@
 import { join } from "@std/path";
-import { leftovers, type Line, namesIn, type Program, sha256Of } from "../e2e/helpers.ts";
+import { leftovers, type Line, namesIn, sha256Of } from "../e2e/helpers.ts";
 import type { Outcome } from "../helpers/campaign.ts";
 import { eventually } from "../helpers/deadline.ts";
+import { heldBy } from "../helpers/process_stats.ts";
 import { Canary } from "./canary.ts";
 import type { Plan } from "./plan.ts";
 import { Scene, type SourceFile } from "./scene.ts";
@@ -77,7 +78,7 @@ async function lively(scene: Scene, idle: Idle): Promise<string[]> {
   for (const name of ["receiver", "tracker"] as const) {
     let open: string[] = [];
     await eventually(async () => {
-      open = await descriptorsOf(scene[name].program, scene);
+      open = await heldBy(scene[name].program.pid, scene.world.folder);
       return open.length <= idle[name];
     }, `${idle[name]} descriptors`).catch(() => {
       problems.push(`I5: the ${name} had ${idle[name]} open, and now ${open.join(", ")}`);
@@ -99,15 +100,7 @@ type Idle = Record<"receiver" | "tracker", number>;
 
 async function idleOf(scene: Scene): Promise<Idle> {
   return {
-    receiver: (await descriptorsOf(scene.receiver.program, scene)).length,
-    tracker: (await descriptorsOf(scene.tracker.program, scene)).length,
+    receiver: (await heldBy(scene.receiver.program.pid, scene.world.folder)).length,
+    tracker: (await heldBy(scene.tracker.program.pid, scene.world.folder)).length,
   };
-}
-
-/** Sockets and files that a process has open (what Deno itself opens when it likes is left out). */
-async function descriptorsOf({ pid }: Program, { world }: Scene): Promise<string[]> {
-  const args = ["-c", `ls -l /proc/${pid}/fd | sed -n 's/.* -> //p'`];
-  const { stdout } = await new Deno.Command("sh", { args, stderr: "null" }).output();
-  return new TextDecoder().decode(stdout).split("\n")
-    .filter((target) => target.startsWith("socket:") || target.startsWith(world.folder));
 }

@@ -10,6 +10,8 @@ import {
   World,
 } from "../e2e/helpers.ts";
 import type { Outcome } from "../helpers/campaign.ts";
+import { eventually } from "../helpers/deadline.ts";
+import { heldBy, peakMemoryOf } from "../helpers/process_stats.ts";
 import { randomFrom } from "../helpers/random.ts";
 
 const MIB = 1024 * 1024;
@@ -25,6 +27,8 @@ const LATEST = 5;
 const SLOWER = 2;
 /** Seconds that a machine which is busy, or a neighbour that says nothing, may cost on top. */
 const SPARE = 5;
+/** Megabytes that a receiver may take at most. */
+const MEMORY = 150;
 /** What may be sent again for each receiver that goes on where it was: pieces that were on their way. */
 const WASTE = 1 * MIB;
 
@@ -55,13 +59,20 @@ export function describe({ kind, times }: Plan): string {
   return `${kind} after ${times.map((time) => time.toFixed(1)).join(" and ")} s`;
 }
 
-/** Seconds that it takes without trouble. */
+/** Seconds that it takes without trouble, after which everything that was opened for it is closed again. */
 export async function usual(): Promise<number> {
   await using scene = await Scene.open();
+  const before = await scene.held();
   const started = performance.now();
   const sender = await scene.send();
   await sender.until("transfer-finished");
-  return (performance.now() - started) / 1000;
+  const seconds = (performance.now() - started) / 1000;
+  let now: number[] = [];
+  await eventually(async () => {
+    now = await scene.held();
+    return now.every((count, i) => count <= (before[i] ?? 0));
+  }, () => `${before} descriptors, and not ${now}`);
+  return seconds;
 }
 
 /** Carries out a plan, and checks what those who stayed have. */
@@ -84,14 +95,22 @@ export async function run({ kind, times }: Plan, usual: number): Promise<Outcome
   const report = kind === "sender again" ? await scene.repeat() : undefined;
   await Promise.all(stay.map(({ program }) => program.until("file-received")));
   const seconds = (performance.now() - started) / 1000;
+  const megabytes = await largestOf(stay) / 1e6;
+  if (megabytes > MEMORY) problems.push(`a receiver took ${Math.round(megabytes)} MB`);
   if (kind === "tracker") problems.push(...complete(await sender.until("transfer-finished")));
   if (report) problems.push(...complete(report), ...scene.frugal(sender, report));
   for (const peer of stay) problems.push(...await scene.whatIsWrongAt(peer));
   if (report === undefined && seconds > SLOWER * usual + SPARE) {
     problems.push(`it took ${seconds.toFixed(1)} s, and ${usual.toFixed(1)} s without trouble`);
   }
-  const summary = `${(seconds / usual).toFixed(2)} x ${usual.toFixed(1)} s`;
+  const ratio = (seconds / usual).toFixed(2);
+  const summary = `${ratio} x ${usual.toFixed(1)} s, at most ${megabytes.toFixed(0)} MB`;
   return { summary, problems, log: problems.length > 0 ? scene.log : "" };
+}
+
+/** The most bytes of memory that one of them has had. */
+async function largestOf(receivers: readonly PeerProcess[]): Promise<number> {
+  return Math.max(...await Promise.all(receivers.map(({ program }) => peakMemoryOf(program.pid))));
 }
 
 /** Everybody that a report names has it. */
@@ -195,6 +214,14 @@ class Scene implements AsyncDisposable {
     return bytesSent <= most
       ? []
       : [`${bytesSent} bytes were sent again, and ${most} were missing`];
+  }
+
+  /** How many sockets and files of its own each receiver has open. */
+  async held(): Promise<number[]> {
+    const { folder } = this.#world;
+    return await Promise.all(
+      this.receivers.map(async ({ program }) => (await heldBy(program.pid, folder)).length),
+    );
   }
 
   /** A receiver has the file once, whole, and nothing else. */

@@ -22,6 +22,18 @@ export async function memoryOf(pid: number): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(await textOf("cat", `/proc/${pid}/status`))?.[1]) * 1024;
 }
 
+/** The most resident memory that a process has had so far, bytes. */
+export async function peakMemoryOf(pid: number): Promise<number> {
+  return Number(/VmHWM:\s+(\d+)/.exec(await textOf("cat", `/proc/${pid}/status`))?.[1]) * 1024;
+}
+
+/** The sockets that a process has open, and its files below a folder: what Deno opens itself when it likes is left out. */
+export async function heldBy(pid: number, folder: string): Promise<string[]> {
+  const targets = await textOf("sh", "-c", `ls -l /proc/${pid}/fd | sed -n 's/.* -> //p'`);
+  return targets.split("\n")
+    .filter((target) => target.startsWith("socket:") || target.startsWith(folder));
+}
+
 /** How many descriptors a process has open. */
 export async function descriptorsOf(pid: number): Promise<number> {
   return (await textOf("ls", `/proc/${pid}/fd`)).trim().split("\n").length;
