@@ -27,13 +27,16 @@ e2e(`${MEMBERS} peers are back 15 s after a tracker that was killed`, async (wor
     [...new Map(events.all.map(({ name, event }) => [name, event])).values()]
       .filter((event) => event === kind).length;
   await before.program.kill();
-  await inTime(
-    events.until(() => last("tracker-lost") === MEMBERS),
-    () => `${last("tracker-lost")} peers that noticed`,
-  );
-  const [registered, lost] = [count("registered"), count("tracker-lost")];
+  const noticed = () =>
+    inTime(
+      events.until(() => last("tracker-lost") === MEMBERS),
+      () => `${last("tracker-lost")} peers that noticed`,
+    );
+  await noticed();
   await new Promise((resolve) => setTimeout(resolve, 1000 * AWAY));
-  assertEquals(count("registered"), registered);
+  // Who had lost it before, on a busy machine, may have had its answer on the way when it was killed.
+  await noticed();
+  const [registered, lost] = [count("registered"), count("tracker-lost")];
   await world.tracker(["--port", `${before.port}`]);
   const at = performance.now();
   await inTime(
