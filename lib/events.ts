@@ -314,6 +314,51 @@ export interface UnfinishedEvent {
   path?: string;
 }
 
+/** What an entry of the queue holds: a file or folder, or a message. */
+export interface QueuedContent {
+  /** Of a file or folder. */
+  name?: string;
+  /** Bytes when it was queued. */
+  size?: number;
+  /** Absolute. */
+  path?: string;
+  /** Id of a message, the same for all who get it. */
+  message?: string;
+  text?: string;
+}
+
+/** Something waits for a recipient who is not there: it has been queued, or is listed by `queue`. */
+export interface QueuedEvent extends QueuedContent {
+  event: "queued";
+  /** For `queue cancel`; what was queued at once has the part before the dash in common. */
+  id: string;
+  /** When it was queued, and when it is given up, ISO 8601. */
+  at: string;
+  until: string;
+  /** The recipient's name, or its id when it has none. */
+  peer: string;
+  recipient: string;
+  tries: number;
+  /** `failed` is tried again when the recipient comes back anew, or it is queued again. */
+  state: "waiting" | "trying" | "failed";
+  /** Why the last try failed, or the file cannot be read now. */
+  reason?: string;
+  /** It has changed since it was queued: what is there then is sent. */
+  changed?: boolean;
+}
+
+/** What was in the queue is no longer. */
+export interface DequeuedEvent extends QueuedContent {
+  event: "dequeued";
+  id: string;
+  why: "delivered" | "expired" | "cancelled";
+  peer: string;
+  recipient: string;
+  tries: number;
+  /** It had changed since it was queued: what was there now was sent. */
+  changed?: boolean;
+}
+
 /** One line of `receipts`: what a recipient has signed. */
 export interface ReceiptEvent {
   event: "receipt";
@@ -453,6 +498,8 @@ export type AppEvent =
   | ReceiveFailedEvent
   | HistoryEvent
   | UnfinishedEvent
+  | QueuedEvent
+  | DequeuedEvent
   | ReceiptEvent
   | InviteEvent
   | SharingEvent

@@ -34,7 +34,7 @@ export async function menu(context: CommandContext): Promise<ExitCode> {
     // The Ctrl-C that ended the menu does not end the transfers; the next one does.
     await peer.stop(signal.aborted ? again : signal);
     return exitCode;
-  });
+  }, { more: { deliversQueue: true } });
   return await command(context);
 }
 

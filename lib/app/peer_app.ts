@@ -42,6 +42,10 @@ const PROGRAM: Program = {
     receipts: async (context) =>
       await (await onDemand<typeof import("./receipts.ts")>("./receipts.ts", import.meta.url))
         .receipts(context),
+    queue: async (context) =>
+      await (await onDemand<typeof import("./queue.ts")>("./queue.ts", import.meta.url)).queue(
+        context,
+      ),
     resume,
     forget: async (context) =>
       await (await onDemand<typeof import("./forget.ts")>("./forget.ts", import.meta.url)).forget(

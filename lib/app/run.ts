@@ -30,6 +30,7 @@ const runListed: Command = listed(async (peer, { signal, again, emit }) => {
   await peer.stop(again);
   return ExitCode.done;
 }, {
+  more: { deliversQueue: true },
   start: async (join, context) => {
     const { command: { values }, env } = context;
     await sayIfUnwritable(stateFolders(textOf(values, "state"), env).peers, context);

@@ -7,12 +7,14 @@ import { meantAsPeers } from "../directory/target.ts";
 import { isThere } from "../disk/folder.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import type { Peer } from "../peer/peer.ts";
-import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
+import { exitCodeOfReports, type SendOutcome } from "../peer/send_job.ts";
+import { onDemand } from "../on_demand.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";
 
 /** `peer send`: files, folders and standard input, one after the other, to peers that are there. */
-export const send: Command = oneShot(async (peer, { command, signal, emit }) => {
+export const send: Command = oneShot(async (peer, context) => {
+  const { command, signal, emit } = context;
   const { values, positionals } = command;
   const to = recipientsOf(command);
   if (positionals.filter((path) => path === "-").length > 1) {
@@ -31,12 +33,15 @@ export const send: Command = oneShot(async (peer, { command, signal, emit }) => 
   const [first] = unsent.values();
   if (first && (how.strict || unsent.size === new Set(positionals).size)) throw first;
   for (const error of unsent.values()) emit(errorEvent(error));
-  const reports: SendReport[] = [];
+  const queueing = await openQueueing(peer, to, context);
+  const reports: SendOutcome[] = [];
   for (const path of positionals) {
     if (unsent.has(path)) continue;
     try {
       reports.push(
-        path === "-" && input
+        queueing
+          ? await queueing.send(path, how)
+          : path === "-" && input
           ? await peer.sendStream(input, to, { signal })
           : await peer.sendFile(path, to, { signal, ...how }),
       );
@@ -48,6 +53,7 @@ export const send: Command = oneShot(async (peer, { command, signal, emit }) => 
       emit(errorEvent(error));
     }
   }
+  await queueing?.sayWhen();
   if (reports.length === 0) throw unsent.values().next().value;
   return exitCodeOfReports(reports, unsent.size);
 }, recipientsOf);
@@ -56,6 +62,17 @@ export const send: Command = oneShot(async (peer, { command, signal, emit }) => 
 function recipientsOf({ values }: CommandContext["command"]): string[] {
   const flag = textOf(values, "to");
   return flag === undefined ? [] : [flag];
+}
+
+/** What has the queue take what those who are away were to get, with `--queue`; loaded by those who want that. */
+async function openQueueing(peer: Peer, to: readonly string[], context: CommandContext) {
+  const { values, typed } = context.command;
+  if (!isOn(values, "queue") && !typed.has("queue-for")) return null;
+  const { Queueing } = await onDemand<typeof import("./queueing.ts")>(
+    "./queueing.ts",
+    import.meta.url,
+  );
+  return await Queueing.open(peer, { to, context });
 }
 
 /** Why paths cannot be sent: looked at before the first is, when there are several. */

@@ -8,6 +8,7 @@ import type { PeerEntry } from "../wire/message.ts";
 import { isPeerName, peerNameKey } from "../wire/peer_name.ts";
 import { NameBook } from "./name_book.ts";
 import { type Cached, PeerCache } from "./peer_cache.ts";
+import { type Known, resolveKnown } from "./absent.ts";
 import { namesEach, type Recipients, resolveRecipients, resolveTarget } from "./target.ts";
 
 /** Longest time in milliseconds that a session waits for the tracker to say who it is with. */
@@ -50,7 +51,7 @@ export class Directory {
     const { folder } = options;
     if (folder === null) return;
     this.#notice = tellOnce(options.notice ?? (() => {}));
-    this.names = new NameBook(folder, this.#networkKey);
+    this.names = new NameBook(folder, this.networkKey);
     this.#cache = new PeerCache(folder);
   }
 
@@ -76,7 +77,7 @@ export class Directory {
     const { tracker, clock } = this.#options;
     const entries = await tracker.refresh();
     this.#newUntil = clock.now() + NEW_FOR;
-    const paths = await this.#tryCache((cache) => cache.save(this.#networkKey, entries));
+    const paths = await this.#tryCache((cache) => cache.save(this.networkKey, entries));
     this.#paths = { ...paths, ...this.#paths };
     return this.#withoutSelf(entries);
   }
@@ -101,8 +102,8 @@ export class Directory {
   }
 
   /** Loads the list that was kept last, and how its peers were reached. */
-  async #loadCache(): Promise<Pick<Cached, "peers"> | undefined> {
-    const cached = await this.#tryCache((cache) => cache.load(this.#networkKey));
+  async #loadCache(): Promise<Pick<Cached, "peers" | "seen"> | undefined> {
+    const cached = await this.#tryCache((cache) => cache.load(this.networkKey));
     this.#paths = { ...cached?.paths, ...this.#paths };
     return cached;
   }
@@ -116,7 +117,7 @@ export class Directory {
   async keepPath(id: string, path: string | undefined): Promise<void> {
     if (path === undefined) delete this.#paths[id];
     else this.#paths[id] = path;
-    await this.#tryCache((cache) => cache.savePath(this.#networkKey, id, path));
+    await this.#tryCache((cache) => cache.savePath(this.networkKey, id, path));
   }
 
   /**
@@ -223,6 +224,30 @@ export class Directory {
     return { ...recipients, look: async () => this.#choose(to, await this.entries()) };
   }
 
+  /**
+   * Whom `--to` means, those included who are known and not there now.
+   *
+   * @throws {P2PError} as {@linkcode recipients}; `peer-unknown` when nobody of those named has ever been seen.
+   */
+  async thereOrAway(to: readonly string[]): Promise<Known> {
+    if (to.length === 0) return { ...await this.recipients(to), absent: [] };
+    const entries = await this.#entriesFor(to);
+    const { peers = [], seen = [] } = await this.#loadCache() ?? {};
+    const { credentials: { identity }, tracker: { list } } = this.#options;
+    return resolveKnown(to, {
+      entries,
+      others: this.#withoutSelf(entries),
+      seen: [...peers, ...seen].filter(({ id }) => !list.isBarred(id)),
+      pins: await this.names?.read() ?? new Map(),
+      own: identity.id,
+    });
+  }
+
+  /** Remembers who is there, for when they are away. */
+  async note(present: readonly PeerEntry[]): Promise<void> {
+    await this.#tryCache((cache) => cache.note(this.networkKey, present));
+  }
+
   /** All of them, asked for unless that has just been done. */
   async #entriesFor(to: readonly string[]): Promise<PeerEntry[]> {
     const { clock, tracker: { list } } = this.#options;
@@ -273,8 +298,8 @@ export class Directory {
     return entry;
   }
 
-  /** What the cached list is filed under. */
-  get #networkKey(): string {
+  /** What the network goes by in the state of this user: its id, or its tracker's address with `--insecure`. */
+  get networkKey(): string {
     const { credentials: { membership }, tracker } = this.#options;
     return membership?.id ?? `insecure ${formatAddress(tracker.address)}`;
   }

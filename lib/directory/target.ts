@@ -4,7 +4,7 @@ import { suggest } from "../suggest.ts";
 import type { PeerEntry } from "../wire/message.ts";
 
 /** Stands for everybody in `--to`. */
-const ALL = "all";
+export const ALL = "all";
 /** Begins the name of a group in `--to`. */
 const GROUP = "@";
 
@@ -91,12 +91,16 @@ export function namesEach(to: readonly string[]): boolean {
   return targets.length > 0 && !targets.some((target) => target === ALL || isGroup(target));
 }
 
-function isGroup(target: string): boolean {
+/** Whether a target is a group. */
+export function isGroup(target: string): boolean {
   return target.startsWith(GROUP);
 }
 
 /** Those who say that they are in the group that a target names. */
-function membersOf(target: string, entries: readonly PeerEntry[]): PeerEntry[] {
+export function membersOf<T extends Pick<PeerEntry, "groups">>(
+  target: string,
+  entries: readonly T[],
+): T[] {
   const group = target.slice(GROUP.length);
   return isGroup(target) ? entries.filter(({ groups = [] }) => groups.includes(group)) : [];
 }
@@ -121,7 +125,8 @@ function resolveGroup(target: string, others: readonly PeerEntry[]): PeerEntry[]
   );
 }
 
-function targetsOf(to: readonly string[]): string[] {
+/** The targets that `--to` names. */
+export function targetsOf(to: readonly string[]): string[] {
   return to.flatMap((part) => part.split(",")).map((part) => part.trim()).filter(Boolean);
 }
 

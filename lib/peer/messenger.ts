@@ -6,6 +6,7 @@ import type { TrackerClient } from "../directory/tracker_client.ts";
 import type { LinkPool } from "../transfer/link_pool.ts";
 import type { IncomingText } from "../transfer/peer_link.ts";
 import type { Directory } from "../directory/directory.ts";
+import type { PeerEntry } from "../wire/message.ts";
 import { composeMessage, SeenMessages, type SignedText } from "./text_message.ts";
 
 /** What a {@linkcode Messenger} needs. */
@@ -17,6 +18,16 @@ export interface MessengerOptions {
   directory: Directory;
   links: LinkPool;
   emit: (event: AppEvent) => void;
+}
+
+/** Where a message that was sent to everybody has got to. */
+export interface Spread {
+  /** The message's id. */
+  id: string;
+  /** To how many. */
+  delivered: number;
+  /** To whom, and to whom not; undefined where the tracker passed it on to so many that it does not say. */
+  results: BroadcastRecipient[] | undefined;
 }
 
 /** Sends messages to everybody, and shows those that come: through the tracker or straight from a peer. */
@@ -37,6 +48,20 @@ export class Messenger {
    * the first did not get it when nobody did.
    */
   async broadcast(text: string): Promise<{ delivered: number; failed: number }> {
+    const { delivered, results = [] } = await this.spread(text);
+    const failures = results.filter(({ state }) => state === "failed");
+    const [{ error } = {}] = failures;
+    if (delivered === 0 && error) throw new P2PError(error.code as ErrorCode, error.message);
+    if (delivered === 0) throw nobodyThere();
+    return { delivered, failed: failures.length };
+  }
+
+  /**
+   * As {@linkcode broadcast}, for who knows what to do for those who are not there: that nobody was is no failure.
+   *
+   * @throws {P2PError} `usage`, `rate-limited`, as there.
+   */
+  async spread(text: string): Promise<Spread> {
     const { credentials: { identity, membership }, ownName, tracker, emit } = this.#options;
     const message = composeMessage(text, { identity, network: membership?.id, name: ownName() });
     const { id } = message.header;
@@ -45,19 +70,30 @@ export class Messenger {
       return null;
     });
     if (relayed) {
-      emit(broadcastSent(id, { ...relayed, nameOf: (peer) => this.#nameOf(peer) }));
-      if (relayed.delivered === 0) throw nobodyThere();
-      return { delivered: relayed.delivered, failed: 0 };
+      const sent = broadcastSent(id, { ...relayed, nameOf: (peer) => this.#nameOf(peer) });
+      emit(sent);
+      return { id, delivered: relayed.delivered, results: sent.recipients };
     }
     const results = await this.#sendToEach(message);
-    const failures = results.filter(({ state }) => state === "failed");
-    const delivered = results.length - failures.length;
+    const delivered = results.filter(({ state }) => state === "delivered").length;
     emit({ event: "broadcast-sent", id, delivered, recipients: results });
-    const [{ error } = {}] = failures;
-    if (delivered === 0 && error) {
-      throw new P2PError(error.code as ErrorCode, error.message);
-    }
-    return { delivered, failed: failures.length };
+    return { id, delivered, results };
+  }
+
+  /**
+   * Sends a message, which others may have got before under the same id, straight to one peer.
+   *
+   * @throws {P2PError} why it did not get there.
+   */
+  async tell(
+    entry: PeerEntry,
+    { id, time, text }: { id: string; time: string; text: string },
+  ): Promise<void> {
+    const { credentials: { identity, membership }, ownName, links } = this.#options;
+    const author = { identity, network: membership?.id, name: ownName() };
+    const signed = composeMessage(text, { ...author, id, time });
+    const message = { verb: "MESSAGE", from: identity.id, ...signed.header } as const;
+    await links.ask(entry, (session) => session.request(message, { body: signed.text }));
   }
 
   /** A bad message is its author's fault, and no reason to leave the tracker that relayed it. */

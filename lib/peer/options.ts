@@ -47,6 +47,8 @@ export interface PeerOptions extends TransferChoices {
    * what its members send leaves more of the disk free, unless there is a quota.
    */
   transient?: boolean | undefined;
+  /** Whether it sends what waits in the queue of this user's peers. */
+  deliversQueue?: boolean | undefined;
   /** The port at which a tracker in this process takes sessions for this peer, which listens nowhere then. */
   dialBackPort?: number | undefined;
   takeOffer?: TakeOffer | undefined;

@@ -5,6 +5,7 @@ import type { Clock } from "../async/clock.ts";
 import type { Content } from "../content/content.ts";
 import { ManifestCache } from "../content/manifest_cache.ts";
 import { Directory } from "../directory/directory.ts";
+import type { Known } from "../directory/absent.ts";
 import type { Recipients } from "../directory/target.ts";
 import { type ListChange, type Registration, TrackerClient } from "../directory/tracker_client.ts";
 import { asP2PError, attributed, P2PError } from "../errors.ts";
@@ -28,10 +29,11 @@ import { receiptSigner } from "../identity/signed_receipt.ts";
 import { ReceiptBook } from "./receipt_book.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
-import { Messenger } from "./messenger.ts";
+import { Messenger, type Spread } from "./messenger.ts";
 import { AcceptPolicy } from "./offer_policy.ts";
 import type { PeerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import type { QueueDelivery } from "./queue_delivery.ts";
 import type { Receiving } from "./receiving.ts";
 import type { RelayAnswers } from "./relayed.ts";
 import type { SendReport } from "./send_job.ts";
@@ -74,6 +76,7 @@ export class Peer implements AsyncDisposable {
   /** Own address as the tracker sees it. */
   #seenHost: string | undefined;
   #relayAnswers: RelayAnswers | undefined;
+  #queueDelivery: QueueDelivery | undefined;
   #contents: number | undefined;
   #name: string;
 
@@ -235,6 +238,7 @@ export class Peer implements AsyncDisposable {
     if (!this.isConnected) await this.connect();
     if (this.address === undefined) await this.startListening();
     await this.registerWithTracker();
+    if (this.#options.deliversQueue) await this.#deliverQueue();
     // A router takes its time, and what it says is told to the tracker then.
     if (this.#options.mapPort && !this.isShare) await this.#mapPort();
   }
@@ -376,6 +380,35 @@ export class Peer implements AsyncDisposable {
     return await this.#directory.recipients(to);
   }
 
+  /** What the network goes by in the state of this user. */
+  get networkKey(): string {
+    return this.#directory.networkKey;
+  }
+
+  /** Whom `to` means, those included who are known and not there now; none means the only other peer. */
+  async thereOrAway(to: readonly string[]): Promise<Known> {
+    return await this.#directory.thereOrAway(to);
+  }
+
+  /**
+   * Sends what has been opened, and closes it, to those who have been found: without a note that would have it resumed,
+   * for the queue has what does not get there.
+   *
+   * @throws {P2PError} when it cannot be read; failures of single recipients are in the report.
+   */
+  async deliver(
+    content: Content,
+    recipients: Recipients,
+    signal?: AbortSignal,
+  ): Promise<SendReport> {
+    return await this.#sender.sendContent(content, recipients, { signal });
+  }
+
+  /** Sends a message to all who are there, and says to whom; that nobody was is no failure. */
+  async spread(text: string): Promise<Spread> {
+    return await this.#messenger.spread(text);
+  }
+
   /** Accepts that a name stands for another key than before. */
   async trust(name: string): Promise<PeerEntry> {
     return await this.#directory.trust(name);
@@ -384,7 +417,11 @@ export class Peer implements AsyncDisposable {
   /** Unregisters, takes nothing new, and lets transfers under way end; an aborted signal ends them. */
   async stop(signal?: AbortSignal): Promise<void> {
     await this.unregisterFromTracker().catch(() => {});
-    const idle = Promise.allSettled([this.#sender.drained(), this.#receiving?.downloads.drained()]);
+    const idle = Promise.allSettled([
+      this.#queueDelivery?.drained(),
+      this.#sender.drained(),
+      this.#receiving?.downloads.drained(),
+    ]);
     await Promise.race([idle, untilAborted(signal)]);
     await this[Symbol.asyncDispose]();
   }
@@ -392,6 +429,7 @@ export class Peer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new P2PError("interrupted", "This peer is stopping"));
     const unmapped = this.#portMap?.[Symbol.asyncDispose]();
+    const undelivered = this.#queueDelivery?.[Symbol.asyncDispose]();
     await this.#tracker.close();
     this.#watch?.[Symbol.dispose]();
     this.#listener.stopAccepting();
@@ -400,7 +438,12 @@ export class Peer implements AsyncDisposable {
     this.#earlyDials.close();
     await this.#dialler.close();
     await this.#listener.close();
-    await Promise.all([this.#sender.drained(), this.#historyWriter.drained(), unmapped]);
+    await Promise.all([
+      this.#sender.drained(),
+      this.#historyWriter.drained(),
+      unmapped,
+      undelivered,
+    ]);
     this.#receiving?.inbox[Symbol.dispose]();
     this.#receiving = undefined;
   }
@@ -558,6 +601,7 @@ export class Peer implements AsyncDisposable {
   #onListChanged({ joined, changed, left, barred: removed }: ListChange): void {
     for (const id of removed) void this.#bar(id);
     for (const { id } of [...joined, ...changed]) this.#links.lookAgain(id);
+    this.#queueDelivery?.onListChanged({ joined, changed, left, barred: removed });
     if (this.#options.role !== "peer") return;
     for (const entry of joined) {
       this.#policy.onListed(entry).catch(({ message }) => this.#emit({ event: "notice", message }));
@@ -646,6 +690,27 @@ export class Peer implements AsyncDisposable {
       emit: this.#emit,
       clock: this.#clock,
     });
+  }
+
+  /** Sends what waits in the queue of this user, from now on until it stops. */
+  async #deliverQueue(): Promise<void> {
+    if (this.#queueDelivery || this.#stopping.signal.aborted) return;
+    const [{ QueueDelivery }, { Queue }] = await Promise.all([
+      onDemand<typeof import("./queue_delivery.ts")>("./queue_delivery.ts", import.meta.url),
+      onDemand<typeof import("./queue.ts")>("./queue.ts", import.meta.url),
+    ]);
+    this.#queueDelivery = new QueueDelivery({
+      queue: new Queue(this.#options.folder),
+      own: this.id,
+      network: () => this.networkKey,
+      listed: () => this.knownPeers,
+      note: (present) => this.#directory.note(present.filter(({ id }) => id !== this.id)),
+      send: (content, to, signal) => this.deliver(content, { peers: [to], missing: [] }, signal),
+      tell: (to, message) => this.#messenger.tell(to, message),
+      emit: this.#emit,
+      clock: this.#clock,
+    });
+    await this.#queueDelivery.start();
   }
 
   /** A link to another member of a swarm, whom the tracker has to list: a sharer may name whomever it likes. */

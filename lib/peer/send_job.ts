@@ -269,13 +269,21 @@ export function stillToGet(
   return recipients.filter(({ id }) => left.some((result) => result.id === id));
 }
 
+/** What an exit code comes from. */
+export interface SendOutcome {
+  failures: readonly P2PError[];
+  leftOut: number;
+  /** All who were to get it. */
+  recipients: readonly unknown[];
+}
+
 /**
  * The exit code of a command that ends with these reports: 7 when some recipients got everything, or all of them not
  * quite everything.
  *
  * @param unsent paths that could not be sent at all.
  */
-export function exitCodeOfReports(reports: readonly SendReport[], unsent = 0): ExitCode {
+export function exitCodeOfReports(reports: readonly SendOutcome[], unsent = 0): ExitCode {
   const failures = reports.flatMap((report) => report.failures);
   const leftOut = reports.reduce((sum, report) => sum + report.leftOut, unsent);
   const [first] = failures;

@@ -16,14 +16,26 @@ const REMEMBERED = 10_000;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** Who signs a text, and in which network. */
+export interface Author {
+  identity: Identity;
+  /** Undefined with `--insecure`. */
+  network: string | undefined;
+  /** Own name. */
+  name: string;
+}
+
 /**
- * Signs a text as `name`.
+ * Signs a text as `name`. Its id and time are new, unless others have got it under them before.
  *
  * @throws {P2PError} `usage` when it is empty or longer than 16 KiB.
  */
 export function composeMessage(
   text: string,
-  { identity, network, name }: { identity: Identity; network: string | undefined; name: string },
+  { identity, network, name, id = randomToken(16), time = new Date().toISOString() }: Author & {
+    id?: string;
+    time?: string;
+  },
 ): SignedText {
   const bytes = new TextEncoder().encode(text);
   if (bytes.length === 0 || bytes.length > MAX_TEXT) {
@@ -32,7 +44,7 @@ export function composeMessage(
       `Cannot send a message of ${bytes.length} bytes: 1 to ${MAX_TEXT} fit; send a file instead`,
     );
   }
-  const subject = { id: randomToken(16), time: new Date().toISOString(), name };
+  const subject = { id, time, name };
   const signature = signMessage(identity, { ...subject, network }, bytes);
   return { header: { ...subject, signature }, text: bytes };
 }

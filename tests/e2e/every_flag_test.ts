@@ -204,6 +204,7 @@ const COMMANDS: Record<string, CommandCase> = {
     says: /Nothing is unfinished/,
     full: 8,
   },
+  "peer queue": { args: () => [], says: /Nothing is queued|queued |"queued"/, full: 8 },
   "peer forget": {
     args: ({ world, unique }) => ["all", "--state", world.path(unique())],
     says: /Nothing is unfinished/,
@@ -396,6 +397,11 @@ const FLAGS: Record<string, FlagCase> = {
   },
   follow: { right: right(null), wrong: SWITCH },
   strict: { right: right(null), wrong: SWITCH },
+  queue: { right: right(null), wrong: SWITCH },
+  "queue-for": {
+    right: { ...right("1h"), with: () => ["--queue"] },
+    wrong: [...NOT_A_TIME, wrong("1h", /Cannot use --queue-for: nothing is to be queued; add/)],
+  },
   "peer menu data": {
     right: right(({ world }) => world.folder),
     wrong: [wrong("", /Cannot use --data: its value is empty/)],

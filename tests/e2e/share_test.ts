@@ -129,7 +129,7 @@ e2e("share --count: as many as that get it, at the same time", async (world) => 
 e2e(
   "share --count: who joins in the middle of the first transfer gets all of it",
   async (world) => {
-    const { path, sha256 } = await world.file("big.bin", 64 * MIB);
+    const { path, sha256 } = await world.file("big.bin", 60 * MIB);
     const sharer = await share(world, [path, "--count", "2"]);
     const held = heldLineTo(world, sharer);
     const first = await receiver(world, "first", held.invite);

@@ -41,7 +41,10 @@ export function of(lines: Line[], event: string): Line[] {
 /** Bytes of a receiver's requests after which well over 8 MiB of a file have been asked for, and not 40. */
 const SOME_REQUESTS = 8_000;
 
-/** A way to the share that stops in the middle of a file of 40 MiB or more. */
+/**
+ * A way to the share that stops in the middle of a file of 40 to 63 MiB: larger ones have larger pieces, and may come with
+ * fewer requests.
+ */
 export function heldLineTo(
   world: World,
   { invite, port }: { invite: string; port: number },

@@ -19,6 +19,8 @@ export interface PeerSetting extends
   identity?: Identity;
   membership?: Membership | null;
   tracker?: Address;
+  /** Folder of the user's peers, where several share one; by default each has its own. */
+  state?: string;
   /** False leaves `start` or `join` to the test. */
   start?: boolean;
 }
@@ -30,7 +32,7 @@ export class TestPeer implements AsyncDisposable {
   readonly identity: Identity;
   readonly folder: string;
 
-  constructor(tracker: TestTracker, dir: TempDir, { start: _, ...setting }: PeerSetting) {
+  constructor(tracker: TestTracker, dir: TempDir, { start: _, state, ...setting }: PeerSetting) {
     const { name = "peer", role = "peer", ...options } = setting;
     this.identity = setting.identity ?? Identity.generate();
     this.folder = dir.at(`${role}-${name}-${this.identity.id.slice(0, 8)}`);
@@ -42,7 +44,7 @@ export class TestPeer implements AsyncDisposable {
       role,
       identity: this.identity,
       received: this.inbox,
-      folder: join(this.folder, "state"),
+      folder: state ?? join(this.folder, "state"),
       emit: this.events.add,
     });
   }

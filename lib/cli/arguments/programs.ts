@@ -398,6 +398,26 @@ const FOLLOW: FlagSpec = {
   help: "Send what symbolic links in a folder point to; without it they are left out",
 };
 
+/** Flags of the commands that may leave something in the queue. */
+const QUEUE_FLAGS: FlagSpec[] = [
+  {
+    name: "queue",
+    kind: "boolean",
+    env: "P2P_QUEUE",
+    help:
+      "Leave what is for those who are away with `peer run` or the menu of this machine, which " +
+      "sends it when they come back",
+  },
+  {
+    name: "queue-for",
+    kind: "seconds",
+    env: "P2P_QUEUE_FOR",
+    placeholder: "SECONDS",
+    help: "With --queue: give it up after so long, up to 596h",
+    default: "168h",
+  },
+];
+
 /** The command line of `peer`. */
 export const PEER_PROGRAM: ProgramSpec = {
   name: "peer",
@@ -457,9 +477,12 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "send a message to every peer",
       usage: "broadcast <message> [flags]",
       positionals: { min: 1, max: Infinity, names: ["message"] },
-      flags: [],
+      flags: QUEUE_FLAGS,
       common: [...NETWORK, "name", ...ALWAYS],
-      examples: ["peer broadcast 'The build is done'"],
+      examples: [
+        "peer broadcast 'The build is done'",
+        "peer broadcast 'The build is done' --queue",
+      ],
     },
     {
       name: "send",
@@ -488,6 +511,7 @@ export const PEER_PROGRAM: ProgramSpec = {
           help: "Send nothing when anything cannot be sent; without it the rest is, and the exit " +
             "code is 7",
         },
+        ...QUEUE_FLAGS,
         ...SENDING_FLAGS,
         FOLLOW,
       ],
@@ -497,6 +521,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         "peer send notes.txt photo.jpg --to laptop,id:3fA9c2d1",
         "peer send photos/ --to laptop",
         "peer send image.iso --to all --json",
+        "peer send report.pdf --to laptop --queue",
         "tar c . | peer send - --name backup.tar --to laptop",
       ],
     },
@@ -583,6 +608,15 @@ export const PEER_PROGRAM: ProgramSpec = {
         "peer receipts export receipts.jsonl",
         "peer receipts verify receipts.jsonl",
       ],
+    },
+    {
+      name: "queue",
+      summary: "list what waits for those who are away, or take it out",
+      usage: "queue [cancel <id|all>] [flags]",
+      positionals: { min: 0, max: 2, names: ["action", "id"] },
+      flags: [],
+      common: ALWAYS,
+      examples: ["peer queue", "peer queue cancel 3fa9c2d1", "peer queue cancel all"],
     },
     {
       name: "resume",

@@ -79,7 +79,8 @@ function parseInteger(text: string, { min = 0, max }: FlagSpec): number | Proble
 function parseSeconds(text: string, { min }: FlagSpec): number | Problem {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
   const value = match === null ? NaN : Number(match[1]) * (SECONDS[match[2] ?? "s"] ?? NaN);
-  if ((value > 0 || value === min) && value <= MAX_SECONDS) return value;
+  if (value > MAX_SECONDS) return new Problem("too long; write 596h or less");
+  if (value > 0 || value === min) return value;
   return new Problem("not a time; write seconds, for example 30, or 500ms, 2m, 1h");
 }
 

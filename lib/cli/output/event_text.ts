@@ -4,12 +4,14 @@ import { escapeText } from "./escape.ts";
 import type {
   AppEvent,
   BroadcastSentEvent,
+  DequeuedEvent,
   ErrorEvent,
   FileReceivedEvent,
   HistoryEvent,
   InviteEvent,
   ListeningEvent,
   Path,
+  QueuedEvent,
   ReceiptEvent,
   RecipientResult,
   RegisteredEvent,
@@ -40,6 +42,8 @@ import type { Palette } from "../terminal/palette.ts";
 const MAX_NAMES = 6;
 /** What stands above an invite: pasted at a prompt, it is in no list of processes and in no history of a shell. */
 const JOIN_THERE = "To join from another machine, run `peer --join -` there and paste:";
+/** Characters of a message that waits that are shown. */
+const MAX_TEXT_SHOWN = 40;
 /** More things that are shared are only counted. */
 const MAX_ITEMS = 3;
 
@@ -148,6 +152,10 @@ export class EventText {
         return history(event);
       case "unfinished":
         return this.#palette.warn(unfinished(event));
+      case "queued":
+        return event.state === "failed" ? bad(queued(event)) : warn(queued(event));
+      case "dequeued":
+        return event.why === "delivered" ? good(dequeued(event)) : warn(dequeued(event));
       case "receipt":
         return receipt(event);
       case "invite":
@@ -425,6 +433,40 @@ function spread({ name, spread }: TransferSpreadEvent): string {
   return spread
     ? `Every part of ${what} is with somebody by now: the others get it without this peer, too`
     : `Parts of ${what} are with nobody else any more: the others get it from this peer alone`;
+}
+
+/** What an entry of the queue holds, in a few words. */
+function waitingText({ name, size, text }: QueuedEvent | DequeuedEvent): string {
+  if (name !== undefined) return `${escapeText(name)} (${formatSize(size ?? 0)})`;
+  const line = (text ?? "").replace(/\s+/g, " ");
+  const start = [...line].slice(0, MAX_TEXT_SHOWN).join("");
+  return `message "${escapeText(start)}${start === line ? "" : "..."}"`;
+}
+
+function queued(event: QueuedEvent): string {
+  const { at, until, peer, id, tries, state, reason, changed } = event;
+  const how = state === "waiting" ? "" : `: ${state}`;
+  const more = [
+    tries === 0 ? "" : `${tries === 1 ? "tried once" : `tried ${tries} times`}`,
+    reason === undefined ? "" : escapeText(reason),
+    changed ? "changed since it was queued: what is there then is sent" : "",
+  ].filter(Boolean).join("; ");
+  const head = `${formatDate(at)}  queued    ${waitingText(event)} for ${nameOf(peer)}, until ` +
+    `${formatDate(until)}  [${escapeText(id)}]${how}`;
+  return more === "" ? head : `${head}\n    ${more}`;
+}
+
+/** What is said first of an entry that has left the queue. */
+const LEFT_QUEUE: Record<DequeuedEvent["why"], string> = {
+  delivered: "Delivered from the queue",
+  expired: "Given up, it has waited too long",
+  cancelled: "Taken out of the queue",
+};
+
+function dequeued(event: DequeuedEvent): string {
+  const { why, peer, changed } = event;
+  const how = changed ? "; it had changed since it was queued, and what is there now was sent" : "";
+  return `${LEFT_QUEUE[why]}: ${waitingText(event)} for ${nameOf(peer)}${how}`;
 }
 
 /** How long it took, and how fast it was where anything had to be moved. */

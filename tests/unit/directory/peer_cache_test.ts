@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { PeerCache } from "../../../lib/directory/peer_cache.ts";
-import { entryOf } from "../../helpers/entries.ts";
+import { entryOf, idOf } from "../../helpers/entries.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { tempDir } from "../../helpers/temp_dir.ts";
 
@@ -66,3 +66,37 @@ permitted(
     assertEquals((await one.load("n")).paths, {});
   },
 );
+
+permitted("who has left the list is remembered, those seen last first", NEEDS, async () => {
+  await using dir = await tempDir();
+  const cache = new PeerCache(dir.path);
+  const seen = async () => (await cache.load("n")).seen?.map(({ name }) => name);
+  await cache.save("n", [entryOf(1, { groups: ["lab"] }), entryOf(2)]);
+  assertEquals(await seen(), undefined);
+  await cache.save("n", [entryOf(2)]);
+  assertEquals((await cache.load("n")).seen, [{ id: idOf(1), name: "p1", groups: ["lab"] }]);
+  await cache.save("n", [entryOf(3)]);
+  assertEquals(await seen(), ["p2", "p1"]);
+  await cache.save("n", [entryOf(1), entryOf(3)]);
+  assertEquals(await seen(), ["p2"]);
+  // Who is only noted does not get into the list that was kept.
+  await cache.note("n", [entryOf(4), entryOf(3), entryOf(2, { name: "other" })]);
+  assertEquals(await seen(), ["p4", "other"]);
+  assertEquals((await cache.load("n")).peers, [entryOf(1), entryOf(3)]);
+  await cache.note("other", [entryOf(5)]);
+  assertEquals(await cache.load("other"), {
+    network: "other",
+    peers: [],
+    paths: {},
+    seen: [{ id: idOf(5), name: "p5" }],
+  } as unknown);
+});
+
+permitted("of those who were seen a thousand are remembered", NEEDS, async () => {
+  await using dir = await tempDir();
+  const cache = new PeerCache(dir.path);
+  const many = (from: number) => Array.from({ length: 600 }, (_, i) => entryOf(from + i));
+  for (const from of [0, 1000, 2000]) await cache.save("n", many(from));
+  const { seen = [] } = await cache.load("n");
+  assertEquals([seen.length, seen[0]?.name, seen[999]?.name], [1000, "p1000", "p399"]);
+});

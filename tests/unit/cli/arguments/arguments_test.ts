@@ -117,6 +117,7 @@ Deno.test("What can't be used is named, with the remedy", () => {
     [["--port", "-1"], ["--port", "'-1' is not a whole number from 0 to 65535"]],
     [["--max-size", "-10G"], ["--max-size", "'-10G' is not a size"]],
     [["--keep-partials", "-5"], ["--keep-partials", "'-5' is not a time"]],
+    [["--keep-partials", "597h"], ["--keep-partials", "'597h' is too long; write 596h or less"]],
     [["broadcast", "-5 degrees"], ["-5 degrees", "write -- before what is no flag"]],
     [["send", "x", "--data", "d"], ["--data with peer send", "belongs to peer menu"]],
     [["--name="], ["--name", "empty"]],

@@ -423,6 +423,14 @@ Deno.test("What a remote wrote can't act on the terminal", () => {
       time: evil,
       signature: evil,
     },
+    {
+      ...{ event: "queued", id: evil, at: evil, until: evil, peer: evil, recipient: evil },
+      ...{ name: evil, size: 1, path: evil, tries: 1, state: "failed", reason: evil },
+    },
+    {
+      ...{ event: "dequeued", id: evil, why: "delivered", peer: evil, recipient: evil },
+      ...{ message: evil, text: evil, tries: 1 },
+    },
     { event: "history", direction: "send", at: evil, name: evil, size: 1, peer: evil, state: evil },
     { event: "notice", message: evil },
     { event: "error", code: "unexpected", message: evil, candidates: [evil] },
@@ -433,6 +441,47 @@ Deno.test("What a remote wrote can't act on the terminal", () => {
     // deno-lint-ignore no-control-regex
     assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(text), text);
   }
+});
+
+Deno.test("What waits says for whom, how often it was tried, and what became of it", () => {
+  const at = new Date(2026, 10, 28, 9, 3).toISOString();
+  const until = new Date(2026, 11, 5, 9, 3).toISOString();
+  const recipient = idOf("3fA9c2d1");
+  const entry = { id: "117050e1-1", peer: "bob", recipient };
+  const file = { ...entry, name: "a.txt", size: 1024, path: "/data/a.txt" };
+  const message = { ...entry, message: "m", text: `two\nlines ${"x".repeat(50)}` };
+  const queued = { event: "queued", at, until } as const;
+  const head = "2026-11-28 09:03  queued    ";
+  const table: [AppEvent, string][] = [
+    [
+      { ...queued, ...file, tries: 0, state: "waiting" },
+      `${head}a.txt (1 KiB) for bob, until 2026-12-05 09:03  [117050e1-1]\n`,
+    ],
+    [
+      { ...queued, ...file, tries: 1, state: "failed", reason: "it said no", changed: true },
+      `${head}a.txt (1 KiB) for bob, until 2026-12-05 09:03  [117050e1-1]: failed\n` +
+      "    tried once; it said no; changed since it was queued: what is there then is sent\n",
+    ],
+    [
+      { ...queued, ...message, peer: recipient, tries: 2, state: "trying" },
+      `${head}message "two lines ${"x".repeat(30)}..." for id:3fA9c2d1, until 2026-12-05 09:03  ` +
+      "[117050e1-1]: trying\n    tried 2 times\n",
+    ],
+    [
+      { event: "dequeued", ...file, why: "delivered", tries: 1, changed: true },
+      "Delivered from the queue: a.txt (1 KiB) for bob; it had changed since it was queued, and what " +
+      "is there now was sent\n",
+    ],
+    [
+      { event: "dequeued", ...message, text: "hi", why: "expired", tries: 0 },
+      'Given up, it has waited too long: message "hi" for bob\n',
+    ],
+    [
+      { event: "dequeued", ...file, why: "cancelled", tries: 0 },
+      "Taken out of the queue: a.txt (1 KiB) for bob\n",
+    ],
+  ];
+  for (const [event, text] of table) assertEquals(textOf(event), text);
 });
 
 Deno.test("A message of several lines can't pose as other events", () => {
