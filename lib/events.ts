@@ -170,6 +170,22 @@ export interface TransferProgressEvent {
   rate: number;
   /** Of a folder: files that are complete. */
   files?: number;
+  /** Of how many peers the recipient has it, where it says so. */
+  sources?: number;
+}
+
+/** What has become of a transfer for one recipient, as it happens. */
+export interface TransferRecipientEvent {
+  event: "transfer-recipient";
+  transfer: string;
+  /** Name of the recipient, or what `--to` called somebody who is not there. */
+  peer: string;
+  /** Id of the recipient; empty when there is none. */
+  id: string;
+  /** `delivered` and `already`: verified and synced there. */
+  state: "offered" | "accepted" | "delivered" | "already" | "failed";
+  savedAs?: string;
+  error?: { code: string; message: string };
 }
 
 /** A recipient asks a person before it takes what is offered. */
@@ -241,6 +257,48 @@ export interface TransferFinishedEvent {
   bytesSent: number;
   seconds: number;
   recipients: RecipientResult[];
+}
+
+/** One line of `shares`: something that was sent, and who has it. */
+export interface ShareEvent {
+  event: "share";
+  id: string;
+  /** Whether it is being sent now. */
+  running: boolean;
+  /** When it was begun, ISO 8601. */
+  at: string;
+  name: string;
+  size: number;
+  /** Of a folder: how many files are in it. */
+  files?: number;
+  /** Where it is read: of one of this user's. */
+  path?: string;
+  /** Name of the sender: of one that was reported to the tracker. */
+  sender?: string;
+  /** Id of the sender. */
+  from?: string;
+  recipients: ShareRecipientState[];
+  /** Recipients that the tracker has no room for. */
+  more?: number;
+}
+
+/** Where a recipient of a share stands. */
+export interface ShareRecipientState extends Pick<TransferRecipientEvent, "peer" | "id" | "state"> {
+  /** Verified so far, while it is sent. */
+  bytes?: number;
+  /** Of how many peers the recipient has it. */
+  sources?: number;
+  savedAs?: string;
+  error?: { code: string; message: string };
+}
+
+/** One line of `shares ID`. */
+export interface ShareRecipientEvent extends ShareRecipientState {
+  event: "share-recipient";
+  /** Id of the share. */
+  share: string;
+  /** Bytes of all of it. */
+  size: number;
 }
 
 /** A file arrived, was verified and is on disk. */
@@ -488,6 +546,7 @@ export type AppEvent =
   | BroadcastSentEvent
   | TransferStartedEvent
   | TransferProgressEvent
+  | TransferRecipientEvent
   | TransferWaitingEvent
   | TransferJoinedEvent
   | TransferSpreadEvent
@@ -498,6 +557,8 @@ export type AppEvent =
   | ReceiveFailedEvent
   | HistoryEvent
   | UnfinishedEvent
+  | ShareEvent
+  | ShareRecipientEvent
   | QueuedEvent
   | DequeuedEvent
   | ReceiptEvent

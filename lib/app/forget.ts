@@ -1,7 +1,7 @@
 import { textOf } from "../cli/arguments/arguments.ts";
 import { ExitCode } from "../errors.ts";
 import { forgetUnreceived, listUnreceived } from "../inbox/unfinished.ts";
-import { chooseById, expectAllRead, Outbox } from "../peer/outbox.ts";
+import { chooseById, expectAllRead, Ledger, resumable } from "../peer/ledger.ts";
 import { inboxOf } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -9,13 +9,11 @@ import { stateFolders } from "./state_folder.ts";
 /** `peer forget`: gives unfinished transfers up, and what has come of them. */
 export async function forget({ command, env, emit }: CommandContext): Promise<ExitCode> {
   const { peers } = stateFolders(textOf(command.values, "state"), env);
-  const outbox = new Outbox(peers);
+  const ledger = new Ledger(peers);
   const unread: string[] = [];
   const onLeftOut = (message: string) => void unread.push(message);
-  const unsent = (await outbox.list(onLeftOut)).map((entry) => ({
-    ...entry,
-    forget: () => outbox.remove(entry.id),
-  }));
+  const shares = (await ledger.list(onLeftOut)).filter((share) => resumable(share).length > 0);
+  const unsent = shares.map((share) => ({ ...share, forget: () => ledger.remove(share.id) }));
   const unreceived = (await listUnreceived(inboxOf(command), onLeftOut)).map((entry) => ({
     ...entry,
     forget: () => forgetUnreceived(entry),

@@ -6,7 +6,7 @@ import { listUnreceived } from "../inbox/unfinished.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import { History } from "../peer/history.ts";
 import { readHistory } from "../peer/read_history.ts";
-import { Outbox } from "../peer/outbox.ts";
+import { Ledger, resumable } from "../peer/ledger.ts";
 import { inboxOf } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
@@ -19,15 +19,15 @@ export async function history(context: CommandContext): Promise<ExitCode> {
     return new Map<string, string>();
   });
   const nameOf = (id: string) => names.get(id);
-  await listHistory({ history: new History(peers), outbox: new Outbox(peers), nameOf }, context);
+  await listHistory({ history: new History(peers), ledger: new Ledger(peers), nameOf }, context);
   return ExitCode.done;
 }
 
 /** Shows finished transfers in their order, then the unfinished ones of both directions. */
 export async function listHistory(
-  { history, outbox, nameOf }: {
+  { history, ledger, nameOf }: {
     history: History;
-    outbox: Outbox;
+    ledger: Ledger;
     /** The name that an id is known by. */
     nameOf: (id: string) => string | undefined;
   },
@@ -42,8 +42,10 @@ export async function listHistory(
   for await (const entry of readHistory(history)) {
     show({ ...entry, peer: nameOf(entry.peer) ?? entry.peer });
   }
-  for (const { id, at, name, size, path, to } of await outbox.list(notice)) {
-    const peers = to.map((recipient) => recipient.name);
+  for (const share of await ledger.list(notice)) {
+    const { id, at, name, size, path } = share;
+    const peers = resumable(share).map((recipient) => recipient.name);
+    if (peers.length === 0) continue;
     show({ event: "unfinished", id, direction: "send", at, name, size, peers, path });
   }
   const unreceived = await listUnreceived(inboxOf(command), notice);

@@ -46,6 +46,10 @@ const PROGRAM: Program = {
       await (await onDemand<typeof import("./queue.ts")>("./queue.ts", import.meta.url)).queue(
         context,
       ),
+    shares: async (context) =>
+      await (await onDemand<typeof import("./shares.ts")>("./shares.ts", import.meta.url)).shares(
+        context,
+      ),
     resume,
     forget: async (context) =>
       await (await onDemand<typeof import("./forget.ts")>("./forget.ts", import.meta.url)).forget(

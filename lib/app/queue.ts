@@ -3,7 +3,7 @@ import { diskError } from "../disk/disk_error.ts";
 import { timeOf } from "../disk/file_time.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import type { QueuedEvent } from "../events.ts";
-import { expectAllRead } from "../peer/outbox.ts";
+import { expectAllRead } from "../peer/ledger.ts";
 import { Queue } from "../peer/queue.ts";
 import { dequeuedEvent, queuedEvent } from "../peer/queue_events.ts";
 import { fileStamp, type Queued } from "../peer/queued.ts";

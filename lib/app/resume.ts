@@ -1,36 +1,66 @@
 import { errorEvent } from "../cli/output/output.ts";
 import { asP2PError, ExitCode, type P2PError } from "../errors.ts";
-import { chooseById, expectAllRead } from "../peer/outbox.ts";
+import { chooseById, expectAllRead, lacking, type NotedShare, resumable } from "../peer/ledger.ts";
+import type { Peer } from "../peer/peer.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
+import type { ShareRecipient } from "../peer/share_log.ts";
 import { oneShot } from "./peer_setup.ts";
-import type { Command } from "./program.ts";
+import type { Command, CommandContext } from "./program.ts";
 
 /** `peer resume`: sends what is left of transfers that did not come to their end. */
-export const resume: Command = oneShot(async (peer, { command, signal, emit }) => {
+export const resume: Command = oneShot(async (peer, context) =>
+  await sendAgain(peer, context, {
+    prefix: context.command.positionals[0] ?? "",
+    to: resumable,
+    names: { what: "unfinished transfer", listedBy: "peer history" },
+    nothing: "Nothing is unfinished",
+  })
+);
+
+/** `peer send --retry`: sends a share to all who do not have it, also to those who have turned it down. */
+export async function retry(peer: Peer, context: CommandContext, prefix: string) {
+  return await sendAgain(peer, context, {
+    prefix,
+    to: lacking,
+    names: { what: "share", listedBy: "peer shares" },
+    nothing: "Everybody has everything",
+  });
+}
+
+/** What {@linkcode sendAgain} is about. */
+interface Again {
+  /** Of the id of a share, or `all`. */
+  prefix: string;
+  /** Whom of a share. */
+  to: (share: NotedShare) => ShareRecipient[];
+  /** What shares are called, for an error. */
+  names: { what: string; listedBy: string };
+  /** What is said when there is nothing to be done. */
+  nothing: string;
+}
+
+async function sendAgain(
+  peer: Peer,
+  { signal, emit }: CommandContext,
+  { prefix, to, names, nothing }: Again,
+): Promise<ExitCode> {
   const unread: string[] = [];
-  const all = await peer.outbox.list((message) => unread.push(message));
-  const unsent = chooseById(all, command.positionals[0] ?? "");
-  if (unsent.length === 0 && unread.length === 0) {
-    emit({ event: "notice", message: "Nothing is unfinished" });
-  }
+  const all = await peer.ledger.list((message) => unread.push(message));
+  const left = all.filter((share) => to(share).length > 0);
+  const chosen = chooseById(prefix === "all" ? left : all, prefix, names)
+    .filter((share) => to(share).length > 0);
+  if (chosen.length === 0 && unread.length === 0) emit({ event: "notice", message: nothing });
   const reports: SendReport[] = [];
   const failed: P2PError[] = [];
-  for (const entry of unsent) {
-    const { path, to, follow } = entry;
-    const recipients = to.map(({ id }) => `id:${id}`);
+  for (const share of chosen) {
+    const { id: again, path, follow, strict } = share;
+    const targets = to(share).map(({ id, name }) => id === "" ? name : `id:${id}`);
     try {
-      const report = await peer.sendFile(path, recipients, { signal, follow });
-      reports.push(report);
-      // What has begun anew is noted under an id of its own; those who are not there still wait.
-      const absent = to.filter(({ id }) =>
-        report.recipients.some(({ peer }) => peer === `id:${id}`)
-      );
-      await peer.outbox.remove(entry.id);
-      if (absent.length > 0) await peer.outbox.put({ ...entry, to: absent });
+      reports.push(await peer.sendFile(path, targets, { signal, follow, strict, again }));
     } catch (thrown) {
       const error = asP2PError(thrown);
       // One file that cannot be read any more keeps nobody from getting the others.
-      if (error.exitCode !== ExitCode.local || unsent.length === 1) throw error;
+      if (error.exitCode !== ExitCode.local || chosen.length === 1) throw error;
       emit(errorEvent(error));
       failed.push(error);
     }
@@ -38,4 +68,4 @@ export const resume: Command = oneShot(async (peer, { command, signal, emit }) =
   if (reports.length === 0 && failed[0]) throw failed[0];
   expectAllRead(unread);
   return exitCodeOfReports(reports, failed.length);
-});
+}

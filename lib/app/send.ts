@@ -16,6 +16,12 @@ import type { Command, CommandContext } from "./program.ts";
 export const send: Command = oneShot(async (peer, context) => {
   const { command, signal, emit } = context;
   const { values, positionals } = command;
+  const again = textOf(values, "retry");
+  if (again !== undefined) {
+    refuseWith("--retry", command);
+    const { retry } = await onDemand<typeof import("./resume.ts")>("./resume.ts", import.meta.url);
+    return await retry(peer, context, again);
+  }
   const to = recipientsOf(command);
   if (positionals.filter((path) => path === "-").length > 1) {
     throw new P2PError("usage", "Cannot send standard input twice: `-` may stand once");
@@ -57,6 +63,18 @@ export const send: Command = oneShot(async (peer, context) => {
   if (reports.length === 0) throw unsent.values().next().value;
   return exitCodeOfReports(reports, unsent.size);
 }, recipientsOf);
+
+/** Refuses what a share that is sent again has of its own. */
+function refuseWith(flag: string, { positionals, typed }: CommandContext["command"]): void {
+  const [path] = positionals;
+  const other = path ?? ["to", "follow", "strict", "name", "queue", "queue-for"]
+    .filter((name) => typed.has(name)).map((name) => `--${name}`)[0];
+  if (other === undefined) return;
+  throw new P2PError(
+    "usage",
+    `Cannot use ${flag} with ${other}: the share says what is sent, and to whom; leave it out`,
+  );
+}
 
 /** What `--to` says. */
 function recipientsOf({ values }: CommandContext["command"]): string[] {

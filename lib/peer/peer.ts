@@ -32,12 +32,12 @@ import { barred, PeerListener } from "./listener.ts";
 import { Messenger, type Spread } from "./messenger.ts";
 import { AcceptPolicy } from "./offer_policy.ts";
 import type { PeerOptions } from "./options.ts";
-import { Outbox } from "./outbox.ts";
+import { Ledger } from "./ledger.ts";
 import type { QueueDelivery } from "./queue_delivery.ts";
 import type { Receiving } from "./receiving.ts";
 import type { RelayAnswers } from "./relayed.ts";
 import type { SendReport } from "./send_job.ts";
-import { SendService } from "./send_service.ts";
+import { type SendOptions, SendService } from "./send_service.ts";
 
 export type { OfferedFile } from "./offer_policy.ts";
 export type { PeerOptions } from "./options.ts";
@@ -48,7 +48,7 @@ export type { PeerOptions } from "./options.ts";
  */
 export class Peer implements AsyncDisposable {
   readonly history: History;
-  readonly outbox: Outbox;
+  readonly ledger: Ledger;
   readonly #options: PeerOptions;
   readonly #settings: TransferSettings;
   readonly #clock: Clock;
@@ -93,7 +93,7 @@ export class Peer implements AsyncDisposable {
     this.#emit = emit;
     this.#name = options.name;
     this.history = new History(folder);
-    this.outbox = new Outbox(folder);
+    this.ledger = new Ledger(folder);
     this.#historyWriter = new HistoryWriter(this.history, ownName, emit);
     this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
     this.#outgoing = this.#makeLimiter();
@@ -153,7 +153,7 @@ export class Peer implements AsyncDisposable {
       directory,
       links,
       settings,
-      outbox: transient ? null : this.outbox,
+      ledger: transient ? null : this.ledger,
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
       receipts: membership ? new ReceiptBook(folder, identity.id, membership.id) : undefined,
@@ -354,16 +354,10 @@ export class Peer implements AsyncDisposable {
   async sendFile(
     path: string,
     to: readonly string[],
-    { signal, follow = false, strict = false, onStalled }: {
-      signal?: AbortSignal;
-      follow?: boolean;
-      strict?: boolean;
-      /** Hears whether a recipient gets no further, as a `TransferObserver` does. */
-      onStalled?: (isStalled: boolean) => void;
-    } = {},
+    { signal, follow = false, strict = false, ...more }: Partial<SendOptions> = {},
   ): Promise<SendReport> {
     const recipients = await this.recipients(to);
-    return await this.#sender.sendFile(path, recipients, { signal, follow, strict, onStalled });
+    return await this.#sender.sendFile(path, recipients, { signal, follow, strict, ...more });
   }
 
   /** As {@linkcode sendFile}, for bytes that come from elsewhere and can be read once. */

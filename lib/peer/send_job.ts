@@ -1,6 +1,6 @@
 import { Gate } from "../async/gate.ts";
 import type { AppEvent, RecipientResult, TransferFinishedEvent } from "../events.ts";
-import { asP2PError, ExitCode, mayPass, P2PError } from "../errors.ts";
+import { asP2PError, type ErrorCode, ExitCode, mayPass, P2PError } from "../errors.ts";
 import { hexOf } from "../pieces/hash.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import type { SourcePieces } from "../content/source_pieces.ts";
@@ -13,6 +13,7 @@ import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { RateMeter } from "../transfer/rate_meter.ts";
 import { uploadWithRetries } from "../transfer/upload_retries.ts";
 import { Latecomers } from "./latecomers.ts";
+import type { ShareRecipient } from "./share_log.ts";
 import { Opening } from "./opening.ts";
 import type { ReceiptBook } from "./receipt_book.ts";
 import { renamesText } from "./renames_text.ts";
@@ -35,6 +36,8 @@ export interface SendJob {
   emit: (event: AppEvent) => void;
   /** Bandwidth that is shared with the other transfers that go out. */
   limiter?: BandwidthLimiter | undefined;
+  /** Hears what becomes of each recipient, as it happens. */
+  onRecipient?: ((recipient: ShareRecipient) => void) | undefined;
   /** Where what recipients sign is kept. */
   receipts?: ReceiptBook | undefined;
   /** Hears whether a recipient gets no further: see {@linkcode TransferObserver.onStalled}. */
@@ -83,14 +86,27 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     : undefined;
   const isAllAtOnce = share !== undefined || !source.isSeekable;
   const parallel = isAllAtOnce ? Infinity : settings.parallel;
+  const tell = (recipient: ShareRecipient) => {
+    const { name: peer, ...state } = recipient;
+    job.onRecipient?.(recipient);
+    emit({ event: "transfer-recipient", transfer, peer, ...state });
+  };
   const observerOf = (entry: PeerEntry, leaveTurn: () => void): TransferObserver => {
     const meter = new RateMeter();
-    const { name: peer } = entry;
+    const { name: peer, id } = entry;
+    let isAccepted = false;
     return {
-      onProgress: (bytes) => {
+      onAccepted: () => {
+        if (!isAccepted) tell({ id, name: peer, state: "accepted" });
+        isAccepted = true;
+      },
+      onProgress: (bytes, _files, sources) => {
         const rate = meter.update(bytes, clock.now());
         const files = source.files?.within(bytes);
-        const more = files === undefined ? {} : { files };
+        const more = {
+          ...(files === undefined ? {} : { files }),
+          ...(sources === undefined ? {} : { sources }),
+        };
         emit({
           event: "transfer-progress",
           transfer,
@@ -119,6 +135,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const opening = new Opening(clock);
   const sendTo = async (entry: PeerEntry, leaveTurn: () => void): Promise<RecipientResult> => {
     using place = places.get(entry) ?? source.enter();
+    tell({ id: entry.id, name: entry.name, state: "offered" });
     let link: PeerLink | undefined;
     const sending = uploadWithRetries({
       transfer,
@@ -143,6 +160,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       if (message !== null) emit({ event: "notice", message });
     }, () => {});
     const result = await resultOf(entry, sending, failures);
+    tell(stateOf(result));
     share?.settle(entry.id);
     await keepReceipt(job, entry, sending);
     return { ...result, ...link?.path };
@@ -168,6 +186,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
   const absent = late?.missing ?? missing;
   failures.unshift(...absent.map(({ error }) => error));
   const results = [...absent.map(({ target, error }) => failed(target, "", error)), ...served];
+  for (const result of results.slice(0, absent.length)) tell(stateOf(result));
   const digest = source.manifest.digest;
   const finished: TransferFinishedEvent = {
     event: "transfer-finished",
@@ -251,6 +270,16 @@ async function resultOf(
     failures.push(error);
     return failed(peer, id, error);
   }
+}
+
+function stateOf({ peer: name, id, state, savedAs, error }: RecipientResult): ShareRecipient {
+  return {
+    id,
+    name,
+    state,
+    ...(savedAs === undefined ? {} : { savedAs }),
+    ...(error ? { error: { ...error, code: error.code as ErrorCode } } : {}),
+  };
 }
 
 function failed(peer: string, id: string, { code, message }: P2PError): RecipientResult {

@@ -19,8 +19,10 @@ import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { ReceiptBook } from "./receipt_book.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
-import type { Outbox, Unsent } from "./outbox.ts";
-import { type SendJob, type SendReport, sendToAll, stillToGet } from "./send_job.ts";
+import { lacking, type Ledger, type OpenShare } from "./ledger.ts";
+import { stampOf } from "./queued.ts";
+import { type SendJob, type SendReport, sendToAll } from "./send_job.ts";
+import type { ShareRecipient } from "./share_log.ts";
 
 /** What a {@linkcode SendService} needs. */
 export interface SendServiceOptions {
@@ -28,7 +30,7 @@ export interface SendServiceOptions {
   links: LinkPool;
   settings: TransferSettings;
   /** Null in a network that ends with the command (`peer share`): nobody can go on in one that is gone. */
-  outbox: Outbox | null;
+  ledger: Ledger | null;
   manifests: ManifestCache;
   history: HistoryWriter;
   /** Where what recipients sign is kept; absent with `--insecure`, where nobody has a key. */
@@ -41,15 +43,26 @@ export interface SendServiceOptions {
 }
 
 /**
- * How long in milliseconds something is sent before the outbox has it: what is over in a moment is not worth
- * two syncs of the disk.
+ * How long in milliseconds something is sent before the ledger has it on the disk: what is over in a moment is not worth
+ * two syncs.
  */
 const NOTE_AFTER = 200;
 
 /** Files of a folder that cannot be sent and are named. */
 const FAILURES_TOLD = 10;
 
-/** The sending side of a peer: what goes out is kept in the outbox meanwhile, and noted in the history. */
+/** How a path is sent. */
+export interface SendOptions {
+  signal: AbortSignal | undefined;
+  follow: boolean;
+  strict: boolean;
+  /** Id of the share in the ledger that goes on; by default another one begins. */
+  again?: string | undefined;
+  /** Hears whether a recipient gets no further: see {@linkcode TransferObserver.onStalled}. */
+  onStalled?: SendJob["onStalled"];
+}
+
+/** The sending side of a peer: what goes out is noted in the ledger meanwhile, and in the history in the end. */
 export class SendService {
   readonly #options: SendServiceOptions;
   readonly #sends = new Set<Promise<unknown>>();
@@ -76,25 +89,26 @@ export class SendService {
   async sendFile(
     path: string,
     recipients: Recipients,
-    { signal, follow, strict, onStalled }: {
-      signal: AbortSignal | undefined;
-      follow: boolean;
-      strict: boolean;
-      onStalled?: SendJob["onStalled"];
-    },
+    { signal, follow, strict, again, onStalled }: SendOptions,
   ): Promise<SendReport> {
     const content = await openContent(path, { follow, strict });
-    const { outbox } = this.#options;
-    if (!outbox) return await this.sendContent(content, recipients, { signal, onStalled });
-    const { name, table } = content;
-    const size = fileBytes(content.size ?? 0, table);
-    const about = { id: crypto.randomUUID(), path, name, size, follow };
-    const unsent = { ...about, at: new Date().toISOString(), to: briefly(recipients.peers) };
-    return await this.#tracked(this.#sendNoted(content, recipients, { outbox, unsent, signal }));
+    const { ledger } = this.#options;
+    if (!ledger) return await this.sendContent(content, recipients, { signal, onStalled });
+    try {
+      using share = again === undefined
+        ? this.#begin(ledger, content, { path, follow, strict, recipients })
+        : await ledger.reopen(again);
+      if (share.share.stamp !== stampOf(content)) this.#sayThatChanged(content);
+      const noted = { ledger, share, signal };
+      return await this.#tracked(this.#sendNoted(content, recipients, noted));
+    } catch (error) {
+      await content[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /**
-   * As {@linkcode sendFile}, for what is open already; closes it. The outbox does not have it.
+   * As {@linkcode sendFile}, for what is open already; closes it. The ledger does not have it.
    *
    * @throws {P2PError} when it cannot be read; failures of single recipients are in the report.
    */
@@ -115,35 +129,74 @@ export class SendService {
     }
   }
 
-  /** Sends, with a note in the outbox as long as somebody does not have it. */
+  #begin(
+    ledger: Ledger,
+    content: Content,
+    { path, follow, strict, recipients }: {
+      path: string;
+      follow: boolean;
+      strict: boolean;
+      recipients: Recipients;
+    },
+  ): OpenShare {
+    const { name, table, files } = content;
+    const size = fileBytes(content.size ?? 0, table);
+    const about = { id: crypto.randomUUID(), path, name, size, follow, strict };
+    const more = files ? { files: files.count } : {};
+    const at = new Date().toISOString();
+    return ledger.begin({ ...about, ...more, stamp: stampOf(content), at }, offeredTo(recipients));
+  }
+
+  #sayThatChanged({ name }: Content): void {
+    const message = `${name} has changed since it was sent first: what is there now is sent`;
+    this.#options.emit({ event: "notice", message });
+  }
+
+  /** Sends, with a note of everybody who gets it; of what is over in a moment only when somebody else may want it. */
   async #sendNoted(
     content: Content,
     recipients: Recipients,
-    { outbox, unsent, signal }: {
-      outbox: Outbox;
-      unsent: Unsent;
+    { ledger, share, signal }: {
+      ledger: Ledger;
+      share: OpenShare;
       signal: AbortSignal | undefined;
     },
   ): Promise<SendReport> {
     let noting: Promise<void> | undefined;
     const cancel = this.#options.settings.clock.after(NOTE_AFTER, () => {
-      noting = this.#note(() => outbox.put(unsent));
+      noting = this.#note(() => share.write({ isDurable: true }));
     });
+    const onRecipient = (recipient: ShareRecipient) => share.note(knownAs(share, recipient));
     let report: SendReport;
     try {
-      report = await this.#send(content, recipients, { signal });
+      report = await this.#send(content, recipients, { signal, onRecipient });
     } finally {
       cancel();
       await noting;
     }
-    const left = briefly(stillToGet(report, recipients.peers));
     await this.#note(async () => {
-      await outbox.settle(unsent, left);
-      if (left.length === 0 || !isBrokenOff(report)) return;
-      const message = `\`peer resume ${unsent.id.slice(0, 8)}\` goes on with ${unsent.name}`;
-      this.#options.emit({ event: "notice", message });
+      const { failures: [failure], recipients } = report;
+      if (failure || recipients.length > 1) await share.write({ isDurable: false });
+      if (share.failure) throw share.failure;
+      await ledger.tidy(share.share);
     });
+    this.#sayHowToGoOn(share, report);
     return report;
+  }
+
+  /** Says what sends it to those who lack it. */
+  #sayHowToGoOn({ share, isWritten }: OpenShare, report: SendReport): void {
+    const left = lacking(share);
+    if (!isWritten || left.length === 0) return;
+    const id = share.id.slice(0, 8);
+    if (isBrokenOff(report)) {
+      const message = `\`peer resume ${id}\` goes on with ${share.name}`;
+      return this.#options.emit({ event: "notice", message });
+    }
+    if (share.recipients.length === 1) return;
+    const who = left.length === 1 ? "the one who lacks it" : `the ${left.length} who lack it`;
+    const message = `\`peer send --retry ${id}\` sends ${share.name} to ${who}`;
+    this.#options.emit({ event: "notice", message });
   }
 
   /** A note that cannot be made must not fail what is sent. */
@@ -162,7 +215,7 @@ export class SendService {
   async #send(
     content: Content,
     to: Recipients,
-    { signal, onStalled }: Pick<SendJob, "signal" | "onStalled">,
+    { signal, onStalled, onRecipient }: Pick<SendJob, "signal" | "onStalled" | "onRecipient">,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
@@ -182,6 +235,7 @@ export class SendService {
       settings,
       emit,
       limiter: this.#options.limiter,
+      onRecipient,
       receipts: this.#options.receipts,
       onStalled,
       signal: stop,
@@ -287,6 +341,25 @@ function isBrokenOff({ recipients }: SendReport): boolean {
   );
 }
 
-function briefly(recipients: readonly PeerEntry[]): Unsent["to"] {
-  return recipients.map(({ id, name }) => ({ id, name }));
+/** How the recipients of a share stand before anything has happened. */
+function offeredTo({ peers, missing }: Recipients): ShareRecipient[] {
+  return [
+    ...peers.map(({ id, name }): ShareRecipient => ({ id, name, state: "offered" })),
+    ...missing.map(({ target, error: { code, message } }): ShareRecipient => ({
+      ...{ id: "", name: target, state: "failed", error: { code, message } },
+    })),
+  ];
+}
+
+/** The recipient as the share knows it: of one that was named by its id and is not there that is all there is. */
+function knownAs({ share }: OpenShare, recipient: ShareRecipient): ShareRecipient {
+  const { id, name } = recipient;
+  if (id !== "") {
+    // Who was missing by a name has come.
+    const missing = share.recipients.find((other) => other.id === "" && other.name === name);
+    if (missing) missing.id = id;
+    return recipient;
+  }
+  const known = share.recipients.find((other) => name === `id:${other.id}`);
+  return known ? { ...recipient, id: known.id, name: known.name } : recipient;
 }

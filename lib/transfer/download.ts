@@ -140,6 +140,8 @@ export class Download implements Pieces {
   /** When the offer was answered whose first hashes have yet to come. */
   #answered: number | undefined;
   #verifiedBytes = 0;
+  /** Sessions on which pieces came that were right. */
+  readonly #suppliers = new Set<PeerLink>();
   /** Bytes of pieces that came in this run and were right. */
   #receivedBytes = 0;
   readonly #writes: PieceWrites;
@@ -164,6 +166,7 @@ export class Download implements Pieces {
     this.#reporter = new HaveReporter({
       transfer,
       post: (message) => this.sender?.session.post(message),
+      sources: () => this.#swarm && this.#suppliers.size,
       onProgress: (bytes) => observer.onProgress(bytes, target.files?.within(bytes)),
     });
     this.#writes = new PieceWrites({
@@ -633,6 +636,7 @@ export class Download implements Pieces {
     { body, hash }: { body: Uint8Array<ArrayBuffer>; hash: Uint8Array },
   ): void {
     this.#picker.verified(index);
+    this.#suppliers.add(source);
     this.#verifiedBytes += body.length;
     this.#receivedBytes += body.length;
     this.#patience.reached(this.#receivedBytes);

@@ -14,6 +14,8 @@ export interface HaveReporterOptions {
   transfer: string;
   /** Sends to the sender, if it is there. */
   post(message: MessageOf<"HAVE" | "ACK">): void;
+  /** Of how many peers the pieces are, where the sender is to hear it. */
+  sources(): number | undefined;
   /** Hears how many bytes are verified. */
   onProgress(bytes: number): void;
 }
@@ -73,11 +75,13 @@ export class HaveReporter {
 
   #tellSender(): void {
     const { transfer, post } = this.#options;
+    const sources = this.#options.sources();
+    const more = sources === undefined ? {} : { sources };
     const ranges = rangesOf(this.#news);
     this.#news = [];
     this.#newBytes = 0;
     for (let at = 0; at < ranges.length; at += MAX_RANGES) {
-      post({ verb: "HAVE", transfer, pieces: ranges.slice(at, at + MAX_RANGES) });
+      post({ verb: "HAVE", transfer, pieces: ranges.slice(at, at + MAX_RANGES), ...more });
     }
   }
 }

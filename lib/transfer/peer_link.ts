@@ -364,10 +364,10 @@ export class PeerLink implements SessionHandler {
   }
 
   #onHave(message: MessageOf<"HAVE">): void {
-    const { transfer, pieces } = message;
+    const { transfer, pieces, sources } = message;
     const { swarm } = this.#downloads.get(transfer) ?? {};
     if (swarm) swarm.onHave(this, pieces);
-    else this.#uploadOf(message)?.onHave(pieces);
+    else this.#uploadOf(message)?.onHave(pieces, sources);
   }
 
   #onWithdraw(message: MessageOf<"WITHDRAW">): void {

@@ -63,8 +63,13 @@ export function transferSettings(choices: TransferChoices = {}): TransferSetting
 
 /** What one transfer says of itself while it is under way, at either end. */
 export interface TransferObserver {
-  /** `bytes` are verified at the receiver, and where that is known `files` of a tree complete. */
-  onProgress(bytes: number, files?: number): void;
+  /**
+   * `bytes` are verified at the receiver, and where that is known `files` of a tree complete; the sender hears of how
+   * many `sources` they are.
+   */
+  onProgress(bytes: number, files?: number, sources?: number): void;
+  /** Sender: the receiver has accepted the offer; said once for each try. */
+  onAccepted?(): void;
   /** Sender: `bytes` of pieces went out. */
   onSent?(bytes: number): void;
   /** Sender: the receiver has to ask a person first; said once for each try. */

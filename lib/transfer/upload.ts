@@ -84,6 +84,8 @@ export class Upload {
   readonly #link: PeerLink;
   readonly #ack = Promise.withResolvers<Delivery>();
   readonly #verified = new Set<number>();
+  /** Of how many peers the receiver has its pieces, as far as it says. */
+  #sources: number | undefined;
   #verifiedBytes = 0;
   /** The receiver has all pieces below. */
   #prefix = 0;
@@ -176,9 +178,10 @@ export class Upload {
     if (this.#timesLate >= TIMES_FAR) source.readFurther();
   }
 
-  /** The receiver has verified pieces. */
-  onHave(pieces: Range[]): void {
+  /** The receiver has verified pieces, which it has of so many peers. */
+  onHave(pieces: Range[], sources?: number): void {
     if (this.#isOver) return;
+    this.#sources = sources ?? this.#sources;
     this.#note(pieces);
     if (this.#state.at === "sending") this.#state.share?.onHave(this.#link, pieces);
     this.#watch();
@@ -208,7 +211,7 @@ export class Upload {
         new P2PError("integrity", `Cannot send ${source.name}: the receiver has other bytes`),
       );
     }
-    observer.onProgress(source.size ?? 0);
+    observer.onProgress(source.size ?? 0, undefined, this.#sources);
     this.#leaveSwarm(message.swarm ?? false);
     const kept = state === "saved" ? "delivered" : "already";
     this.#ack.resolve({
@@ -293,6 +296,7 @@ export class Upload {
   #begin({ have = [], independentFrom = Infinity, swarm: takesPart }: MessageOf<"ACK">): void {
     const { transfer, source, settings: { clock }, observer, lane, swarm } = this.#options;
     this.#wasAccepted = true;
+    observer.onAccepted?.();
     source.proveApartFrom(independentFrom);
     const server = this.#link.serve({
       transfer,
@@ -392,7 +396,7 @@ export class Upload {
     while (this.#verified.has(this.#prefix)) this.#prefix++;
     place.advance(this.#prefix);
     patience.reached(this.#verifiedBytes);
-    if (pieces.length > 0) observer.onProgress(this.#verifiedBytes);
+    if (pieces.length > 0) observer.onProgress(this.#verifiedBytes, undefined, this.#sources);
   }
 
   /** Sends every hash as soon as it is known; the last frame carries the size and, of a file or stream, the SHA-256. */

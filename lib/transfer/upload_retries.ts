@@ -43,10 +43,11 @@ export async function uploadWithRetries(options: RetriedUploadOptions): Promise<
     connect: async () => link = await options.connect(),
     patience,
     observer: {
-      onProgress: (bytes) => {
+      onProgress: (bytes, files, sources) => {
         verified = Math.max(verified, bytes);
-        observer.onProgress(bytes);
+        observer.onProgress(bytes, files, sources);
       },
+      onAccepted: () => observer.onAccepted?.(),
       onSent: (bytes) => observer.onSent?.(bytes),
       onWaiting: () => observer.onWaiting?.(),
       onStale: () => observer.onStale?.(),

@@ -247,7 +247,13 @@ export type Message =
   }
   | { verb: "GET"; transfer: string; index: number }
   | { verb: "PIECE"; transfer: string; index: number; signature?: string }
-  | { verb: "HAVE"; transfer: string; pieces: Range[] }
+  | {
+    verb: "HAVE";
+    transfer: string;
+    pieces: Range[];
+    /** In a swarm, to the sharer: of how many peers the receiver has its pieces. */
+    sources?: number;
+  }
   /** Of a sharer to one recipient: it is to be the first that has the piece, which comes unasked. */
   | { verb: "GIVE"; transfer: string; index: number }
   /** Takes a GET back: the piece has come from somebody else. */
@@ -314,6 +320,7 @@ const TIME = 40;
 const REASON = 2048;
 const SCHEME = 32;
 const MAX_RENAMES = 8;
+const MAX_SOURCES = 65_535;
 
 const seq = (f: Fields) => f.integer("seq", 1);
 const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
@@ -519,7 +526,11 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     index: index(f),
     ...maybe(f, "signature", (n) => f.bytes(n, SIGNATURE)),
   }),
-  HAVE: (f) => ({ transfer: transfer(f), pieces: f.ranges("pieces", MAX_RANGES, MAX_PIECES) }),
+  HAVE: (f) => ({
+    transfer: transfer(f),
+    pieces: f.ranges("pieces", MAX_RANGES, MAX_PIECES),
+    ...maybe(f, "sources", (n) => f.integer(n, 0, MAX_SOURCES)),
+  }),
   GIVE: (f) => ({ transfer: transfer(f), index: index(f) }),
   WITHDRAW: (f) => ({ transfer: transfer(f), index: index(f) }),
   NEIGHBOURS: (f) => ({

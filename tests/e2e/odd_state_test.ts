@@ -41,7 +41,7 @@ e2e(
     assertEquals((await world.run("peer", ["send", path, "--to", "other"])).code, 0);
     await first.program.stop();
     const peers = join(state, "peers");
-    for (const name of ["outbox", "manifests"]) {
+    for (const name of ["shares", "manifests"]) {
       await Deno.mkdir(join(peers, name), { recursive: true });
     }
     await Deno.mkdir(join(first.received, "theirs"));
@@ -50,7 +50,7 @@ e2e(
       join(peers, "history.jsonl"),
       join(peers, "cache.json"),
       join(peers, "manifests"),
-      join(peers, "outbox"),
+      join(peers, "shares"),
       join(first.received, "theirs"),
       join(first.received, ".partial", first.id),
     ];

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../lib/errors.ts";
+import { resumable } from "../../lib/peer/ledger.ts";
 import { FaultyLink } from "../helpers/faulty_link.ts";
 import { NO_PROXY } from "../helpers/faulty_proxy.ts";
 import { hashesIn, hexHash, partialsIn } from "../helpers/invariants.ts";
@@ -43,17 +44,20 @@ test("a sender that was interrupted and starts again sends what is missing", asy
   assertEquals(await partialsIn(link.bob.inbox), []);
 });
 
-test("what was interrupted in its first moments is in the outbox all the same", async () => {
+test("what was interrupted in its first moments is in the ledger all the same", async () => {
   // The sender's clock stands still: no time has gone by.
   await using link = await FaultyLink.open();
   link.stallNext(STALL);
   const sending = link.send("big.bin", bytesOf(SIZE));
   await halfReceived(link.bob);
-  assertEquals(await link.anna.peer.outbox.list(), []);
+  assertEquals(await link.anna.peer.ledger.list(), []);
   await link.anna.peer.stop(AbortSignal.abort());
   // Whoever stops the peer may end the process now.
-  const [entry] = await link.anna.peer.outbox.list();
-  assertEquals([entry?.name, entry?.to.map(({ name }) => name)], ["big.bin", ["bob"]]);
+  const [share] = await link.anna.peer.ledger.list();
+  assertEquals([share?.name, share && resumable(share).map(({ name }) => name)], [
+    "big.bin",
+    ["bob"],
+  ]);
   await sending;
   link.proxy.release();
 });

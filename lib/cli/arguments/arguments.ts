@@ -66,7 +66,8 @@ export function parseCommandLine(
   const command = findCommand(program, named ?? program.defaultCommand);
   if (helpAsked) return { help: commandHelp(program, command) };
   checkFlags(program, command, flags);
-  checkPositionals(program, command, positionals);
+  const { unless } = command.positionals;
+  if (unless === undefined || !flags.has(unless)) checkPositionals(program, command, positionals);
   return { command: command.name, positionals, ...resolve(program, command, { flags, env }) };
 }
 

@@ -488,7 +488,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       name: "send",
       summary: "send files and folders, and wait until they are verified and on the other disk",
       usage: "send <path>... [--to <peer,peer|@group|all>] [flags]",
-      positionals: { min: 1, max: Infinity, names: ["path"] },
+      positionals: { min: 1, max: Infinity, names: ["path"], unless: "retry" },
       flags: [
         {
           name: "to",
@@ -497,6 +497,14 @@ export const PEER_PROGRAM: ProgramSpec = {
           placeholder: "PEER,PEER|@GROUP|all",
           help: "Who gets it: names, id: and the start of an id, host:port, or all in a group; " +
             "not needed when there is only one other peer",
+        },
+        {
+          name: "retry",
+          kind: "string",
+          placeholder: "SHARE",
+          help:
+            "Send a share of `peer shares` again, to those alone who do not have it: the start " +
+            "of its id, or all",
         },
         {
           name: "name",
@@ -522,6 +530,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         "peer send photos/ --to laptop",
         "peer send image.iso --to all --json",
         "peer send report.pdf --to laptop --queue",
+        "peer send --retry 3fA9c2d1",
         "tar c . | peer send - --name backup.tar --to laptop",
       ],
     },
@@ -617,6 +626,15 @@ export const PEER_PROGRAM: ProgramSpec = {
       flags: [],
       common: ALWAYS,
       examples: ["peer queue", "peer queue cancel 3fa9c2d1", "peer queue cancel all"],
+    },
+    {
+      name: "shares",
+      summary: "list what was sent and who has it; of one of them, each recipient",
+      usage: "shares [<id>] [flags]",
+      positionals: { min: 0, max: 1, names: ["id"] },
+      flags: [],
+      common: ALWAYS,
+      examples: ["peer shares", "peer shares 3fA9c2d1"],
     },
     {
       name: "resume",

@@ -53,6 +53,8 @@ export interface CommandSpec {
     max: number;
     /** Names in errors, one each; the last one also stands for those after it. */
     names: string[];
+    /** A flag that may stand in their place. */
+    unless?: string;
   };
   /** Flags of its own. */
   flags: FlagSpec[];

@@ -17,9 +17,12 @@ import type {
   RegisteredEvent,
   ShareDeliveredEvent,
   SharedItem,
+  ShareEvent,
+  ShareRecipientEvent,
   SharingEvent,
   TransferFinishedEvent,
   TransferProgressEvent,
+  TransferRecipientEvent,
   TransferSpreadEvent,
   TransferStartedEvent,
   UnfinishedEvent,
@@ -51,6 +54,8 @@ const MAX_ITEMS = 3;
 export interface TransferLabel {
   name: string;
   direction: "send" | "receive";
+  /** Whether it has several recipients. */
+  isForSeveral: boolean;
 }
 
 /** Options of {@linkcode EventText}. */
@@ -122,6 +127,8 @@ export class EventText {
         return started(event);
       case "transfer-progress":
         return this.progress(event);
+      case "transfer-recipient":
+        return this.#recipient(event);
       case "transfer-joined":
         return `Peer ${nameOf(event.peer)} has come, and gets ${escapeText(event.name)} as well`;
       case "transfer-spread":
@@ -152,6 +159,10 @@ export class EventText {
         return history(event);
       case "unfinished":
         return this.#palette.warn(unfinished(event));
+      case "share":
+        return this.#share(event);
+      case "share-recipient":
+        return this.#shareRecipient(event);
       case "queued":
         return event.state === "failed" ? bad(queued(event)) : warn(queued(event));
       case "dequeued":
@@ -284,6 +295,64 @@ export class EventText {
     });
     const hash = sha256 === null ? [] : [dim(`  SHA-256 ${escapeText(sha256)}`)];
     return [head, ...lines, ...hash].join("\n");
+  }
+
+  #recipient({ peer, state, error }: TransferRecipientEvent): string {
+    const { good, bad, dim } = this.#palette;
+    const name = nameOf(peer);
+    switch (state) {
+      case "offered":
+        return dim(`Offered to ${name}`);
+      case "accepted":
+        return dim(`Accepted by ${name}`);
+      case "delivered":
+        return good(`Delivered to ${name}`);
+      case "already":
+        return good(`Already with ${name}`);
+      case "failed":
+        return bad(`Not delivered to ${name}${error ? `: ${escapeText(error.message)}` : ""}`);
+      default:
+        return state satisfies never;
+    }
+  }
+
+  #share(event: ShareEvent): string {
+    const { id, running, at, name, sender, recipients, more = 0 } = event;
+    const { good, warn, bold } = this.#palette;
+    const have = recipients.filter(({ state }) => state === "delivered" || state === "already");
+    const failed = recipients.filter(({ state }) => state === "failed").length;
+    const isOver = have.length === recipients.length && more === 0;
+    const what = `${bold(escapeText(name))} (${amountOf(event)})`;
+    const from = sender === undefined ? "" : ` from ${nameOf(sender)}`;
+    const [only] = recipients;
+    const all = only && have.length === 1
+      ? `${nameOf(only.peer)} has it`
+      : `all ${have.length} have it`;
+    const facts = [
+      isOver ? all : `${have.length} of ${recipients.length + more} have it`,
+      ...(failed > 0 ? [`${failed} failed`] : []),
+      ...(running ? ["being sent"] : []),
+    ];
+    const line = `${formatDate(at)}  ${shortId(id)}  ${what}${from}: `;
+    return line +
+      (isOver ? good(facts.join(", ")) : running ? facts.join(", ") : warn(facts.join(", ")));
+  }
+
+  #shareRecipient({ peer, state, bytes, size, sources, ...end }: ShareRecipientEvent): string {
+    const { bad, dim } = this.#palette;
+    switch (state) {
+      case "offered":
+        return dim(`  ${nameOf(peer)}: has not answered yet`);
+      case "accepted": {
+        const part = bytes === undefined ? "accepted" : `${percentOf(bytes, size)}% verified`;
+        const from = sources === undefined ? "" : `, of ${count(sources, "peer")}`;
+        return `  ${nameOf(peer)}: ${part}${from}`;
+      }
+      case "failed":
+        return bad(`  ${recipientLine({ peer, state, ...end })}`);
+      default:
+        return `  ${recipientLine({ peer, state, ...end })}`;
+    }
   }
 
   #received(event: FileReceivedEvent): string {

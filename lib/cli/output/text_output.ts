@@ -1,13 +1,14 @@
 import { type Clock, systemClock } from "../../async/clock.ts";
 import { nameOf, percentOf } from "./format.ts";
-import type { AppEvent, TransferProgressEvent } from "../../events.ts";
+import type { AppEvent, TransferProgressEvent, TransferRecipientEvent } from "../../events.ts";
 import type { Output } from "./output.ts";
 import { type Palette, paletteFor } from "../terminal/palette.ts";
-import type { ProgressBars } from "../terminal/progress.ts";
+import type { BarState, ProgressBars } from "../terminal/progress.ts";
 import type { Sink } from "./sink.ts";
 import { withoutInvite } from "./redact.ts";
 import { EventText, type TransferLabel } from "./event_text.ts";
 import { Throttle } from "../../async/throttle.ts";
+import { TransferTotal } from "./transfer_total.ts";
 
 /** A line of progress comes after 5 s or 25 % more, but not twice within a second. */
 const PLAIN_PROGRESS = { every: 5000, percent: 25, atLeast: 1000 };
@@ -23,6 +24,7 @@ const CHATTER: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
   "transfer-started",
   "transfer-progress",
   "transfer-waiting",
+  "transfer-recipient",
   "transfer-joined",
   "transfer-spread",
   "transfer-path",
@@ -62,6 +64,8 @@ export class TextOutput implements Output {
   readonly #bars: ProgressBars | null;
   readonly #throttle: Throttle;
   readonly #labels = new Map<string, TransferLabel>();
+  /** Those of several recipients that are being sent. */
+  readonly #totals = new Map<string, TransferTotal>();
   /** Keys of the bars of each transfer. */
   readonly #barKeys = new Map<string, Set<string>>();
 
@@ -86,6 +90,7 @@ export class TextOutput implements Output {
     this.#follow(event);
     if (this.#quiet && CHATTER.has(event.event)) return;
     if (event.event === "transfer-progress") return this.#progress(event);
+    if (event.event === "transfer-recipient" && !this.#isNews(event)) return;
     const palette = this.#errorPalette;
     const [sink, text] = event.event === "error"
       ? [this.#stderr, this.#text.error(event, palette)]
@@ -104,19 +109,36 @@ export class TextOutput implements Output {
     switch (event.event) {
       case "transfer-started": {
         const { transfer, name, direction, peers } = event;
-        this.#labels.set(transfer, { name, direction });
+        this.#labels.set(transfer, { name, direction, isForSeveral: peers.length > 1 });
         for (const peer of peers) this.#throttle.start(keyOf(transfer, peer));
+        if (peers.length > 1) this.#totals.set(transfer, new TransferTotal(peers.length));
+        break;
+      }
+      case "transfer-joined":
+        this.#totals.get(event.transfer)?.add();
+        break;
+      case "transfer-recipient": {
+        const { transfer, peer, state } = event;
+        if (state === "offered" || state === "accepted") break;
+        this.#totals.get(transfer)?.end(peer, state !== "failed");
         break;
       }
       case "transfer-finished":
       case "file-received":
       case "receive-failed":
         this.#labels.delete(event.transfer);
+        this.#totals.delete(event.transfer);
         this.#throttle.forget(keyOf(event.transfer, ""));
         for (const key of this.#barKeys.get(event.transfer) ?? []) this.#bars?.finish(key);
         this.#barKeys.delete(event.transfer);
         break;
     }
+  }
+
+  /** Whether it is worth a line of its own: who of several is done, long before the report of all. */
+  #isNews({ transfer, state }: TransferRecipientEvent): boolean {
+    const { isForSeveral = false } = this.#labels.get(transfer) ?? {};
+    return isForSeveral && state !== "offered" && state !== "accepted";
   }
 
   #progress(event: TransferProgressEvent): void {
@@ -127,13 +149,26 @@ export class TextOutput implements Output {
       const percent = percentOf(bytes, size);
       const due = this.#throttle.admit(key, percent);
       if (due && bytes !== size) this.#write(this.#stdout, this.#text.progress(event, label));
-    } else if (bytes === size) {
-      this.#bars.finish(key);
     } else {
-      const keys = this.#barKeys.get(transfer) ?? new Set();
-      this.#barKeys.set(transfer, keys.add(key));
-      this.#bars.update(key, { label: nameOf(peer), bytes, size, rate, files });
+      this.#showTotal(event);
+      if (bytes === size) this.#bars.finish(key);
+      else this.#showBar(key, transfer, { label: nameOf(peer), bytes, size, rate, files });
     }
+  }
+
+  /** Shows how far all recipients are, in the row before theirs: where there are many it is the one that stays. */
+  #showTotal({ transfer, peer, bytes, rate, size }: TransferProgressEvent): void {
+    const total = this.#totals.get(transfer);
+    if (!total) return;
+    total.update(peer, bytes, rate);
+    const label = `${total.done} of ${total.recipients} have it`;
+    this.#showBar(keyOf(transfer, ""), transfer, { label, ...total.of(size) });
+  }
+
+  #showBar(key: string, transfer: string, state: BarState): void {
+    const keys = this.#barKeys.get(transfer) ?? new Set();
+    this.#barKeys.set(transfer, keys.add(key));
+    this.#bars?.update(key, state);
   }
 
   #write(sink: Sink, text: string): void {

@@ -7,10 +7,11 @@ const MIB = 1024 * 1024;
 const transfer = "A".repeat(22);
 
 /** A reporter, what the sender was told since it was asked last, and all that the application heard. */
-function scene() {
+function scene({ sources }: { sources?: number } = {}) {
   const heard: number[] = [];
   let posted: MessageOf<"HAVE" | "ACK">[] = [];
   const reporter = new HaveReporter({
+    sources: () => sources,
     transfer,
     post: (message) => void posted.push(message),
     onProgress: (bytes) => void heard.push(bytes),
@@ -37,6 +38,13 @@ Deno.test("both sides hear once of what is new", () => {
   reporter.verified(3, 10);
   report(50);
   assertEquals([told(), heard], [[have([3, 4])], [40, 50]]);
+});
+
+Deno.test("the sender hears of how many peers the pieces are, where that is of interest", () => {
+  const { reporter, report, told } = scene({ sources: 3 });
+  reporter.verified(1, 10);
+  report(10);
+  assertEquals(told(), [{ ...have([1, 2]), sources: 3 }]);
 });
 
 Deno.test("the application hears when verified bytes were lost", () => {

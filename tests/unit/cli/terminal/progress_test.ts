@@ -88,3 +88,50 @@ Deno.test("An output that is closed half-way leaves no bar and no timer", () => 
   output.close();
   assert(stdout.take().endsWith("\r\x1b[J"));
 });
+
+Deno.test("Several recipients have a row of all of them, which stays where there is no room", () => {
+  const stdout = new FakeSink(true);
+  stdout.rows = 4;
+  const output = new TextOutput({
+    stdout,
+    stderr: new FakeSink(true),
+    bars: new ProgressBars(stdout),
+  });
+  const transfer = "t";
+  const names = ["ann", "ben", "cleo", "dan"];
+  const common = { transfer, name: "a.bin" };
+  output.emit({ event: "transfer-started", ...common, size: 100, direction: "send", peers: names });
+  for (const peer of names) {
+    output.emit({ event: "transfer-progress", transfer, peer, bytes: 50, size: 100, rate: 10 });
+  }
+  const shown = () => {
+    stdout.take();
+    output.emit({ event: "notice", message: "-" });
+    return stdout.take();
+  };
+  assertMatch(shown(), /\r0 of 4 have it .* 50% +200 B\/400 B +40 B\/s .*\rann .*\rand 3 more/s);
+  output.emit({ event: "transfer-recipient", transfer, peer: "ann", id: "a", state: "delivered" });
+  output.emit({ event: "transfer-recipient", transfer, peer: "ben", id: "b", state: "failed" });
+  output.emit({ event: "transfer-joined", ...common, peer: "eve" });
+  output.emit({
+    event: "transfer-progress",
+    transfer,
+    peer: "eve",
+    bytes: 10,
+    size: 100,
+    rate: 10,
+  });
+  // 100 of ann, 50 each of cleo and dan, 10 of eve; nothing of ben is waited for.
+  assertMatch(shown(), /\r1 of 5 have it .* 52% +210 B\/400 B +30 B\/s/s);
+  output.emit({
+    event: "transfer-finished",
+    ...common,
+    size: 100,
+    sha256: null,
+    bytesSent: 1,
+    seconds: 1,
+    recipients: [],
+  });
+  assert(!shown().includes("have it"));
+  output.close();
+});
