@@ -273,28 +273,21 @@ export interface ShareEvent {
   files?: number;
   /** Where it is read: of one of this user's. */
   path?: string;
-  /** Name of the sender: of one that was reported to the tracker. */
+  /** Name or id of the sender: of one that was reported to the tracker. */
   sender?: string;
-  /** Id of the sender. */
-  from?: string;
-  recipients: ShareRecipientState[];
-  /** Recipients that the tracker has no room for. */
-  more?: number;
+  /** How many recipients there are, how many of them have it, and how many have failed. */
+  recipients: number;
+  delivered: number;
+  failed: number;
 }
 
-/** Where a recipient of a share stands. */
-export interface ShareRecipientState extends Pick<TransferRecipientEvent, "peer" | "id" | "state"> {
-  /** Verified so far, while it is sent. */
+/** One line of `shares ID`: where a recipient stands. */
+export interface ShareRecipientEvent extends Omit<TransferRecipientEvent, "event" | "transfer"> {
+  event: "share-recipient";
+  /** Verified so far, as it was reported to the tracker. */
   bytes?: number;
   /** Of how many peers the recipient has it. */
   sources?: number;
-  savedAs?: string;
-  error?: { code: string; message: string };
-}
-
-/** One line of `shares ID`. */
-export interface ShareRecipientEvent extends ShareRecipientState {
-  event: "share-recipient";
   /** Id of the share. */
   share: string;
   /** Bytes of all of it. */

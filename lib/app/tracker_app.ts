@@ -10,6 +10,7 @@ const PROGRAM: Program = {
     run: async (context) => await (await import("./tracker_run.ts")).run(context),
     invite: async (context) => await (await import("./tracker_invite.ts")).invite(context),
     peers: async (context) => await (await import("./tracker_peers.ts")).peers(context),
+    shares: async (context) => await (await import("./shares.ts")).trackerShares(context),
     broadcast: async (context) => await (await import("./tracker_broadcast.ts")).broadcast(context),
     removed: async (context) => await (await import("./tracker_removed.ts")).removed(context),
     restore: async (context) => await (await import("./tracker_restore.ts")).restore(context),

@@ -12,7 +12,14 @@ import { cameTo } from "../net/transport.ts";
 import { type Address, formatAddress, isLoopback } from "../address.ts";
 import type { Frame } from "../wire/frame.ts";
 import { MAX_PEERS_PER_FRAME } from "../wire/limits.ts";
-import type { MessageOf, PeerEntry, ReplyTo, RequestMessage } from "../wire/message.ts";
+import type {
+  MessageOf,
+  PeerEntry,
+  ReplyTo,
+  ReportedRecipient,
+  ReportedShare,
+  RequestMessage,
+} from "../wire/message.ts";
 import { isNumberedPeerName } from "../wire/peer_name.ts";
 import { checkPage, type ListChange, PeerList } from "./peer_list.ts";
 
@@ -59,6 +66,10 @@ const PONG_TIMEOUT = 10_000;
 const RENEWAL_PONG = 5_000;
 /** The same after another machine was lost: the line of this one may have been away. */
 const REVIVAL_PONG = 2_000;
+/** Shares that are read of a tracker at most, however many it says there are. */
+const MAX_SHARES_READ = 2_000;
+/** The same of the recipients of one. */
+const MAX_RECIPIENTS_READ = 10_000;
 /** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
 
@@ -277,6 +288,41 @@ export class TrackerClient implements AsyncDisposable {
     where: Pick<MessageOf<"CONNECT">, "port" | "addresses" | "token">,
   ): Promise<void> {
     await this.#ask({ verb: "CONNECT", peer, ...where });
+  }
+
+  /** What tells the session that is open from those before; undefined while there is none. */
+  get session(): unknown {
+    return this.isConnected ? this.#session : undefined;
+  }
+
+  /** Tells the tracker how a share goes; one that is away is looked for, unless this client comes back by itself. */
+  async report(report: Omit<MessageOf<"REPORT">, "verb" | "seq">): Promise<void> {
+    if (!this.isConnected) await this.revive();
+    await this.#ask({ verb: "REPORT", ...report });
+  }
+
+  /** All shares that the tracker has been told of, those told of last first. */
+  async shares(): Promise<ReportedShare[]> {
+    const shares: ReportedShare[] = [];
+    for (let more = true; more && shares.length < MAX_SHARES_READ;) {
+      const { message: page } = await this.#ask({ verb: "SHARES", start: shares.length });
+      shares.push(...page.shares);
+      more = page.more && page.shares.length > 0;
+    }
+    return shares;
+  }
+
+  /** The recipients of a share. */
+  async recipientsOf({ from, share }: ReportedShare): Promise<ReportedRecipient[]> {
+    const recipients: ReportedRecipient[] = [];
+    const whose = from === undefined ? {} : { from };
+    for (let more = true; more && recipients.length < MAX_RECIPIENTS_READ;) {
+      const start = recipients.length;
+      const { message: page } = await this.#ask({ verb: "SHARES", share, ...whose, start });
+      recipients.push(...page.recipients);
+      more = page.more && page.recipients.length > 0;
+    }
+    return recipients;
   }
 
   /** As a tracker's operator: bars an id. */

@@ -22,7 +22,7 @@ import { LinkPool } from "../transfer/link_pool.ts";
 import type { LinkServices, PeerLink } from "../transfer/peer_link.ts";
 import { type TransferSettings, transferSettings } from "../transfer/settings.ts";
 import { MAX_ADDRESSES } from "../wire/limits.ts";
-import type { MessageOf, PeerEntry } from "../wire/message.ts";
+import type { MessageOf, PeerEntry, ReportedRecipient, ReportedShare } from "../wire/message.ts";
 import { Dialler, RELAYED_PATH } from "./dialler.ts";
 import { EarlyDials } from "./early_dials.ts";
 import { receiptSigner } from "../identity/signed_receipt.ts";
@@ -38,6 +38,7 @@ import type { Receiving } from "./receiving.ts";
 import type { RelayAnswers } from "./relayed.ts";
 import type { SendReport } from "./send_job.ts";
 import { type SendOptions, SendService } from "./send_service.ts";
+import { ShareReporter } from "./share_reporter.ts";
 
 export type { OfferedFile } from "./offer_policy.ts";
 export type { PeerOptions } from "./options.ts";
@@ -154,6 +155,13 @@ export class Peer implements AsyncDisposable {
       links,
       settings,
       ledger: transient ? null : this.ledger,
+      reportOf: (share) =>
+        new ShareReporter({
+          share,
+          report: (report) => tracker.report(report),
+          session: () => tracker.session,
+          clock,
+        }),
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
       receipts: membership ? new ReceiptBook(folder, identity.id, membership.id) : undefined,
@@ -367,6 +375,16 @@ export class Peer implements AsyncDisposable {
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<SendReport> {
     return await this.#sender.sendContent(content, await this.recipients(to), { signal });
+  }
+
+  /** All shares that the tracker has been told of. */
+  async shares(): Promise<ReportedShare[]> {
+    return await this.#tracker.shares();
+  }
+
+  /** The recipients of one of them. */
+  async recipientsOf(share: ReportedShare): Promise<ReportedRecipient[]> {
+    return await this.#tracker.recipientsOf(share);
   }
 
   /** Whom `to` means; none means the only other peer. */

@@ -38,6 +38,8 @@ export interface SendJob {
   limiter?: BandwidthLimiter | undefined;
   /** Hears what becomes of each recipient, as it happens. */
   onRecipient?: ((recipient: ShareRecipient) => void) | undefined;
+  /** Hears how many bytes a recipient, by its id, has verified, and of how many peers it has them. */
+  onProgress?: ((id: string, bytes: number, sources?: number) => void) | undefined;
   /** Where what recipients sign is kept. */
   receipts?: ReceiptBook | undefined;
   /** Hears whether a recipient gets no further: see {@linkcode TransferObserver.onStalled}. */
@@ -102,6 +104,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
       },
       onProgress: (bytes, _files, sources) => {
         const rate = meter.update(bytes, clock.now());
+        job.onProgress?.(id, fileBytes(bytes, table), sources);
         const files = source.files?.within(bytes);
         const more = {
           ...(files === undefined ? {} : { files }),

@@ -22,7 +22,8 @@ import type { TransferSettings } from "../transfer/settings.ts";
 import { lacking, type Ledger, type OpenShare } from "./ledger.ts";
 import { stampOf } from "./queued.ts";
 import { type SendJob, type SendReport, sendToAll } from "./send_job.ts";
-import type { ShareRecipient } from "./share_log.ts";
+import type { Share, ShareRecipient } from "./share_log.ts";
+import type { ShareReporter } from "./share_reporter.ts";
 
 /** What a {@linkcode SendService} needs. */
 export interface SendServiceOptions {
@@ -31,6 +32,8 @@ export interface SendServiceOptions {
   settings: TransferSettings;
   /** Null in a network that ends with the command (`peer share`): nobody can go on in one that is gone. */
   ledger: Ledger | null;
+  /** Tells the tracker how a share goes. */
+  reportOf(share: Share): ShareReporter;
   manifests: ManifestCache;
   history: HistoryWriter;
   /** Where what recipients sign is kept; absent with `--insecure`, where nobody has a key. */
@@ -166,13 +169,20 @@ export class SendService {
     const cancel = this.#options.settings.clock.after(NOTE_AFTER, () => {
       noting = this.#note(() => share.write({ isDurable: true }));
     });
-    const onRecipient = (recipient: ShareRecipient) => share.note(knownAs(share, recipient));
+    const reporter = this.#options.reportOf(share.share);
+    for (const recipient of share.share.recipients) reporter.note(recipient);
+    const onRecipient = (recipient: ShareRecipient) => {
+      const known = knownAs(share, recipient);
+      share.note(known);
+      reporter.note(known);
+    };
+    const onProgress = reporter.progress.bind(reporter);
     let report: SendReport;
     try {
-      report = await this.#send(content, recipients, { signal, onRecipient });
+      report = await this.#send(content, recipients, { signal, onRecipient, onProgress });
     } finally {
       cancel();
-      await noting;
+      await Promise.all([noting, reporter.end()]);
     }
     await this.#note(async () => {
       const { failures: [failure], recipients } = report;
@@ -215,7 +225,7 @@ export class SendService {
   async #send(
     content: Content,
     to: Recipients,
-    { signal, onStalled, onRecipient }: Pick<SendJob, "signal" | "onStalled" | "onRecipient">,
+    { signal, ...hooks }: Pick<SendJob, "signal" | "onStalled" | "onRecipient" | "onProgress">,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
@@ -235,9 +245,8 @@ export class SendService {
       settings,
       emit,
       limiter: this.#options.limiter,
-      onRecipient,
       receipts: this.#options.receipts,
-      onStalled,
+      ...hooks,
       signal: stop,
     });
     for (const path of content.grown) {

@@ -20,9 +20,11 @@ import { membershipHandlers } from "./handlers/membership.ts";
 import { messageHandlers } from "./handlers/messages.ts";
 import { operatingHandlers } from "./handlers/operating.ts";
 import { relayingHandlers } from "./handlers/relaying.ts";
+import { sharingHandlers } from "./handlers/sharing.ts";
 import { Leases } from "./leases.ts";
 import { LEFT, type LeftReason } from "./left_reason.ts";
 import { Liveness } from "./liveness.ts";
+import { Shares } from "./shares.ts";
 import { PeerLists } from "./peer_lists.ts";
 import { BARRED, MemoryRegistry } from "./registry/memory_registry.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -111,6 +113,7 @@ class RunningTracker implements Tracker {
   readonly #lists: PeerLists;
   readonly #liveness: Liveness<Member>;
   readonly #leases: Leases;
+  readonly #shares: Shares;
   readonly #dispatcher: Dispatcher;
   readonly #refusals: RequestLimits;
   readonly #relay: Relay | undefined;
@@ -154,6 +157,7 @@ class RunningTracker implements Tracker {
         if (this.#refusals.take(ids[0])) observer?.onRelayEnded?.(namesOf(ids), bytes);
       },
     });
+    this.#shares = new Shares(clock);
     const handlers = {
       ...membershipHandlers({
         roster,
@@ -170,6 +174,7 @@ class RunningTracker implements Tracker {
         clock,
         onBroadcast: (author, text, delivered) => observer?.onBroadcast?.(author, text, delivered),
       }),
+      ...sharingHandlers({ shares: this.#shares, roster, clock }),
       ...diallingHandlers({ roster, dialBacks, trackerId: network.trackerId }),
       ...relayingHandlers({ relay: this.#relay, roster }),
       ...operatingHandlers({
@@ -277,6 +282,11 @@ class RunningTracker implements Tracker {
 
   /** Drops the member of a session that has ended, unless its listener may answer yet. */
   async #onClosed(session: Session, error: P2PError | null): Promise<void> {
+    const { id } = session.remote;
+    const isLast = ![...this.#server.sessions].some((other) =>
+      other !== session && other.remote.id === id
+    );
+    if (isLast) this.#shares.lost(id);
     const member = this.#roster.of(session);
     if (!member) return;
     member.session = null;

@@ -46,6 +46,15 @@ export const MAX_BARRED = 512;
 /** Ids in the answer to one BROADCAST; of more recipients only the number is told. */
 export const MAX_TOLD = 1000;
 
+/** Most recipients in one REPORT or SHARE_LIST, so that the longest ones fit its header. */
+export const REPORTED_RECIPIENTS = 64;
+
+/** Longest name in a REPORT in bytes of UTF-8. */
+export const MAX_REPORTED_NAME = 255;
+
+/** Shares in one SHARE_LIST. */
+export const SHARES_PER_FRAME = 24;
+
 /** Most ranges of pieces in one ACK or HAVE, so that the longest ones fit its header. */
 export const MAX_RANGES = 2048;
 

@@ -19,11 +19,14 @@ import {
   MAX_PIECE,
   MAX_PIECES,
   MAX_RANGES,
+  MAX_REPORTED_NAME,
   MAX_TABLE,
   MAX_TEXT,
   MAX_TOLD,
   MIN_PIECE,
   PROTOCOL_VERSION,
+  REPORTED_RECIPIENTS,
+  SHARES_PER_FRAME,
 } from "./limits.ts";
 
 /** What a side is: a peer, a tracker, a one-shot command of a peer, or a tracker's operator. */
@@ -55,6 +58,42 @@ export interface PeerEntry {
 export interface Rename {
   from: string;
   to: string;
+}
+
+/** States of a recipient in a REPORT. */
+export const REPORTED_STATES = ["offered", "accepted", "delivered", "already", "failed"] as const;
+
+/** Where a recipient of a share stands, as its sharer reports it. */
+export interface ReportedRecipient {
+  /** Absent of somebody who was never there. */
+  id?: string;
+  name: string;
+  state: typeof REPORTED_STATES[number];
+  /** Verified so far. */
+  bytes?: number;
+  /** Of how many peers it has its pieces. */
+  sources?: number;
+  /** Why it has failed. */
+  code?: string;
+}
+
+/** A share as the tracker tells of it. */
+export interface ReportedShare {
+  /** Id of the sharer; absent without identities (`--insecure`). */
+  from?: string;
+  /** Name of the sharer, where it is listed. */
+  sender?: string;
+  share: string;
+  name: string;
+  size: number;
+  files?: number;
+  at: string;
+  /** How many recipients there are, how many of them have it, and how many have failed. */
+  total: number;
+  delivered: number;
+  failed: number;
+  /** `lost`: the sharer's session has ended before the share. */
+  state: "running" | "over" | "lost";
 }
 
 /** One frame's header, validated. Sizes are bytes, times ISO 8601. Bodies travel beside it. */
@@ -268,7 +307,34 @@ export type Message =
     sharer?: string;
   }
   | { verb: "CANCEL"; transfer: string; code: string; message: string }
-  | { verb: "REPORT"; transfer: string; peer: string; index: number; reason: string };
+  /** Of a sharer to its tracker: how a share goes. Recipients that have not changed since the last one are left out. */
+  | {
+    verb: "REPORT";
+    seq: number;
+    /** Id of the share at its sharer. */
+    share: string;
+    name: string;
+    size: number;
+    /** Of a folder: how many files are in it. */
+    files?: number;
+    /** When it was begun. */
+    at: string;
+    /** How many recipients there are. */
+    total: number;
+    recipients: ReportedRecipient[];
+    /** It has come to its end. */
+    over?: boolean;
+  }
+  /** Asks for what was reported; with `share`, of `from`, for its recipients. `start`: how many to leave out. */
+  | { verb: "SHARES"; seq: number; start: number; from?: string; share?: string }
+  | {
+    verb: "SHARE_LIST";
+    re: number;
+    shares: ReportedShare[];
+    recipients: ReportedRecipient[];
+    /** True when a greater `start` gets more. */
+    more: boolean;
+  };
 
 /** A message's verb. */
 export type Verb = Message["verb"];
@@ -302,6 +368,8 @@ export const REPLIES = {
   ROTATE: "OK",
   SEND_FILE: "ACK",
   SEND_TREE: "ACK",
+  REPORT: "OK",
+  SHARES: "SHARE_LIST",
 } as const satisfies Record<RequestMessage["verb"], ReplyMessage["verb"]>;
 
 /** What answers a request of the verb. */
@@ -321,6 +389,9 @@ const REASON = 2048;
 const SCHEME = 32;
 const MAX_RENAMES = 8;
 const MAX_SOURCES = 65_535;
+/** Bytes of the id of a share. */
+const SHARE = 36;
+const MAX_REPORTED = 1_000_000;
 
 const seq = (f: Fields) => f.integer("seq", 1);
 const transfer = (f: Fields) => f.bytes("transfer", TOKEN);
@@ -544,12 +615,58 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     message: f.string("message", REASON),
   }),
   REPORT: (f) => ({
-    transfer: transfer(f),
-    peer: f.bytes("peer", ID),
-    index: index(f),
-    reason: f.string("reason", REASON),
+    seq: seq(f),
+    ...reported(f),
+    recipients: f.objects("recipients", REPORTED_RECIPIENTS, reportedRecipient),
+    ...maybe(f, "over", (n) => f.boolean(n)),
+  }),
+  SHARES: (f) => ({
+    seq: seq(f),
+    start: f.integer("start"),
+    ...maybe(f, "from", (n) => f.bytes(n, ID)),
+    ...maybe(f, "share", (n) => f.string(n, SHARE)),
+  }),
+  SHARE_LIST: (f) => ({
+    re: f.integer("re", 1),
+    shares: f.objects("shares", SHARES_PER_FRAME, reportedShare),
+    recipients: f.objects("recipients", REPORTED_RECIPIENTS, reportedRecipient),
+    more: f.boolean("more"),
   }),
 };
+
+/** What REPORT and SHARE_LIST say of a share. */
+function reported(f: Fields) {
+  return {
+    share: f.string("share", SHARE),
+    name: f.string("name", MAX_REPORTED_NAME),
+    size: f.integer("size"),
+    ...maybe(f, "files", (n) => f.integer(n)),
+    at: f.string("at", TIME),
+    total: f.integer("total", 0, MAX_REPORTED),
+  };
+}
+
+function reportedRecipient(f: Fields): ReportedRecipient {
+  return {
+    ...maybe(f, "id", (n) => f.bytes(n, ID)),
+    name: f.string("name", MAX_REPORTED_NAME),
+    state: f.oneOf("state", REPORTED_STATES),
+    ...maybe(f, "bytes", (n) => f.integer(n)),
+    ...maybe(f, "sources", (n) => f.integer(n, 0, MAX_SOURCES)),
+    ...maybe(f, "code", (n) => f.string(n, 64)),
+  };
+}
+
+function reportedShare(f: Fields): ReportedShare {
+  return {
+    ...maybe(f, "from", (n) => f.bytes(n, ID)),
+    ...maybe(f, "sender", (n) => f.string(n, NAME)),
+    ...reported(f),
+    delivered: f.integer("delivered", 0, MAX_REPORTED),
+    failed: f.integer("failed", 0, MAX_REPORTED),
+    state: f.oneOf("state", ["running", "over", "lost"]),
+  };
+}
 
 /**
  * Most bytes that a frame of the verb may carry as its body; a verb that is not listed carries none. The memory for the

@@ -2,13 +2,14 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { eventually } from "../helpers/deadline.ts";
 import { e2e, last, type Line, namesIn, type PeerProcess, sha256Of } from "./helpers.ts";
 
 const MIB = 1024 * 1024;
 
-/** Each recipient of a line with its state. */
-function statesOf({ recipients }: Line): string[] {
-  return recipients.map(({ peer, state }: Line) => `${peer} ${state}`).sort();
+/** Each recipient with its state. */
+function statesOf(recipients: readonly Line[]): string[] {
+  return recipients.map(({ peer, state }) => `${peer} ${state}`).sort();
 }
 
 /** What an inbox holds, without what is under way. */
@@ -49,10 +50,11 @@ e2e("a share says who has it, and is sent again to those alone who do not", asyn
   await refusing.program.stop();
   const carol = await world.peer("in-carol", [...small, ...join_]);
   const again = await world.run("peer", ["send", "--retry", id, "--json"]);
-  assertEquals([again.code, statesOf(last(again.lines))], [0, ["carol delivered"]]);
-  const { lines: [share] } = await world.run("peer", ["shares", "--json"]);
-  assertEquals(share && [share["running"], statesOf(share)], [
+  assertEquals([again.code, statesOf(last(again.lines)["recipients"])], [0, ["carol delivered"]]);
+  const { lines: [share, ...recipients] } = await world.run("peer", ["shares", id, "--json"]);
+  assertEquals([share?.["running"], share?.["delivered"], statesOf(recipients)], [
     false,
+    3,
     ["bob delivered", "carol delivered", "dave delivered"],
   ]);
   for (const peer of [bob, carol, dave]) {
@@ -97,22 +99,24 @@ e2e(
     const shown = async () => {
       const { code, lines } = await world.run("peer", ["shares", "--json"]);
       assertEquals(code, 0);
-      return last(lines);
+      const { id, running } = last(lines);
+      const { lines: [_, ...recipients] } = await world.run("peer", ["shares", id, "--json"]);
+      return { id, running, states: statesOf(recipients) };
     };
     const running = await shown();
-    assertEquals(running["running"], true);
-    const busy = await world.run("peer", ["send", "--retry", running["id"]]);
+    assertEquals(running.running, true);
+    const busy = await world.run("peer", ["send", "--retry", running.id]);
     assertEquals([busy.code, /another process is sending it/.test(busy.stderr)], [4, true]);
     await sender.kill();
     const dead = await shown();
-    assertEquals([dead["id"], dead["running"]], [running["id"], false]);
-    const had = statesOf(dead).filter((state) => state.endsWith("delivered"));
+    assertEquals([dead.id, dead.running], [running.id, false]);
+    const had = dead.states.filter((state) => state.endsWith("delivered"));
     assert(had.includes(`${done["peer"]} delivered`));
 
-    const again = await world.run("peer", ["send", "--retry", dead["id"], "--json"]);
+    const again = await world.run("peer", ["send", "--retry", dead.id, "--json"]);
     assertEquals(again.code, 0);
     assertEquals(last(again.lines)["recipients"].length, names.length - had.length);
-    assertEquals(statesOf(await shown()), names.map((name) => `${name} delivered`));
+    assertEquals((await shown()).states, names.map((name) => `${name} delivered`));
     for (const peer of peers) {
       assertEquals(await received(peer), ["big.bin"]);
       assertEquals(await sha256Of(join(peer.received, "big.bin")), sha256);
@@ -132,3 +136,43 @@ e2e("who gets it again gets what is there now, and that is said", async (world) 
   assertStringIncludes(again.stdout, "a.bin has changed since it was sent first");
   assertEquals(await Deno.readTextFile(join(bob.received, "a.bin")), "short");
 });
+
+e2e(
+  "what is being sent shows at the tracker and at other peers, also of one that was killed",
+  async (world) => {
+    const first = await world.tracker();
+    const peers = await Promise.all(
+      ["ann", "ben"].map((name) => world.peer(name, ["--name", name])),
+    );
+    const { path } = await world.file("big.bin", 8 * MIB);
+    const args = ["send", path, "--to", "all", "--json", "--limit-rate", "2M"];
+    const sender = await world.start("peer", args);
+    const elsewhere = { home: world.path("elsewhere"), env: { P2P_JOIN: first.invite } };
+    /** The one share that others hear of, once it is as it should be. */
+    const heard = async (by: "tracker" | "peer", fits: (share: Line) => boolean) => {
+      let share: Line | undefined;
+      await eventually(async () => {
+        const options = by === "peer" ? elsewhere : {};
+        const { code, lines, stderr } = await world.run(by, ["shares", "--json"], options);
+        assertEquals(code, 0, stderr);
+        share = lines.find(({ event }) => event === "share");
+        return share !== undefined && fits(share);
+      }, () => `${by}: ${JSON.stringify(share)}`);
+      return share as Line;
+    };
+    const isRunning = ({ running, recipients }: Line) => running && recipients === 2;
+    const { id } = await heard("tracker", isRunning);
+    assertEquals((await heard("peer", isRunning))["id"], id);
+    const { lines } = await world.run("tracker", ["shares", id, "--json"]);
+    const states = lines.filter(({ event }) => event === "share-recipient");
+    assertEquals(statesOf(states), ["ann accepted", "ben accepted"]);
+
+    await first.program.kill();
+    await world.tracker(["--port", `${first.port}`]);
+    await heard("tracker", (share) => share["id"] === id && isRunning(share));
+    assertEquals((await sender.outcome).code, 0);
+    const over = await heard("tracker", ({ running }) => !running);
+    assertEquals([over["delivered"], over["failed"]], [2, 0]);
+    await Promise.all(peers.map(({ program }) => program.stop()));
+  },
+);

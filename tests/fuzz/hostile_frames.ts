@@ -162,6 +162,14 @@ const MESSAGE: Shape = {
   signature: bytes(64),
 };
 
+function recipients(known: Knowledge): string {
+  const all = Array.from({ length: known.dice.below(70) }, () => {
+    const state = json(known.dice.pick(["offered", "accepted", "delivered", "already", "failed"]));
+    return `{"id":${id(known)},"name":${name(known)},"state":${state},"bytes":1}`;
+  });
+  return `[${all.join(",")}]`;
+}
+
 /** The fields of every verb: optional ones are left out now and then. */
 const GRAMMAR: Record<Verb, Shape> = {
   HELLO: {
@@ -242,7 +250,7 @@ const GRAMMAR: Record<Verb, Shape> = {
   },
   GET: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
   PIECE: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575), signature: bytes(64) },
-  HAVE: { transfer, pieces: ranges },
+  HAVE: { transfer, pieces: ranges, sources: int(0, 1, 65_535, 65_536) },
   GIVE: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
   WITHDRAW: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
   NEIGHBOURS: {
@@ -251,13 +259,32 @@ const GRAMMAR: Record<Verb, Shape> = {
   },
   SWARM: { transfer, sharer: id },
   CANCEL: { transfer, code, message: text },
-  REPORT: { transfer, peer: id, index: int(0, 1), reason: text },
+  REPORT: {
+    seq,
+    share: text,
+    name,
+    size: int(0, 1, 2 ** 40),
+    files: int(0, 3),
+    at: name,
+    total: int(0, 1, 65, 1_000_000),
+    recipients,
+    over: bool,
+  },
+  SHARES: { seq, start: int(0, 0, 1, 64, 2 ** 40), from: id, share: text },
+  SHARE_LIST: {
+    re: seq,
+    shares: (known) =>
+      `[{"share":${text(known)},"name":${name(known)},"size":1,"at":${name(known)},"total":1,` +
+      `"delivered":0,"failed":0,"state":"running","from":${id(known)},"sender":${name(known)}}]`,
+    recipients,
+    more: bool,
+  },
 };
 
 /** Fields without which a frame is not valid. */
 const REQUIRED = new Set(
   ("protocol role id nonce network mac signature code message name port since epoch revision full more peers gone barred " +
-    "time from peer token host transfer pieceSize scheme table state start index pieces peers reason")
+    "time from peer token host transfer pieceSize scheme table state start index pieces peers reason share at total recipients shares delivered failed")
     .split(" "),
 );
 /** Verbs with a body. */

@@ -21,6 +21,9 @@ import {
   messageFields,
   type MessageOf,
   type PeerEntry,
+  REPORTED_STATES,
+  type ReportedRecipient,
+  type ReportedShare,
   ROLES,
   type Verb,
 } from "../../lib/wire/message.ts";
@@ -90,6 +93,21 @@ function partly<T, O>(required: Each<T>, optional: Each<O>): fc.Arbitrary<T & Pa
   const some = fc.record(optional, { noNullPrototype: true, requiredKeys: [] });
   return fc.tuple(record(required), some).map(([a, b]) => ({ ...a, ...b } as T & Partial<O>));
 }
+
+const total = fc.integer({ min: 0, max: 1_000_000 });
+const reported = { share: text(36), name: text(255), size, at: time, total };
+
+const reportedRecipient: fc.Arbitrary<ReportedRecipient> = partly({
+  name: text(255),
+  state: fc.constantFrom(...REPORTED_STATES),
+}, { id, bytes: size, sources: fc.integer({ min: 0, max: 65_535 }), code });
+
+const reportedShare: fc.Arbitrary<ReportedShare> = partly({
+  ...reported,
+  delivered: total,
+  failed: total,
+  state: fc.constantFrom("running" as const, "over" as const, "lost" as const),
+}, { from: id, sender: name, files: size });
 
 type Arbitraries = { [V in Verb]: fc.Arbitrary<Omit<MessageOf<V>, "verb">> };
 
@@ -170,13 +188,26 @@ const MESSAGES: Arbitraries = {
   }),
   GET: record({ transfer: token, index }),
   PIECE: partly({ transfer: token, index }, { signature }),
-  HAVE: record({ transfer: token, pieces: ranges }),
+  HAVE: partly({ transfer: token, pieces: ranges }, {
+    sources: fc.integer({ min: 0, max: 65_535 }),
+  }),
   GIVE: record({ transfer: token, index }),
   WITHDRAW: record({ transfer: token, index }),
   NEIGHBOURS: record({ transfer: token, peers: fc.array(id, { maxLength: MAX_NEIGHBOURS }) }),
   SWARM: partly({ transfer: token }, { sharer: id }),
   CANCEL: record({ transfer: token, code, message: reason }),
-  REPORT: record({ transfer: token, peer: id, index, reason }),
+  REPORT: partly({
+    seq: number,
+    ...reported,
+    recipients: fc.array(reportedRecipient, { maxLength: 10 }),
+  }, { files: size, over: fc.boolean() }),
+  SHARES: partly({ seq: number, start: size }, { from: id, share: text(36) }),
+  SHARE_LIST: record({
+    re: number,
+    shares: fc.array(reportedShare, { maxLength: 5 }),
+    recipients: fc.array(reportedRecipient, { maxLength: 10 }),
+    more: fc.boolean(),
+  }),
 };
 
 function bodyOf(verb: Verb): fc.Arbitrary<Uint8Array> {

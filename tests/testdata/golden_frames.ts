@@ -1414,26 +1414,98 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "",
   },
   {
-    name: "a bad piece is reported",
+    name: "a share is reported",
     hex: `
       52 45 50 4f 52 54                                                       # REPORT
       20                                                                      # SP
-      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
-      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
-      22 70 65 65 72 22 3a 22 51 45 46 43 51 30 52 46 52 6b 64 49 53 55 70 4c # "peer":"QEFCQ0RFRkdISUpL
-      54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 46 6c 61 57 31 78 64 # TE1OT1BRUlNUVVZXWFlaW1xd
-      58 6c 38 22 2c                                                          # Xl8",
-      22 69 6e 64 65 78 22 3a 33 2c                                           # "index":3,
-      22 72 65 61 73 6f 6e 22 3a 22 49 74 73 20 68 61 73 68 20 69 73 20 77 72 # "reason":"Its hash is wr
-      6f 6e 67 22 7d                                                          # ong"}
+      7b 22 73 65 71 22 3a 37 2c                                              # {"seq":7,
+      22 73 68 61 72 65 22 3a 22 30 66 38 66 34 62 30 65 22 2c                # "share":"0f8f4b0e",
+      22 6e 61 6d 65 22 3a 22 64 69 73 6b 2e 69 6d 67 22 2c                   # "name":"disk.img",
+      22 73 69 7a 65 22 3a 31 30 30 30 2c                                     # "size":1000,
+      22 61 74 22 3a 22 32 30 32 35 2d 30 31 2d 30 32 54 30 33 3a 30 34 3a 30 # "at":"2025-01-02T03:04:0
+      35 2e 36 37 38 5a 22 2c                                                 # 5.678Z",
+      22 74 6f 74 61 6c 22 3a 32 2c                                           # "total":2,
+      22 72 65 63 69 70 69 65 6e 74 73 22 3a 5b 7b 22 69 64 22 3a 22 51 45 46 # "recipients":[{"id":"QEF
+      43 51 30 52 46 52 6b 64 49 53 55 70 4c 54 45 31 4f 54 31 42 52 55 6c 4e # CQ0RFRkdISUpLTE1OT1BRUlN
+      55 56 56 5a 58 57 46 6c 61 57 31 78 64 58 6c 38 22 2c                   # UVVZXWFlaW1xdXl8",
+      22 6e 61 6d 65 22 3a 22 63 6c 65 6f 22 2c 22 73 74 61 74 65 22 3a 22 61 # "name":"cleo","state":"a
+      63 63 65 70 74 65 64 22 2c                                              # ccepted",
+      22 62 79 74 65 73 22 3a 31 30 2c 22 73 6f 75 72 63 65 73 22 3a 32 7d 5d # "bytes":10,"sources":2}]
+      2c                                                                      # ,
+      22 6f 76 65 72 22 3a 66 61 6c 73 65 7d                                  # "over":false}
       0a                                                                      # LF
     `,
     message: {
       verb: "REPORT",
-      transfer: TRANSFER,
-      peer: CLEO,
-      index: 3,
-      reason: "Its hash is wrong",
+      seq: 7,
+      share: "0f8f4b0e",
+      name: "disk.img",
+      size: 1000,
+      at: "2025-01-02T03:04:05.678Z",
+      total: 2,
+      recipients: [{ id: CLEO, name: "cleo", state: "accepted", bytes: 10, sources: 2 }],
+      over: false,
+    },
+    body: "",
+  },
+  {
+    name: "the shares that are known are asked for",
+    hex: `
+      53 48 41 52 45 53                                                       # SHARES
+      20                                                                      # SP
+      7b 22 73 65 71 22 3a 38 2c                                              # {"seq":8,
+      22 73 74 61 72 74 22 3a 30 2c                                           # "start":0,
+      22 66 72 6f 6d 22 3a 22 51 45 46 43 51 30 52 46 52 6b 64 49 53 55 70 4c # "from":"QEFCQ0RFRkdISUpL
+      54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 46 6c 61 57 31 78 64 # TE1OT1BRUlNUVVZXWFlaW1xd
+      58 6c 38 22 2c                                                          # Xl8",
+      22 73 68 61 72 65 22 3a 22 30 66 38 66 34 62 30 65 22 7d                # "share":"0f8f4b0e"}
+      0a                                                                      # LF
+    `,
+    message: { verb: "SHARES", seq: 8, start: 0, from: CLEO, share: "0f8f4b0e" },
+    body: "",
+  },
+  {
+    name: "a share and who has it",
+    hex: `
+      53 48 41 52 45 5f 4c 49 53 54                                           # SHARE_LIST
+      20                                                                      # SP
+      7b 22 72 65 22 3a 38 2c                                                 # {"re":8,
+      22 73 68 61 72 65 73 22 3a 5b 7b 22 66 72 6f 6d 22 3a 22 51 45 46 43 51 # "shares":[{"from":"QEFCQ
+      30 52 46 52 6b 64 49 53 55 70 4c 54 45 31 4f 54 31 42 52 55 6c 4e 55 56 # 0RFRkdISUpLTE1OT1BRUlNUV
+      56 5a 58 57 46 6c 61 57 31 78 64 58 6c 38 22 2c                         # VZXWFlaW1xdXl8",
+      22 73 65 6e 64 65 72 22 3a 22 63 6c 65 6f 22 2c 22 73 68 61 72 65 22 3a # "sender":"cleo","share":
+      22 30 66 38 66 34 62 30 65 22 2c                                        # "0f8f4b0e",
+      22 6e 61 6d 65 22 3a 22 64 69 73 6b 2e 69 6d 67 22 2c 22 73 69 7a 65 22 # "name":"disk.img","size"
+      3a 31 30 30 30 2c                                                       # :1000,
+      22 61 74 22 3a 22 32 30 32 35 2d 30 31 2d 30 32 54 30 33 3a 30 34 3a 30 # "at":"2025-01-02T03:04:0
+      35 2e 36 37 38 5a 22 2c                                                 # 5.678Z",
+      22 74 6f 74 61 6c 22 3a 31 2c 22 64 65 6c 69 76 65 72 65 64 22 3a 30 2c # "total":1,"delivered":0,
+      22 66 61 69 6c 65 64 22 3a 31 2c                                        # "failed":1,
+      22 73 74 61 74 65 22 3a 22 6f 76 65 72 22 7d 5d 2c                      # "state":"over"}],
+      22 72 65 63 69 70 69 65 6e 74 73 22 3a 5b 7b 22 6e 61 6d 65 22 3a 22 62 # "recipients":[{"name":"b
+      6f 62 22 2c                                                             # ob",
+      22 73 74 61 74 65 22 3a 22 66 61 69 6c 65 64 22 2c 22 63 6f 64 65 22 3a # "state":"failed","code":
+      22 64 69 73 6b 22 7d 5d 2c                                              # "disk"}],
+      22 6d 6f 72 65 22 3a 66 61 6c 73 65 7d                                  # "more":false}
+      0a                                                                      # LF
+    `,
+    message: {
+      verb: "SHARE_LIST",
+      re: 8,
+      shares: [{
+        from: CLEO,
+        sender: "cleo",
+        share: "0f8f4b0e",
+        name: "disk.img",
+        size: 1000,
+        at: "2025-01-02T03:04:05.678Z",
+        total: 1,
+        delivered: 0,
+        failed: 1,
+        state: "over",
+      }],
+      recipients: [{ name: "bob", state: "failed", code: "disk" }],
+      more: false,
     },
     body: "",
   },

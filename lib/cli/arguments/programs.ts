@@ -152,6 +152,15 @@ export const TRACKER_PROGRAM: ProgramSpec = {
       examples: ["tracker peers", "tracker peers --json"],
     },
     {
+      name: "shares",
+      summary: "list what members send, and who has it; of one share, each recipient",
+      usage: "shares [<id>] [flags]",
+      positionals: { min: 0, max: 1, names: ["id"] },
+      flags: [],
+      common: OPERATOR,
+      examples: ["tracker shares", "tracker shares 3fA9c2d1"],
+    },
+    {
       name: "broadcast",
       summary: "send a message to every peer",
       usage: "broadcast <message> [flags]",
@@ -629,11 +638,11 @@ export const PEER_PROGRAM: ProgramSpec = {
     },
     {
       name: "shares",
-      summary: "list what was sent and who has it; of one of them, each recipient",
+      summary: "list what was sent, also by others, and who has it; of one, each recipient",
       usage: "shares [<id>] [flags]",
       positionals: { min: 0, max: 1, names: ["id"] },
       flags: [],
-      common: ALWAYS,
+      common: [...NETWORK, ...ALWAYS],
       examples: ["peer shares", "peer shares 3fA9c2d1"],
     },
     {

@@ -317,19 +317,13 @@ export class EventText {
   }
 
   #share(event: ShareEvent): string {
-    const { id, running, at, name, sender, recipients, more = 0 } = event;
+    const { id, running, at, name, sender, recipients, delivered, failed } = event;
     const { good, warn, bold } = this.#palette;
-    const have = recipients.filter(({ state }) => state === "delivered" || state === "already");
-    const failed = recipients.filter(({ state }) => state === "failed").length;
-    const isOver = have.length === recipients.length && more === 0;
+    const isOver = delivered === recipients;
     const what = `${bold(escapeText(name))} (${amountOf(event)})`;
     const from = sender === undefined ? "" : ` from ${nameOf(sender)}`;
-    const [only] = recipients;
-    const all = only && have.length === 1
-      ? `${nameOf(only.peer)} has it`
-      : `all ${have.length} have it`;
     const facts = [
-      isOver ? all : `${have.length} of ${recipients.length + more} have it`,
+      isOver ? `all ${delivered} have it` : `${delivered} of ${recipients} have it`,
       ...(failed > 0 ? [`${failed} failed`] : []),
       ...(running ? ["being sent"] : []),
     ];

@@ -26,7 +26,9 @@ export type TrackerVerb =
   | "JOIN"
   | "REMOVE"
   | "RESTORE"
-  | "ROTATE";
+  | "ROTATE"
+  | "REPORT"
+  | "SHARES";
 
 /** The handlers of some verbs; those of one family of verbs are in one file. */
 export type Handlers<V extends TrackerVerb = TrackerVerb> = {

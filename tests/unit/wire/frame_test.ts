@@ -320,7 +320,7 @@ Deno.test("an encoded frame becomes the answer to a request, and stays what it w
 Deno.test("every verb has a golden frame", () => {
   const seen = new Set<string>(GOLDEN_FRAMES.map(({ message }) => message.verb));
   const known =
-    "HELLO AUTH OK ERROR BYE PING PONG REGISTER UNREGISTER PEERS PEER_LIST BROADCAST MESSAGE CONNECT DIAL RELAY JOIN REMOVE RESTORE ROTATE SEND_FILE SEND_TREE ACK HASHES GET PIECE HAVE GIVE WITHDRAW NEIGHBOURS SWARM CANCEL REPORT";
+    "HELLO AUTH OK ERROR BYE PING PONG REGISTER UNREGISTER PEERS PEER_LIST BROADCAST MESSAGE CONNECT DIAL RELAY JOIN REMOVE RESTORE ROTATE SEND_FILE SEND_TREE ACK HASHES GET PIECE HAVE GIVE WITHDRAW NEIGHBOURS SWARM CANCEL REPORT SHARES SHARE_LIST";
   assertEquals([...seen].sort(), known.split(" ").sort());
   assertEquals([...seen].every(isVerb), true);
 });
