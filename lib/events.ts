@@ -275,6 +275,8 @@ export interface ShareEvent {
   path?: string;
   /** Name or id of the sender: of one that was reported to the tracker. */
   sender?: string;
+  /** Name of the recipient, of an own one that has one alone. */
+  peer?: string;
   /** How many recipients there are, how many of them have it, and how many have failed. */
   recipients: number;
   delivered: number;

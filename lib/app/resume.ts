@@ -18,7 +18,11 @@ export const resume: Command = oneShot(async (peer, context) =>
 );
 
 /** `peer send --retry`: sends a share to all who do not have it, also to those who have turned it down. */
-export async function retry(peer: Peer, context: CommandContext, prefix: string) {
+export async function retry(
+  peer: Peer,
+  context: CommandContext,
+  prefix: string,
+): Promise<ExitCode> {
   return await sendAgain(peer, context, {
     prefix,
     to: lacking,

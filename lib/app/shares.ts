@@ -41,7 +41,7 @@ export async function shares(context: CommandContext): Promise<ExitCode> {
   try {
     await all(context);
   } catch (error) {
-    if (hasAsked) throw error;
+    if (hasAsked || asP2PError(error).exitCode === ExitCode.usage) throw error;
     const message = `What others share is not shown: ${attributed(asP2PError(error))}`;
     emit({ event: "notice", message });
     await show(own, context);
@@ -81,6 +81,7 @@ async function show(
 function notedShare(share: NotedShare): Shown {
   const { id, isRunning: running, at, name, size, files, path, recipients } = share;
   const failed = recipients.filter(({ state }) => state === "failed").length;
+  const [only] = recipients.length === 1 ? recipients : [];
   return {
     id,
     event: {
@@ -88,6 +89,7 @@ function notedShare(share: NotedShare): Shown {
       ...{ id, running, at, name, size },
       ...(files === undefined ? {} : { files }),
       path,
+      ...(only ? { peer: only.name } : {}),
       recipients: recipients.length,
       delivered: recipients.length - lacking(share).length,
       failed,
@@ -106,7 +108,7 @@ function reportedShare(informed: Informed, share: ReportedShare): Shown {
       event: "share",
       ...{ id, running: share.state === "running", at, name, size },
       ...(files === undefined ? {} : { files }),
-      ...(sender === undefined ? {} : { sender }),
+      sender,
       ...{ recipients: total, delivered, failed },
     },
     recipients: async () => (await informed.recipientsOf(share)).map(recipientOf),

@@ -315,10 +315,9 @@ export class TrackerClient implements AsyncDisposable {
   /** The recipients of a share. */
   async recipientsOf({ from, share }: ReportedShare): Promise<ReportedRecipient[]> {
     const recipients: ReportedRecipient[] = [];
-    const whose = from === undefined ? {} : { from };
     for (let more = true; more && recipients.length < MAX_RECIPIENTS_READ;) {
       const start = recipients.length;
-      const { message: page } = await this.#ask({ verb: "SHARES", share, ...whose, start });
+      const { message: page } = await this.#ask({ verb: "SHARES", from, share, start });
       recipients.push(...page.recipients);
       more = page.more && page.recipients.length > 0;
     }

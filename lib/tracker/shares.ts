@@ -17,7 +17,7 @@ const PAGE_BYTES = MAX_HEADER - 4096;
 
 /** What is remembered of a share. */
 interface Reported {
-  /** Id of the reporter; empty without identities. */
+  /** Id of the reporter. */
   readonly from: string;
   about: Pick<MessageOf<"REPORT">, "share" | "name" | "size" | "files" | "at" | "total">;
   state: ReportedShare["state"];
@@ -142,7 +142,7 @@ function shown(
   const sender = nameOf(from);
   return {
     ...about,
-    ...(from === "" ? {} : { from }),
+    from,
     ...(sender === undefined ? {} : { sender }),
     state,
     delivered: count("delivered", "already"),

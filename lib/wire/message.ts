@@ -79,8 +79,8 @@ export interface ReportedRecipient {
 
 /** A share as the tracker tells of it. */
 export interface ReportedShare {
-  /** Id of the sharer; absent without identities (`--insecure`). */
-  from?: string;
+  /** Id of the sharer. */
+  from: string;
   /** Name of the sharer, where it is listed. */
   sender?: string;
   share: string;
@@ -659,7 +659,7 @@ function reportedRecipient(f: Fields): ReportedRecipient {
 
 function reportedShare(f: Fields): ReportedShare {
   return {
-    ...maybe(f, "from", (n) => f.bytes(n, ID)),
+    from: f.bytes("from", ID),
     ...maybe(f, "sender", (n) => f.string(n, NAME)),
     ...reported(f),
     delivered: f.integer("delivered", 0, MAX_REPORTED),

@@ -123,6 +123,11 @@ const COMMANDS: Record<string, CommandCase> = {
   },
   "tracker invite": { args: () => [], says: /p2p:\/\/(127\.0\.0\.1|localhost):\d+/, full: 8 },
   "tracker peers": { args: () => [], says: /box/, full: 8 },
+  "tracker shares": {
+    args: () => [],
+    says: /have it|delivered|Nothing has been shared|"share"/,
+    full: 8,
+  },
   "tracker broadcast": {
     args: () => ["hi"],
     says: /delivered to \d+ peer|"delivered":\d/,
@@ -191,6 +196,11 @@ const COMMANDS: Record<string, CommandCase> = {
     full: 8,
   },
   "peer receipts": { args: () => [], says: /signed:|Nobody has signed|"receipt"/, full: 8 },
+  "peer shares": {
+    args: () => [],
+    says: /have it|delivered|Nothing has been shared|"share"/,
+    full: 8,
+  },
   "peer history": { args: () => [], says: /f\.txt|Nothing has been sent/, full: 8 },
   // With a state of its own: what others are sending just now would be theirs to resume.
   "peer resume": {
@@ -423,6 +433,16 @@ const FLAGS: Record<string, FlagCase> = {
   "peer send name": {
     right: { ...right("piped.txt", /piped\.txt/), with: () => ["-"] },
     wrong: [wrong("x", /Cannot use --name: it names standard input, and no path is `-`/)],
+  },
+  "peer send retry": {
+    // Its arguments name a file; what it does without one is in ledger_test.ts.
+    right: { ...right("all", /Cannot use --retry with .*f\.txt: the share says what/), code: 2 },
+    wrong: [],
+  },
+  "peer shares tracker": {
+    // What this user has sent needs no tracker.
+    right: right("localhost:1", /What others share is not shown: .*the tracker is away/),
+    wrong: [wrong("a:b:c", /'a:b:c' is not an address; write host:port/)],
   },
   "peer share count": {
     right: right("1"),

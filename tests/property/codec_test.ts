@@ -103,11 +103,12 @@ const reportedRecipient: fc.Arbitrary<ReportedRecipient> = partly({
 }, { id, bytes: size, sources: fc.integer({ min: 0, max: 65_535 }), code });
 
 const reportedShare: fc.Arbitrary<ReportedShare> = partly({
+  from: id,
   ...reported,
   delivered: total,
   failed: total,
   state: fc.constantFrom("running" as const, "over" as const, "lost" as const),
-}, { from: id, sender: name, files: size });
+}, { sender: name, files: size });
 
 type Arbitraries = { [V in Verb]: fc.Arbitrary<Omit<MessageOf<V>, "verb">> };
 

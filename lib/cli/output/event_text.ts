@@ -320,10 +320,16 @@ export class EventText {
     const { id, running, at, name, sender, recipients, delivered, failed } = event;
     const { good, warn, bold } = this.#palette;
     const isOver = delivered === recipients;
+    const to = event.peer === undefined ? "" : ` to ${nameOf(event.peer)}`;
+    const one = `${isOver ? "" : "not "}delivered${to}`;
     const what = `${bold(escapeText(name))} (${amountOf(event)})`;
     const from = sender === undefined ? "" : ` from ${nameOf(sender)}`;
     const facts = [
-      isOver ? `all ${delivered} have it` : `${delivered} of ${recipients} have it`,
+      recipients === 1
+        ? one
+        : isOver
+        ? `all ${delivered} have it`
+        : `${delivered} of ${recipients} have it`,
       ...(failed > 0 ? [`${failed} failed`] : []),
       ...(running ? ["being sent"] : []),
     ];

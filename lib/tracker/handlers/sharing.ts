@@ -30,6 +30,7 @@ export function sharingHandlers(
   return {
     REPORT({ session, message }) {
       const { id } = session.remote;
+      if (id === "") throw new P2PError("unauthorised", "Cannot report: say HELLO first");
       if (!limits.take(id, sourceHost(session))) {
         throw new P2PError("rate-limited", "Cannot report: there are too many at once");
       }
