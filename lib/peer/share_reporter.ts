@@ -34,7 +34,8 @@ export class ShareReporter {
   #told: unknown;
   #cancel: () => void;
   #reporting: Promise<void> = Promise.resolve();
-  #isRefused = false;
+  /** Whether nothing more is told: it is over, or the tracker does not want to hear it. */
+  #isOver = false;
 
   constructor(options: ShareReporterOptions) {
     this.#options = options;
@@ -62,9 +63,11 @@ export class ShareReporter {
 
   /** Tells the rest, if the tracker knows of the share; resolves when it has, or has not for a second. */
   async end(): Promise<void> {
-    this.#cancel();
     const { clock } = this.#options;
-    if (this.#told === undefined || this.#isRefused) return;
+    this.#cancel();
+    const isHeard = this.#told !== undefined && !this.#isOver;
+    this.#isOver = true;
+    if (!isHeard) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = clock.after(INTERVAL, resolve);
     await Promise.race([promise, this.#reporting.then(() => this.#report({ isOver: true }))]);
@@ -81,7 +84,7 @@ export class ShareReporter {
     this.#reporting = this.#report({ isOver: false });
     this.#reporting.then(() => {
       const { clock, session } = this.#options;
-      if (this.#isRefused) return;
+      if (this.#isOver) return;
       const pause = this.#told === session() ? INTERVAL : AWAY;
       this.#cancel = clock.after(pause, () => this.#go());
     });
@@ -113,7 +116,7 @@ export class ShareReporter {
       const { code } = asP2PError(error);
       // All of it again on the next occasion; a tracker that does not know the verb is not asked again.
       this.#told = undefined;
-      this.#isRefused = code === "unknown-verb" || code === "unexpected-verb";
+      this.#isOver ||= code === "unknown-verb" || code === "unexpected-verb";
     }
   }
 }

@@ -149,6 +149,11 @@ e2e("exit 4: the peer is unknown, ambiguous, dead, or does not want the file", a
   assertEquals(last(dead.lines).recipients[0].error.code, "peer-unreachable");
 });
 
+/** What came of sending: how to go on may be said after it. */
+function finished(lines: readonly Line[]): Line {
+  return last(lines.filter(({ event }) => event === "transfer-finished"));
+}
+
 e2e("exit 7: one of two recipients is dead, and the other has the file", async (world) => {
   const { program: tracker } = await world.tracker();
   const { path, sha256 } = await world.file("f", 2000);
@@ -159,7 +164,7 @@ e2e("exit 7: one of two recipients is dead, and the other has the file", async (
   await dead.program.kill();
   const { code, lines } = await world.run("peer", ["send", path, "--to", "all", "--json"]);
   assertEquals(code, 7);
-  const { recipients } = last(lines);
+  const { recipients } = finished(lines);
   const states = recipients.map(({ peer, state }: Record<string, string>) => `${peer} ${state}`);
   assertEquals(states.sort(), ["box delivered", "dead failed"]);
   assertEquals((await box.program.until("file-received")).sha256, sha256);
@@ -175,7 +180,7 @@ e2e(
     const args = ["send", path, "--to", "box,nosuch", "--json"];
     const { code, lines } = await world.run("peer", args);
     assertEquals(code, 7);
-    const states = last(lines).recipients.map((
+    const states = finished(lines).recipients.map((
       one: Line,
     ) => [one.peer, one.state, one.error?.code]);
     assertEquals(states.sort(), [["box", "delivered", undefined], [
