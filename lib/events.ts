@@ -496,6 +496,16 @@ export interface RemovedEvent {
   name?: string;
 }
 
+/** A peer is proven to have signed wrong data in a swarm: no one takes pieces of it any more. */
+export interface ConvictedEvent {
+  event: "convicted";
+  id: string;
+  /** Its name, or its id where there is none. */
+  name: string;
+  /** The transfer in which it did; absent at a tracker. */
+  transfer?: string;
+}
+
 /** One line of `tracker removed`: somebody who is barred from the network. */
 export interface BarredEvent {
   event: "barred";
@@ -563,5 +573,6 @@ export type AppEvent =
   | RemovedEvent
   | BarredEvent
   | RestoredEvent
+  | ConvictedEvent
   | NoticeEvent
   | ErrorEvent;

@@ -2,6 +2,8 @@ import { onAbort } from "../async/abort.ts";
 import { type Clock, delay, systemClock } from "../async/clock.ts";
 import { untilItWorks } from "../async/until_it_works.ts";
 import { asP2PError, ExitCode, isRetriable, P2PError } from "../errors.ts";
+import type { Evidence } from "../identity/evidence.ts";
+import { decodeEvidence, encodeEvidence } from "../identity/evidence_frame.ts";
 import type { Credentials } from "../net/handshake.ts";
 import { keepAlive } from "../net/keep_alive.ts";
 import { dismiss, openSession } from "../net/open_session.ts";
@@ -29,6 +31,8 @@ export type { ListChange };
 export interface TrackerClientObserver {
   onListChanged?(change: ListChange): void;
   onMessage?(message: MessageOf<"MESSAGE">, text: Uint8Array): void | Promise<void>;
+  /** Somebody is accused of having signed wrong data; nothing of it is checked. */
+  onEvidence?(evidence: Evidence): void;
   /** Another peer asks to be dialled, since it cannot dial this one. */
   onDial?(message: MessageOf<"DIAL">): void;
   /** Another peer asks for a connection through the tracker, since the two have no other path. */
@@ -171,7 +175,8 @@ export class TrackerClient implements AsyncDisposable {
     this.#isLocal = session.remote.local === true && isLoopback(session.connection.local.host);
     keepAlive(session, { idleLimit: IDLE_LIMIT, pongTimeout: PONG_TIMEOUT, clock: this.#clock });
     this.#running = session.run({
-      allocate: ({ verb }, length) => verb === "MESSAGE" ? new Uint8Array(length) : null,
+      allocate: ({ verb }, length) =>
+        verb === "MESSAGE" || verb === "EVIDENCE" ? new Uint8Array(length) : null,
       onMessage: (frame) => this.#onMessage(frame),
       onClosed: (error) => this.#onClosed(session, error),
     });
@@ -301,6 +306,12 @@ export class TrackerClient implements AsyncDisposable {
     await this.#ask({ verb: "REPORT", ...report });
   }
 
+  /** Has the tracker tell everybody who has signed wrong data. */
+  async accuse(evidence: Evidence): Promise<void> {
+    const { message: { verb, ...fields }, body } = encodeEvidence(evidence);
+    await this.#ask({ verb, ...fields }, undefined, body);
+  }
+
   /** All shares that the tracker has been told of, those told of last first. */
   async shares(): Promise<ReportedShare[]> {
     const shares: ReportedShare[] = [];
@@ -425,6 +436,10 @@ export class TrackerClient implements AsyncDisposable {
         return;
       case "MESSAGE":
         return observer?.onMessage?.(message, body);
+      case "EVIDENCE":
+        // One with a number is for trackers.
+        if (message.seq !== undefined) break;
+        return observer?.onEvidence?.(decodeEvidence(message, body));
       case "DIAL":
         return observer?.onDial?.(message);
       case "JOIN":

@@ -25,7 +25,10 @@ import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { MessageOf, PeerEntry, ReportedRecipient, ReportedShare } from "../wire/message.ts";
 import { Dialler, RELAYED_PATH } from "./dialler.ts";
 import { EarlyDials } from "./early_dials.ts";
+import { swarmSigner } from "../identity/evidence.ts";
 import { receiptSigner } from "../identity/signed_receipt.ts";
+import type { SwarmJustice } from "../transfer/swarm/justice.ts";
+import { Convictions } from "./convictions.ts";
 import { ReceiptBook } from "./receipt_book.ts";
 import { History, HistoryWriter } from "./history.ts";
 import { barred, PeerListener } from "./listener.ts";
@@ -64,6 +67,8 @@ export class Peer implements AsyncDisposable {
   readonly #links: LinkPool;
   readonly #sender: SendService;
   readonly #historyWriter: HistoryWriter;
+  /** Absent with `--insecure`. */
+  readonly #convictions: Convictions | undefined;
   /** Buckets of the refused connections and offers that are told of, by address. */
   readonly #refusals: RequestLimits;
   /** Limit of all that goes out: what is sent, and what is passed on in a swarm. */
@@ -148,6 +153,7 @@ export class Peer implements AsyncDisposable {
       idleTime: settings.keepSessions,
       clock,
     });
+    this.#convictions = this.#makeConvictions();
     const links = this.#links;
     this.#messenger = new Messenger({ credentials, ownName, tracker, directory, links, emit });
     this.#sender = new SendService({
@@ -164,6 +170,7 @@ export class Peer implements AsyncDisposable {
         }),
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
+      justice: this.#justice,
       receipts: membership ? new ReceiptBook(folder, identity.id, membership.id) : undefined,
       limiter: this.#outgoing,
       signal: this.#stopping.signal,
@@ -595,6 +602,7 @@ export class Peer implements AsyncDisposable {
     { name, host, port, addresses, reachable, reason, replaced, contents }: MessageOf<"OK">,
   ): void {
     this.#name = name ?? this.#name;
+    void this.#convictions?.tellAll();
     this.#seenHost = host;
     this.#contents = contents;
     this.#emit({
@@ -646,6 +654,7 @@ export class Peer implements AsyncDisposable {
       observer: {
         onListChanged: (change) => this.#onListChanged(change),
         onMessage: (message, body) => this.#messenger.onRelayed({ message, body }),
+        onEvidence: (evidence) => this.#convictions?.heard(evidence),
         onDial: (message) => this.#onDial(message),
         onJoin: (message) => this.#onJoin(message),
         onLost: ({ message: reason }) => {
@@ -694,7 +703,11 @@ export class Peer implements AsyncDisposable {
       settings: this.#settings,
       policy: this.#policy,
       limiter: this.#makeLimiter(),
-      swarm: { meet: (id) => this.#meet(id), outgoing: this.#outgoing },
+      swarm: {
+        meet: (id) => this.#meet(id),
+        outgoing: this.#outgoing,
+        justice: this.#justice,
+      },
       directory: this.#directory,
       history: this.#historyWriter,
       signReceipt: membership ? receiptSigner(identity, membership.id) : undefined,
@@ -731,6 +744,30 @@ export class Peer implements AsyncDisposable {
     if (!entry) throw new P2PError("peer-unknown", `Cannot find id:${id.slice(0, 8)}: not listed`);
     // Bytes that go through the tracker twice are the sharer's to send.
     return await this.#links.take(entry, { isDirect: true });
+  }
+
+  get #justice(): SwarmJustice | undefined {
+    const { identity, membership } = this.#options;
+    const convictions = this.#convictions;
+    if (!membership || !convictions) return undefined;
+    return {
+      signer: swarmSigner(identity, membership.id),
+      isConvicted: (id) => convictions.has(id),
+      convict: (evidence) => convictions.found(evidence),
+    };
+  }
+
+  #makeConvictions(): Convictions | undefined {
+    const { membership } = this.#options;
+    if (!membership) return undefined;
+    return new Convictions({
+      network: membership.id,
+      own: this.id,
+      tell: (evidence) => this.#tracker.accuse(evidence),
+      nameOf: this.nameOf,
+      onConvicted: (id) => this.#receiving?.downloads.onConvicted(id),
+      emit: this.#emit,
+    });
   }
 
   /** Limiter of one direction, for all its transfers together. */

@@ -7,6 +7,7 @@ import type { SourcePieces } from "../content/source_pieces.ts";
 import type { PeerLink } from "../transfer/peer_link.ts";
 import { onDemand } from "../on_demand.ts";
 import type { TransferObserver, TransferSettings } from "../transfer/settings.ts";
+import type { SwarmJustice } from "../transfer/swarm/justice.ts";
 import type { SwarmShare } from "../transfer/swarm/swarm_share.ts";
 import type { Delivery } from "../transfer/upload.ts";
 import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
@@ -36,6 +37,8 @@ export interface SendJob {
   emit: (event: AppEvent) => void;
   /** Bandwidth that is shared with the other transfers that go out. */
   limiter?: BandwidthLimiter | undefined;
+  /** What the members of a swarm sign; absent without keys. */
+  justice?: SwarmJustice | undefined;
   /** Hears what becomes of each recipient, as it happens. */
   onRecipient?: ((recipient: ShareRecipient) => void) | undefined;
   /** Hears how many bytes a recipient, by its id, has verified, and of how many peers it has them. */
@@ -208,7 +211,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
 
 /** Begins the swarm of a job: loaded by those who send to several. */
 async function openShare(
-  { transfer, source, to: { peers }, settings: { clock, random } }: SendJob,
+  { transfer, source, to: { peers }, settings: { clock, random }, justice }: SendJob,
   onSpread: (isSpread: boolean) => void,
 ): Promise<SwarmShare> {
   const { SwarmShare } = await onDemand<typeof import("../transfer/swarm/swarm_share.ts")>(
@@ -216,7 +219,7 @@ async function openShare(
     import.meta.url,
   );
   const recipients = peers.map(({ id }) => id);
-  return new SwarmShare({ transfer, source, recipients, onSpread, clock, random });
+  return new SwarmShare({ transfer, source, recipients, justice, onSpread, clock, random });
 }
 
 /** What all have come to, those included that were added meanwhile. */

@@ -19,6 +19,7 @@ import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { ReceiptBook } from "./receipt_book.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
+import type { SwarmJustice } from "../transfer/swarm/justice.ts";
 import { lacking, type Ledger, type OpenShare } from "./ledger.ts";
 import { stampOf } from "./queued.ts";
 import { type SendJob, type SendReport, sendToAll } from "./send_job.ts";
@@ -38,6 +39,8 @@ export interface SendServiceOptions {
   history: HistoryWriter;
   /** Where what recipients sign is kept; absent with `--insecure`, where nobody has a key. */
   receipts: ReceiptBook | undefined;
+  /** What the members of a swarm sign; absent without keys. */
+  justice: SwarmJustice | undefined;
   /** Bandwidth that all that goes out shares. */
   limiter?: BandwidthLimiter | undefined;
   /** Ends what is being sent. */
@@ -246,6 +249,7 @@ export class SendService {
       emit,
       limiter: this.#options.limiter,
       receipts: this.#options.receipts,
+      justice: this.#options.justice,
       ...hooks,
       signal: stop,
     });

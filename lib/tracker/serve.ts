@@ -13,7 +13,9 @@ import type { Address } from "../address.ts";
 import type { Listener } from "../net/listen.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { DialBacks } from "./dial_backs.ts";
+import { Convictions } from "./convictions.ts";
 import { diallingHandlers } from "./handlers/dialling.ts";
+import { evidenceHandlers } from "./handlers/evidence.ts";
 import { Dispatcher } from "./handlers/handlers.ts";
 import { listHandlers } from "./handlers/list.ts";
 import { membershipHandlers } from "./handlers/membership.ts";
@@ -40,6 +42,8 @@ export interface TrackerObserver {
   onJoined?(entry: PeerEntry): void;
   onLeft?(entry: PeerEntry, reason: LeftReason): void;
   onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
+  /** A member has been proven to have signed wrong data. */
+  onConvicted?(id: string, name: string): void;
   onRefused?(error: P2PError, address: Address): void;
   /** Bytes are passed on between two members, by their names, or ids where they have none. */
   onRelayed?(members: readonly [string, string]): void;
@@ -131,10 +135,15 @@ class RunningTracker implements Tracker {
     const { hostname } = listener.addr as Deno.NetAddr;
     this.#network = new TrackerNetwork(options, hostname);
     const network = this.#network;
-    const roster = new Roster({
+    const convictions = new Convictions();
+    const roster: Roster = new Roster({
       registry,
       clock,
-      onJoined: (entry) => observer?.onJoined?.(entry),
+      onJoined: (entry) => {
+        const session = roster.get(entry.id)?.session;
+        if (session) convictions.tell(session);
+        observer?.onJoined?.(entry);
+      },
       onLeft: (entry, reason) => observer?.onLeft?.(entry, reason),
     });
     this.#roster = roster;
@@ -175,6 +184,13 @@ class RunningTracker implements Tracker {
         onBroadcast: (author, text, delivered) => observer?.onBroadcast?.(author, text, delivered),
       }),
       ...sharingHandlers({ shares: this.#shares, roster, clock }),
+      ...evidenceHandlers({
+        convictions,
+        roster,
+        network,
+        clock,
+        onConvicted: (id) => observer?.onConvicted?.(id, nameOf(id)),
+      }),
       ...diallingHandlers({ roster, dialBacks, trackerId: network.trackerId }),
       ...relayingHandlers({ relay: this.#relay, roster }),
       ...operatingHandlers({

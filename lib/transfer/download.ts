@@ -92,6 +92,8 @@ export interface SwarmParts {
   sharer: () => PeerLink | undefined;
   /** Has nothing to do with a source any more. */
   leave(source: PeerLink): void;
+  /** Hashes of the pieces. */
+  manifest: Manifest;
 }
 
 type State =
@@ -188,6 +190,7 @@ export class Download implements Pieces {
       pieces: this,
       sharer: () => this.sender,
       leave: (source) => this.leave(source),
+      manifest: this.#manifest,
     });
     this.#supply = this.#swarm ?? new DownloadSources({
       offer,
@@ -319,7 +322,8 @@ export class Download implements Pieces {
   }
 
   /** Takes the hashes of more pieces from the sender, which may be asked for from now on. */
-  onHashes(source: PeerLink, { start, scheme, last }: MessageOf<"HASHES">, body: Uint8Array): void {
+  onHashes(source: PeerLink, message: MessageOf<"HASHES">, body: Uint8Array): void {
+    const { start, scheme, signature, last } = message;
     // Only the sender says what it offers.
     if (this.#isComplete || source !== this.sender) return;
     const { size } = this.offer;
@@ -333,6 +337,7 @@ export class Download implements Pieces {
         this.#apart = "asks";
       }
       this.#addHashes(start, body, by);
+      this.#swarm?.onHashes(start + body.length / HASH_BYTES, signature);
       checkSize(this.#manifest, { size, maxSize });
       if (last) {
         this.#manifest.finish(last);
@@ -530,7 +535,8 @@ export class Download implements Pieces {
     this.#early.drop(source);
     this.#supply.drop(source);
     this.#dropStuck();
-    source.detach(this);
+    // What it signs for what it has served wrong is waited for.
+    if (!this.#swarm?.isSuspect(source)) source.detach(this);
   }
 
   #addHashes(start: number, body: Uint8Array, scheme: Scheme): void {
@@ -663,7 +669,7 @@ export class Download implements Pieces {
   #onBadPiece(source: PeerLink, index: number): void {
     // What another source says is wrong costs nothing but that source: the sender has the piece.
     if (source !== this.sender) {
-      this.#swarm?.ban(source);
+      this.#swarm?.accuse(source, index);
       return this.leave(source);
     }
     const bad = (this.#bad.get(index) ?? 0) + 1;

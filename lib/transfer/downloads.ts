@@ -17,6 +17,7 @@ import { expectReceivable, isSameContent, type Offer, offerOf, type Received } f
 import { LargeTurns } from "./large_turns.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { TransferObserver, TransferSettings } from "./settings.ts";
+import type { SwarmJustice } from "./swarm/justice.ts";
 import { WaitingOffers } from "./waiting_offers.ts";
 
 /** What the application hears of what arrives. */
@@ -74,6 +75,8 @@ export interface SwarmHooks {
   meet(id: string): Promise<PeerLink>;
   /** Bandwidth of all that goes out. */
   outgoing?: BandwidthLimiter | undefined;
+  /** What members sign; absent without keys. */
+  justice?: SwarmJustice | undefined;
 }
 
 /** Bytes of pieces that all transfers together may have on their way, but for two small pieces each. */
@@ -187,6 +190,13 @@ export class Downloads implements AsyncDisposable {
     // Who cannot be reached is no neighbour: the sharer has everything.
     for (const id of download.swarm?.strangers(peers) ?? []) {
       this.#meet(download, id, swarm).catch(() => {});
+    }
+  }
+
+  /** Has nothing to do with a peer in any swarm any more. */
+  onConvicted(id: string): void {
+    for (const download of [...this.#active.values(), ...this.#seeds.values()]) {
+      download.swarm?.banId(id);
     }
   }
 
@@ -346,8 +356,8 @@ export class Downloads implements AsyncDisposable {
       "./swarm/swarm_supply.ts",
       import.meta.url,
     );
-    const { outgoing } = swarm;
-    const given = { offer, pieceCount, outgoing, clock, random };
+    const { outgoing, justice } = swarm;
+    const given = { offer, pieceCount, outgoing, justice, clock, random };
     return (parts) => new SwarmSupply({ ...parts, ...given });
   }
 

@@ -76,6 +76,8 @@ export class PeerLink implements SessionHandler {
     HAVE: (link, message) => link.#onHave(message),
     GIVE: (link, { transfer, index }) => link.#downloads.get(transfer)?.swarm?.onGiven(link, index),
     WITHDRAW: (link, message) => link.#onWithdraw(message),
+    SERVED: (link, { transfer, signature }, body) =>
+      link.#downloads.get(transfer)?.swarm?.onServed(link, body, signature),
     NEIGHBOURS: (link, message) => link.#options.services?.downloads?.onNeighbours(link, message),
     SWARM: (link, message) => link.#onSwarm(message),
     ACK: (link, message) => link.#uploadOf(message)?.onAck(message),
@@ -291,6 +293,7 @@ export class PeerLink implements SessionHandler {
         return this.#downloads.get(message.transfer)?.memoryFor(this, message.index, length) ??
           null;
       case "HASHES":
+      case "SERVED":
         return this.#downloads.has(message.transfer) ? new Uint8Array(length) : null;
       case "MESSAGE":
         return this.#options.services?.onText ? new Uint8Array(length) : null;

@@ -23,8 +23,8 @@ export interface PieceServerOptions {
   clock: Clock;
   /** Holds pieces back under a rate limit. */
   lane?: BandwidthLane | undefined;
-  /** Called with the bytes of each piece that went out. */
-  onSent?: (bytes: number) => void;
+  /** Called with the bytes of each piece that went out, and its index. */
+  onSent?: (bytes: number, index: number) => void;
   /** Called when no GET waits any more. */
   onIdle?: () => void;
   /** Called once when pieces cannot be served any longer, with the reason; the server has stopped. */
@@ -109,7 +109,7 @@ export class PieceServer {
       this.#waiting.delete(index);
       this.#count(index);
       await link.sendPiece({ verb: "PIECE", transfer, index }, bytes, this.#stop.signal);
-      onSent?.(bytes.length);
+      onSent?.(bytes.length, index);
     } finally {
       release();
     }

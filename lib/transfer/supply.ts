@@ -37,8 +37,20 @@ export interface SwarmTalk {
   admits(source: PeerLink): boolean;
   /** Those of the ids that this side was not told to meet before, as many as it may meet in all. */
   strangers(ids: readonly string[]): string[];
-  /** Has nothing to do with whoever is at the other side any more, on whichever link. */
-  ban(source: PeerLink): void;
+  /** A piece of the source is wrong: it has nothing to do with whoever that is any more, on whichever link. */
+  accuse(source: PeerLink, index: number): void;
+  /** Has nothing to do with the peer of the id any more: it has been convicted. */
+  banId(id: string): void;
+  /** Whether the source is heard only for what it signs: it has served something wrong. */
+  isSuspect(source: PeerLink): boolean;
+  /**
+   * The hashes of the pieces below `end` have come, with the sharer's signature where they complete a block.
+   *
+   * @throws {P2PError} `integrity` when that is wrong.
+   */
+  onHashes(end: number, signature: string | undefined): void;
+  /** A neighbour has signed for pieces that it has served. */
+  onServed(source: PeerLink, entries: Uint8Array, signature: string): void;
   /** A member says which pieces it has. */
   onHave(source: PeerLink, ranges: readonly Range[]): void;
   /** The sharer says that it sends a piece unasked. */

@@ -5,7 +5,7 @@ import type { SourcePieces } from "../content/source_pieces.ts";
 import type { ReceiptSignature, ReceiptSubject } from "../identity/signed_receipt.ts";
 import type { WithoutSeq } from "../net/session.ts";
 import type { Range } from "../wire/fields.ts";
-import { HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
+import { BLOCK_PIECES, HASH_BYTES, MAX_HASHES } from "../wire/limits.ts";
 import type { MessageOf, Rename } from "../wire/message.ts";
 import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import type { Patience } from "./patience.ts";
@@ -399,13 +399,25 @@ export class Upload {
     if (pieces.length > 0) observer.onProgress(this.#verifiedBytes, undefined, this.#sources);
   }
 
+  get #isSigned(): boolean {
+    return this.#state.at === "sending" && (this.#state.share?.isSigned ?? false);
+  }
+
+  #signatureOf(end: number): string | undefined {
+    return this.#state.at === "sending" ? this.#state.share?.signatureOf(end) : undefined;
+  }
+
   /** Sends every hash as soon as it is known; the last frame carries the size and, of a file or stream, the SHA-256. */
   async #sendHashes(progress: { sent: number; areAll: boolean }): Promise<void> {
     const { source, transfer } = this.#options;
     const isGoingOn = () => this.#state.at === "sending" && this.#hashes === progress;
     while (isGoingOn() && !progress.areAll) {
-      const { start, scheme, hashes, digest } = await source.hashesFrom(progress.sent, MAX_HASHES);
+      // A frame ends where a block does, with the signature of that.
+      const left = BLOCK_PIECES - progress.sent % BLOCK_PIECES;
+      const most = this.#isSigned ? left : MAX_HASHES;
+      const { start, scheme, hashes, digest } = await source.hashesFrom(progress.sent, most);
       if (!isGoingOn()) return;
+      const signature = this.#signatureOf(start + hashes.length / HASH_BYTES);
       const isOther = hashes.length > 0 && scheme !== source.manifest.scheme;
       const sending = this.#link.session.send(
         {
@@ -413,6 +425,7 @@ export class Upload {
           transfer,
           start,
           ...(isOther ? { scheme } : {}),
+          ...(signature === undefined ? {} : { signature }),
           ...(digest ? { last: digest } : {}),
         },
         hashes,

@@ -61,6 +61,15 @@ export const MAX_RANGES = 2048;
 /** Most recipients that a sharer names as neighbours in one frame, and that one has as neighbours because of it. */
 export const MAX_NEIGHBOURS = 16;
 
+/** Pieces whose hashes a sharer signs together; the last of a transfer may be fewer. */
+export const BLOCK_PIECES = 256;
+
+/** Most pieces that a member of a swarm signs for at a time. */
+export const MAX_SERVED = 64;
+
+/** Bytes of one of them in SERVED: index, hash, digest of the block. */
+export const SERVED_ENTRY = 4 + 32 + 32;
+
 /** Most pieces of what a swarm shares: each member remembers of all its neighbours which they have. */
 export const MAX_SWARM_PIECES = 64 * 1024;
 

@@ -9,6 +9,7 @@ import type { Address } from "../address.ts";
 import { isErrorCode, P2PError } from "../errors.ts";
 import { Fields, type Range } from "./fields.ts";
 import {
+  BLOCK_PIECES,
   HASH_BYTES,
   MAX_ADDRESSES,
   MAX_BARRED,
@@ -20,12 +21,14 @@ import {
   MAX_PIECES,
   MAX_RANGES,
   MAX_REPORTED_NAME,
+  MAX_SERVED,
   MAX_TABLE,
   MAX_TEXT,
   MAX_TOLD,
   MIN_PIECE,
   PROTOCOL_VERSION,
   REPORTED_RECIPIENTS,
+  SERVED_ENTRY,
   SHARES_PER_FRAME,
 } from "./limits.ts";
 
@@ -281,11 +284,31 @@ export type Message =
     start: number;
     /** Scheme of the hashes in the body, where it is another one than was offered. */
     scheme?: string;
+    /** In a swarm, where the body ends a block: the sharer's signature of it, 64 bytes in base64url. */
+    signature?: string;
     /** In the last HASHES of a transfer: the whole file. */
     last?: { size: number; sha256: string | null };
   }
   | { verb: "GET"; transfer: string; index: number }
-  | { verb: "PIECE"; transfer: string; index: number; signature?: string }
+  | { verb: "PIECE"; transfer: string; index: number }
+  /** Of a recipient to another: the body says which pieces it has served it, and is signed. */
+  | { verb: "SERVED"; transfer: string; signature: string }
+  /**
+   * That `server` has signed for a piece otherwise than the sharer: the body has the `pieces` hashes of the block, then
+   * that of the SERVED. With a `seq` it asks the tracker to tell everybody; without, it does.
+   */
+  | {
+    verb: "EVIDENCE";
+    seq?: number;
+    transfer: string;
+    sharer: string;
+    server: string;
+    block: number;
+    index: number;
+    pieces: number;
+    blockSignature: string;
+    servedSignature: string;
+  }
   | {
     verb: "HAVE";
     transfer: string;
@@ -370,6 +393,7 @@ export const REPLIES = {
   SEND_TREE: "ACK",
   REPORT: "OK",
   SHARES: "SHARE_LIST",
+  EVIDENCE: "OK",
 } as const satisfies Record<RequestMessage["verb"], ReplyMessage["verb"]>;
 
 /** What answers a request of the verb. */
@@ -587,6 +611,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     transfer: transfer(f),
     start: f.integer("start", 0, MAX_PIECES),
     ...maybe(f, "scheme", (n) => f.string(n, SCHEME)),
+    ...maybe(f, "signature", (n) => f.bytes(n, SIGNATURE)),
     ...(f.optional("last", (n) => f.boolean(n))
       ? { last: { size: f.integer("size"), sha256: f.optional("sha256", () => sha256(f)) ?? null } }
       : {}),
@@ -595,7 +620,18 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
   PIECE: (f) => ({
     transfer: transfer(f),
     index: index(f),
-    ...maybe(f, "signature", (n) => f.bytes(n, SIGNATURE)),
+  }),
+  SERVED: (f) => ({ transfer: transfer(f), signature: f.bytes("signature", SIGNATURE) }),
+  EVIDENCE: (f) => ({
+    ...maybe(f, "seq", (n) => f.integer(n, 1)),
+    transfer: transfer(f),
+    sharer: f.bytes("sharer", ID),
+    server: f.bytes("server", ID),
+    block: f.integer("block", 0, MAX_PIECES / BLOCK_PIECES - 1),
+    index: index(f),
+    pieces: f.integer("pieces", 1, BLOCK_PIECES),
+    blockSignature: f.bytes("blockSignature", SIGNATURE),
+    servedSignature: f.bytes("servedSignature", SIGNATURE),
   }),
   HAVE: (f) => ({
     transfer: transfer(f),
@@ -677,6 +713,8 @@ const BODY_CAPS: { [V in Verb]?: number } = {
   MESSAGE: MAX_TEXT,
   HASHES: MAX_HASHES * HASH_BYTES,
   PIECE: MAX_PIECE,
+  SERVED: MAX_SERVED * SERVED_ENTRY,
+  EVIDENCE: BLOCK_PIECES * HASH_BYTES + MAX_SERVED * SERVED_ENTRY,
 };
 
 /** Whether this version knows the verb. */

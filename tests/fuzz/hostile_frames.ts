@@ -247,9 +247,22 @@ const GRAMMAR: Record<Verb, Shape> = {
     last: bool,
     size: int(0, 12, 40_000),
     sha256: bytes(32),
+    signature: bytes(64),
   },
   GET: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
-  PIECE: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575), signature: bytes(64) },
+  PIECE: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
+  SERVED: { transfer, signature: bytes(64) },
+  EVIDENCE: {
+    seq,
+    transfer,
+    sharer: id,
+    server: id,
+    block: int(0, 0, 1, 4095),
+    index: int(0, 0, 1, 256, 1_048_575),
+    pieces: int(1, 2, 256),
+    blockSignature: bytes(64),
+    servedSignature: bytes(64),
+  },
   HAVE: { transfer, pieces: ranges, sources: int(0, 1, 65_535, 65_536) },
   GIVE: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
   WITHDRAW: { transfer, index: int(0, 0, 1, 2, 100, 1_048_575) },
@@ -284,11 +297,19 @@ const GRAMMAR: Record<Verb, Shape> = {
 /** Fields without which a frame is not valid. */
 const REQUIRED = new Set(
   ("protocol role id nonce network mac signature code message name port since epoch revision full more peers gone barred " +
-    "time from peer token host transfer pieceSize scheme table state start index pieces peers reason share at total recipients shares delivered failed")
+    "time from peer token host transfer pieceSize scheme table state start index pieces peers reason share at total recipients shares delivered failed " +
+    "sharer server block blockSignature servedSignature")
     .split(" "),
 );
 /** Verbs with a body. */
-const WITH_BODY: readonly Verb[] = ["BROADCAST", "MESSAGE", "HASHES", "PIECE"];
+const WITH_BODY: readonly Verb[] = [
+  "BROADCAST",
+  "MESSAGE",
+  "HASHES",
+  "PIECE",
+  "SERVED",
+  "EVIDENCE",
+];
 
 /** Every verb. */
 export const ALL_VERBS = Object.keys(GRAMMAR) as Verb[];

@@ -1291,13 +1291,12 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
     body: "50494e470a4259450a00ff0a",
   },
   {
-    name: "a signed piece",
+    name: "pieces that were served are signed for",
     hex: `
-      50 49 45 43 45                                                          # PIECE
+      53 45 52 56 45 44                                                       # SERVED
       20                                                                      # SP
       7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
       34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
-      22 69 6e 64 65 78 22 3a 31 30 34 38 35 37 35 2c                         # "index":1048575,
       22 73 69 67 6e 61 74 75 72 65 22 3a 22 45 42 45 53 45 78 51 56 46 68 63 # "signature":"EBESExQVFhc
       59 47 52 6f 62 48 42 30 65 48 79 41 68 49 69 4d 6b 4a 53 59 6e 4b 43 6b # YGRobHB0eHyAhIiMkJSYnKCk
       71 4b 79 77 74 4c 69 38 77 4d 54 49 7a 4e 44 55 32 4e 7a 67 35 4f 6a 73 # qKywtLi8wMTIzNDU2Nzg5Ojs
@@ -1305,10 +1304,52 @@ export const GOLDEN_FRAMES: readonly GoldenFrame[] = [
       4f 54 77 22 2c                                                          # OTw",
       22 62 6f 64 79 22 3a 35 7d                                              # "body":5}
       0a                                                                      # LF
-      0a 0a 0a 0a 0a                                                          # five LF
+      01 02 03 04 05                                                          # body
     `,
-    message: { verb: "PIECE", transfer: TRANSFER, index: 1048575, signature: SIGNATURE },
-    body: "0a0a0a0a0a",
+    message: { verb: "SERVED", transfer: TRANSFER, signature: SIGNATURE },
+    body: "0102030405",
+  },
+  {
+    name: "somebody is accused",
+    hex: `
+      45 56 49 44 45 4e 43 45                                                 # EVIDENCE
+      20                                                                      # SP
+      7b 22 74 72 61 6e 73 66 65 72 22 3a 22 73 4c 47 79 73 37 53 31 74 72 65 # {"transfer":"sLGys7S1tre
+      34 75 62 71 37 76 4c 32 2d 76 77 22 2c                                  # 4ubq7vL2-vw",
+      22 73 68 61 72 65 72 22 3a 22 51 45 46 43 51 30 52 46 52 6b 64 49 53 55 # "sharer":"QEFCQ0RFRkdISU
+      70 4c 54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 46 6c 61 57 31 # pLTE1OT1BRUlNUVVZXWFlaW1
+      78 64 58 6c 38 22 2c                                                    # xdXl8",
+      22 73 65 72 76 65 72 22 3a 22 51 45 46 43 51 30 52 46 52 6b 64 49 53 55 # "server":"QEFCQ0RFRkdISU
+      70 4c 54 45 31 4f 54 31 42 52 55 6c 4e 55 56 56 5a 58 57 46 6c 61 57 31 # pLTE1OT1BRUlNUVVZXWFlaW1
+      78 64 58 6c 38 22 2c                                                    # xdXl8",
+      22 62 6c 6f 63 6b 22 3a 31 2c 22 69 6e 64 65 78 22 3a 33 30 30 2c 22 70 # "block":1,"index":300,"p
+      69 65 63 65 73 22 3a 32 35 36 2c                                        # ieces":256,
+      22 62 6c 6f 63 6b 53 69 67 6e 61 74 75 72 65 22 3a 22 45 42 45 53 45 78 # "blockSignature":"EBESEx
+      51 56 46 68 63 59 47 52 6f 62 48 42 30 65 48 79 41 68 49 69 4d 6b 4a 53 # QVFhcYGRobHB0eHyAhIiMkJS
+      59 6e 4b 43 6b 71 4b 79 77 74 4c 69 38 77 4d 54 49 7a 4e 44 55 32 4e 7a # YnKCkqKywtLi8wMTIzNDU2Nz
+      67 35 4f 6a 73 38 50 54 34 5f 51 45 46 43 51 30 52 46 52 6b 64 49 53 55 # g5Ojs8PT4_QEFCQ0RFRkdISU
+      70 4c 54 45 31 4f 54 77 22 2c                                           # pLTE1OTw",
+      22 73 65 72 76 65 64 53 69 67 6e 61 74 75 72 65 22 3a 22 45 42 45 53 45 # "servedSignature":"EBESE
+      78 51 56 46 68 63 59 47 52 6f 62 48 42 30 65 48 79 41 68 49 69 4d 6b 4a # xQVFhcYGRobHB0eHyAhIiMkJ
+      53 59 6e 4b 43 6b 71 4b 79 77 74 4c 69 38 77 4d 54 49 7a 4e 44 55 32 4e # SYnKCkqKywtLi8wMTIzNDU2N
+      7a 67 35 4f 6a 73 38 50 54 34 5f 51 45 46 43 51 30 52 46 52 6b 64 49 53 # zg5Ojs8PT4_QEFCQ0RFRkdIS
+      55 70 4c 54 45 31 4f 54 77 22 2c                                        # UpLTE1OTw",
+      22 62 6f 64 79 22 3a 33 7d                                              # "body":3}
+      0a                                                                      # LF
+      01 02 03                                                                # body
+    `,
+    message: {
+      verb: "EVIDENCE",
+      transfer: TRANSFER,
+      sharer: CLEO,
+      server: CLEO,
+      block: 1,
+      index: 300,
+      pieces: 256,
+      blockSignature: SIGNATURE,
+      servedSignature: SIGNATURE,
+    },
+    body: "010203",
   },
   {
     name: "pieces are announced",

@@ -180,6 +180,11 @@ export class EventText {
           `Removed ${who(event)}: it can no longer join this network, ` +
             `until \`tracker restore ${escapeText(event.name ?? `id:${shortId(event.id)}`)}\``,
         );
+      case "convicted":
+        return bad(
+          `Peer ${who(event)} has signed wrong data, which its own signature proves: ` +
+            "no one takes pieces of it any more",
+        );
       case "barred": {
         const name = bold(fitAtLeast(escapeText(event.name ?? "(no name)"), 20));
         return `${name}  ${shortId(event.id)}  removed`;

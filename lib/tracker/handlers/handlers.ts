@@ -28,7 +28,8 @@ export type TrackerVerb =
   | "RESTORE"
   | "ROTATE"
   | "REPORT"
-  | "SHARES";
+  | "SHARES"
+  | "EVIDENCE";
 
 /** The handlers of some verbs; those of one family of verbs are in one file. */
 export type Handlers<V extends TrackerVerb = TrackerVerb> = {

@@ -1,9 +1,11 @@
 import type { Clock } from "../../async/clock.ts";
 import type { SourcePieces } from "../../content/source_pieces.ts";
 import type { Range } from "../../wire/fields.ts";
-import { HASH_BYTES, MAX_HASHES, MAX_NEIGHBOURS } from "../../wire/limits.ts";
+import { blockDigest } from "../../identity/evidence.ts";
+import { BLOCK_PIECES, HASH_BYTES, MAX_HASHES, MAX_NEIGHBOURS } from "../../wire/limits.ts";
 import type { PeerLink } from "../peer_link.ts";
 import type { PieceServer } from "../piece_server.ts";
+import type { SwarmJustice } from "./justice.ts";
 import { LineEstimate } from "./line_estimate.ts";
 import { SwarmMember } from "./swarm_member.ts";
 import { SwarmPicker } from "./swarm_picker.ts";
@@ -27,6 +29,8 @@ export interface SwarmShareOptions {
   source: SourcePieces;
   /** Ids of the recipients. */
   recipients: readonly string[];
+  /** Signs the hashes of the pieces, and says who is convicted; absent without keys. */
+  justice?: Pick<SwarmJustice, "signer" | "isConvicted"> | undefined;
   /** Hears whether those who have yet to get everything can have it of each other. */
   onSpread(isSpread: boolean): void;
   clock: Clock;
@@ -47,6 +51,8 @@ export class SwarmShare implements Disposable {
   readonly #lost = new Set<string>();
   /** Ids of those that only this side serves as far as is known: they have not joined, and are not done. */
   readonly #apart: Set<string>;
+  /** Signatures by block: each is the same for all. */
+  readonly #signatures = new Map<number, string>();
   #isSpread = false;
   #isOver = false;
 
@@ -103,6 +109,26 @@ export class SwarmShare implements Disposable {
   settle(id: string): void {
     this.#apart.delete(id);
     this.#lookWhetherSpread();
+  }
+
+  /** Whether the hashes of the pieces are signed, a block at a time. */
+  get isSigned(): boolean {
+    return this.#options.justice !== undefined;
+  }
+
+  /** The signature of the block that the hashes below `end` complete; undefined where they complete none. */
+  signatureOf(end: number): string | undefined {
+    const { transfer, source, justice } = this.#options;
+    const isComplete = end > 0 && (end % BLOCK_PIECES === 0 || end === source.pieceCount);
+    if (!justice || !isComplete) return undefined;
+    const block = Math.ceil(end / BLOCK_PIECES) - 1;
+    const made = this.#signatures.get(block);
+    if (made !== undefined) return made;
+    const hashes = source.manifest.slice(block * BLOCK_PIECES, end);
+    const digest = blockDigest(hashes);
+    const signature = justice.signer.signBlock({ transfer, block, digest });
+    this.#signatures.set(block, signature);
+    return signature;
   }
 
   /** A recipient has been sent the hashes of the pieces below `count`. */
@@ -167,8 +193,10 @@ export class SwarmShare implements Disposable {
 
   /** Who has fewest neighbours so far. */
   #neighboursFor(id: string): (Participant & { neighbours: number })[] {
-    const { random } = this.#options;
-    return [...this.#participants.values()].filter((other) => other.id !== id)
+    const { random, justice } = this.#options;
+    if (justice?.isConvicted(id)) return [];
+    return [...this.#participants.values()]
+      .filter((other) => other.id !== id && !justice?.isConvicted(other.id))
       .map((other) => ({ other, order: other.neighbours + random() }))
       .sort((a, b) => a.order - b.order)
       .slice(0, HANDED)

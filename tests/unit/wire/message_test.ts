@@ -164,7 +164,6 @@ const MALFORMED: [verb: Verb, fields: Record<string, unknown>, field: string][] 
   ["GET", { transfer: TOKEN, index: MAX_PIECES }, "index"],
   ["GET", { transfer: TOKEN, index: -1 }, "index"],
   ["GET", { transfer: TOKEN.slice(1), index: 0 }, "transfer"],
-  ["PIECE", { transfer: TOKEN, index: 0, signature: "" }, "signature"],
   ["HAVE", { transfer: TOKEN }, "pieces"],
   ["HAVE", { transfer: TOKEN, pieces: ranges(MAX_RANGES + 1) }, "pieces"],
   ["CANCEL", { transfer: TOKEN, code: "x".repeat(65), message: "x" }, "code"],
