@@ -2,7 +2,16 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "@std/path";
 import { Identity } from "../../lib/identity/keys.ts";
 import { eventually } from "../helpers/deadline.ts";
-import { e2e, last, leftovers, type Line, namesIn, sha256Of, type World } from "./helpers.ts";
+import {
+  e2e,
+  finished,
+  last,
+  leftovers,
+  type Line,
+  namesIn,
+  sha256Of,
+  type World,
+} from "./helpers.ts";
 import { flipPieces, NO_PROXY, Proxy } from "./proxy.ts";
 import { Tmpfs, whyNoTmpfs } from "../helpers/tmpfs.ts";
 
@@ -148,11 +157,6 @@ e2e("exit 4: the peer is unknown, ambiguous, dead, or does not want the file", a
   assertEquals(dead.code, 4);
   assertEquals(last(dead.lines).recipients[0].error.code, "peer-unreachable");
 });
-
-/** What came of sending: how to go on may be said after it. */
-function finished(lines: readonly Line[]): Line {
-  return last(lines.filter(({ event }) => event === "transfer-finished"));
-}
 
 e2e("exit 7: one of two recipients is dead, and the other has the file", async (world) => {
   const { program: tracker } = await world.tracker();

@@ -414,6 +414,11 @@ export function last(lines: readonly Line[]): Line {
   return line;
 }
 
+/** What came of sending: how to go on may be said after it. */
+export function finished(lines: readonly Line[]): Line {
+  return last(lines.filter(({ event }) => event === "transfer-finished"));
+}
+
 /** SHA-256 of a file in hex. */
 export async function sha256Of(path: string): Promise<string> {
   const hash = createHash("sha256");

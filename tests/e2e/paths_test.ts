@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Network, whyNoNetwork } from "../helpers/netns.ts";
-import { e2e, last, type PeerProcess, sha256Of } from "./helpers.ts";
+import { e2e, finished, last, type PeerProcess, sha256Of } from "./helpers.ts";
 import { Machines } from "./machines.ts";
 
 const ignore = await whyNoNetwork();
@@ -45,7 +45,7 @@ e2e("of four recipients one that is dead costs the command less than 15 s", asyn
   const { code, lines, seconds } = await machines.run(1, "send", path, "--to", "all");
   assertEquals(code, 7);
   assert(seconds < 15, `${seconds} s`);
-  const { recipients } = last(lines);
+  const { recipients } = finished(lines);
   const states = recipients.map((one: { peer: string; state: string }) =>
     `${one.peer} ${one.state}`
   );
@@ -72,7 +72,7 @@ e2e("a stopped recipient of two is given up in 15 s", async (world) => {
   const { path } = await world.file("f.bin", 300_000);
   stopped?.program.signal("SIGSTOP");
   const { code, lines, seconds } = await machines.run(1, "send", path, "--to", "all");
-  assertEquals([code, last(lines).recipients.length], [7, 2]);
+  assertEquals([code, finished(lines).recipients.length], [7, 2]);
   assert(seconds < 15, `${seconds} s`);
 }, { ignore });
 

@@ -3,16 +3,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { whyNoSlowLine } from "../helpers/netns.ts";
-import { e2e, type Outcome, sha256Of } from "./helpers.ts";
+import { e2e, finished, type Outcome, sha256Of } from "./helpers.ts";
 import { Machines } from "./machines.ts";
 
 const ignore = await whyNoSlowLine();
 const MIB = 1024 * 1024;
-
-// deno-lint-ignore no-explicit-any
-function finished(lines: readonly any[]): any {
-  return lines.find(({ event }) => event === "transfer-finished");
-}
 
 /** Of what the sender sent, how many times the file. */
 function copiesSent({ lines }: Outcome): number {

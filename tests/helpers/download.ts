@@ -14,6 +14,7 @@ import { Download, type SwarmParts } from "../../lib/transfer/download.ts";
 import { LargeTurns } from "../../lib/transfer/large_turns.ts";
 import type { Offer, Received } from "../../lib/transfer/offer.ts";
 import { PeerLink } from "../../lib/transfer/peer_link.ts";
+import type { SwarmJustice } from "../../lib/transfer/swarm/justice.ts";
 import { SwarmSupply } from "../../lib/transfer/swarm/swarm_supply.ts";
 import type { Message, MessageOf, Verb } from "../../lib/wire/message.ts";
 import { eventually } from "./deadline.ts";
@@ -34,6 +35,8 @@ export const TRANSFER = encodeBase64Url(bytesOf(16));
 export class Source {
   readonly link: PeerLink;
   readonly heard: Message[] = [];
+  /** The body of the last frame of each verb. */
+  readonly bodies = new Map<Verb, Uint8Array>();
   readonly #session: Session;
   readonly #content: Uint8Array<ArrayBuffer>;
 
@@ -49,7 +52,9 @@ export class Source {
   async #hear(): Promise<void> {
     try {
       for (let frame = await this.#read(); frame; frame = await this.#read()) {
-        if ("message" in frame) this.heard.push(frame.message);
+        if (!("message" in frame)) continue;
+        this.bodies.set(frame.message.verb, frame.body.slice());
+        this.heard.push(frame.message);
       }
     } catch {
       // It was closed.
@@ -93,14 +98,16 @@ export class Source {
   /** Sends hashes `[start, end)` of the scheme, which says that it is another one than was offered where `isOther`. */
   async sendHashesOf(
     scheme: Scheme,
-    { start = 0, end = this.count, isLast = end === this.count, isOther = false, digest }: {
+    { start = 0, end = this.count, isLast = end === this.count, ...more }: {
       start?: number;
       end?: number;
       isLast?: boolean;
       isOther?: boolean;
       digest?: string;
+      signature?: string;
     } = {},
   ): Promise<void> {
+    const { isOther = false, digest, signature } = more;
     const hashes = new Uint8Array((end - start) * 32);
     for (let i = start; i < end; i++) hashes.set(this.proof(i, scheme).hash, (i - start) * 32);
     await this.#session.send({
@@ -108,12 +115,18 @@ export class Source {
       transfer: TRANSFER,
       start,
       ...(isOther ? { scheme } : {}),
+      ...(signature === undefined ? {} : { signature }),
       ...(isLast ? { last: { size: this.#content.length, sha256: digest ?? null } } : {}),
     }, hashes);
   }
 
   async sendPiece(index: number, bytes = this.piece(index)): Promise<void> {
     await this.#session.send({ verb: "PIECE", transfer: TRANSFER, index }, bytes);
+  }
+
+  /** Signs for pieces that it has served. */
+  async signFor(entries: Uint8Array<ArrayBuffer>, signature: string): Promise<void> {
+    await this.#session.send({ verb: "SERVED", transfer: TRANSFER, signature }, entries);
   }
 
   /** Sends a frame without a body. */
@@ -147,6 +160,8 @@ export class Scene implements AsyncDisposable {
   readonly outcomes: (Received | P2PError)[] = [];
   /** Whether the sender offers it to a swarm. */
   isSwarm = false;
+  /** What the members of the swarm sign; without it they have no keys. */
+  justice: SwarmJustice | undefined;
   /** How long in milliseconds it serves the others when it has everything. */
   seedFor = Infinity;
   /** Resolves when it serves nothing any more. */
@@ -211,9 +226,9 @@ export class Scene implements AsyncDisposable {
   }
 
   #swarm(parts: SwarmParts): SwarmSupply {
-    const { offer, clock } = this;
+    const { offer, clock, justice } = this;
     const pieceCount = Math.ceil(this.content.length / PIECE);
-    return new SwarmSupply({ ...parts, offer, pieceCount, clock, random: () => 0.5 });
+    return new SwarmSupply({ ...parts, offer, pieceCount, justice, clock, random: () => 0.5 });
   }
 
   async received(): Promise<Received> {
