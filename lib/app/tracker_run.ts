@@ -168,6 +168,7 @@ function observer(emit: CommandContext["emit"]): TrackerObserver {
     onRelayEnded: ([a, b], bytes) => {
       emit({ event: "notice", message: `Passed on between ${a} and ${b}: ${formatSize(bytes)}` });
     },
+    onConvicted: (id, name) => emit({ event: "convicted", id, name }),
     onJoined: (entry) => emit({ event: "peer-joined", ...brief(entry) }),
     onLeft: (entry, reason) => emit({ event: "peer-left", ...brief(entry), reason: reason.text }),
     onRefused: ({ message, code }, from) => {

@@ -39,7 +39,7 @@ e2e("a share says who has it, and is sent again to those alone who do not", asyn
   const list = await world.run("peer", ["shares"]);
   assertMatch(
     list.stdout,
-    new RegExp(`  ${id}  a\\.bin \\(97\\.7 KiB\\): 2 of 3 have it, 1 failed\n`),
+    new RegExp(`Share ${id} of [-0-9 :]+: a\\.bin \\(97\\.7 KiB\\): 2 of 3 have it, 1 failed\n`),
   );
   const table = await world.run("peer", ["shares", id]);
   assertMatch(table.stdout, /\n {2}bob: delivered, saved as a\.bin\n/);

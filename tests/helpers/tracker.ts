@@ -20,6 +20,7 @@ export type TrackerEvent =
   | { event: "joined"; entry: PeerEntry }
   | { event: "left"; entry: PeerEntry; code: LeftReason["code"]; reason: string }
   | { event: "broadcast"; author: string; delivered: number }
+  | { event: "convicted"; id: string; name: string }
   | { event: "relayed"; members: readonly [string, string] }
   | { event: "relay-ended"; members: readonly [string, string]; bytes: number }
   | { event: "refused"; error: P2PError };
@@ -79,6 +80,7 @@ export class TestTracker implements AsyncDisposable {
         onJoined: (entry) => add({ event: "joined", entry }),
         onLeft: (entry, { code, text }) => add({ event: "left", entry, code, reason: text }),
         onBroadcast: (author, _text, delivered) => add({ event: "broadcast", author, delivered }),
+        onConvicted: (id, name) => add({ event: "convicted", id, name }),
         onRelayed: (members) => add({ event: "relayed", members }),
         onRelayEnded: (members, bytes) => add({ event: "relay-ended", members, bytes }),
         onRefused: (error) => add({ event: "refused", error }),

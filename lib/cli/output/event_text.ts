@@ -338,7 +338,7 @@ export class EventText {
       ...(failed > 0 ? [`${failed} failed`] : []),
       ...(running ? ["being sent"] : []),
     ];
-    const line = `${formatDate(at)}  ${shortId(id)}  ${what}${from}: `;
+    const line = `Share ${shortId(id)} of ${formatDate(at)}: ${what}${from}: `;
     return line +
       (isOver ? good(facts.join(", ")) : running ? facts.join(", ") : warn(facts.join(", ")));
   }

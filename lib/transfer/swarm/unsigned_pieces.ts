@@ -14,6 +14,8 @@ import type { SignedBlocks } from "./signed_blocks.ts";
 /** Milliseconds that a neighbour may take to sign for a piece, once its block is complete. */
 const PATIENCE = 20_000;
 
+/** Statements of one neighbour that may say nothing new. */
+const MAX_IDLE = 64;
 /** Statements that wait for hashes. */
 const MAX_LATER = 1024;
 
@@ -49,6 +51,8 @@ export class UnsignedPieces {
   /** By neighbour and index: since when in milliseconds it could have signed for it; undefined before that. */
   readonly #pieces = new Map<PeerLink, Map<number, number | undefined>>();
   readonly #later: Statement[] = [];
+  /** Statements of each neighbour that said nothing new. */
+  readonly #idle = new WeakMap<PeerLink, number>();
 
   constructor(options: UnsignedPiecesOptions) {
     this.#options = options;
@@ -92,6 +96,13 @@ export class UnsignedPieces {
     return this.#later.splice(0);
   }
 
+  /** Counts a statement that says nothing new: pieces that came twice have some, and looking at each takes its time. */
+  #isTooMuch(source: PeerLink): boolean {
+    const count = (this.#idle.get(source) ?? 0) + 1;
+    this.#idle.set(source, count);
+    return count > MAX_IDLE;
+  }
+
   /** Judges what a neighbour has signed. */
   judge(source: PeerLink, entries: Uint8Array, signature: string): Verdict {
     const { transfer, sharer, pieceCount, manifest, blocks, signer: { network } } = this.#options;
@@ -105,6 +116,9 @@ export class UnsignedPieces {
       // The hashes are on their way to this side.
       this.#later.push({ source, entries, signature });
       return this.#later.length > MAX_LATER ? "useless" : "right";
+    }
+    if (!served.some(({ index }) => pieces?.has(index)) && this.#isTooMuch(source)) {
+      return "useless";
     }
     let verdict: Verdict = "right";
     for (const { index, hash, digest } of served) {
