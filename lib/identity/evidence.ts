@@ -6,11 +6,11 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { concat } from "@std/bytes/concat";
 import { equals } from "@std/bytes/equals";
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
-import { sha256 } from "../pieces/hash.ts";
 import { isBase64Url } from "../wire/fields.ts";
 import { HASH_BYTES, PROTOCOL_VERSION, SERVED_ENTRY } from "../wire/limits.ts";
 import { decodeExactly, uint16, uint64 } from "./bytes.ts";
@@ -73,8 +73,11 @@ export interface Evidence {
 
 /** Signs and checks what the members of the swarms of a network sign. */
 export interface SwarmSigner {
+  /** Id of the network. */
   readonly network: string;
+  /** The signature of a block, base64url. */
   signBlock(subject: Omit<BlockSubject, "network">): string;
+  /** The signature of what was served, base64url. */
   signServed(subject: Omit<ServedSubject, "network">): string;
 }
 
@@ -89,7 +92,7 @@ export function swarmSigner(identity: Identity, network: string): SwarmSigner {
 
 /** What a block goes by: the SHA-256 of the hashes of its pieces. */
 export function blockDigest(hashes: Uint8Array): Uint8Array {
-  return sha256(hashes);
+  return createHash("sha256").update(hashes).digest();
 }
 
 /** Whether the peer `sharer` has signed the block; false too for fields that do not fit their place. */

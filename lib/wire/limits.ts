@@ -68,7 +68,7 @@ export const BLOCK_PIECES = 256;
 export const MAX_SERVED = 64;
 
 /** Bytes of one of them in SERVED: index, hash, digest of the block. */
-export const SERVED_ENTRY = 4 + 32 + 32;
+export const SERVED_ENTRY = 68;
 
 /** Most pieces of what a swarm shares: each member remembers of all its neighbours which they have. */
 export const MAX_SWARM_PIECES = 64 * 1024;

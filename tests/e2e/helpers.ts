@@ -78,7 +78,7 @@ export const ARE_BINARIES = variable("P2P_PEER_BIN") !== undefined;
 let denoFolder: string | undefined;
 
 /** Where Deno keeps what it has downloaded; the programs' HOME is another than ours. */
-async function cacheFolder(): Promise<string> {
+export async function cacheFolder(): Promise<string> {
   if (denoFolder === undefined) {
     const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] })
       .output();
@@ -149,17 +149,24 @@ export class World implements AsyncDisposable {
   /** Starts a program. */
   async start(program: ProgramName, args: string[], options: StartOptions = {}): Promise<Program> {
     const { command, env } = await commandOf(program, options.deno);
-    const [name = "", ...before] = [...options.wrap ?? [], ...command];
+    const line = [...options.wrap ?? [], ...command, ...args];
+    const more = { ...options, env: { ...env, ...options.env } };
+    return this.startCommand(line, more, [program, ...args]);
+  }
+
+  /** Starts any program; `wrap` and `deno` of the options are not used. */
+  startCommand(line: string[], options: StartOptions = {}, title = line): Program {
+    const [name = "", ...args] = line;
     const child = new Deno.Command(name, {
-      args: [...before, ...args],
+      args,
       cwd: options.cwd ?? this.folder,
       clearEnv: true,
-      env: { HOME: options.home ?? this.home, ...env, ...options.env },
+      env: { HOME: options.home ?? this.home, ...options.env },
       stdin: options.stdin ? "piped" : "null",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    return this.use(new Program([program, ...args], child, options));
+    return this.use(new Program(title, child, options));
   }
 
   /** Runs a program to its end. */

@@ -1,11 +1,14 @@
+import { fromFileUrl, join } from "@std/path";
 import { type Host, Network } from "../helpers/netns.ts";
-import type {
-  Outcome,
-  PeerProcess,
-  Program,
-  StartOptions,
-  TrackerProcess,
-  World,
+import {
+  cacheFolder,
+  type Outcome,
+  type PeerProcess,
+  type Program,
+  ROOT,
+  type StartOptions,
+  type TrackerProcess,
+  type World,
 } from "./helpers.ts";
 
 /** The machines of one network: a tracker on the first. */
@@ -63,6 +66,32 @@ export class Machines {
   peer(i: number, flags: string[] = []): Promise<PeerProcess> {
     const args = ["--name", `m${i}`, "--join", this.#invite, ...flags];
     return this.#world.peer(`in${i}`, args, this.on(i));
+  }
+
+  /** A receiver that serves wrong bytes, and signs for what it has sent, or for what it should have: see liar.ts. */
+  async liar(i: number, how: "hash" | "bytes"): Promise<PeerProcess> {
+    const script = fromFileUrl(new URL("liar.ts", import.meta.url));
+    const config = `--config=${join(ROOT, "deno.json")}`;
+    const deno = [Deno.execPath(), "run", "-q", "--allow-all", "--no-prompt", config, script, how];
+    const { wrap = [], ...options } = this.on(i);
+    const received = this.#world.path(`in${i}`);
+    const args = [
+      "run",
+      "--json",
+      "--received",
+      received,
+      "--name",
+      `m${i}`,
+      "--join",
+      this.#invite,
+    ];
+    const program = await this.#world.startCommand([...wrap, ...deno, ...args], {
+      ...options,
+      env: { ...options.env, DENO_DIR: await cacheFolder(), DENO_NO_UPDATE_CHECK: "1" },
+    });
+    const { id, port } = await program.until("listening");
+    const { name } = await program.until("registered");
+    return { program, id, port, name, received };
   }
 
   /** Joins, so that what is timed later is only that. */

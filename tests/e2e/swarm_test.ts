@@ -65,6 +65,31 @@ e2e("receivers that are killed in the middle hold nobody up", async (world) => {
   assertEquals([code, failed.map(({ peer }: { peer: string }) => peer)], [7, ["m2"]]);
 }, { ignore });
 
+e2e(
+  "of seven two lie: all honest ones get it, and who signs for it is convicted everywhere",
+  async (world) => {
+    const machines = await Machines.star(world, 7);
+    const [signing, other] = await Promise.all([
+      machines.liar(2, "hash"),
+      machines.liar(3, "bytes"),
+    ]);
+    const honest = await Promise.all([4, 5, 6, 7, 8].map((i) => machines.peer(i)));
+    const { path, sha256 } = await world.file("f.bin", 8 * MIB);
+    const outcome = await machines.run(1, "send", path, "--to", "all");
+    assertEquals(outcome.code, 0, outcome.stderr);
+    for (const { program, received } of honest) {
+      assertEquals(await sha256Of(join(received, "f.bin")), sha256);
+      assertEquals((await program.until("convicted"))["id"], signing.id);
+    }
+    for (const { program } of [...honest, other]) {
+      const { lines } = await program.stop();
+      const convicted = lines.filter(({ event }) => event === "convicted").map(({ id }) => id);
+      assertEquals(convicted, [signing.id]);
+    }
+  },
+  { ignore },
+);
+
 e2e("who comes while it is sent gets it as well, mostly of the others", async (world) => {
   const machines = await Machines.star(world, 4);
   const peers = await Promise.all([2, 3].map((i) => machines.peer(i)));
