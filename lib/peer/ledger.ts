@@ -4,7 +4,7 @@ import { ignoreMissing, syncFolder } from "../disk/folder.ts";
 import { FOLDER_MODE, readPrivate, stateError } from "../disk/private_file.ts";
 import { isUnable } from "../disk/unable.ts";
 import { mayPass, P2PError, reasonOf } from "../errors.ts";
-import { type Share, ShareLog, type ShareRecipient } from "./share_log.ts";
+import { noteRecipient, type Share, ShareLog, type ShareRecipient } from "./share_log.ts";
 
 export type { Share, ShareRecipient };
 
@@ -140,12 +140,9 @@ export class OpenShare implements Disposable {
     return this.#failure;
   }
 
-  /** Notes what has become of a recipient, known by its id or, without one, by its name. */
+  /** Notes what has become of a recipient. */
   note(recipient: ShareRecipient): void {
-    const { recipients } = this.#share;
-    const i = recipients.findIndex((other) => keyOf(other) === keyOf(recipient));
-    if (i < 0) recipients.push(recipient);
-    else recipients[i] = recipient;
+    noteRecipient(this.#share.recipients, recipient);
     if (!this.#file) return;
     try {
       writeAllSync(this.#file, ShareLog.lineOf(recipient));

@@ -367,12 +367,7 @@ function offeredTo({ peers, missing }: Recipients): ShareRecipient[] {
 /** The recipient as the share knows it: of one that was named by its id and is not there that is all there is. */
 function knownAs({ share }: OpenShare, recipient: ShareRecipient): ShareRecipient {
   const { id, name } = recipient;
-  if (id !== "") {
-    // Who was missing by a name has come.
-    const missing = share.recipients.find((other) => other.id === "" && other.name === name);
-    if (missing) missing.id = id;
-    return recipient;
-  }
+  if (id !== "") return recipient;
   const known = share.recipients.find((other) => name === `id:${other.id}`);
   return known ? { ...recipient, id: known.id, name: known.name } : recipient;
 }

@@ -41,6 +41,20 @@ export interface Share {
   recipients: ShareRecipient[];
 }
 
+/** Takes note of a recipient, in the place of what was known; of one that has come also of what it was called before. */
+export function noteRecipient(recipients: ShareRecipient[], recipient: ShareRecipient): void {
+  const i = recipients.findIndex((other) => isSame(other, recipient));
+  if (i < 0) recipients.push(recipient);
+  else recipients[i] = recipient;
+}
+
+/** Whether the first is the second, or what `--to` called that one while it was not there. */
+function isSame(before: ShareRecipient, { id, name }: ShareRecipient): boolean {
+  if (before.id !== "" || id === "") return before.id === id && (id !== "" || before.name === name);
+  return before.name === name ||
+    before.name.startsWith("id:") && id.startsWith(before.name.slice(3));
+}
+
 /** Reads and writes shares. */
 export class ShareLog {
   /** A share as it is written first. */
@@ -58,12 +72,12 @@ export class ShareLog {
     const [first = "", ...lines] = text.split("\n");
     const share = shareOf(parseObject(first));
     if (!share) return null;
-    const recipients = new Map<string, ShareRecipient>();
+    const recipients: ShareRecipient[] = [];
     for (const line of lines) {
       const recipient = recipientOf(parseObject(line));
-      if (recipient) recipients.set(recipient.id || `name ${recipient.name}`, recipient);
+      if (recipient) noteRecipient(recipients, recipient);
     }
-    return { ...share, recipients: [...recipients.values()] };
+    return { ...share, recipients };
   }
 }
 

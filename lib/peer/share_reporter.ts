@@ -76,6 +76,8 @@ export class ShareReporter {
 
   #put(id: string, { id: _, ...recipient }: ReportedRecipient): void {
     const key = keyOf(id, recipient.name);
+    // Who was not there and has come.
+    if (id !== "") this.#recipients.delete(keyOf("", recipient.name));
     this.#recipients.set(key, { ...(id === "" ? {} : { id }), ...recipient });
     this.#news.add(key);
   }

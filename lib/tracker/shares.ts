@@ -58,7 +58,10 @@ export class Shares {
     now.state = over ? "over" : "running";
     now.heardAt = this.#clock.now();
     for (const recipient of recipients) {
-      const id = recipient.id ?? `name ${recipient.name}`;
+      const name = `name ${recipient.name}`;
+      const id = recipient.id ?? name;
+      // Who was not there and has come.
+      if (id !== name) now.recipients.delete(name);
       if (now.recipients.has(id) || now.recipients.size < MAX_RECIPIENTS) {
         now.recipients.set(id, recipient);
       }

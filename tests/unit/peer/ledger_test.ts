@@ -81,6 +81,24 @@ permitted("a share that goes on keeps its id and what it knew", NEEDS, async () 
   await rejectsWith("usage", () => ledger.reopen("2"));
 });
 
+permitted("who was not there and has come is the same, whatever it was called", NEEDS, async () => {
+  await using dir = await tempDir();
+  const ledger = new Ledger(dir.at("peers"));
+  {
+    using share = begin(ledger, "1", ["bob"]);
+    for (const name of ["carol", "id:id-da", "eve"]) {
+      share.note({ id: "", name, state: "failed", error: { code: "peer-unknown", message: "" } });
+    }
+    await share.write({ isDurable: false });
+    share.note(recipient("dave", "offered"));
+    share.note(recipient("carol", "accepted"));
+    share.note(recipient("carol", "delivered"));
+  }
+  assertEquals(await noted(ledger), [
+    "1: bob offered,carol delivered,dave offered,eve failed",
+  ]);
+});
+
 permitted("what is sent takes the place of what was left of it", NEEDS, async () => {
   await using dir = await tempDir();
   const ledger = new Ledger(dir.at("peers"));

@@ -42,6 +42,18 @@ Deno.test("A share is what its reporter has said of it last, recipient by recipi
   assertEquals(find(idOf(1), "s").recipients, [recipient(2, "failed"), recipient(3, "delivered")]);
 });
 
+Deno.test("Who was not there and has come is one recipient", () => {
+  const { shares, list, find } = scene();
+  const missing: ReportedRecipient = { name: "p2", state: "failed", code: "peer-unknown" };
+  shares.take(idOf(1), report("s", { recipients: [missing] }));
+  assertEquals(list(), ["s anna running 0 1"]);
+  shares.take(idOf(1), report("s", { recipients: [recipient(2, "delivered")] }));
+  assertEquals([list(), find(idOf(1), "s").recipients], [
+    ["s anna running 1 0"],
+    [recipient(2, "delivered")],
+  ]);
+});
+
 Deno.test("What another calls by the same id is another share", () => {
   const { shares, list, find } = scene();
   shares.take(idOf(1), report("s", { recipients: [recipient(2)] }));
