@@ -135,8 +135,9 @@ export class SwarmSupply implements Supply, SwarmTalk {
   }
 
   onServed(source: PeerLink, entries: Uint8Array, signature: string): void {
-    const { justice } = this.#options;
-    if (!justice || !this.#unsigned) return;
+    const { justice, sharer } = this.#options;
+    // The sharer is judged by its manifest.
+    if (!justice || !this.#unsigned || source === sharer()) return;
     const verdict = this.#unsigned.judge(source, entries, signature);
     if (verdict !== "right") this.#dismiss(source);
     if (typeof verdict === "object") justice.convict(verdict);
