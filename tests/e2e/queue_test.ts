@@ -101,7 +101,7 @@ e2e(
     const both = await world.run("peer", ["send", path, "--to", "all", "--queue", "--json"]);
     assertEquals(both.code, 0, both.stderr);
     const states = both.lines.filter(({ event }) =>
-      event !== "notice" && !event.endsWith("progress")
+      !["notice", "transfer-recipient", "transfer-progress"].includes(event)
     );
     assertEquals(
       states.map(({ event, peer, recipients }) => [event, peer ?? recipients?.[0].peer]),
