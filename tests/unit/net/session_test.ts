@@ -126,6 +126,13 @@ const REQUESTS: WithoutSeq<RequestMessage>[] = [
   { verb: "ROTATE" },
   { verb: "SEND_FILE", ...OFFER },
   { verb: "SEND_TREE", table: 0, ...OFFER },
+  { verb: "REPORT", share: "s", name: "a", size: 0, at: "now", total: 0, recipients: [] },
+  { verb: "SHARES", start: 0 },
+  {
+    verb: "EVIDENCE",
+    ...{ transfer: TOKEN, sharer: ID, server: ID, block: 0, index: 0, pieces: 1 },
+    ...{ blockSignature: TEXT.signature, servedSignature: TEXT.signature },
+  },
 ];
 const LIST = {
   epoch: TOKEN,
@@ -141,6 +148,7 @@ const REPLY: { [V in ReplyMessage["verb"]]?: MessageOf<V> } = {
   OK: { verb: "OK", re: 0 },
   PONG: { verb: "PONG" },
   PEER_LIST: { verb: "PEER_LIST", ...LIST },
+  SHARE_LIST: { verb: "SHARE_LIST", re: 0, shares: [], recipients: [], more: false },
   ACK: { verb: "ACK", transfer: TOKEN, state: "saved", name: "a", manifest: ID },
 };
 
