@@ -22,7 +22,8 @@ export interface NotedShare extends Share {
 /**
  * Who has what of all that this user's peers have sent, one file for each share: a line for what it is, then one
  * whenever something becomes of a recipient. The lines are in the hands of the system at once, so that the ledger of a
- * process that is killed is right; a power cut may take the last ones, whose recipients say again what they have.
+ * process that is killed is right; a power cut may take the last ones, whose recipients say again what they have. A share
+ * that all have got has another name, so that whoever sends something need not read it.
  */
 export class Ledger {
   readonly #folder: string;
@@ -44,7 +45,7 @@ export class Ledger {
    * @throws {P2PError} `busy` while another process sends it, `usage` when it is not there, `disk`.
    */
   async reopen(id: string): Promise<OpenShare> {
-    const share = await this.#read(id);
+    const share = await readShare(pathOf(this.#folder, id), id);
     if (!share) throw new P2PError("usage", `Cannot go on with ${id}: there is no such share`);
     const open = new OpenShare(this.#folder, share);
     await open.goOn();
@@ -53,11 +54,12 @@ export class Ledger {
 
   /** Forgets the share with this id, if it is there. */
   async remove(id: string): Promise<void> {
-    const path = pathOf(this.#folder, id);
-    try {
-      await Deno.remove(path).catch(ignoreMissing);
-    } catch (error) {
-      throw stateError("write", path, error);
+    for (const path of [pathOf(this.#folder, id), overPathOf(this.#folder, id)]) {
+      try {
+        await Deno.remove(path).catch(ignoreMissing);
+      } catch (error) {
+        throw stateError("write", path, error);
+      }
     }
   }
 
@@ -65,16 +67,21 @@ export class Ledger {
    * All shares that are noted, oldest first; files that are not whole are passed over.
    *
    * @param onLeftOut hears why one cannot be read, or all of them.
+   * @param options.isOpen only those that somebody may lack.
    */
-  async list(onLeftOut: (message: string) => void = () => {}): Promise<NotedShare[]> {
+  async list(
+    onLeftOut: (message: string) => void = () => {},
+    { isOpen = false } = {},
+  ): Promise<NotedShare[]> {
     const shares: NotedShare[] = [];
     try {
       for await (const { name } of Deno.readDir(this.#folder)) {
-        const id = name.replace(/\.jsonl$/, "");
-        if (id === name) continue;
+        const [, id = "", over] = /^([^.]+)(\.over)?\.jsonl$/.exec(name) ?? [];
+        if (id === "" || isOpen && over) continue;
+        const path = join(this.#folder, name);
         try {
-          const share = await this.#read(id);
-          if (share) shares.push({ ...share, isRunning: await isHeld(pathOf(this.#folder, id)) });
+          const share = await readShare(path, id);
+          if (share) shares.push({ ...share, isRunning: !over && await isHeld(path) });
         } catch (error) {
           onLeftOut(reasonOf(error));
         }
@@ -89,11 +96,15 @@ export class Ledger {
 
   /**
    * Takes out what a share makes useless: those of the same path whose recipients that lack it are all among its own,
-   * and the oldest of those that have come to their end.
+   * and where it `isNoted` itself the oldest of those that have come to their end.
    */
-  async tidy({ id, path, recipients }: Share, now = Date.now()): Promise<void> {
+  async tidy(
+    { id, path, recipients }: Share,
+    { isNoted, now = Date.now() }: { isNoted: boolean; now?: number },
+  ): Promise<void> {
     const ids = new Set(recipients.map(keyOf));
-    const others = (await this.list()).filter((other) => other.id !== id && !other.isRunning);
+    const all = await this.list(undefined, { isOpen: !isNoted });
+    const others = all.filter((other) => other.id !== id && !other.isRunning);
     const over = others.filter((other) => lacking(other).length === 0);
     const covered = others.filter((other) =>
       other.path === path && lacking(other).length > 0 &&
@@ -104,11 +115,11 @@ export class Ledger {
     );
     for (const other of [...covered, ...old]) await this.remove(other.id);
   }
+}
 
-  async #read(id: string): Promise<Share | null> {
-    const share = ShareLog.parse(await readPrivate(pathOf(this.#folder, id)) ?? "");
-    return share?.id === id ? share : null;
-  }
+async function readShare(path: string, id: string): Promise<Share | null> {
+  const share = ShareLog.parse(await readPrivate(path) ?? "");
+  return share?.id === id ? share : null;
 }
 
 /** A share that is being sent: what becomes of its recipients is noted as it happens. */
@@ -193,10 +204,18 @@ export class OpenShare implements Disposable {
     writeAllSync(file, "\n");
   }
 
-  /** Lets go of it. */
+  /** Lets go of it: under another name where all have it. */
   [Symbol.dispose](): void {
-    this.#file?.close();
+    if (!this.#file) return;
+    this.#file.close();
     this.#file = undefined;
+    if (lacking(this.#share).length > 0) return;
+    const { id } = this.#share;
+    try {
+      Deno.renameSync(pathOf(this.#folder, id), overPathOf(this.#folder, id));
+    } catch {
+      // It says the same under the old one.
+    }
   }
 }
 
@@ -245,6 +264,10 @@ function pathOf(folder: string, id: string): string {
   return join(folder, `${id}.jsonl`);
 }
 
+function overPathOf(folder: string, id: string): string {
+  return join(folder, `${id}.over.jsonl`);
+}
+
 function keyOf({ id, name }: Pick<ShareRecipient, "id" | "name">): string {
   return id === "" ? `name ${name}` : id;
 }
@@ -260,7 +283,9 @@ async function hold(file: Deno.FsFile): Promise<boolean> {
 }
 
 async function isHeld(path: string): Promise<boolean> {
-  using file = await openFile(path, { read: true });
+  using file = await openFile(path, { read: true }).catch(() => null);
+  // It has come to its end this moment, or cannot be opened twice.
+  if (!file) return false;
   try {
     return !await file.tryLock(false);
   } catch (error) {

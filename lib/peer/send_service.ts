@@ -191,7 +191,7 @@ export class SendService {
       const { failures: [failure], recipients } = report;
       if (failure || recipients.length > 1) await share.write({ isDurable: false });
       if (share.failure) throw share.failure;
-      await ledger.tidy(share.share);
+      await ledger.tidy(share.share, { isNoted: share.isWritten });
     });
     this.#sayHowToGoOn(share, report);
     return report;

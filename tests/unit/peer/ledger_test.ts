@@ -106,7 +106,7 @@ permitted("what is sent takes the place of what was left of it", NEEDS, async ()
     using share = begin(ledger, id, Object.keys(to), path);
     for (const [name, state] of Object.entries(to)) share.note(recipient(name, state));
     await share.write({ isDurable: false });
-    await ledger.tidy(share.share, Date.UTC(2026, 0, 2));
+    await ledger.tidy(share.share, { isNoted: false, now: Date.UTC(2026, 0, 2) });
   };
   await end("1", { bob: "delivered", carol: "failed" });
   await end("22", { bob: "failed" }, "/data/other.bin");
@@ -139,11 +139,11 @@ permitted(
     }
     {
       using last = begin(ledger, "last", ["bob"]);
-      await ledger.tidy(last.share, Date.UTC(2026, 0, 2));
+      await ledger.tidy(last.share, { isNoted: true, now: Date.UTC(2026, 0, 2) });
       const left = (await ledger.list()).map(({ id }) => id);
       // One that somebody lacks is not over, and stays.
       assertEquals(left, [ids[0], ...ids.slice(3)]);
-      await ledger.tidy(last.share, Date.UTC(2026, 1, 2));
+      await ledger.tidy(last.share, { isNoted: true, now: Date.UTC(2026, 1, 2) });
     }
     assertEquals(await noted(ledger), ["x: bob failed"]);
   },
