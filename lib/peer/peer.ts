@@ -250,10 +250,15 @@ export class Peer implements AsyncDisposable {
 
   /** Joins as a listed peer: connects, listens, registers. What has been done already is not done again. */
   async start(): Promise<void> {
+    // Before others can take all descriptors: a module is a file that has to be opened.
+    const queue = await this.#makeQueueDelivery();
     if (!this.isConnected) await this.connect();
     if (this.address === undefined) await this.startListening();
     await this.registerWithTracker();
-    if (this.#options.deliversQueue) await this.#deliverQueue();
+    if (queue && !this.#stopping.signal.aborted) {
+      this.#queueDelivery = queue;
+      await queue.start();
+    }
     // A router takes its time, and what it says is told to the tracker then.
     if (this.#options.mapPort && !this.isShare) await this.#mapPort();
   }
@@ -717,14 +722,14 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  /** Sends what waits in the queue of this user, from now on until it stops. */
-  async #deliverQueue(): Promise<void> {
-    if (this.#queueDelivery || this.#stopping.signal.aborted) return;
+  /** What sends what waits in the queue of this user; undefined where another peer does, or nothing is to be begun. */
+  async #makeQueueDelivery(): Promise<QueueDelivery | undefined> {
+    if (!this.#options.deliversQueue || this.#queueDelivery) return undefined;
     const [{ QueueDelivery }, { Queue }] = await Promise.all([
       onDemand<typeof import("./queue_delivery.ts")>("./queue_delivery.ts", import.meta.url),
       onDemand<typeof import("./queue.ts")>("./queue.ts", import.meta.url),
     ]);
-    this.#queueDelivery = new QueueDelivery({
+    return new QueueDelivery({
       queue: new Queue(this.#options.folder),
       own: this.id,
       network: () => this.networkKey,
@@ -735,7 +740,6 @@ export class Peer implements AsyncDisposable {
       emit: this.#emit,
       clock: this.#clock,
     });
-    await this.#queueDelivery.start();
   }
 
   /** A link to another member of a swarm, whom the tracker has to list: a sharer may name whomever it likes. */
