@@ -54,16 +54,19 @@ export async function shares(context: CommandContext): Promise<ExitCode> {
 export async function trackerShares(context: CommandContext): Promise<ExitCode> {
   await using client = await operate(context);
   const all = await client.shares();
-  await show(all.map((share) => reportedShare(client, share)), context);
+  const shown = all.map((share) => reportedShare(client, share));
+  await show(shown, { ...context, listedBy: "tracker shares" });
   return ExitCode.done;
 }
 
 /** Shows shares, those that are being sent first; of one that is chosen each recipient. */
 async function show(
   all: readonly Shown[],
-  { command: { positionals: [prefix] }, emit }: CommandContext,
+  { command: { positionals: [prefix] }, emit, listedBy = "peer shares" }: CommandContext & {
+    listedBy?: string;
+  },
 ): Promise<void> {
-  const names = { what: "share", listedBy: "peer shares" };
+  const names = { what: "share", listedBy };
   const chosen = prefix === undefined ? all : chooseById(all, prefix, names);
   const order = ({ event: { running, at } }: Shown) => `${running ? 0 : 1} ${at}`;
   for (const { event, recipients } of chosen.toSorted((a, b) => order(a) < order(b) ? -1 : 1)) {

@@ -173,6 +173,8 @@ e2e(
     assertEquals((await sender.outcome).code, 0);
     const over = await heard("tracker", ({ running }) => !running);
     assertEquals([over["delivered"], over["failed"]], [2, 0]);
+    const wrong = await world.run("tracker", ["shares", "zz"]);
+    assertEquals([wrong.code, /`tracker shares` lists them/.test(wrong.stderr)], [2, true]);
     await Promise.all(peers.map(({ program }) => program.stop()));
   },
 );
