@@ -1,7 +1,9 @@
 import { textOf } from "../cli/arguments/arguments.ts";
 import { ExitCode } from "../errors.ts";
 import { forgetUnreceived, listUnreceived } from "../inbox/unfinished.ts";
-import { chooseById, expectAllRead, Ledger, resumable } from "../peer/ledger.ts";
+import { Ledger } from "../peer/ledger.ts";
+import { resumable } from "../peer/share_log.ts";
+import { chooseById, expectAllRead } from "./noted.ts";
 import { inboxOf } from "./peer_setup.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";

@@ -1,12 +1,13 @@
 import { textOf } from "../cli/arguments/arguments.ts";
+import { fileStamp } from "../content/stamp.ts";
 import { diskError } from "../disk/disk_error.ts";
 import { timeOf } from "../disk/file_time.ts";
 import { ExitCode, P2PError } from "../errors.ts";
 import type { QueuedEvent } from "../events.ts";
-import { expectAllRead } from "../peer/ledger.ts";
 import { Queue } from "../peer/queue.ts";
 import { dequeuedEvent, queuedEvent } from "../peer/queue_events.ts";
-import { fileStamp, type Queued } from "../peer/queued.ts";
+import type { Queued } from "../peer/queued.ts";
+import { expectAllRead } from "./noted.ts";
 import type { CommandContext } from "./program.ts";
 import { stateFolders } from "./state_folder.ts";
 

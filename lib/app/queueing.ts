@@ -9,14 +9,16 @@ import { formatAddress } from "../address.ts";
 import { isOn, millisecondsOf, type ParsedCommand, textOf } from "../cli/arguments/arguments.ts";
 import { errorEvent } from "../cli/output/output.ts";
 import { openContent } from "../content/open_content.ts";
+import { stampOf } from "../content/stamp.ts";
 import type { TreeOptions } from "../content/tree_content.ts";
 import type { Absent, Known } from "../directory/absent.ts";
-import { type ErrorCode, ExitCode, mayPass, P2PError } from "../errors.ts";
+import { type ErrorCode, mayPass, P2PError } from "../errors.ts";
 import type { RecipientResult } from "../events.ts";
+import { sayWhatIsLeftOut } from "../peer/left_out.ts";
 import type { Peer } from "../peer/peer.ts";
 import { Queue } from "../peer/queue.ts";
 import { dequeuedEvent, queuedEvent } from "../peer/queue_events.ts";
-import { afterFailure, type Queued, type QueuedFile, stampOf } from "../peer/queued.ts";
+import { afterFailure, type Queued, type QueuedFile } from "../peer/queued.ts";
 import { type SendOutcome, stillToGet } from "../peer/send_job.ts";
 import { fileBytes } from "../pieces/manifest.ts";
 import type { PeerEntry } from "../wire/message.ts";
@@ -32,9 +34,6 @@ interface QueueingOptions {
 
 /** How and why a recipient who was there did not get it. */
 type Failure = Pick<RecipientResult, "id" | "error" | "via">;
-
-/** Files of a folder that are told of when they cannot be read now. */
-const FAILURES_TOLD = 10;
 
 /** Puts what did not get to somebody into the queue, and says so. */
 export class Queueing {
@@ -98,9 +97,7 @@ export class Queueing {
     await this.#put(what, absent);
     const recipients = [...peers, ...absent, ...missing];
     if (peers.length === 0) {
-      for (const error of content.failed.slice(0, FAILURES_TOLD)) {
-        this.#context.emit(errorEvent(error));
-      }
+      sayWhatIsLeftOut(content, this.#context.emit);
       return { failures: unknown, leftOut: content.failed.length, recipients };
     }
     // Whoever sends it closes it.
@@ -185,20 +182,6 @@ export class Queueing {
         "are there; `peer queue` lists what waits";
     this.#context.emit({ event: "notice", message });
   }
-}
-
-/** `peer broadcast --queue`. */
-export async function broadcastOrQueue(
-  peer: Peer,
-  text: string,
-  context: CommandContext,
-): Promise<ExitCode> {
-  const queueing = await Queueing.open(peer, { to: ["all"], context });
-  const { failures, recipients } = await queueing.broadcast(text);
-  await queueing.sayWhen();
-  const [first] = failures;
-  if (!first) return ExitCode.done;
-  return failures.length < recipients.length ? ExitCode.partialDelivery : first.exitCode;
 }
 
 /**

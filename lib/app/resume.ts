@@ -1,9 +1,10 @@
 import { errorEvent } from "../cli/output/output.ts";
 import { asP2PError, ExitCode, type P2PError } from "../errors.ts";
-import { chooseById, expectAllRead, lacking, type NotedShare, resumable } from "../peer/ledger.ts";
+import type { NotedShare } from "../peer/ledger.ts";
 import type { Peer } from "../peer/peer.ts";
 import { exitCodeOfReports, type SendReport } from "../peer/send_job.ts";
-import type { ShareRecipient } from "../peer/share_log.ts";
+import { lacking, resumable, type ShareRecipient } from "../peer/share_log.ts";
+import { chooseById, expectAllRead } from "./noted.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";
 

@@ -8,9 +8,10 @@ import { isThere } from "../disk/folder.ts";
 import { asP2PError, ExitCode, P2PError } from "../errors.ts";
 import type { Peer } from "../peer/peer.ts";
 import { exitCodeOfReports, type SendOutcome } from "../peer/send_job.ts";
-import { onDemand } from "../on_demand.ts";
+import { openQueueing } from "./open_queueing.ts";
 import { oneShot } from "./peer_setup.ts";
 import type { Command, CommandContext } from "./program.ts";
+import { retry } from "./resume.ts";
 
 /** `peer send`: files, folders and standard input, one after the other, to peers that are there. */
 export const send: Command = oneShot(async (peer, context) => {
@@ -19,7 +20,6 @@ export const send: Command = oneShot(async (peer, context) => {
   const again = textOf(values, "retry");
   if (again !== undefined) {
     refuseWith("--retry", command);
-    const { retry } = await onDemand<typeof import("./resume.ts")>("./resume.ts", import.meta.url);
     return await retry(peer, context, again);
   }
   const to = recipientsOf(command);
@@ -80,17 +80,6 @@ function refuseWith(flag: string, { positionals, typed }: CommandContext["comman
 function recipientsOf({ values }: CommandContext["command"]): string[] {
   const flag = textOf(values, "to");
   return flag === undefined ? [] : [flag];
-}
-
-/** What has the queue take what those who are away were to get, with `--queue`; loaded by those who want that. */
-async function openQueueing(peer: Peer, to: readonly string[], context: CommandContext) {
-  const { values, typed } = context.command;
-  if (!isOn(values, "queue") && !typed.has("queue-for")) return null;
-  const { Queueing } = await onDemand<typeof import("./queueing.ts")>(
-    "./queueing.ts",
-    import.meta.url,
-  );
-  return await Queueing.open(peer, { to, context });
 }
 
 /** Why paths cannot be sent: looked at before the first is, when there are several. */

@@ -62,6 +62,35 @@ export async function readJson(path: string): Promise<object | null> {
 }
 
 /**
+ * What `read` makes of the files of a folder, by their names; null is left out, and nothing is there of a folder that is
+ * not there.
+ *
+ * @param onLeftOut hears why one cannot be read, or all of them.
+ */
+export async function readEach<T>(
+  folder: string,
+  read: (name: string) => Promise<T | null>,
+  onLeftOut: (message: string) => void,
+): Promise<T[]> {
+  const all: T[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      try {
+        const one = await read(name);
+        if (one !== null) all.push(one);
+      } catch (error) {
+        onLeftOut(reasonOf(error));
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      onLeftOut(stateError("read", folder, error).message);
+    }
+  }
+  return all;
+}
+
+/**
  * The text of the file, which is made with the text of `make` when there is none. Of several processes
  * that do this at once, one makes the file and all get its text.
  *

@@ -12,7 +12,7 @@ import { equals } from "@std/bytes/equals";
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { P2PError } from "../errors.ts";
 import { isBase64Url } from "../wire/fields.ts";
-import { HASH_BYTES, PROTOCOL_VERSION, SERVED_ENTRY } from "../wire/limits.ts";
+import { BLOCK_PIECES, HASH_BYTES, PROTOCOL_VERSION, SERVED_ENTRY } from "../wire/limits.ts";
 import { decodeExactly, uint16, uint64 } from "./bytes.ts";
 import { type Identity, KEY_BYTES, SIGNATURE_BYTES, verifySignature } from "./keys.ts";
 
@@ -126,18 +126,12 @@ export function decodeServed(bytes: Uint8Array): ServedEntry[] | null {
 /**
  * Why the evidence convicts nobody; null when it does. Whoever signed two blocks of one number convicts nobody with it: a
  * server names the block that it relied on.
- *
- * @param blockPieces pieces of a block, of which the last may have fewer.
  */
-export function whyNoProof(
-  network: string,
-  evidence: Evidence,
-  blockPieces: number,
-): string | null {
+export function whyNoProof(network: string, evidence: Evidence): string | null {
   const { transfer, sharer, server, block, index, hashes, entries } = evidence;
-  const place = index - block * blockPieces;
+  const place = index - block * BLOCK_PIECES;
   const isInBlock = place >= 0 && (place + 1) * HASH_BYTES <= hashes.length;
-  if (!isInBlock || hashes.length > blockPieces * HASH_BYTES) {
+  if (!isInBlock || hashes.length > BLOCK_PIECES * HASH_BYTES) {
     return "the piece is not in the block";
   }
   if (server === sharer) return "a sharer is judged by its manifest";

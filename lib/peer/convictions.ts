@@ -1,7 +1,7 @@
 import { asP2PError } from "../errors.ts";
 import type { AppEvent } from "../events.ts";
-import { type Evidence, whyNoProof } from "../identity/evidence.ts";
-import { BLOCK_PIECES } from "../wire/limits.ts";
+import { type Evidence, type SwarmSigner, whyNoProof } from "../identity/evidence.ts";
+import type { SwarmJustice } from "../transfer/swarm/justice.ts";
 
 /** Convicted peers that are remembered; the oldest are forgotten for others. */
 const MAX_CONVICTED = 1024;
@@ -10,8 +10,8 @@ const MAX_UNTOLD = 16;
 
 /** What {@linkcode Convictions} need. */
 export interface ConvictionsOptions {
-  /** Id of the network. */
-  network: string;
+  /** Signs for this peer, in its network. */
+  signer: SwarmSigner;
   /** Own id: whoever would take evidence against itself serious would stop to help. */
   own: string;
   /** Gives evidence to the tracker. */
@@ -24,23 +24,25 @@ export interface ConvictionsOptions {
 }
 
 /** Who is proven to have signed wrong data in a swarm of this network, and is nobody's neighbour since. */
-export class Convictions {
+export class Convictions implements SwarmJustice {
+  readonly signer: SwarmSigner;
   readonly #options: ConvictionsOptions;
   readonly #ids = new Set<string>();
   readonly #untold: Evidence[] = [];
 
   constructor(options: ConvictionsOptions) {
     this.#options = options;
+    this.signer = options.signer;
   }
 
   /** Whether the peer has been convicted. */
-  has(id: string): boolean {
+  isConvicted(id: string): boolean {
     return this.#ids.has(id);
   }
 
   /** Takes what this peer has met itself, for others to know. */
-  found(evidence: Evidence): void {
-    if (!this.#convict(evidence)) return;
+  convict(evidence: Evidence): void {
+    if (!this.#believe(evidence)) return;
     this.#untold.push(evidence);
     if (this.#untold.length > MAX_UNTOLD) this.#untold.shift();
     void this.tellAll();
@@ -48,7 +50,7 @@ export class Convictions {
 
   /** Takes what the tracker tells, which is believed no more than anybody: it has to prove it. */
   heard(evidence: Evidence): void {
-    this.#convict(evidence);
+    this.#believe(evidence);
   }
 
   /** Tells the tracker what it has not been told, when it is there. */
@@ -65,11 +67,12 @@ export class Convictions {
     }
   }
 
-  #convict(evidence: Evidence): boolean {
-    const { network, own, nameOf, onConvicted, emit } = this.#options;
+  /** Whether it convicts somebody who was not convicted before. */
+  #believe(evidence: Evidence): boolean {
+    const { own, nameOf, onConvicted, emit } = this.#options;
     const { server: id, transfer } = evidence;
     if (id === own || this.#ids.has(id)) return false;
-    if (whyNoProof(network, evidence, BLOCK_PIECES) !== null) return false;
+    if (whyNoProof(this.signer.network, evidence) !== null) return false;
     this.#ids.add(id);
     const [oldest] = this.#ids;
     if (this.#ids.size > MAX_CONVICTED && oldest !== undefined) this.#ids.delete(oldest);

@@ -13,6 +13,8 @@ export interface LatecomersOptions {
   begun: Recipients;
   /** Whom it is meant for now. */
   look: () => Promise<Recipients>;
+  /** Hears of a target that was missing and is there; before whoever that is joins. */
+  onArrived?: ((target: string) => void) | undefined;
   /** Has somebody served who was not there before. */
   join: (entry: PeerEntry) => void;
   clock: Clock;
@@ -55,11 +57,13 @@ export class Latecomers implements Disposable {
   }
 
   async #look(): Promise<void> {
-    const { look, join } = this.#options;
+    const { look, onArrived, join } = this.#options;
     const { peers, missing } = await look();
     if (this.#isOver) return;
     const absent = new Set(missing.map(({ target }) => target));
-    this.#missing = this.#missing.filter(({ target }) => absent.has(target));
+    const before = this.#missing;
+    this.#missing = before.filter(({ target }) => absent.has(target));
+    for (const { target } of before) if (!absent.has(target)) onArrived?.(target);
     for (const entry of peers) {
       if (this.#known.has(entry.id) || this.#joined === MAX_LATE) continue;
       this.#known.add(entry.id);

@@ -1,12 +1,18 @@
 import { join, resolve } from "node:path";
 import { openFile } from "../disk/descriptors.ts";
 import { ignoreMissing, syncFolder } from "../disk/folder.ts";
-import { FOLDER_MODE, readPrivate, stateError } from "../disk/private_file.ts";
+import { FOLDER_MODE, readEach, readPrivate, stateError } from "../disk/private_file.ts";
 import { isUnable } from "../disk/unable.ts";
-import { mayPass, P2PError, reasonOf } from "../errors.ts";
-import { noteRecipient, type Share, ShareLog, type ShareRecipient } from "./share_log.ts";
-
-export type { Share, ShareRecipient };
+import { P2PError } from "../errors.ts";
+import {
+  lacking,
+  noteArrival,
+  noteRecipient,
+  recipientKey,
+  type Share,
+  ShareLog,
+  type ShareRecipient,
+} from "./share_log.ts";
 
 /** Shares that have come to their end and are kept. */
 const MAX_KEPT = 100;
@@ -73,24 +79,14 @@ export class Ledger {
     onLeftOut: (message: string) => void = () => {},
     { isOpen = false } = {},
   ): Promise<NotedShare[]> {
-    const shares: NotedShare[] = [];
-    try {
-      for await (const { name } of Deno.readDir(this.#folder)) {
-        const [, id = "", over] = /^([^.]+)(\.over)?\.jsonl$/.exec(name) ?? [];
-        if (id === "" || isOpen && over) continue;
-        const path = join(this.#folder, name);
-        try {
-          const share = await readShare(path, id);
-          if (share) shares.push({ ...share, isRunning: !over && await isHeld(path) });
-        } catch (error) {
-          onLeftOut(reasonOf(error));
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) {
-        onLeftOut(stateError("read", this.#folder, error).message);
-      }
-    }
+    const read = async (name: string) => {
+      const [, id = "", over] = /^([^.]+)(\.over)?\.jsonl$/.exec(name) ?? [];
+      if (id === "" || isOpen && over) return null;
+      const path = join(this.#folder, name);
+      const share = await readShare(path, id);
+      return share && { ...share, isRunning: !over && await isHeld(path) };
+    };
+    const shares: NotedShare[] = await readEach(this.#folder, read, onLeftOut);
     return shares.sort((a, b) => a.at < b.at ? -1 : 1);
   }
 
@@ -102,13 +98,13 @@ export class Ledger {
     { id, path, recipients }: Share,
     { isNoted, now = Date.now() }: { isNoted: boolean; now?: number },
   ): Promise<void> {
-    const ids = new Set(recipients.map(keyOf));
+    const ids = new Set(recipients.map(recipientKey));
     const all = await this.list(undefined, { isOpen: !isNoted });
     const others = all.filter((other) => other.id !== id && !other.isRunning);
     const over = others.filter((other) => lacking(other).length === 0);
     const covered = others.filter((other) =>
       other.path === path && lacking(other).length > 0 &&
-      lacking(other).every((recipient) => ids.has(keyOf(recipient)))
+      lacking(other).every((recipient) => ids.has(recipientKey(recipient)))
     );
     const old = over.filter(({ at }, i) =>
       i < over.length - MAX_KEPT || now - Date.parse(at) > KEPT_FOR
@@ -154,9 +150,19 @@ export class OpenShare implements Disposable {
   /** Notes what has become of a recipient. */
   note(recipient: ShareRecipient): void {
     noteRecipient(this.#share.recipients, recipient);
+    this.#add(ShareLog.lineOf(recipient));
+  }
+
+  /** Notes that somebody has come who was called `target` while nobody of that name was there. */
+  noteArrival(target: string): void {
+    noteArrival(this.#share.recipients, target);
+    this.#add(ShareLog.arrivalOf(target));
+  }
+
+  #add(line: string): void {
     if (!this.#file) return;
     try {
-      writeAllSync(this.#file, ShareLog.lineOf(recipient));
+      writeAllSync(this.#file, line);
     } catch (error) {
       this.#failure = error;
     }
@@ -219,57 +225,12 @@ export class OpenShare implements Disposable {
   }
 }
 
-/** Recipients of a share that do not have it. */
-export function lacking({ recipients }: Share): ShareRecipient[] {
-  return recipients.filter(({ state }) => state !== "delivered" && state !== "already");
-}
-
-/** Those of them that may get it when it is just sent again: nobody has turned it down for good. */
-export function resumable(share: Share): ShareRecipient[] {
-  return lacking(share).filter(({ error }) => error === undefined || mayPass(error.code));
-}
-
-/**
- * Ends a command that could not read all notes, after it has done what it could.
- *
- * @throws {P2PError} `disk`, with the first reason.
- */
-export function expectAllRead([reason]: readonly string[]): void {
-  if (reason !== undefined) throw new P2PError("disk", reason);
-}
-
-/**
- * The entry whose id begins with `prefix`; all entries for `all`.
- *
- * @param what they are called, for the error.
- * @throws {P2PError} `usage` when no entry has it, or several have.
- */
-export function chooseById<T extends { id: string }>(
-  entries: readonly T[],
-  prefix: string,
-  { what = "unfinished transfer", listedBy = "peer history" } = {},
-): readonly T[] {
-  if (prefix === "all") return entries;
-  const fitting = entries.filter(({ id }) => id.startsWith(prefix));
-  if (fitting.length === 1) return fitting;
-  const found = fitting.length === 0 ? `there is no ${what}` : "there are several";
-  throw new P2PError(
-    "usage",
-    `Cannot find ${prefix}: ${found} with that id; \`${listedBy}\` lists them`,
-    { candidates: (fitting.length === 0 ? entries : fitting).map(({ id }) => id) },
-  );
-}
-
 function pathOf(folder: string, id: string): string {
   return join(folder, `${id}.jsonl`);
 }
 
 function overPathOf(folder: string, id: string): string {
   return join(folder, `${id}.over.jsonl`);
-}
-
-function keyOf({ id, name }: Pick<ShareRecipient, "id" | "name">): string {
-  return id === "" ? `name ${name}` : id;
 }
 
 /** Locks a file as long as it is open; false while another process has it locked. */

@@ -27,7 +27,6 @@ import { Dialler, RELAYED_PATH } from "./dialler.ts";
 import { EarlyDials } from "./early_dials.ts";
 import { swarmSigner } from "../identity/evidence.ts";
 import { receiptSigner } from "../identity/signed_receipt.ts";
-import type { SwarmJustice } from "../transfer/swarm/justice.ts";
 import { Convictions } from "./convictions.ts";
 import { ReceiptBook } from "./receipt_book.ts";
 import { History, HistoryWriter } from "./history.ts";
@@ -170,7 +169,7 @@ export class Peer implements AsyncDisposable {
         }),
       manifests: new ManifestCache(join(folder, "manifests")),
       history: this.#historyWriter,
-      justice: this.#justice,
+      justice: this.#convictions,
       receipts: membership ? new ReceiptBook(folder, identity.id, membership.id) : undefined,
       limiter: this.#outgoing,
       signal: this.#stopping.signal,
@@ -711,7 +710,7 @@ export class Peer implements AsyncDisposable {
       swarm: {
         meet: (id) => this.#meet(id),
         outgoing: this.#outgoing,
-        justice: this.#justice,
+        justice: this.#convictions,
       },
       directory: this.#directory,
       history: this.#historyWriter,
@@ -750,22 +749,11 @@ export class Peer implements AsyncDisposable {
     return await this.#links.take(entry, { isDirect: true });
   }
 
-  get #justice(): SwarmJustice | undefined {
-    const { identity, membership } = this.#options;
-    const convictions = this.#convictions;
-    if (!membership || !convictions) return undefined;
-    return {
-      signer: swarmSigner(identity, membership.id),
-      isConvicted: (id) => convictions.has(id),
-      convict: (evidence) => convictions.found(evidence),
-    };
-  }
-
   #makeConvictions(): Convictions | undefined {
-    const { membership } = this.#options;
+    const { identity, membership } = this.#options;
     if (!membership) return undefined;
     return new Convictions({
-      network: membership.id,
+      signer: swarmSigner(identity, membership.id),
       own: this.id,
       tell: (evidence) => this.#tracker.accuse(evidence),
       nameOf: this.nameOf,

@@ -2,8 +2,14 @@ import { join } from "node:path";
 import { Gate } from "../async/gate.ts";
 import { ignoreMissing, syncFolder } from "../disk/folder.ts";
 import { type Lock, lock, tryLock } from "../disk/lock.ts";
-import { FOLDER_MODE, readPrivate, replacePrivate, stateError } from "../disk/private_file.ts";
-import { P2PError, reasonOf } from "../errors.ts";
+import {
+  FOLDER_MODE,
+  readEach,
+  readPrivate,
+  replacePrivate,
+  stateError,
+} from "../disk/private_file.ts";
+import { P2PError } from "../errors.ts";
 import {
   bytesOf,
   entryPath,
@@ -99,23 +105,11 @@ export class Queue {
    * @param onLeftOut hears why one cannot be read, or all of them.
    */
   async list(onLeftOut: (message: string) => void = () => {}): Promise<Queued[]> {
-    const entries: Queued[] = [];
-    try {
-      for await (const { name } of Deno.readDir(this.folder)) {
-        const id = name.replace(/\.json$/, "");
-        if (id === name || !isEntryId(id)) continue;
-        try {
-          const entry = await this.get(id);
-          if (entry) entries.push(entry);
-        } catch (error) {
-          onLeftOut(reasonOf(error));
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) {
-        onLeftOut(stateError("read", this.folder, error).message);
-      }
-    }
+    const read = async (name: string) => {
+      const id = name.replace(/\.json$/, "");
+      return id !== name && isEntryId(id) ? await this.get(id) : null;
+    };
+    const entries = await readEach(this.folder, read, onLeftOut);
     const order = ({ at, id }: Queued) => `${at} ${id.slice(0, 9)}${id.slice(9).padStart(6)}`;
     return entries.sort((a, b) => order(a) < order(b) ? -1 : 1);
   }

@@ -3,6 +3,7 @@ import { Gate } from "../async/gate.ts";
 import type { Clock } from "../async/clock.ts";
 import type { Content } from "../content/content.ts";
 import { openContent } from "../content/open_content.ts";
+import { stampOf } from "../content/stamp.ts";
 import type { ListChange } from "../directory/peer_list.ts";
 import type { Lock } from "../disk/lock.ts";
 import { asP2PError, P2PError, reasonOf } from "../errors.ts";
@@ -19,7 +20,6 @@ import {
   type Queued,
   type QueuedFile,
   type QueueState,
-  stampOf,
 } from "./queued.ts";
 import type { SendReport } from "./send_job.ts";
 

@@ -5,7 +5,6 @@
  */
 
 import { join } from "node:path";
-import type { Content } from "../content/content.ts";
 import { type ErrorCode, mayPass, type P2PError } from "../errors.ts";
 import { KEY_BYTES } from "../identity/keys.ts";
 import { isBase64Url } from "../wire/fields.ts";
@@ -146,21 +145,6 @@ export function afterFailure(
   // One that was lost in the middle, and cannot be reached any more, had perhaps got the end of it.
   const isUncertain = UNCERTAIN.has(code) || wasReached && code === "peer-unreachable";
   return { is: "paused", reason, address, until, ...(isUncertain ? { by: own } : {}) };
-}
-
-/** What tells an opened file or folder from another version of it. */
-export function stampOf({ table, size, attributes: { mtime }, key }: Content): string {
-  return table === null ? fileStamp(size ?? 0, mtime) : key ?? "";
-}
-
-/**
- * The same of a file.
- *
- * @param size in bytes.
- * @param mtime in milliseconds since 1970.
- */
-export function fileStamp(size: number, mtime: number | undefined): string {
-  return `${size} ${mtime ?? ""}`;
 }
 
 /** The path of an entry's file. */

@@ -41,6 +41,8 @@ export interface SendJob {
   justice?: SwarmJustice | undefined;
   /** Hears what becomes of each recipient, as it happens. */
   onRecipient?: ((recipient: ShareRecipient) => void) | undefined;
+  /** Hears that somebody has come who was called so by `--to` and was not there. */
+  onArrived?: ((target: string) => void) | undefined;
   /** Hears how many bytes a recipient, by its id, has verified, and of how many peers it has them. */
   onProgress?: ((id: string, bytes: number, sources?: number) => void) | undefined;
   /** Where what recipients sign is kept. */
@@ -180,6 +182,7 @@ export async function sendToAll(job: SendJob): Promise<SendReport> {
     ? new Latecomers({
       begun: job.to,
       look,
+      onArrived: job.onArrived,
       join: (entry) => {
         share?.expect(entry.id);
         emit({ event: "transfer-joined", transfer, name, peer: entry.name });

@@ -6,6 +6,7 @@ import { randomToken } from "../async/random.ts";
 import type { Content } from "../content/content.ts";
 import type { ManifestCache } from "../content/manifest_cache.ts";
 import { openContent } from "../content/open_content.ts";
+import { stampOf } from "../content/stamp.ts";
 import { SourcePieces } from "../content/source_pieces.ts";
 import type { Scheme } from "../pieces/scheme.ts";
 import { fileBytes, pieceCountOf, pieceSizeFor } from "../pieces/manifest.ts";
@@ -14,16 +15,16 @@ import type { BandwidthLimiter } from "../async/bandwidth_limiter.ts";
 import { MAX_SWARM_PIECES } from "../wire/limits.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import type { LinkPool } from "../transfer/link_pool.ts";
-import type { Recipients } from "../directory/target.ts";
+import { isMeant, type Recipients } from "../directory/target.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { HistoryWriter } from "./history.ts";
 import type { ReceiptBook } from "./receipt_book.ts";
 import type { TransferSettings } from "../transfer/settings.ts";
 import type { SwarmJustice } from "../transfer/swarm/justice.ts";
-import { lacking, type Ledger, type OpenShare } from "./ledger.ts";
-import { stampOf } from "./queued.ts";
+import { sayWhatIsLeftOut } from "./left_out.ts";
+import type { Ledger, OpenShare } from "./ledger.ts";
 import { type SendJob, type SendReport, sendToAll } from "./send_job.ts";
-import type { Share, ShareRecipient } from "./share_log.ts";
+import { lacking, type Share, type ShareRecipient } from "./share_log.ts";
 import type { ShareReporter } from "./share_reporter.ts";
 
 /** What a {@linkcode SendService} needs. */
@@ -54,8 +55,8 @@ export interface SendServiceOptions {
  */
 const NOTE_AFTER = 200;
 
-/** Files of a folder that cannot be sent and are named. */
-const FAILURES_TOLD = 10;
+/** What is heard of a {@linkcode SendJob} while it is done. */
+type Hook = "onStalled" | "onRecipient" | "onArrived" | "onProgress";
 
 /** How a path is sent. */
 export interface SendOptions {
@@ -101,11 +102,11 @@ export class SendService {
     const { ledger } = this.#options;
     if (!ledger) return await this.sendContent(content, recipients, { signal, onStalled });
     try {
-      using share = again === undefined
+      using open = again === undefined
         ? this.#begin(ledger, content, { path, follow, strict, recipients })
-        : await ledger.reopen(again);
-      if (share.share.stamp !== stampOf(content)) this.#sayThatChanged(content);
-      const noted = { ledger, share, signal };
+        : await reopen(ledger, again, recipients);
+      if (open.share.stamp !== stampOf(content)) this.#sayThatChanged(content);
+      const noted = { ledger, open, signal, onStalled };
       return await this.#tracked(this.#sendNoted(content, recipients, noted));
     } catch (error) {
       await content[Symbol.asyncDispose]();
@@ -162,38 +163,42 @@ export class SendService {
   async #sendNoted(
     content: Content,
     recipients: Recipients,
-    { ledger, share, signal }: {
+    { ledger, open, signal, onStalled }: Pick<SendJob, "signal" | "onStalled"> & {
       ledger: Ledger;
-      share: OpenShare;
-      signal: AbortSignal | undefined;
+      open: OpenShare;
     },
   ): Promise<SendReport> {
     let noting: Promise<void> | undefined;
     const cancel = this.#options.settings.clock.after(NOTE_AFTER, () => {
-      noting = this.#note(() => share.write({ isDurable: true }));
+      noting = this.#note(() => open.write({ isDurable: true }));
     });
-    const reporter = this.#options.reportOf(share.share);
-    for (const recipient of share.share.recipients) reporter.note(recipient);
+    const reporter = this.#options.reportOf(open.share);
+    for (const recipient of open.share.recipients) reporter.note(recipient);
     const onRecipient = (recipient: ShareRecipient) => {
-      const known = knownAs(share, recipient);
-      share.note(known);
+      const known = knownAs(open, recipient);
+      open.note(known);
       reporter.note(known);
     };
+    const onArrived = (target: string) => {
+      open.noteArrival(target);
+      reporter.arrived(target);
+    };
     const onProgress = reporter.progress.bind(reporter);
+    const hooks = { signal, onStalled, onRecipient, onArrived, onProgress };
     let report: SendReport;
     try {
-      report = await this.#send(content, recipients, { signal, onRecipient, onProgress });
+      report = await this.#send(content, recipients, hooks);
     } finally {
       cancel();
       await Promise.all([noting, reporter.end()]);
     }
     await this.#note(async () => {
       const { failures: [failure], recipients } = report;
-      if (failure || recipients.length > 1) await share.write({ isDurable: false });
-      if (share.failure) throw share.failure;
-      await ledger.tidy(share.share, { isNoted: share.isWritten });
+      if (failure || recipients.length > 1) await open.write({ isDurable: false });
+      if (open.failure) throw open.failure;
+      await ledger.tidy(open.share, { isNoted: open.isWritten });
     });
-    this.#sayHowToGoOn(share, report);
+    this.#sayHowToGoOn(open, report);
     return report;
   }
 
@@ -228,7 +233,7 @@ export class SendService {
   async #send(
     content: Content,
     to: Recipients,
-    { signal, ...hooks }: Pick<SendJob, "signal" | "onStalled" | "onRecipient" | "onProgress">,
+    { signal, ...hooks }: Pick<SendJob, "signal" | Hook>,
   ): Promise<SendReport> {
     const { manifests, settings, emit } = this.#options;
     const stop = AbortSignal.any([this.#options.signal, ...(signal ? [signal] : [])]);
@@ -237,8 +242,7 @@ export class SendService {
     const receivers = isSwarm ? to.peers.length : 1;
     const given = { scheme, receivers, cache: manifests, signal: stop };
     await using source = await SourcePieces.open(content, given);
-    this.#sayWhatIsSkipped(content);
-    this.#sayWhatFailed(content);
+    sayWhatIsLeftOut(content, emit);
     const report = await sendToAll({
       transfer: randomToken(16),
       source,
@@ -276,30 +280,6 @@ export class SendService {
       await directory.names?.pin(current);
       return await links.take(current);
     };
-  }
-
-  #sayWhatIsSkipped({ path, skipped, follows }: Content): void {
-    if (skipped.length === 0) return;
-    const what = skipped.length === 1
-      ? "1 link or special file"
-      : `${skipped.length} links or special files`;
-    const some = skipped.slice(0, 5).join(", ") + (skipped.length > 5 ? ", ..." : "");
-    this.#options.emit({
-      event: "notice",
-      message: `Not sent of ${path}: ${what} (${some}); ` +
-        (follows
-          ? "links are not followed to nowhere, or to folders that they are in"
-          : "--follow sends what links point to"),
-    });
-  }
-
-  #sayWhatFailed({ path, failed }: Content): void {
-    const { emit } = this.#options;
-    for (const { code, message } of failed.slice(0, FAILURES_TOLD)) {
-      emit({ event: "error", code, message });
-    }
-    const more = failed.length - FAILURES_TOLD;
-    if (more > 0) emit({ event: "notice", message: `Not sent of ${path} either: ${more} more` });
   }
 
   async #remember({ name, size, sha256, recipients }: SendReport, path: string): Promise<void> {
@@ -362,6 +342,16 @@ function offeredTo({ peers, missing }: Recipients): ShareRecipient[] {
       ...{ id: "", name: target, state: "failed", error: { code, message } },
     })),
   ];
+}
+
+/** Goes on with a share; who was not there the last time may be by now. */
+async function reopen(ledger: Ledger, id: string, { peers }: Recipients): Promise<OpenShare> {
+  const open = await ledger.reopen(id);
+  const absent = open.share.recipients.filter(({ id }) => id === "");
+  for (const { name } of absent) {
+    if (peers.some((entry) => isMeant(name, entry))) open.noteArrival(name);
+  }
+  return open;
 }
 
 /** The recipient as the share knows it: of one that was named by its id and is not there that is all there is. */

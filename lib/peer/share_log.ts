@@ -1,22 +1,19 @@
 /**
- * A share as lines of JSON: the first says what it is, each other what has become of a recipient.
+ * A share as lines of JSON: the first says what it is, each other what has become of a recipient, or that somebody has come
+ * who was not there.
  *
  * @module
  */
 
-import { type ErrorCode, isErrorCode } from "../errors.ts";
-
-/** States of a recipient, in their order: the last three are the end. */
-export const SHARE_STATES = ["offered", "accepted", "delivered", "already", "failed"] as const;
-/** One of {@linkcode SHARE_STATES}. */
-export type ShareState = typeof SHARE_STATES[number];
+import { type ErrorCode, isErrorCode, mayPass } from "../errors.ts";
+import { REPORTED_STATES, type ReportedRecipient } from "../wire/message.ts";
 
 /** Where a recipient of a share stands. */
 export interface ShareRecipient {
   /** Empty for somebody who was named and never there. */
   id: string;
   name: string;
-  state: ShareState;
+  state: ReportedRecipient["state"];
   /** The name it is kept under there. */
   savedAs?: string;
   error?: { code: ErrorCode; message: string };
@@ -41,18 +38,33 @@ export interface Share {
   recipients: ShareRecipient[];
 }
 
-/** Takes note of a recipient, in the place of what was known; of one that has come also of what it was called before. */
+/** Recipients of a share that do not have it. */
+export function lacking({ recipients }: Share): ShareRecipient[] {
+  return recipients.filter(({ state }) => state !== "delivered" && state !== "already");
+}
+
+/** Those of them that may get it when it is just sent again: nobody has turned it down for good. */
+export function resumable(share: Share): ShareRecipient[] {
+  return lacking(share).filter(({ error }) => error === undefined || mayPass(error.code));
+}
+
+/** What tells a recipient from the others of its share: its id, or what it was called that was never there. */
+export function recipientKey({ id, name }: Pick<ShareRecipient, "id" | "name">): string {
+  return id === "" ? `name ${name}` : id;
+}
+
+/** Takes note of a recipient, in the place of what was known. */
 export function noteRecipient(recipients: ShareRecipient[], recipient: ShareRecipient): void {
-  const i = recipients.findIndex((other) => isSame(other, recipient));
+  const key = recipientKey(recipient);
+  const i = recipients.findIndex((other) => recipientKey(other) === key);
   if (i < 0) recipients.push(recipient);
   else recipients[i] = recipient;
 }
 
-/** Whether the first is the second, or what `--to` called that one while it was not there. */
-function isSame(before: ShareRecipient, { id, name }: ShareRecipient): boolean {
-  if (before.id !== "" || id === "") return before.id === id && (id !== "" || before.name === name);
-  return before.name === name ||
-    before.name.startsWith("id:") && id.startsWith(before.name.slice(3));
+/** Somebody has come who was called `target` while nobody of that name was there: the recipient has an id from now on. */
+export function noteArrival(recipients: ShareRecipient[], target: string): void {
+  const i = recipients.findIndex(({ id, name }) => id === "" && name === target);
+  if (i >= 0) recipients.splice(i, 1);
 }
 
 /** Reads and writes shares. */
@@ -67,6 +79,11 @@ export class ShareLog {
     return `${JSON.stringify(recipient)}\n`;
   }
 
+  /** What is written when somebody has come who was called `target`. */
+  static arrivalOf(target: string): string {
+    return `${JSON.stringify({ arrived: target })}\n`;
+  }
+
   /** The share of a text; null for what is none. Lines that are not whole are passed over. */
   static parse(text: string): Share | null {
     const [first = "", ...lines] = text.split("\n");
@@ -74,8 +91,10 @@ export class ShareLog {
     if (!share) return null;
     const recipients: ShareRecipient[] = [];
     for (const line of lines) {
-      const recipient = recipientOf(parseObject(line));
+      const value = parseObject(line);
+      const recipient = recipientOf(value);
       if (recipient) noteRecipient(recipients, recipient);
+      else if (typeof value.arrived === "string") noteArrival(recipients, value.arrived);
     }
     return { ...share, recipients };
   }
@@ -104,7 +123,7 @@ function shareOf(value: Record<string, unknown>): Omit<Share, "recipients"> | nu
 function recipientOf(value: Record<string, unknown>): ShareRecipient | null {
   const { id, name, state, savedAs, error } = value;
   if (typeof id !== "string" || typeof name !== "string") return null;
-  const known = SHARE_STATES.find((one) => one === state);
+  const known = REPORTED_STATES.find((one) => one === state);
   if (!known) return null;
   const { code, message } = Object(error);
   return {

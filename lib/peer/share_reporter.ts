@@ -1,8 +1,8 @@
 import type { Clock } from "../async/clock.ts";
 import { asP2PError } from "../errors.ts";
 import { MAX_REPORTED_NAME, REPORTED_RECIPIENTS } from "../wire/limits.ts";
-import type { MessageOf, ReportedRecipient } from "../wire/message.ts";
-import type { Share, ShareRecipient } from "./share_log.ts";
+import type { MessageOf, ReportedRecipient, ShareSummary } from "../wire/message.ts";
+import { recipientKey, type Share, type ShareRecipient } from "./share_log.ts";
 
 /** Milliseconds between two reports; what is over within that is not reported at all. */
 const INTERVAL = 1_000;
@@ -42,16 +42,23 @@ export class ShareReporter {
     this.#cancel = options.clock.after(INTERVAL, () => this.#go());
   }
 
-  /** Takes note of where a recipient stands. */
+  /** Takes note of where a recipient stands; who is not there is told of in the end, for it may come. */
   note({ id, name, state, error }: ShareRecipient): void {
-    const { bytes, sources } = this.#recipients.get(keyOf(id, name)) ?? {};
-    this.#put(id, {
+    const key = recipientKey({ id, name });
+    const { bytes, sources } = this.#recipients.get(key) ?? {};
+    this.#put(key, {
+      ...(id === "" ? {} : { id }),
       name: cut(name, id === "" ? MAX_TARGET : MAX_REPORTED_NAME),
       state,
       ...(bytes === undefined ? {} : { bytes }),
       ...(sources === undefined ? {} : { sources }),
       ...(error ? { code: error.code } : {}),
     });
+  }
+
+  /** Takes note that somebody has come who was called `target` before. */
+  arrived(target: string): void {
+    this.#recipients.delete(recipientKey({ id: "", name: target }));
   }
 
   /** Takes note of how far a recipient is. */
@@ -74,11 +81,8 @@ export class ShareReporter {
     cancel();
   }
 
-  #put(id: string, { id: _, ...recipient }: ReportedRecipient): void {
-    const key = keyOf(id, recipient.name);
-    // Who was not there and has come.
-    if (id !== "") this.#recipients.delete(keyOf("", recipient.name));
-    this.#recipients.set(key, { ...(id === "" ? {} : { id }), ...recipient });
+  #put(key: string, recipient: ReportedRecipient): void {
+    this.#recipients.set(key, recipient);
     this.#news.add(key);
   }
 
@@ -95,9 +99,10 @@ export class ShareReporter {
   async #report({ isOver }: { isOver: boolean }): Promise<void> {
     const { share: { id: share, name, size, files, at }, report, session } = this.#options;
     const isKnown = this.#told !== undefined && this.#told === session();
-    const keys = [...isKnown ? this.#news : this.#recipients.keys()];
+    const keys = [...isKnown ? this.#news : this.#recipients.keys()]
+      .filter((key) => isOver || this.#recipients.get(key)?.id !== undefined);
     if (keys.length === 0 && !isOver) return;
-    const about = {
+    const about: ShareSummary = {
       share,
       name: cut(name, MAX_REPORTED_NAME),
       size,
@@ -121,10 +126,6 @@ export class ShareReporter {
       this.#isOver ||= code === "unknown-verb" || code === "unexpected-verb";
     }
   }
-}
-
-function keyOf(id: string, name: string): string {
-  return id === "" ? `name ${name}` : id;
 }
 
 /** The start of a text that takes at most so many bytes of UTF-8. */

@@ -296,13 +296,18 @@ class RunningTracker implements Tracker {
     await this.#relay?.carried(session);
   }
 
+  /** Whether whoever is at the other end of a session has another one. */
+  #hasOther(session: Session): boolean {
+    for (const other of this.#server.sessions) {
+      if (other !== session && other.remote.id === session.remote.id) return true;
+    }
+    return false;
+  }
+
   /** Drops the member of a session that has ended, unless its listener may answer yet. */
   async #onClosed(session: Session, error: P2PError | null): Promise<void> {
     const { id } = session.remote;
-    const isLast = ![...this.#server.sessions].some((other) =>
-      other !== session && other.remote.id === id
-    );
-    if (isLast) this.#shares.lost(id);
+    if (this.#shares.isReporting(id) && !this.#hasOther(session)) this.#shares.lost(id);
     const member = this.#roster.of(session);
     if (!member) return;
     member.session = null;

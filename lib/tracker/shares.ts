@@ -1,7 +1,7 @@
 import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { MAX_HEADER } from "../wire/limits.ts";
-import type { MessageOf, ReportedRecipient, ReportedShare } from "../wire/message.ts";
+import type { MessageOf, ReportedRecipient, ReportedShare, ShareSummary } from "../wire/message.ts";
 
 /** Shares of one reporter that go on at a time. */
 const MAX_OF_ONE = 32;
@@ -19,7 +19,7 @@ const PAGE_BYTES = MAX_HEADER - 4096;
 interface Reported {
   /** Id of the reporter. */
   readonly from: string;
-  about: Pick<MessageOf<"REPORT">, "share" | "name" | "size" | "files" | "at" | "total">;
+  about: ShareSummary;
   state: ReportedShare["state"];
   readonly recipients: Map<string, ReportedRecipient>;
   /** When it was reported last, in milliseconds. */
@@ -51,22 +51,36 @@ export class Shares {
     const key = keyOf(from, share);
     const known = this.#shares.get(key);
     if (!known) this.#makeRoom(from);
-    const about = { share, name, size, at, total, ...(files === undefined ? {} : { files }) };
+    const about: ShareSummary = {
+      share,
+      name,
+      size,
+      at,
+      total,
+      ...(files === undefined ? {} : { files }),
+    };
     const now: Reported = known ??
       { from, about, state: "running", recipients: new Map(), heardAt: 0 };
+    // It goes on: of those who are not there it is told again when it ends.
+    if (now.state === "over" && !over) forgetAbsent(now.recipients);
     now.about = about;
     now.state = over ? "over" : "running";
     now.heardAt = this.#clock.now();
     for (const recipient of recipients) {
-      const name = `name ${recipient.name}`;
-      const id = recipient.id ?? name;
-      // Who was not there and has come.
-      if (id !== name) now.recipients.delete(name);
+      const id = recipient.id ?? `name ${recipient.name}`;
       if (now.recipients.has(id) || now.recipients.size < MAX_RECIPIENTS) {
         now.recipients.set(id, recipient);
       }
     }
     this.#shares.set(key, now);
+  }
+
+  /** Whether something that it reports goes on. */
+  isReporting(from: string): boolean {
+    for (const share of this.#shares.values()) {
+      if (share.from === from && share.state === "running") return true;
+    }
+    return false;
   }
 
   /** The session of a reporter has ended: what it was sending may go on, and nobody knows. */
@@ -133,6 +147,10 @@ function fitting<T>(all: readonly T[]): T[] {
   let left = PAGE_BYTES;
   const end = all.findIndex((one) => (left -= JSON.stringify(one).length * 3) < 0);
   return end < 0 ? [...all] : all.slice(0, Math.max(1, end));
+}
+
+function forgetAbsent(recipients: Map<string, ReportedRecipient>): void {
+  for (const [key, { id }] of recipients) if (id === undefined) recipients.delete(key);
 }
 
 function shown(

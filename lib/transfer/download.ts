@@ -142,8 +142,8 @@ export class Download implements Pieces {
   /** When the offer was answered whose first hashes have yet to come. */
   #answered: number | undefined;
   #verifiedBytes = 0;
-  /** Sessions on which pieces came that were right. */
-  readonly #suppliers = new Set<PeerLink>();
+  /** Who has sent pieces that were right: ids of peers, and in insecure mode, where there are none, sessions. */
+  readonly #suppliers = new Set<string | PeerLink>();
   /** Bytes of pieces that came in this run and were right. */
   #receivedBytes = 0;
   readonly #writes: PieceWrites;
@@ -642,7 +642,7 @@ export class Download implements Pieces {
     { body, hash }: { body: Uint8Array<ArrayBuffer>; hash: Uint8Array },
   ): void {
     this.#picker.verified(index);
-    this.#suppliers.add(source);
+    this.#suppliers.add(source.session.remote.id || source);
     this.#verifiedBytes += body.length;
     this.#receivedBytes += body.length;
     this.#patience.reached(this.#receivedBytes);

@@ -11,6 +11,7 @@ import type { BandwidthLane } from "../async/bandwidth_limiter.ts";
 import type { Patience } from "./patience.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PieceServer } from "./piece_server.ts";
+import type { BlockSigner } from "./swarm/block_signer.ts";
 import type { SwarmShare } from "./swarm/swarm_share.ts";
 import {
   ASK_TIME,
@@ -399,12 +400,9 @@ export class Upload {
     if (pieces.length > 0) observer.onProgress(this.#verifiedBytes, undefined, this.#sources);
   }
 
-  get #isSigned(): boolean {
-    return this.#state.at === "sending" && (this.#state.share?.isSigned ?? false);
-  }
-
-  #signatureOf(end: number): string | undefined {
-    return this.#state.at === "sending" ? this.#state.share?.signatureOf(end) : undefined;
+  /** What signs the hashes in a swarm. */
+  get #blocks(): BlockSigner | undefined {
+    return this.#state.at === "sending" ? this.#state.share?.blocks : undefined;
   }
 
   /** Sends every hash as soon as it is known; the last frame carries the size and, of a file or stream, the SHA-256. */
@@ -414,10 +412,10 @@ export class Upload {
     while (isGoingOn() && !progress.areAll) {
       // A frame ends where a block does, with the signature of that.
       const left = BLOCK_PIECES - progress.sent % BLOCK_PIECES;
-      const most = this.#isSigned ? left : MAX_HASHES;
+      const most = this.#blocks ? left : MAX_HASHES;
       const { start, scheme, hashes, digest } = await source.hashesFrom(progress.sent, most);
       if (!isGoingOn()) return;
-      const signature = this.#signatureOf(start + hashes.length / HASH_BYTES);
+      const signature = this.#blocks?.signatureOf(start + hashes.length / HASH_BYTES);
       const isOther = hashes.length > 0 && scheme !== source.manifest.scheme;
       const sending = this.#link.session.send(
         {

@@ -80,19 +80,27 @@ export interface ReportedRecipient {
   code?: string;
 }
 
+/** What a share is. */
+export interface ShareSummary {
+  /** Its id at its sharer. */
+  share: string;
+  name: string;
+  size: number;
+  /** Of a folder: how many files are in it. */
+  files?: number;
+  /** When it was begun. */
+  at: string;
+  /** How many recipients there are. */
+  total: number;
+}
+
 /** A share as the tracker tells of it. */
-export interface ReportedShare {
+export interface ReportedShare extends ShareSummary {
   /** Id of the sharer. */
   from: string;
   /** Name of the sharer, where it is listed. */
   sender?: string;
-  share: string;
-  name: string;
-  size: number;
-  files?: number;
-  at: string;
-  /** How many recipients there are, how many of them have it, and how many have failed. */
-  total: number;
+  /** How many recipients have it, and how many have failed. */
   delivered: number;
   failed: number;
   /** `lost`: the sharer's session has ended before the share. */
@@ -331,19 +339,9 @@ export type Message =
   }
   | { verb: "CANCEL"; transfer: string; code: string; message: string }
   /** Of a sharer to its tracker: how a share goes. Recipients that have not changed since the last one are left out. */
-  | {
+  | ShareSummary & {
     verb: "REPORT";
     seq: number;
-    /** Id of the share at its sharer. */
-    share: string;
-    name: string;
-    size: number;
-    /** Of a folder: how many files are in it. */
-    files?: number;
-    /** When it was begun. */
-    at: string;
-    /** How many recipients there are. */
-    total: number;
     recipients: ReportedRecipient[];
     /** It has come to its end. */
     over?: boolean;
@@ -617,10 +615,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
       : {}),
   }),
   GET: (f) => ({ transfer: transfer(f), index: index(f) }),
-  PIECE: (f) => ({
-    transfer: transfer(f),
-    index: index(f),
-  }),
+  PIECE: (f) => ({ transfer: transfer(f), index: index(f) }),
   SERVED: (f) => ({ transfer: transfer(f), signature: f.bytes("signature", SIGNATURE) }),
   EVIDENCE: (f) => ({
     ...maybe(f, "seq", (n) => f.integer(n, 1)),
@@ -671,7 +666,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
 };
 
 /** What REPORT and SHARE_LIST say of a share. */
-function reported(f: Fields) {
+function reported(f: Fields): ShareSummary {
   return {
     share: f.string("share", SHARE),
     name: f.string("name", MAX_REPORTED_NAME),

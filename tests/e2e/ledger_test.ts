@@ -137,6 +137,27 @@ e2e("who gets it again gets what is there now, and that is said", async (world) 
   assertEquals(await Deno.readTextFile(join(bob.received, "a.bin")), "short");
 });
 
+e2e("who was named by an address and was not there is one recipient ever after", async (world) => {
+  const { invite } = await world.tracker();
+  await world.peer("in-bob", ["--name", "bob"]);
+  const carol = ["--name", "carol", "--state", world.path("carol"), "--join", invite];
+  const { port, program } = await world.peer("in-carol", [...carol, "--port", "0"]);
+  await program.stop();
+  const { path } = await world.file("a.bin", 5_000);
+  const recipients = async () => {
+    const { lines: [share, ...all] } = await world.run("peer", ["shares", "all", "--json"]);
+    return [share?.["recipients"], statesOf(all)];
+  };
+  const sent = await world.run("peer", ["send", path, "--to", `bob,127.0.0.1:${port}`]);
+  assertEquals([sent.code, await recipients()], [7, [2, [
+    `127.0.0.1:${port} failed`,
+    "bob delivered",
+  ]]]);
+  await world.peer("in-carol", [...carol, "--port", `${port}`]);
+  const again = await world.run("peer", ["send", "--retry", "all"]);
+  assertEquals([again.code, await recipients()], [0, [2, ["bob delivered", "carol delivered"]]]);
+});
+
 e2e(
   "what is being sent shows at the tracker and at other peers, also of one that was killed",
   async (world) => {

@@ -53,15 +53,35 @@ e2e("64 transfers at once are fair, small, and leave the menu responsive", async
   }
 }, { ignore: NO_TERMINAL ?? (Deno.build.os !== "linux" && "needs /proc") });
 
-/** Which part of its file each transfer has when the program writes the line `until`. */
+/**
+ * Which part of its file each transfer that had begun has when the program writes the line `until`: as time has it between
+ * what was told before that, at most half a second ago, and what was told next.
+ */
 function sharesAt(lines: Line[], until: Line): number[] {
+  const at = Date.parse(until.time);
+  const told = new Map<unknown, { time: number; share: number }>();
   const shares = new Map<unknown, number>();
-  for (const { event, transfer, bytes, size } of lines.slice(0, lines.indexOf(until))) {
-    if (event === "transfer-started") shares.set(transfer, 0);
-    if (event === "transfer-progress") shares.set(transfer, Number(bytes) / Number(size));
-    if (event === "file-received") shares.set(transfer, 1);
+  for (const [i, line] of lines.entries()) {
+    const share = shareOf(line);
+    if (share === undefined) continue;
+    const { transfer } = line;
+    const before = told.get(transfer);
+    const now = { time: Date.parse(line.time), share };
+    told.set(transfer, now);
+    if (i <= lines.indexOf(until)) shares.set(transfer, share);
+    else if (before && shares.has(transfer) && before.time <= at && now.time > at) {
+      const part = (at - before.time) / (now.time - before.time);
+      shares.set(transfer, before.share + part * (share - before.share));
+    }
   }
   return [...shares.values()];
+}
+
+/** Which part of its file a transfer has that a line is about. */
+function shareOf({ event, bytes, size }: Line): number | undefined {
+  if (event === "transfer-started") return 0;
+  if (event === "transfer-progress") return Number(bytes) / Number(size);
+  return event === "file-received" ? 1 : undefined;
 }
 
 /** The most memory that a process has taken, in bytes; 0 when it has ended. */

@@ -65,6 +65,8 @@ permitted("what is proven everybody hears, also who comes later", NEEDS, async (
   await using liar = await startPeer(tracker, dir, { name: "liar", identity: server });
   await using member = await memberOf(tracker);
   const evidence = evidenceOf(network, { sharer, server });
+  // So that it knows the liar's name.
+  await anna.peer.updatePeersList();
   await member.accuse(evidence);
   const { id, name, transfer } = await anna.until("convicted");
   assertEquals([id, name, transfer], [server.id, "liar", evidence.transfer]);

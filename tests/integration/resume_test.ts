@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { P2PError } from "../../lib/errors.ts";
-import { resumable } from "../../lib/peer/ledger.ts";
+import { resumable } from "../../lib/peer/share_log.ts";
 import { FaultyLink } from "../helpers/faulty_link.ts";
 import { NO_PROXY } from "../helpers/faulty_proxy.ts";
 import { hashesIn, hexHash, partialsIn } from "../helpers/invariants.ts";

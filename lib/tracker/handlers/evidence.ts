@@ -3,7 +3,6 @@ import { P2PError } from "../../errors.ts";
 import { whyNoProof } from "../../identity/evidence.ts";
 import { decodeEvidence } from "../../identity/evidence_frame.ts";
 import { type Rates, RequestLimits } from "../../net/request_buckets.ts";
-import { BLOCK_PIECES } from "../../wire/limits.ts";
 import type { Convictions } from "../convictions.ts";
 import { sourceHost } from "../dial_backs.ts";
 import type { Roster } from "../roster.ts";
@@ -47,7 +46,7 @@ export function evidenceHandlers(
         if (!limits.take(id, sourceHost(session))) {
           throw new P2PError("rate-limited", "Cannot accuse: there is too much of it at once");
         }
-        const why = whyNoProof(network.id, evidence, BLOCK_PIECES);
+        const why = whyNoProof(network.id, evidence);
         if (why !== null) {
           throw new P2PError("invalid", `Cannot convict ${evidence.server}: ${why}`);
         }

@@ -3,6 +3,12 @@ import { P2PError } from "../../errors.ts";
 import type { Manifest } from "../../pieces/manifest.ts";
 import { BLOCK_PIECES } from "../../wire/limits.ts";
 
+/** The number of the block that the hashes below `end` complete; undefined where they complete none. */
+export function completedBlock(end: number, pieceCount: number): number | undefined {
+  const isComplete = end > 0 && (end % BLOCK_PIECES === 0 || end === pieceCount);
+  return isComplete ? Math.ceil(end / BLOCK_PIECES) - 1 : undefined;
+}
+
 /** A block whose hashes its sharer has signed. */
 export interface SignedBlock {
   digest: Uint8Array;
@@ -46,9 +52,8 @@ export class SignedBlocks {
    */
   take(end: number, signature: string | undefined): boolean {
     const { transfer, sharer, pieceCount, signer: { network } } = this.#options;
-    const isComplete = end > 0 && (end % BLOCK_PIECES === 0 || end === pieceCount);
-    const block = Math.ceil(end / BLOCK_PIECES) - 1;
-    if (!isComplete || this.#blocks[block]) return false;
+    const block = completedBlock(end, pieceCount);
+    if (block === undefined || this.#blocks[block]) return false;
     const digest = blockDigest(this.hashesOf(block));
     if (
       block !== this.#blocks.length || signature === undefined ||

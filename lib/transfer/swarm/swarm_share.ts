@@ -1,10 +1,10 @@
 import type { Clock } from "../../async/clock.ts";
 import type { SourcePieces } from "../../content/source_pieces.ts";
 import type { Range } from "../../wire/fields.ts";
-import { blockDigest } from "../../identity/evidence.ts";
-import { BLOCK_PIECES, HASH_BYTES, MAX_HASHES, MAX_NEIGHBOURS } from "../../wire/limits.ts";
+import { HASH_BYTES, MAX_HASHES, MAX_NEIGHBOURS } from "../../wire/limits.ts";
 import type { PeerLink } from "../peer_link.ts";
 import type { PieceServer } from "../piece_server.ts";
+import { BlockSigner } from "./block_signer.ts";
 import type { SwarmJustice } from "./justice.ts";
 import { LineEstimate } from "./line_estimate.ts";
 import { SwarmMember } from "./swarm_member.ts";
@@ -43,6 +43,8 @@ export interface SwarmShareOptions {
  * left with what the others cannot.
  */
 export class SwarmShare implements Disposable {
+  /** Signs the hashes of the pieces; absent without keys. */
+  readonly blocks: BlockSigner | undefined;
   readonly #options: SwarmShareOptions;
   readonly #member: SwarmMember;
   readonly #line: LineEstimate;
@@ -51,16 +53,15 @@ export class SwarmShare implements Disposable {
   readonly #lost = new Set<string>();
   /** Ids of those that only this side serves as far as is known: they have not joined, and are not done. */
   readonly #apart: Set<string>;
-  /** Signatures by block: each is the same for all. */
-  readonly #signatures = new Map<number, string>();
   #isSpread = false;
   #isOver = false;
 
   constructor(options: SwarmShareOptions) {
-    const { transfer, source, recipients, clock, random } = options;
+    const { transfer, source, recipients, justice, clock, random } = options;
     const receivers = recipients.length;
     const { pieceSize, pieceCount, manifest: { table } } = source;
     this.#options = options;
+    this.blocks = justice && new BlockSigner({ transfer, source, signer: justice.signer });
     this.#apart = new Set(recipients);
     const line = this.#line = new LineEstimate({ pieceSize, receivers, clock });
     this.#member = new SwarmMember({
@@ -109,26 +110,6 @@ export class SwarmShare implements Disposable {
   settle(id: string): void {
     this.#apart.delete(id);
     this.#lookWhetherSpread();
-  }
-
-  /** Whether the hashes of the pieces are signed, a block at a time. */
-  get isSigned(): boolean {
-    return this.#options.justice !== undefined;
-  }
-
-  /** The signature of the block that the hashes below `end` complete; undefined where they complete none. */
-  signatureOf(end: number): string | undefined {
-    const { transfer, source, justice } = this.#options;
-    const isComplete = end > 0 && (end % BLOCK_PIECES === 0 || end === source.pieceCount);
-    if (!justice || !isComplete) return undefined;
-    const block = Math.ceil(end / BLOCK_PIECES) - 1;
-    const made = this.#signatures.get(block);
-    if (made !== undefined) return made;
-    const hashes = source.manifest.slice(block * BLOCK_PIECES, end);
-    const digest = blockDigest(hashes);
-    const signature = justice.signer.signBlock({ transfer, block, digest });
-    this.#signatures.set(block, signature);
-    return signature;
   }
 
   /** A recipient has been sent the hashes of the pieces below `count`. */

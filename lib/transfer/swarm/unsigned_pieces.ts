@@ -16,8 +16,8 @@ const PATIENCE = 20_000;
 
 /** Statements of one neighbour that may say nothing new. */
 const MAX_IDLE = 64;
-/** Statements that wait for hashes. */
-const MAX_LATER = 1024;
+/** Statements of one neighbour that wait for hashes: as many as pieces can be served whose block is not complete. */
+const MAX_LATER = BLOCK_PIECES;
 
 /** What a neighbour has signed. */
 export interface Statement {
@@ -50,7 +50,8 @@ export class UnsignedPieces {
   readonly #options: UnsignedPiecesOptions;
   /** By neighbour and index: since when in milliseconds it could have signed for it; undefined before that. */
   readonly #pieces = new Map<PeerLink, Map<number, number | undefined>>();
-  readonly #later: Statement[] = [];
+  /** Statements of each neighbour that wait for hashes: what one says too much must not cost another its place. */
+  readonly #later = new Map<PeerLink, Statement[]>();
   /** Statements of each neighbour that said nothing new. */
   readonly #idle = new WeakMap<PeerLink, number>();
 
@@ -73,6 +74,7 @@ export class UnsignedPieces {
   /** Forgets a neighbour. */
   drop(source: PeerLink): void {
     this.#pieces.delete(source);
+    this.#later.delete(source);
   }
 
   /** Neighbours that have left pieces unsigned for too long. */
@@ -93,14 +95,9 @@ export class UnsignedPieces {
 
   /** What has been signed before the hashes were here that it is about, to be judged now. */
   takeLater(): Statement[] {
-    return this.#later.splice(0);
-  }
-
-  /** Counts a statement that says nothing new: pieces that came twice have some, and looking at each takes its time. */
-  #isTooMuch(source: PeerLink): boolean {
-    const count = (this.#idle.get(source) ?? 0) + 1;
-    this.#idle.set(source, count);
-    return count > MAX_IDLE;
+    const all = [...this.#later.values()].flat();
+    this.#later.clear();
+    return all;
   }
 
   /** Judges what a neighbour has signed. */
@@ -114,8 +111,10 @@ export class UnsignedPieces {
     if (!verifyServed(server, subject, signature)) return "useless";
     if (served.some(({ index }) => !blocks.of(index))) {
       // The hashes are on their way to this side.
-      this.#later.push({ source, entries, signature });
-      return this.#later.length > MAX_LATER ? "useless" : "right";
+      const later = this.#later.get(source) ?? [];
+      this.#later.set(source, later);
+      later.push({ source, entries, signature });
+      return later.length > MAX_LATER ? "useless" : "right";
     }
     if (!served.some(({ index }) => pieces?.has(index)) && this.#isTooMuch(source)) {
       return "useless";
@@ -136,5 +135,12 @@ export class UnsignedPieces {
       };
     }
     return verdict;
+  }
+
+  /** Counts a statement that says nothing new: pieces that came twice have some, and looking at each takes its time. */
+  #isTooMuch(source: PeerLink): boolean {
+    const count = (this.#idle.get(source) ?? 0) + 1;
+    this.#idle.set(source, count);
+    return count > MAX_IDLE;
   }
 }

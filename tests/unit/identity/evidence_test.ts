@@ -13,7 +13,6 @@ import { decodeEvidence, encodeEvidence } from "../../../lib/identity/evidence_f
 import { Identity } from "../../../lib/identity/keys.ts";
 import { dialler, listener, network, run } from "../../testdata/worked_example.ts";
 
-const BLOCK = 256;
 const transfer = encodeBase64Url(run(0xc0, 16));
 const sharer = swarmSigner(dialler, network.id);
 const server = swarmSigner(listener, network.id);
@@ -36,7 +35,7 @@ function evidence(change: Partial<Evidence> = {}): Evidence {
 }
 
 function why(change: Partial<Evidence> = {}, id = network.id): string | null {
-  return whyNoProof(id, evidence(change), BLOCK);
+  return whyNoProof(id, evidence(change));
 }
 
 Deno.test("the worked example: evidence", () => {

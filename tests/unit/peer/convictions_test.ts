@@ -37,7 +37,7 @@ function scene() {
   const told: string[] = [];
   const tracker: { fails?: P2PError } = {};
   const convictions = new Convictions({
-    network,
+    signer: swarmSigner(own, network),
     own: own.id,
     tell: ({ server }) => {
       if (tracker.fails) return Promise.reject(tracker.fails);
@@ -55,10 +55,10 @@ Deno.test("Who is proven to lie is left, told of once, and accused at the tracke
   const { convictions, events, left, told } = scene();
   const liar = Identity.generate();
   const evidence = against(liar);
-  convictions.found(evidence);
-  convictions.found(against(liar));
+  convictions.convict(evidence);
+  convictions.convict(against(liar));
   await turn();
-  assertEquals([convictions.has(liar.id), left, told], [true, [liar.id], [liar.id]]);
+  assertEquals([convictions.isConvicted(liar.id), left, told], [true, [liar.id], [liar.id]]);
   assertEquals(events, [
     { event: "convicted", id: liar.id, name: liar.id, transfer: evidence.transfer },
   ]);
@@ -71,25 +71,29 @@ Deno.test("What the tracker says has to prove it, and nobody convicts itself", a
   convictions.heard({ ...against(honest), transfer: randomToken(16) });
   convictions.heard(against(own));
   await turn();
-  assertEquals([convictions.has(honest.id), convictions.has(own.id), events], [false, false, []]);
+  assertEquals([convictions.isConvicted(honest.id), convictions.isConvicted(own.id), events], [
+    false,
+    false,
+    [],
+  ]);
   const liar = Identity.generate();
   convictions.heard(against(liar));
   await turn();
-  assertEquals([convictions.has(liar.id), told], [true, []]);
+  assertEquals([convictions.isConvicted(liar.id), told], [true, []]);
 });
 
 Deno.test("While the tracker is away an accusation waits, and one that it refuses does not", async () => {
   const { convictions, told, tracker } = scene();
   const liars = Array.from({ length: 20 }, () => Identity.generate());
   tracker.fails = new P2PError("tracker-unreachable", "away");
-  for (const liar of liars) convictions.found(against(liar));
+  for (const liar of liars) convictions.convict(against(liar));
   await turn();
   delete tracker.fails;
   await convictions.tellAll();
   // The latest sixteen.
   assertEquals(told, liars.slice(4).map(({ id }) => id));
   tracker.fails = new P2PError("invalid", "no");
-  convictions.found(against(Identity.generate()));
+  convictions.convict(against(Identity.generate()));
   await turn();
   delete tracker.fails;
   await convictions.tellAll();

@@ -18,12 +18,14 @@ function missing(...targets: string[]): Recipients["missing"] {
 function scene(begun: Recipients, found: (Recipients | Error)[]) {
   const clock = new FakeClock();
   const joined: string[] = [];
+  const arrived: string[] = [];
   const late = new Latecomers({
     begun,
     look: () => {
       const [first] = found.length > 1 ? [found.shift()] : found;
       return first instanceof Error ? Promise.reject(first) : Promise.resolve(first as Recipients);
     },
+    onArrived: (target) => void arrived.push(target),
     join: ({ name }) => void joined.push(name),
     clock,
   });
@@ -31,7 +33,7 @@ function scene(begun: Recipients, found: (Recipients | Error)[]) {
     clock.advance(LOOK);
     await turn();
   };
-  return { clock, joined, late, look };
+  return { clock, joined, arrived, late, look };
 }
 
 Deno.test("Who comes joins once, and those who were there from the beginning not again", async () => {
@@ -52,13 +54,16 @@ Deno.test("Who comes joins once, and those who were there from the beginning not
 });
 
 Deno.test("Who was missing and has come is missing no longer, also when he leaves again", async () => {
-  const { joined, late, look } = scene({ peers: [entryOf(1)], missing: missing("p2", "x") }, [
+  // One of them is who was there from the beginning.
+  const begun = { peers: [entryOf(1)], missing: missing("p2", "x", "192.0.2.1:7000") };
+  const { joined, arrived, late, look } = scene(begun, [
     { peers: [entryOf(1), entryOf(2)], missing: missing("x") },
     { peers: [], missing: missing("p2", "x", "p1") },
   ]);
   await look();
   await look();
   assertEquals([joined, late.missing.map(({ target }) => target)], [["p2"], ["x"]]);
+  assertEquals(arrived, ["p2", "192.0.2.1:7000"]);
   late[Symbol.dispose]();
 });
 

@@ -1,8 +1,8 @@
 /** The ledger on the disk: what it says after each end, what it forgets, and what it makes of broken files. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { lacking, Ledger, type OpenShare, resumable } from "../../../lib/peer/ledger.ts";
-import type { ShareRecipient } from "../../../lib/peer/share_log.ts";
+import { Ledger, type OpenShare } from "../../../lib/peer/ledger.ts";
+import { lacking, resumable, type ShareRecipient } from "../../../lib/peer/share_log.ts";
 import { rejectsWith } from "../../helpers/errors.ts";
 import { permitted } from "../../helpers/permissions.ts";
 import { type TempDir, tempDir } from "../../helpers/temp_dir.ts";
@@ -90,12 +90,13 @@ permitted("who was not there and has come is the same, whatever it was called", 
       share.note({ id: "", name, state: "failed", error: { code: "peer-unknown", message: "" } });
     }
     await share.write({ isDurable: false });
+    for (const target of ["id:id-da", "carol", "nobody"]) share.noteArrival(target);
     share.note(recipient("dave", "offered"));
     share.note(recipient("carol", "accepted"));
     share.note(recipient("carol", "delivered"));
   }
   assertEquals(await noted(ledger), [
-    "1: bob offered,carol delivered,dave offered,eve failed",
+    "1: bob offered,eve failed,dave offered,carol delivered",
   ]);
 });
 

@@ -47,7 +47,8 @@ Deno.test("All of it is told after a second, then what has changed, and its end"
     error: { code: "peer-unknown", message: "" },
   });
   assertEquals(await told(SECOND - 1), []);
-  assertEquals(await told(1), ["2: bob accepted, x failed peer-unknown"]);
+  // Who is not there may come.
+  assertEquals(await told(1), ["2: bob accepted"]);
   assertEquals(await told(SECOND), []);
   reporter.progress("id-bob", 3, 2);
   reporter.progress("id-nobody", 3);
@@ -55,8 +56,22 @@ Deno.test("All of it is told after a second, then what has changed, and its end"
   reporter.note(recipient("carol", "offered"));
   reporter.note(recipient("bob", "delivered"));
   await reporter.end();
-  assertEquals(await told(0), ["3: carol offered, bob delivered 3 2 over"]);
+  assertEquals(await told(0), ["3: x failed peer-unknown, carol offered, bob delivered 3 2 over"]);
   assertEquals([await told(10 * SECOND), clock.pending], [[], []]);
+});
+
+Deno.test("Who was not there and has come is one recipient, whatever it was called", async () => {
+  const { reporter, told } = scene();
+  for (const name of ["192.0.2.1:7000", "id:id-ca"]) {
+    reporter.note({ ...recipient(name, "failed"), id: "" });
+  }
+  reporter.note(recipient("bob"));
+  assertEquals(await told(SECOND), ["3: bob accepted"]);
+  for (const target of ["192.0.2.1:7000", "id:id-ca"]) reporter.arrived(target);
+  reporter.note(recipient("carol", "offered"));
+  assertEquals(await told(SECOND), ["2: carol offered"]);
+  await reporter.end();
+  assertEquals(await told(0), ["2:  over"]);
 });
 
 Deno.test("What is over within a second is not told", async () => {

@@ -42,15 +42,18 @@ Deno.test("A share is what its reporter has said of it last, recipient by recipi
   assertEquals(find(idOf(1), "s").recipients, [recipient(2, "failed"), recipient(3, "delivered")]);
 });
 
-Deno.test("Who was not there and has come is one recipient", () => {
+Deno.test("Who was not there in the end is told of anew when it goes on", () => {
   const { shares, list, find } = scene();
   const missing: ReportedRecipient = { name: "p2", state: "failed", code: "peer-unknown" };
+  // In two parts.
   shares.take(idOf(1), report("s", { recipients: [missing] }));
-  assertEquals(list(), ["s anna running 0 1"]);
-  shares.take(idOf(1), report("s", { recipients: [recipient(2, "delivered")] }));
+  shares.take(idOf(1), report("s", { recipients: [recipient(3)], over: true }));
+  assertEquals(list(), ["s anna over 0 1"]);
+  shares.take(idOf(1), report("s", { recipients: [recipient(2)] }));
+  shares.take(idOf(1), report("s", { recipients: [recipient(2, "delivered")], over: true }));
   assertEquals([list(), find(idOf(1), "s").recipients], [
-    ["s anna running 1 0"],
-    [recipient(2, "delivered")],
+    ["s anna over 1 0"],
+    [recipient(3), recipient(2, "delivered")],
   ]);
 });
 
@@ -67,8 +70,10 @@ Deno.test("A share whose reporter is gone is lost, until it is reported again", 
   const { shares, list } = scene();
   shares.take(idOf(1), report("s"));
   shares.take(idOf(1), report("t", { over: true }));
+  assertEquals([shares.isReporting(idOf(1)), shares.isReporting(idOf(2))], [true, false]);
   shares.lost(idOf(1));
   assertEquals(list(), ["t anna over 0 0", "s anna lost 0 0"]);
+  assertEquals(shares.isReporting(idOf(1)), false);
   shares.take(idOf(1), report("s"));
   assertEquals(list(), ["t anna over 0 0", "s anna running 0 0"]);
 });

@@ -108,7 +108,7 @@ trial("who signs for wrong bytes convicts itself, and the rest goes on", async (
   const [evidence] = convicted;
   assert(evidence);
   assertEquals([evidence.server, evidence.index], [ann.id, 0]);
-  assertEquals(whyNoProof(network, evidence, BLOCK_PIECES), null);
+  assertEquals(whyNoProof(network, evidence), null);
   await finish(trial);
 });
 
@@ -189,6 +189,35 @@ trial(
     await finish(trial);
   },
 );
+
+trial("who says too much too early costs no other neighbour its place", async (trial) => {
+  const { scene, digest } = trial;
+  await scene.sender.sendHashesOf("independent", { end: 3 });
+  const carol = Identity.generate();
+  const [flooder, honest] = [
+    scene.source(scene.content, carol.id),
+    scene.source(scene.content, ann.id),
+  ];
+  const statement = encodeServed([{ index: 0, hash: new Uint8Array(32), digest }]);
+  const about = { transfer, sharer: sharer.id, entries: statement };
+  const signature = swarmSigner(carol, network).signServed(about);
+  scene.download.join(flooder.link);
+  scene.download.join(honest.link);
+  await announce(honest, [0]);
+  await honest.asked(1);
+  await honest.sendPiece(0);
+  await eventually(() => scene.download.has(0), "piece 0");
+  // As many as may wait of one, then those of the other.
+  for (let i = 0; i < BLOCK_PIECES; i++) await flooder.signFor(statement, signature);
+  for (let i = 0; i < BLOCK_PIECES; i++) await sign(honest, { digest });
+  assert(admitsAnn(trial));
+  await flooder.signFor(statement, signature);
+  const admitsFlooder = () => scene.download.admits(scene.source(scene.content, carol.id).link);
+  await eventually(() => !admitsFlooder(), "that the flooder is avoided");
+  assert(admitsAnn(trial));
+  await scene.sender.cancel();
+  await scene.failure();
+});
 
 trial("hashes that their sharer has not signed are refused", async ({ scene, digest }) => {
   const signature = swarmSigner(ann, network).signBlock({ transfer, block: 0, digest });
