@@ -250,14 +250,12 @@ export class Peer implements AsyncDisposable {
   /** Joins as a listed peer: connects, listens, registers. What has been done already is not done again. */
   async start(): Promise<void> {
     // Before others can take all descriptors: a module is a file that has to be opened.
-    const queue = await this.#makeQueueDelivery();
+    this.#queueDelivery ??= await this.#makeQueueDelivery();
     if (!this.isConnected) await this.connect();
     if (this.address === undefined) await this.startListening();
+    await this.#queueDelivery?.announce();
     await this.registerWithTracker();
-    if (queue && !this.#stopping.signal.aborted) {
-      this.#queueDelivery = queue;
-      await queue.start();
-    }
+    await this.#queueDelivery?.start();
     // A router takes its time, and what it says is told to the tracker then.
     if (this.#options.mapPort && !this.isShare) await this.#mapPort();
   }
@@ -723,7 +721,7 @@ export class Peer implements AsyncDisposable {
 
   /** What sends what waits in the queue of this user; undefined where another peer does, or nothing is to be begun. */
   async #makeQueueDelivery(): Promise<QueueDelivery | undefined> {
-    if (!this.#options.deliversQueue || this.#queueDelivery) return undefined;
+    if (!this.#options.deliversQueue) return undefined;
     const [{ QueueDelivery }, { Queue }] = await Promise.all([
       onDemand<typeof import("./queue_delivery.ts")>("./queue_delivery.ts", import.meta.url),
       onDemand<typeof import("./queue.ts")>("./queue.ts", import.meta.url),

@@ -91,16 +91,21 @@ export class QueueDelivery implements AsyncDisposable {
     this.#notice = tellOnce((message) => options.emit({ event: "notice", message }));
   }
 
-  /** Begins: resolves when the queue has been looked at, and what can be sent is on its way. */
-  async start(): Promise<void> {
+  /** Says that this peer delivers, and watches the folder: whoever sees it listed is to find that said. */
+  async announce(): Promise<void> {
     const { queue, network } = this.#options;
     try {
-      this.#marker = await queue.announce(network()) ?? undefined;
-      this.#watcher = Deno.watchFs(queue.folder, { recursive: false });
-      this.#watching = this.#watch(this.#watcher);
+      this.#marker ??= await queue.announce(network()) ?? undefined;
+      if (this.#isClosed) return this.#unmark();
+      this.#watcher ??= Deno.watchFs(queue.folder, { recursive: false });
+      this.#watching ??= this.#watch(this.#watcher);
     } catch {
       // A folder that cannot be watched, or made, is looked at every minute.
     }
+  }
+
+  /** Begins: resolves when the queue has been looked at, and what can be sent is on its way. */
+  async start(): Promise<void> {
     this.#unnoted.push(...this.#options.listed());
     await this.look();
   }
@@ -139,6 +144,10 @@ export class QueueDelivery implements AsyncDisposable {
       stop.abort(new P2PError("interrupted", "This peer is stopping"));
     }
     await Promise.all([this.#looking, this.#watching, ...this.#running]);
+    this.#unmark();
+  }
+
+  #unmark(): void {
     this.#marker?.[Symbol.dispose]();
     this.#marker = undefined;
   }

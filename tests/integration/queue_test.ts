@@ -100,6 +100,20 @@ permitted("what waits is delivered when its recipient comes, with a receipt", NE
   ]);
 });
 
+permitted("a peer that is listed has said that it delivers", NEEDS, async () => {
+  await using scene = await sceneOf();
+  await using anna = await scene.deliver({ start: false });
+  const starting = anna.peer.start();
+  await anna.until("registered");
+  // Nothing is awaited in between: what is said at this moment was said before.
+  const said = [...Deno.readDirSync(scene.queue.folder)].filter(({ name }) =>
+    name.startsWith("running ")
+  );
+  await starting;
+  assertEquals(said.length, 1);
+  assertEquals(await scene.queue.isServed(scene.tracker.membership?.id ?? ""), true);
+});
+
 permitted("what is queued for who is there already is seen at once", NEEDS, async () => {
   await using scene = await sceneOf();
   await using bob = await scene.startBob();

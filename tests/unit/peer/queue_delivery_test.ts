@@ -77,6 +77,7 @@ permitted("a folder that tells of no change is looked at every minute", NEEDS, a
   await using dir = await tempDir();
   await using scene = new Scene(dir);
   scene.listed.push(entryOf(1));
+  await scene.delivery.announce();
   await scene.delivery.start();
   assertEquals(scene.clock.pending, [MINUTE]);
   await scene.say("hi", [1, 2]);
@@ -176,7 +177,7 @@ permitted("whether a peer delivers is known as long as one does", NEEDS, async (
   await using dir = await tempDir();
   const scene = new Scene(dir);
   assertEquals(await scene.queue.isServed("n"), false);
-  await scene.delivery.start();
+  await scene.delivery.announce();
   assertEquals(await scene.queue.isServed("n"), true);
   await scene[Symbol.asyncDispose]();
   assertEquals(await scene.queue.isServed("n"), false);
