@@ -90,6 +90,8 @@ export interface PeerEvent {
   groups?: string[];
   /** This user reached it through the tracker last, since there was no direct path. */
   via?: "relay";
+  /** The tracker was restarted and remembers it, and it has not come back yet. */
+  away?: true;
 }
 
 /** How a peer was reached. */

@@ -13,7 +13,7 @@ import type { ProgramSpec } from "../cli/arguments/spec.ts";
 import { redactInvite } from "../cli/output/redact.ts";
 import { TextOutput } from "../cli/output/text_output.ts";
 import { asP2PError, ExitCode, P2PError, reasonOf } from "../errors.ts";
-import { keepPrivate, stateFolders } from "./state_folder.ts";
+import { IN_MEMORY, keepPrivate, stateFolders } from "./state_folder.ts";
 import config from "../../deno.json" with { type: "json" };
 
 /** Milliseconds that a command gets to stop at once. */
@@ -83,10 +83,10 @@ async function runCommand(
   if (!command) throw new TypeError(`the command ${parsed.command} has no code`);
   const emit = (event: AppEvent) => output.emit(event);
   try {
-    keepPrivate(
-      stateFolders(textOf(parsed.values, "state"), env),
-      (message) => emit({ event: "notice", message }),
-    );
+    const state = textOf(parsed.values, "state");
+    if (state !== IN_MEMORY) {
+      keepPrivate(stateFolders(state, env), (message) => emit({ event: "notice", message }));
+    }
     const running = command({
       command: parsed,
       output,

@@ -105,9 +105,7 @@ export class Sharing implements AsyncDisposable {
    * @throws {P2PError} `address-in-use` or `usage`.
    */
   static async start(options: SharingOptions): Promise<Sharing> {
-    const registry = new MemoryRegistry(() => randomToken(16), {
-      saveBarred: () => Promise.reject(shareOnly()),
-    });
+    const registry = new MemoryRegistry(() => randomToken(16));
     const sharing = new Sharing(options, registry);
     try {
       await sharing.#join(registry);

@@ -1,6 +1,9 @@
 import { join, resolve } from "node:path";
 import { P2PError, reasonOf } from "../errors.ts";
 
+/** What `--state` says where a tracker is to keep nothing. */
+export const IN_MEMORY = ":memory:";
+
 /** Folders of what the programs of this user must not lose. */
 export interface StateFolders {
   /** Keys, network and last address of the tracker. */
@@ -20,6 +23,12 @@ export function stateFolders(
   env: (name: string) => string | undefined,
   os: typeof Deno.build.os = Deno.build.os,
 ): StateFolders {
+  if (flag === IN_MEMORY) {
+    throw new P2PError(
+      "usage",
+      "Cannot use --state :memory: here: only `tracker run` can do without a state folder; name one",
+    );
+  }
   const root = flag === undefined ? defaultState(env, os) : resolve(flag);
   return { tracker: join(root, "tracker"), peers: join(root, "peers") };
 }

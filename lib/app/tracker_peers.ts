@@ -7,7 +7,7 @@ import { operate } from "./tracker_setup.ts";
 export async function peers(context: CommandContext): Promise<ExitCode> {
   await using client = await operate(context);
   for (const entry of await client.refresh()) {
-    const { id, name, reachable } = entry;
+    const { id, name, reachable, away } = entry;
     context.emit({
       event: "peer",
       id,
@@ -16,6 +16,7 @@ export async function peers(context: CommandContext): Promise<ExitCode> {
       ...otherAddresses(entry.addresses),
       reachable,
       ...(entry.groups ? { groups: entry.groups } : {}),
+      ...(away ? { away: true as const } : {}),
     });
   }
   return ExitCode.done;

@@ -1,19 +1,20 @@
 import { ExitCode, P2PError } from "../errors.ts";
 import { suggest } from "../suggest.ts";
 import type { Barred } from "../tracker/registry/registry.ts";
-import { loadBarred, saveBarred } from "./barred_file.ts";
+import { forgetBarred, readBarred } from "../tracker/store/sqlite_store.ts";
 import type { CommandContext } from "./program.ts";
 import { atTracker, folderOf } from "./tracker_setup.ts";
+import { registryPath } from "./tracker_state.ts";
 
 /** `tracker restore`: lets one who was removed join again, whether the tracker runs or not. */
 export async function restore(context: CommandContext): Promise<ExitCode> {
   const [target = ""] = context.command.positionals;
   const folder = folderOf(context.command, context.env);
-  const barred = await loadBarred(folder);
-  const chosen = choose(barred, target);
+  const path = registryPath(folder);
+  const chosen = choose(readBarred(path), target);
   await atTracker(context, `restore ${target}`, {
     running: (client) => client.restore(chosen.id),
-    stopped: () => saveBarred(folder, barred.filter(({ id }) => id !== chosen.id)),
+    stopped: () => Promise.try(forgetBarred, path, chosen.id),
   });
   context.emit({ event: "restored", ...chosen });
   return ExitCode.done;

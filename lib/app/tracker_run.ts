@@ -1,60 +1,45 @@
-import { join } from "node:path";
 import { isOn, millisecondsOf, numberOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
 import { formatSize } from "../cli/output/format.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { InvitePlace } from "../identity/invite.ts";
-import { randomToken } from "../async/random.ts";
-import { loadOrCreateIdentity } from "../identity/keys.ts";
-import { loadOrCreateNetwork, type NetworkKey, rotateSecret } from "../identity/network.ts";
+import type { NetworkKey } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
 import { tellOnce } from "../tell_once.ts";
 import type { Listener } from "../net/listen.ts";
 import { AddressWatch } from "../net/address_watch.ts";
 import { machineAddresses } from "../net/interfaces.ts";
 import type { PortMap } from "../net/port_map/port_map.ts";
-import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
 import type { RelaySettings } from "../tracker/relay.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { loadBarred, saveBarred } from "./barred_file.ts";
 import { addressesOf, isOnlyHere, nearest } from "./addresses.ts";
-import { announceTracker, holdTracker } from "./local_tracker.ts";
 import { checkMapPort, mapPort } from "./map_port.ts";
 import { type CommandContext } from "./program.ts";
-import { advertised, folderOf, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
-import { sayIfUnwritable, startWhenPossible } from "./waiting.ts";
+import { advertised, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
+import { openTrackerState } from "./tracker_state.ts";
+import { startWhenPossible } from "./waiting.ts";
 
 /** `tracker run`: lists peers and tells them of each other, until a signal comes. */
-export async function run({ command, emit, env, signal }: CommandContext): Promise<ExitCode> {
+export async function run(context: CommandContext): Promise<ExitCode> {
+  const { command, emit, signal } = context;
   const { values } = command;
   checkMapPort(command);
-  const folder = folderOf(command, env);
   const { host, port } = listenOn(command);
   const insecure = isOn(values, "insecure");
   const relay = relayOf(command);
   const notice = (message: string) => emit({ event: "notice", message });
-  using _folder = await holdTracker(folder, "start", notice);
-  /** Says why something cannot be kept: the operator who asked for it hears only that it is not. */
-  const telling = async <T>(keeping: Promise<T>): Promise<T> => {
-    keeping.catch((error) => notice(reasonOf(error)));
-    return await keeping;
-  };
-  const trust = insecure ? null : {
-    network: await loadOrCreateNetwork(folder),
+  using state = await openTrackerState(context);
+  const { identity, store } = state;
+  const trust = state.network && {
+    network: state.network,
     rotate: async () => {
-      const network = await telling(rotateSecret(folder));
+      const network = await state.rotate();
       await announce(network);
       return network;
     },
   };
-  const registry = new MemoryRegistry(() => randomToken(16), {
-    barred: insecure ? [] : await loadBarred(folder),
-    saveBarred: (barred) => telling(saveBarred(folder, barred)),
-  });
-  const identity = await loadOrCreateIdentity(join(folder, "identity.key"));
-  await sayIfUnwritable(folder, { emit });
   let listener: Listener;
   try {
     listener = await startWhenPossible(
@@ -69,7 +54,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
   await using tracker = serveTracker(listener, {
     identity,
     trust,
-    registry,
+    store,
     signal,
     // Asked for each invite: this machine's addresses may change.
     get advertise() {
@@ -86,7 +71,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     const { host, port } = tracker.address;
     const at = named = reachableAt(command, tracker.address, portMap?.outside);
     const invite = network ? inviteAt(at, network) : null;
-    return announceTracker(folder, { host: nearest(host), port, invite }).catch((error) => {
+    return state.announce({ host: nearest(host), port, invite }).catch((error) => {
       notice(
         `Cannot note where this tracker is: ${reasonOf(error)}; ` +
           "programs of this user may need --tracker and --join to find it",
@@ -103,6 +88,13 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     ...(isOnlyHere(named.host) ? { local: true as const } : {}),
     ...(relay ? { relay: true as const } : {}),
   });
+  const expected = (store?.peers() ?? []).filter(({ entry }) => entry !== null).length;
+  if (expected > 0) {
+    notice(
+      `${expected === 1 ? "1 peer was" : `${expected} peers were`} there before; who is not back ` +
+        "within a minute leaves the list",
+    );
+  }
   /** Has invites name an address of today; one that is away for a moment may come back. */
   const follow = async () => {
     const hostsOf = ({ host, others = [] }: InvitePlace) => [host, ...others];
@@ -110,7 +102,7 @@ export async function run({ command, emit, env, signal }: CommandContext): Promi
     const now = reachableAt(command, tracker.address, portMap?.outside);
     const hosts = hostsOf(now);
     if (`${hosts}` === `${before}` || isOnlyHere(now.host)) return;
-    await announce(insecure ? null : await loadOrCreateNetwork(folder));
+    await announce(state.network);
     // Invites from before lead here as long as one of their addresses does.
     if (hosts.some((host) => before.includes(host))) return;
     notice(

@@ -23,4 +23,5 @@ export const LEFT = {
   goodbye: { code: "goodbye", text: "said goodbye" },
   dismissed: { code: "dismissed", text: "dismissed" },
   removed: { code: "removed", text: "removed from the network" },
-} as const satisfies Partial<Record<LeftReason["code"], LeftReason>>;
+  away: { code: "lost", text: "has not come back since the tracker was restarted" },
+} as const satisfies Record<string, LeftReason>;

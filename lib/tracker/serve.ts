@@ -32,6 +32,7 @@ import { BARRED, MemoryRegistry } from "./registry/memory_registry.ts";
 import type { Registry } from "./registry/registry.ts";
 import { type Ends, Relay, type RelaySettings } from "./relay.ts";
 import { type Member, Roster } from "./roster.ts";
+import type { TrackerStore } from "./store/tracker_store.ts";
 import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
 
 /** Bytes of answers and lists that a session may leave unread and be listened to: a few pages of the list. */
@@ -74,6 +75,8 @@ export interface TrackerOptions extends TrackerStanding {
   dialTimeout?: number | undefined;
   handshakeTimeout?: number | undefined;
   registry?: Registry | undefined;
+  /** What outlives this process; by default nothing does. A registry that is given has its own. */
+  store?: TrackerStore | undefined;
   observer?: TrackerObserver | undefined;
   clock?: Clock | undefined;
 }
@@ -128,14 +131,15 @@ class RunningTracker implements Tracker {
   #closing: Promise<void> | undefined;
 
   constructor(listener: Listener, options: TrackerOptions) {
-    const { clock = systemClock, observer, signal } = options;
+    const { clock = systemClock, observer, signal, store } = options;
     this.#options = options;
-    const registry = options.registry ?? new MemoryRegistry(() => randomToken(16), { clock });
+    const registry = options.registry ??
+      new MemoryRegistry(() => randomToken(16), { clock, ...(store ? { store } : {}) });
     this.#registry = registry;
     const { hostname } = listener.addr as Deno.NetAddr;
     this.#network = new TrackerNetwork(options, hostname);
     const network = this.#network;
-    const convictions = new Convictions();
+    const convictions = new Convictions(store);
     const roster: Roster = new Roster({
       registry,
       clock,
@@ -166,7 +170,7 @@ class RunningTracker implements Tracker {
         if (this.#refusals.take(ids[0])) observer?.onRelayEnded?.(namesOf(ids), bytes);
       },
     });
-    this.#shares = new Shares(clock);
+    this.#shares = new Shares({ clock, store });
     const handlers = {
       ...membershipHandlers({
         roster,
@@ -203,7 +207,13 @@ class RunningTracker implements Tracker {
     };
     this.#dispatcher = new Dispatcher(handlers, clock);
     this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
-    this.#unsubscribe = registry.subscribe((event) => lists.onChange(event));
+    this.#unsubscribe = registry.subscribe((event) => {
+      lists.onChange(event);
+      // Whoever has not come back is no member here.
+      if (event.kind === "gone" && event.entry.away) {
+        observer?.onLeft?.(event.entry, event.cause === "barred" ? LEFT.removed : LEFT.away);
+      }
+    });
     this.#liveness = new Liveness({
       clock,
       pingAfter: options.pingAfter ?? 20_000,
@@ -306,6 +316,8 @@ class RunningTracker implements Tracker {
 
   /** Drops the member of a session that has ended, unless its listener may answer yet. */
   async #onClosed(session: Session, error: P2PError | null): Promise<void> {
+    // Whoever is there when the tracker ends is expected back by the next one.
+    if (this.#closing) return;
     const { id } = session.remote;
     if (this.#shares.isReporting(id) && !this.#hasOther(session)) this.#shares.lost(id);
     const member = this.#roster.of(session);

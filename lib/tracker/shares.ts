@@ -2,6 +2,13 @@ import type { Clock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { MAX_HEADER } from "../wire/limits.ts";
 import type { MessageOf, ReportedRecipient, ReportedShare, ShareSummary } from "../wire/message.ts";
+import type {
+  Kept,
+  RecipientKey,
+  RememberedShare,
+  ShareKey,
+  TrackerStore,
+} from "./store/tracker_store.ts";
 
 /** Shares of one reporter that go on at a time. */
 const MAX_OF_ONE = 32;
@@ -22,8 +29,17 @@ interface Reported {
   about: ShareSummary;
   state: ReportedShare["state"];
   readonly recipients: Map<string, ReportedRecipient>;
-  /** When it was reported last, in milliseconds. */
+  /** When it was reported last, in milliseconds of the clock. */
   heardAt: number;
+}
+
+/** What {@linkcode Shares} needs. */
+export interface SharesOptions {
+  clock: Clock;
+  /** What is remembered from before, and has to outlive this process. */
+  store?: Pick<TrackerStore, "shares" | "keepShares" | "keepRecipients"> | undefined;
+  /** The time of day, in milliseconds since 1970. */
+  now?: () => number;
 }
 
 /**
@@ -32,11 +48,22 @@ interface Reported {
  */
 export class Shares {
   readonly #clock: Clock;
+  readonly #now: () => number;
+  readonly #kept: { shares: Kept<ShareKey>; recipients: Kept<RecipientKey> } | undefined;
   /** In the order in which they were reported first. */
   readonly #shares = new Map<string, Reported>();
 
-  constructor(clock: Clock) {
+  constructor({ clock, store, now = Date.now }: SharesOptions) {
     this.#clock = clock;
+    this.#now = now;
+    if (!store) return;
+    this.#remember(store);
+    this.#kept = {
+      shares: store.keepShares((key) => this.#stateOf(key)),
+      recipients: store.keepRecipients(([from, share, recipient]) =>
+        this.#shares.get(keyOf(from, share))?.recipients.get(recipient) ?? null
+      ),
+    };
   }
 
   /**
@@ -62,17 +89,23 @@ export class Shares {
     const now: Reported = known ??
       { from, about, state: "running", recipients: new Map(), heardAt: 0 };
     // It goes on: of those who are not there it is told again when it ends.
-    if (now.state === "over" && !over) forgetAbsent(now.recipients);
+    const forgotten = now.state === "over" && !over ? forgetAbsent(now.recipients) : [];
     now.about = about;
     now.state = over ? "over" : "running";
     now.heardAt = this.#clock.now();
+    const told: string[] = [];
     for (const recipient of recipients) {
       const id = recipient.id ?? `name ${recipient.name}`;
       if (now.recipients.has(id) || now.recipients.size < MAX_RECIPIENTS) {
         now.recipients.set(id, recipient);
+        told.push(id);
       }
     }
     this.#shares.set(key, now);
+    this.#kept?.shares.changed([from, share]);
+    this.#kept?.recipients.changed(
+      ...[...forgotten, ...told].map((id): RecipientKey => [from, share, id]),
+    );
   }
 
   /** Whether something that it reports goes on. */
@@ -86,7 +119,9 @@ export class Shares {
   /** The session of a reporter has ended: what it was sending may go on, and nobody knows. */
   lost(from: string): void {
     for (const share of this.#shares.values()) {
-      if (share.from === from && share.state === "running") share.state = "lost";
+      if (share.from !== from || share.state !== "running") continue;
+      share.state = "lost";
+      this.#kept?.shares.changed([from, share.about.share]);
     }
   }
 
@@ -131,14 +166,45 @@ export class Shares {
     const [oldest] = [...this.#shares].filter(([, { state }]) => state !== "running")
       .sort(([, a], [, b]) => a.heardAt - b.heardAt);
     if (!oldest) throw new P2PError("busy", "Cannot report: too many shares go on already");
-    this.#shares.delete(oldest[0]);
+    this.#forget(...oldest);
   }
 
   #forgetOld(): void {
     const since = this.#clock.now() - KEPT_FOR;
-    for (const [key, { state, heardAt }] of this.#shares) {
-      if (state !== "running" && heardAt < since) this.#shares.delete(key);
+    for (const [key, share] of this.#shares) {
+      const { state, heardAt } = share;
+      if (state !== "running" && heardAt < since) this.#forget(key, share);
     }
+  }
+
+  #forget(key: string, { from, about: { share } }: Reported): void {
+    this.#shares.delete(key);
+    this.#kept?.shares.changed([from, share]);
+  }
+
+  /** Takes up what a process before this one knew: what went on may go on, and its reporter has not said so yet. */
+  #remember(store: Pick<TrackerStore, "shares">): void {
+    const age = this.#now() - this.#clock.now();
+    for (
+      const { key: [from, share], share: { about, state, heardAt }, recipients } of store.shares()
+    ) {
+      this.#shares.set(keyOf(from, share), {
+        from,
+        about,
+        state: state === "running" ? "lost" : state,
+        recipients: new Map(recipients),
+        // A time of day that is ahead of today's is of a clock that was wrong.
+        heardAt: Math.min(heardAt - age, this.#clock.now()),
+      });
+    }
+  }
+
+  /** What is to be remembered of a share, but for its recipients. */
+  #stateOf([from, share]: ShareKey): RememberedShare | null {
+    const found = this.#shares.get(keyOf(from, share));
+    if (!found) return null;
+    const { about, state, heardAt } = found;
+    return { about, state, heardAt: Math.round(heardAt + this.#now() - this.#clock.now()) };
   }
 }
 
@@ -149,8 +215,11 @@ function fitting<T>(all: readonly T[]): T[] {
   return end < 0 ? [...all] : all.slice(0, Math.max(1, end));
 }
 
-function forgetAbsent(recipients: Map<string, ReportedRecipient>): void {
-  for (const [key, { id }] of recipients) if (id === undefined) recipients.delete(key);
+/** Drops those of whom only a name is known; and says their keys. */
+function forgetAbsent(recipients: Map<string, ReportedRecipient>): string[] {
+  const absent = [...recipients].flatMap(([key, { id }]) => id === undefined ? [key] : []);
+  for (const key of absent) recipients.delete(key);
+  return absent;
 }
 
 function shown(

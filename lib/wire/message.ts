@@ -55,6 +55,8 @@ export interface PeerEntry {
   addresses?: Address[];
   /** Groups that it says it is in, in order. */
   groups?: string[];
+  /** True while it has not come back to a tracker that was restarted, which remembers it. */
+  away?: boolean;
 }
 
 /** A path inside a tree that another one had to take the place of. */
@@ -454,6 +456,7 @@ function peerEntry(f: Fields): PeerEntry {
     reachable: f.boolean("reachable"),
     ...addresses(f),
     ...maybe(f, "groups", (n) => f.groups(n)),
+    ...maybe(f, "away", (n) => f.boolean(n)),
   };
 }
 

@@ -182,7 +182,7 @@ for (const [how, spoil] of Object.entries(SPOILT)) {
     assertEquals(removed.code, 8);
     assertEquals(last(removed.lines).event, "error");
     await again.program.until(({ event, message }) =>
-      event === "notice" && `${message}`.includes("barred.json")
+      event === "notice" && `${message}`.includes("registry.db")
     );
     assertEquals((await box.program.outcome).code, 6);
     assert(!box.program.lines.some(({ message }) => `${message}`.includes("P2P_DEBUG")));

@@ -12,7 +12,10 @@ import { join } from "@std/path";
 import { parseCommandLine } from "../../lib/cli/arguments/arguments.ts";
 import { PEER_PROGRAM, TRACKER_PROGRAM } from "../../lib/cli/arguments/programs.ts";
 import { flagsOf } from "../../lib/cli/arguments/spec.ts";
+import { registryPath } from "../../lib/app/tracker_state.ts";
 import { Identity } from "../../lib/identity/keys.ts";
+import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
+import { SqliteStore } from "../../lib/tracker/store/sqlite_store.ts";
 import { eventually } from "../helpers/deadline.ts";
 import {
   e2e,
@@ -657,8 +660,7 @@ async function sceneIn(world: World): Promise<Scene> {
   const file = world.path("f.txt");
   await Deno.writeTextFile(file, "hello");
   const ids = Array.from({ length: 40 }, () => Identity.generate().id);
-  await Deno.mkdir(join(state, "tracker"), { recursive: true, mode: 0o700 });
-  await Deno.writeTextFile(join(state, "tracker", "barred.json"), JSON.stringify(ids));
+  bar(registryPath(join(state, "tracker")), ids);
   const removed = () => ids.pop() ?? "";
   const tracker = await world.tracker(["--allow-advertise"]);
   await world.peer("in", ["--name", "box"]);
@@ -671,6 +673,13 @@ async function sceneIn(world: World): Promise<Scene> {
   let count = 0;
   const unique = () => `unique-${++count}`;
   return { world, state, file, tracker, insecure, taken: tracker.port, removed, unique };
+}
+
+/** Has ids removed before the tracker starts. */
+function bar(path: string, ids: readonly string[]): void {
+  using store = new SqliteStore(path, { notice: (message) => assert(false, message) });
+  const registry = new MemoryRegistry(() => "", { store });
+  for (const id of ids) registry.bar(id);
 }
 
 async function start(

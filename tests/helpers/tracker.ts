@@ -11,6 +11,7 @@ import { MemoryRegistry } from "../../lib/tracker/registry/memory_registry.ts";
 import type { Registry } from "../../lib/tracker/registry/registry.ts";
 import type { RelaySettings } from "../../lib/tracker/relay.ts";
 import { serveTracker, type Tracker } from "../../lib/tracker/serve.ts";
+import type { TrackerStore } from "../../lib/tracker/store/tracker_store.ts";
 import { listenAsTracker } from "../../lib/tracker/tracker_network.ts";
 import type { PeerEntry } from "../../lib/wire/message.ts";
 import { EventLog } from "./event_log.ts";
@@ -39,6 +40,7 @@ export interface TrackerSetting {
   dialTimeout?: number;
   handshakeTimeout?: number;
   registry?: Registry;
+  store?: TrackerStore;
   clock?: Clock;
   signal?: AbortSignal;
 }
@@ -46,19 +48,23 @@ export interface TrackerSetting {
 /** A tracker in this process. */
 export class TestTracker implements AsyncDisposable {
   readonly tracker: Tracker;
+  readonly #registry: Registry;
   readonly events = new EventLog<TrackerEvent>();
   readonly identity: Identity;
   readonly address: Address;
-  /** The ids that were saved as barred. */
-  barred: string[];
   network: NetworkKey | null;
 
   constructor(setting: TrackerSetting) {
     const { insecure, port = 0, identity, network, barred = [], registry, ...options } = setting;
     this.identity = identity ?? Identity.generate();
     this.network = insecure ? null : network ?? newNetwork();
-    this.barred = barred;
     const { add } = this.events;
+    const { clock, store } = options;
+    this.#registry = registry ?? new MemoryRegistry(() => randomToken(16), {
+      ...(clock && { clock }),
+      ...(store && { store }),
+    });
+    for (const id of barred) void this.#registry.bar(id);
     const standing = {
       identity: this.identity,
       trust: this.network && {
@@ -68,14 +74,7 @@ export class TestTracker implements AsyncDisposable {
     };
     this.tracker = serveTracker(listenAsTracker({ host: "127.0.0.1", port }, standing), {
       ...standing,
-      registry: registry ?? new MemoryRegistry(() => randomToken(16), {
-        barred: barred.map((id) => ({ id })),
-        saveBarred: (barred) => {
-          this.barred = barred.map(({ id }) => id);
-          return Promise.resolve();
-        },
-        ...(setting.clock && { clock: setting.clock }),
-      }),
+      registry: this.#registry,
       observer: {
         onJoined: (entry) => add({ event: "joined", entry }),
         onLeft: (entry, { code, text }) => add({ event: "left", entry, code, reason: text }),
@@ -104,6 +103,11 @@ export class TestTracker implements AsyncDisposable {
   /** The names that are listed, sorted. */
   async names(): Promise<string[]> {
     return (await this.tracker.peers()).map(({ name }) => name).sort();
+  }
+
+  /** The ids that are barred, the latest last. */
+  async barred(): Promise<readonly string[]> {
+    return await this.#registry.barred();
   }
 
   /** A client with the tracker's own key. */

@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { FakeClock } from "../helpers/fake_clock.ts";
+import { SqliteStore } from "../../lib/tracker/store/sqlite_store.ts";
 import { startPeer } from "../helpers/peer.ts";
 import { permitted } from "../helpers/permissions.ts";
 import { openRaw } from "../helpers/raw.ts";
@@ -32,6 +33,50 @@ permitted(
     for (const peer of peers) assertEquals((await peer.peer.updatePeersList()).length, 2);
     await anna.peer.ping(carl.name);
     assertEquals((await anna.peer.sendBroadcastMessage("back")).delivered, 2);
+  },
+);
+
+permitted(
+  "a tracker that was restarted lists who was there, until they are back",
+  NEEDS,
+  async () => {
+    await using dir = await tempDir();
+    const clock = new FakeClock();
+    const open = () => new SqliteStore(dir.at("registry.db"), { notice() {}, clock });
+    const before = open();
+    const first = startTracker({ store: before, clock });
+    // They keep away for as long as the test likes.
+    const pause = new FakeClock();
+    const never = new FakeClock();
+    await using anna = await startPeer(first, dir, { name: "anna", clock: pause });
+    await using bob = await startPeer(first, dir, { name: "bob", clock: pause });
+    await using carl = await startPeer(first, dir, { name: "carl", clock: never });
+    await first[Symbol.asyncDispose]();
+    before[Symbol.dispose]();
+    for (const peer of [anna, bob, carl]) await peer.until("tracker-lost");
+    const seen = bob.events.length;
+    using store = open();
+    await using second = startTracker({ ...first.same, store, clock });
+    await using dora = await startPeer(second, dir, { name: "dora" });
+    const away = (name: string) =>
+      dora.peer.knownPeers.find((entry) => entry.name === name)?.away ?? false;
+    assertEquals(await second.names(), ["anna", "bob", "carl", "dora"]);
+    assertEquals(["anna", "bob", "carl"].map(away), [true, true, true]);
+    // They live, and are where they were.
+    await dora.peer.ping("anna");
+    await using taker = await startPeer(second, dir, { name: "bob" });
+    assertEquals(taker.name, "bob-2");
+    pause.advance(await pause.timer((ms) => ms < 1000));
+    await bob.until("registered", () => true, seen);
+    assertEquals(bob.name, "bob");
+    assertEquals(await second.names(), ["anna", "bob", "bob-2", "carl", "dora"]);
+    await dora.peer.updatePeersList();
+    assertEquals(away("bob"), false);
+    await carl[Symbol.asyncDispose]();
+    clock.advance(60_000);
+    const left = await second.events.until(({ event }) => event === "left");
+    assertEquals("code" in left && [left.entry.name, left.code], ["carl", "lost"]);
+    await dora.until("peer-left", ({ name }) => name === "carl");
   },
 );
 

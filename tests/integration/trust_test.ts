@@ -115,7 +115,7 @@ permitted("a removed peer is refused by the tracker and by the peers", NEEDS, as
   const error = await refusal(mallory);
   assertEquals([error.code, error.exitCode], ["barred", 6]);
   await anna.until("peer-left", ({ name }) => name === "mallory");
-  assertEquals([await tracker.names(), tracker.barred], [["anna"], [mallory.identity.id]]);
+  assertEquals([await tracker.names(), await tracker.barred()], [["anna"], [mallory.identity.id]]);
   const { identity } = mallory;
   await rejectsWith("barred", () => startPeer(tracker, dir, { identity }));
   await rejectsWith("barred", () => startPeer(tracker, dir, { identity, role: "client" }));

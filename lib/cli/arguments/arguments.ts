@@ -103,17 +103,7 @@ export function isOn(values: FlagValues, name: string): boolean {
 /** Sorts argv into flags and positionals. */
 function split(program: ProgramSpec, argv: readonly string[]) {
   const known = allFlags(program);
-  const unknown: string[] = [];
-  const parsed = parseArgs(spell(argv, known), {
-    string: ["_", ...known.keys()],
-    unknown(arg, key) {
-      if (key === undefined) return true;
-      unknown.push(arg);
-      return false;
-    },
-  });
-  const [first] = unknown;
-  if (first !== undefined) throw unknownFlag(program, known, first);
+  const parsed = parseArgs(spell(program, argv, known), { string: ["_", ...known.keys()] });
   const flags: RawFlags = new Map();
   for (const [name, spec] of known) {
     const value = parsed[name];
@@ -125,9 +115,15 @@ function split(program: ProgramSpec, argv: readonly string[]) {
 
 /**
  * Spells each flag as `--name=value`, in which parseArgs has nothing left to guess: it would take the
- * `true` of `--json true` for a value, and would not take the `-` of `--join -` for one.
+ * `true` of `--json true` for a value, would not take the `-` of `--join -` for one, and takes `-_` for its own list.
+ *
+ * @throws {P2PError} `usage` for what is no flag of any command.
  */
-function spell(argv: readonly string[], known: Map<string, FlagSpec>): string[] {
+function spell(
+  program: ProgramSpec,
+  argv: readonly string[],
+  known: Map<string, FlagSpec>,
+): string[] {
   const spelled: string[] = [];
   for (let i = 0; i < argv.length; i++) {
     const arg = argv[i] ?? "";
@@ -138,7 +134,10 @@ function spell(argv: readonly string[], known: Map<string, FlagSpec>): string[] 
     }
     const spec = arg.startsWith("--") ? known.get(arg.slice(2)) : undefined;
     if (spec === undefined) {
-      if (arg.startsWith("--") && arg.includes("=")) refuseSwitchValue(arg, known);
+      const isFlag = arg.startsWith("-") && arg !== "-";
+      const name = /^--([^=]+)=/.exec(arg)?.[1] ?? "";
+      if (isFlag && !known.has(name)) throw unknownFlag(program, known, arg);
+      if (isFlag) refuseSwitchValue(arg, known);
       spelled.push(arg);
     } else if (spec.kind === "boolean") {
       spelled.push(`${arg}=true`);

@@ -28,7 +28,9 @@ const SHARED_FLAGS: FlagSpec[] = [
     kind: "string",
     env: "P2P_STATE",
     placeholder: "DIR",
-    help: "Where keys, the network and history are kept; by default the state folder of this user",
+    help:
+      "Where keys, the network and history are kept; by default the state folder of this user. " +
+      "A tracker keeps nothing with :memory:",
   },
   {
     name: "json",

@@ -104,6 +104,7 @@ export class EventText {
       case "peer": {
         const groups = (event.groups ?? []).map((group) => `@${escapeText(group)}`).join(" ");
         const state = (event.reachable ? "" : warn("  unreachable")) +
+          (event.away ? warn("  not back yet") : "") +
           (event.via === "relay" ? dim("  via relay") : "") +
           (groups === "" ? "" : dim(`  ${groups}`));
         const name = bold(fitAtLeast(escapeText(event.name), 20));

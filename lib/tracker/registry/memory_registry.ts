@@ -4,17 +4,21 @@ import { PEERS_PER_FRAME } from "../../wire/limits.ts";
 import type { PeerEntry } from "../../wire/message.ts";
 import { ChangeLog } from "./change_log.ts";
 import { Names } from "./names.ts";
+import type { Kept, RememberedPeer, TrackerStore } from "../store/tracker_store.ts";
 import type { Barred, Changes, Registration, Registry, RegistryEvent } from "./registry.ts";
 
-/** What differs from an empty {@linkcode MemoryRegistry} that is kept nowhere. */
+/** What differs from an empty {@linkcode MemoryRegistry} that nothing outlives. */
 export interface MemoryRegistryOptions {
   /** Times the leases. */
   clock?: Clock;
-  /** Who is barred from the start. */
-  barred?: Iterable<Barred>;
-  /** Keeps the list of those who are barred. */
-  saveBarred?: (barred: Barred[]) => Promise<void>;
+  /** What is remembered from before, and has to outlive this process. */
+  store?: Pick<TrackerStore, "peers" | "barred" | "keepPeers">;
+  /** How long in milliseconds peers that are remembered are listed without having come back. */
+  returnWithin?: number;
 }
+
+/** How long peers have to come back to a tracker that was restarted, milliseconds. */
+const RETURN_WITHIN = 60_000;
 
 interface Slot {
   /** Null after the peer has left. */
@@ -35,20 +39,20 @@ const MAX_REMEMBERED = 10_000;
 
 /**
  * A registry in memory, without timers. Invariants: each id has one slot; each slot has a change in the
- * log; names belong to ids with a slot only.
+ * log; names belong to ids with a slot only; what has a slot, or is barred, is in the store.
  */
 export class MemoryRegistry implements Registry {
   readonly #newEpoch: () => string;
   readonly #clock: Clock;
-  readonly #saveBarred: (barred: Barred[]) => Promise<void>;
+  readonly #kept: Kept<string> | undefined;
   readonly #slots = new Map<string, Slot>();
   readonly #log = new ChangeLog();
   readonly #names = new Names();
   readonly #listeners = new Set<(event: RegistryEvent) => void>();
   /** By id. */
-  readonly #barred: Map<string, Barred>;
+  readonly #barred = new Map<string, Barred>();
   /** The barred ids as {@linkcode MemoryRegistry.barred} hands them out; replaced and never changed. */
-  #barredIds: readonly string[];
+  #barredIds: readonly string[] = [];
   #epoch: string;
   #lastToken = 0;
   /** Slots with an entry. */
@@ -59,9 +63,10 @@ export class MemoryRegistry implements Registry {
     this.#newEpoch = newEpoch;
     this.#epoch = newEpoch();
     this.#clock = options.clock ?? systemClock;
-    this.#saveBarred = options.saveBarred ?? (() => Promise.resolve());
-    this.#barred = new Map([...options.barred ?? []].map((one) => [one.id, one]));
-    this.#barredIds = [...this.#barred.keys()];
+    const { store, returnWithin = RETURN_WITHIN } = options;
+    if (!store) return;
+    this.#remember(store, returnWithin);
+    this.#kept = store.keepPeers((id) => this.#stateOf(id));
   }
 
   register(entry: PeerEntry, { lease = Infinity }: { lease?: number } = {}): Registration {
@@ -76,6 +81,7 @@ export class MemoryRegistry implements Registry {
     const token = `${++this.#lastToken}`;
     this.#slots.set(id, { entry: listed, token, lease, until: this.#clock.now() + lease });
     if (listed !== known) {
+      this.#kept?.changed(id);
       this.#log.note(id);
       this.#tell({ kind: known ? "changed" : "joined", entry: listed });
     }
@@ -101,7 +107,7 @@ export class MemoryRegistry implements Registry {
     return late.flatMap(([id]) => this.#remove(id, "expired") ?? []);
   }
 
-  async bar(id: string): Promise<void> {
+  bar(id: string): void {
     if (!this.#barred.has(id)) {
       const entry = this.get(id);
       this.#barred.set(id, { id, ...(entry ? { name: entry.name } : {}) });
@@ -110,15 +116,15 @@ export class MemoryRegistry implements Registry {
       this.#remove(id, "barred");
       this.#tell({ kind: "barred", id });
     }
-    await this.#saveBarred([...this.#barred.values()]);
+    this.#kept?.expectKept(id);
   }
 
-  async restore(id: string): Promise<void> {
+  restore(id: string): void {
     if (this.#barred.delete(id)) {
       this.#barredChanged();
       this.#tell({ kind: "restored", id });
     }
-    await this.#saveBarred([...this.#barred.values()]);
+    this.#kept?.expectKept(id);
   }
 
   get(id: string): PeerEntry | undefined {
@@ -179,6 +185,7 @@ export class MemoryRegistry implements Registry {
     const { entry } = slot;
     slot.entry = null;
     this.#present--;
+    this.#kept?.changed(id);
     this.#log.note(id);
     if (this.#slots.size > this.#present + MAX_REMEMBERED) this.#forgetDeparted();
     this.#tell({ kind: "gone", entry, cause });
@@ -187,13 +194,46 @@ export class MemoryRegistry implements Registry {
 
   /** Keeps the memory of those who left bounded; a new epoch makes everybody ask for the whole list. */
   #forgetDeparted(): void {
-    for (const [id, { entry }] of this.#slots) {
-      if (entry) continue;
+    const departed = [...this.#slots].flatMap(([id, { entry }]) => entry ? [] : [id]);
+    for (const id of departed) {
       this.#slots.delete(id);
       this.#log.forget(id);
       this.#names.release(id);
     }
+    this.#kept?.changed(...departed);
     this.#epoch = this.#newEpoch();
+  }
+
+  /** Takes up what a process before this one knew: who was there is listed, and expected back. */
+  #remember(store: Pick<TrackerStore, "peers" | "barred">, lease: number): void {
+    for (const { id, entry, names } of store.peers()) {
+      if (!entry && names.length === 0) continue; // Of one who is barred.
+      this.#names.restore(id, names);
+      if (entry) this.#present++;
+      this.#slots.set(id, {
+        entry: entry && { ...entry, away: true },
+        token: `${++this.#lastToken}`,
+        lease,
+        until: this.#clock.now() + lease,
+      });
+      this.#log.note(id);
+    }
+    for (const one of store.barred()) this.#barred.set(one.id, one);
+    this.#barredIds = [...this.#barred.keys()];
+  }
+
+  /** What is to be remembered of an id. */
+  #stateOf(id: string): RememberedPeer | null {
+    const slot = this.#slots.get(id);
+    const barred = this.#barred.get(id);
+    if (!slot && !barred) return null;
+    const { name } = barred ?? {};
+    return {
+      id,
+      entry: slot?.entry ?? null,
+      names: this.#names.of(id),
+      ...(barred ? { barred: name === undefined ? {} : { name } } : {}),
+    };
   }
 
   #tell(event: RegistryEvent): void {
@@ -203,7 +243,7 @@ export class MemoryRegistry implements Registry {
 
 function isSameEntry(a: PeerEntry, b: PeerEntry): boolean {
   return a.id === b.id && a.name === b.name && a.host === b.host && a.port === b.port &&
-    a.reachable === b.reachable && areSame(a.addresses, b.addresses) &&
+    a.reachable === b.reachable && a.away === b.away && areSame(a.addresses, b.addresses) &&
     (a.groups ?? []).join() === (b.groups ?? []).join();
 }
 

@@ -27,6 +27,16 @@ export class Names {
     }
   }
 
+  /** The keys of the names that an id owns, the one it asked for last at the end. */
+  of(id: string): string[] {
+    return [...this.#owned.get(id) ?? []];
+  }
+
+  /** Takes up what {@linkcode Names.of} said before. */
+  restore(id: string, names: readonly string[]): void {
+    for (const name of names) this.#own(name, id);
+  }
+
   /** Frees all names of an id. */
   release(id: string): void {
     for (const name of this.#owned.get(id) ?? []) this.#owners.delete(name);

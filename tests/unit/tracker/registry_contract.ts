@@ -6,12 +6,7 @@
  */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import type {
-  Barred,
-  Changes,
-  Registry,
-  RegistryEvent,
-} from "../../../lib/tracker/registry/registry.ts";
+import type { Changes, Registry, RegistryEvent } from "../../../lib/tracker/registry/registry.ts";
 import { MAX_PEERS_PER_FRAME, PEERS_PER_FRAME } from "../../../lib/wire/limits.ts";
 import type { PeerEntry } from "../../../lib/wire/message.ts";
 import { entryOf, epochs, idOf } from "../../helpers/entries.ts";
@@ -22,9 +17,6 @@ import { FakeClock } from "../../helpers/fake_clock.ts";
 export interface ContractSetting {
   clock: FakeClock;
   newEpoch: () => string;
-  /** Who is barred from the start. */
-  barred: Barred[];
-  saveBarred: (barred: Barred[]) => Promise<void>;
 }
 
 /** Opens an empty registry; each call opens another one. */
@@ -34,16 +26,11 @@ export type OpenRegistry = (setting: ContractSetting) => Registry;
 class Scene {
   readonly clock = new FakeClock();
   readonly events: RegistryEvent[] = [];
-  readonly saved: Barred[][] = [];
   readonly registry: Registry;
   readonly unsubscribe: () => void;
 
-  constructor(open: OpenRegistry, barred: Barred[] = []) {
-    const saveBarred = (barred: Barred[]) => {
-      this.saved.push(barred);
-      return Promise.resolve();
-    };
-    this.registry = open({ clock: this.clock, newEpoch: epochs(), barred, saveBarred });
+  constructor(open: OpenRegistry) {
+    this.registry = open({ clock: this.clock, newEpoch: epochs() });
     this.unsubscribe = this.registry.subscribe((event) => this.events.push(event));
   }
 
@@ -265,7 +252,6 @@ export function registryContract(name: string, open: OpenRegistry): void {
     await registry.bar(idOf(3));
     await registry.bar(idOf(1));
     assertEquals(await registry.barred(), [idOf(1), idOf(3)]);
-    assertEquals(scene.saved.at(-1), [{ id: idOf(1), name: entryOf(1).name }, { id: idOf(3) }]);
   });
 
   check("the names of one who is barred are free at once", async (scene) => {
@@ -291,7 +277,6 @@ export function registryContract(name: string, open: OpenRegistry): void {
     await registry.restore(idOf(3));
     assertEquals(scene.heard(), [`restored ${idOf(1)}`]);
     assertEquals([await registry.isBarred(idOf(1)), await registry.barred()], [false, [idOf(2)]]);
-    assertEquals(scene.saved.at(-1), [{ id: idOf(2) }]);
     assert((await registry.changes(revision, epoch)).revision > revision);
     assertEquals(await scene.register(1), entryOf(1));
     await registry.bar(idOf(1));
@@ -306,14 +291,6 @@ export function registryContract(name: string, open: OpenRegistry): void {
     const after = await registry.changes(revision, epoch);
     assert(after.revision > revision);
     assertEquals([after.full, after.peers, after.gone], [false, [], []]);
-  });
-
-  Deno.test(`${name}: who was barred before is barred from the start`, async () => {
-    const scene = new Scene(open, [{ id: idOf(1) }]);
-    assertEquals(await scene.registry.barred(), [idOf(1)]);
-    await rejectsWith("barred", () => scene.register(1));
-    await scene.registry.bar(idOf(2));
-    assertEquals(scene.saved, [[{ id: idOf(1) }, { id: idOf(2) }]]);
   });
 
   check("the bus tells each change once, and nothing that is none", async (scene) => {

@@ -21,7 +21,7 @@ function report(share: string, more: Partial<MessageOf<"REPORT">> = {}): Message
 
 function scene() {
   const clock = new FakeClock();
-  const shares = new Shares(clock);
+  const shares = new Shares({ clock });
   const nameOf = (id: string) => id === idOf(1) ? "anna" : undefined;
   const list = (page = PAGE) =>
     shares.list(page, nameOf).shares.map(({ share, sender, state, delivered, failed }) =>

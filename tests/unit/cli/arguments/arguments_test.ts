@@ -106,6 +106,11 @@ Deno.test("What can't be used is named, with the remedy", () => {
     [["--no-json"], ["--no-json"]],
     [["--__proto__=1"], ["--__proto__"]],
     [["-x"], ["-x"]],
+    // As an id may begin, and what argument parsers take for names of their own.
+    [["ping", "-_Zk3-constructor"], ["-_Zk3-constructor", "write -- before"]],
+    [["ping", "--_"], ["--_:"]],
+    [["ping", "--_=1"], ["--_:"]],
+    [["ping", "---"], ["---"]],
     [["peers", "--to", "x"], ["--to with peer peers", "belongs to peer send"]],
     [["send"], ["path is missing", "usage: peer send <path>"]],
     [["ping"], ["the peer or host:port is missing"]],
