@@ -18,6 +18,9 @@ import { listModules, ROOT, withLiteralImports } from "./modules.ts";
 /** Also the names of their permission sets and of the binaries. */
 const PROGRAMS = ["tracker", "peer"];
 
+/** Files that are served: beside the modules of a bundle they are found where they are beside their own. */
+const PAGE = "lib/http/page/";
+
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
   "aarch64-unknown-linux-gnu",
@@ -95,6 +98,10 @@ async function bundle(): Promise<void> {
       await Deno.stderr.write(stderr);
       fail(`Cannot bundle ${program}.ts: see above`);
     }
+    await Deno.mkdir(`${work}/${program}/page`);
+    for await (const { name } of Deno.readDir(new URL(PAGE, ROOT))) {
+      await Deno.copyFile(new URL(PAGE + name, ROOT), `${work}/${program}/page/${name}`);
+    }
   }
 }
 
@@ -133,6 +140,8 @@ async function compile(
       "--v8-flags=--optimize-for-size",
       `--permission-set=${build.program}`,
       ...build.target === undefined ? [] : ["--target", build.target],
+      "--include",
+      `${build.program}/page`,
       "--output",
       fileURLToPath(new URL(build.output, ROOT)),
       `${build.program}/${build.program}.js`,

@@ -30,6 +30,13 @@ export interface ListeningEvent {
   secure: boolean;
 }
 
+/** A page, an API and metrics are served. */
+export interface HttpEvent {
+  event: "http";
+  /** Of the page; with a token, where one is needed. */
+  url: string;
+}
+
 /** The tracker lists this peer. */
 export interface RegisteredEvent {
   event: "registered";
@@ -542,6 +549,7 @@ export interface ErrorEvent {
 /** Everything that the programs report, told apart by `event`. */
 export type AppEvent =
   | ListeningEvent
+  | HttpEvent
   | RegisteredEvent
   | UnregisteredEvent
   | TrackerLostEvent

@@ -58,6 +58,8 @@ const KEY_KNOWN =
   "whoever has read it can pose as this program; move it away to start with a new key";
 const SECRET_KNOWN = "whoever has read it can join the network; " +
   "`tracker invite --rotate` where the tracker runs makes a new secret";
+const TOKEN_KNOWN =
+  "whoever has read it can read the tracker's page; remove it for a new one at the next start";
 
 /**
  * Takes from other users of this machine what they may do with keys, secrets and the folders around them: those that
@@ -101,6 +103,7 @@ function secretsOf(folder: string): [path: string, known: string | null][] {
   return [
     ...[folder, ...slots].map((path): [string, null] => [path, null]),
     ...[folder, ...slots].map((path): [string, string] => [join(path, "identity.key"), KEY_KNOWN]),
+    [join(folder, "http.token"), TOKEN_KNOWN],
     [join(folder, "network.json"), SECRET_KNOWN],
     [join(folder, "address.json"), SECRET_KNOWN],
   ];

@@ -1,10 +1,11 @@
-import { isOn, millisecondsOf, numberOf } from "../cli/arguments/arguments.ts";
+import { addressOf, isOn, millisecondsOf, numberOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
 import { formatSize } from "../cli/output/format.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
 import type { InvitePlace } from "../identity/invite.ts";
 import type { NetworkKey } from "../identity/network.ts";
 import { formatAddress } from "../address.ts";
+import { onDemand } from "../on_demand.ts";
 import { tellOnce } from "../tell_once.ts";
 import type { Listener } from "../net/listen.ts";
 import { AddressWatch } from "../net/address_watch.ts";
@@ -51,6 +52,11 @@ export async function run(context: CommandContext): Promise<ExitCode> {
     throw error;
   }
   let portMap: PortMap | undefined;
+  const shown = observer(emit);
+  const http = addressOf(values, "http") === undefined
+    ? undefined
+    : await onDemand<typeof import("./tracker_http.ts")>("./tracker_http.ts", import.meta.url);
+  const watch = http && new http.TrackerWatch();
   await using tracker = serveTracker(listener, {
     identity,
     trust,
@@ -64,8 +70,14 @@ export async function run(context: CommandContext): Promise<ExitCode> {
     relay,
     pingAfter: millisecondsOf(values, "ping-after"),
     pongTimeout: millisecondsOf(values, "pong-timeout"),
-    observer: observer(emit),
+    observer: watch?.observe(shown) ?? shown,
   });
+  // Before anybody is told where the tracker is: what cannot be shown as asked for is a mistake.
+  await using page = watch && await http?.serveTrackerPage(
+    context,
+    watch.statusOf(tracker, { secure: !insecure, relays: relay !== undefined, store }),
+    state,
+  );
   let named = reachableAt(command, tracker.address);
   const announce = (network: NetworkKey | null) => {
     const { host, port } = tracker.address;
@@ -88,6 +100,7 @@ export async function run(context: CommandContext): Promise<ExitCode> {
     ...(isOnlyHere(named.host) ? { local: true as const } : {}),
     ...(relay ? { relay: true as const } : {}),
   });
+  if (page) emit({ event: "http", url: page.url });
   const expected = (store?.peers() ?? []).filter(({ entry }) => entry !== null).length;
   if (expected > 0) {
     notice(

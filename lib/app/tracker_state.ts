@@ -7,7 +7,8 @@
 
 import { join } from "node:path";
 import { isOn, textOf } from "../cli/arguments/arguments.ts";
-import { randomBytes } from "../async/random.ts";
+import { randomBytes, randomToken } from "../async/random.ts";
+import { loadOrCreatePrivate } from "../disk/private_file.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SECRET_BYTES } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
@@ -29,6 +30,8 @@ export interface TrackerState extends Disposable {
   rotate(): Promise<NetworkKey>;
   /** What it remembers of its peers; undefined where nothing is kept. */
   readonly store: TrackerStore | undefined;
+  /** What opens the tracker's page to other machines; the same after a restart. */
+  httpToken(): Promise<string>;
   /** Notes where the tracker listens, for other programs of this user. */
   announce(place: LocalTracker): Promise<void>;
 }
@@ -64,6 +67,7 @@ function keepNothing(insecure: boolean): TrackerState {
       return Promise.resolve(network);
     },
     store: undefined,
+    httpToken: () => Promise.resolve(randomToken(16)),
     announce: () => Promise.resolve(),
     [Symbol.dispose]() {},
   };
@@ -98,6 +102,8 @@ async function openFolder(
       }
     },
     store,
+    httpToken: async () =>
+      (await loadOrCreatePrivate(join(folder, "http.token"), () => `${randomToken(16)}\n`)).trim(),
     announce: (place) => announceTracker(folder, place),
     [Symbol.dispose]: () => held.dispose(),
   };

@@ -25,6 +25,11 @@ export class Convictions {
     return this.#proven.has(id);
   }
 
+  /** What has been proven, the oldest first. */
+  all(): Evidence[] {
+    return [...this.#proven.values()].map(({ evidence }) => evidence);
+  }
+
   /** Remembers what has been proven; the frame that tells of it. */
   add(evidence: Evidence): EncodedFrame {
     const frame = this.#remember(evidence);

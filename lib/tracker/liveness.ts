@@ -123,6 +123,6 @@ function wasHeardSince(session: Session | null, began: number): boolean {
 }
 
 /** When the member was last known to be alive, milliseconds of the tracker's clock. */
-function lastSign({ session, checkedAt }: Watched): number {
+export function lastSign({ session, checkedAt }: Watched): number {
   return Math.max(session?.lastHeard ?? 0, checkedAt);
 }

@@ -13,6 +13,8 @@ import type { Registry } from "./registry/registry.ts";
 export interface Member extends Watched {
   /** Of its registration: a later one of the same id has another. */
   readonly token: string;
+  /** When it was listed, milliseconds of the tracker's clock. */
+  readonly since: number;
   /** What the session has been told of the list. */
   told: Told;
 }
@@ -96,17 +98,18 @@ export class Roster implements Iterable<Member> {
       const { entry: listed, token } = await registry.register(entry, { lease: LEASE });
       const known = this.#members.get(id);
       const isSame = known?.session === session;
+      const isAlive = !isSame && alive !== null && known?.session === alive;
+      const isOther = !isSame && known !== undefined && !isSamePlace(known.entry, listed);
       if (known?.session && !isSame) void known.session.refuse(replaced(listed));
       this.#members.set(id, {
         entry: listed,
         session,
         token,
+        since: known && !isOther && !isAlive ? known.since : clock.now(),
         checkedAt: clock.now(),
         checking: false,
         told: isSame ? known.told : TOLD_NOTHING,
       });
-      const isAlive = !isSame && alive !== null && known?.session === alive;
-      const isOther = !isSame && known !== undefined && !isSamePlace(known.entry, listed);
       if (known && (isAlive || isOther)) {
         const where = formatAddress(listed);
         onLeft?.(known.entry, {

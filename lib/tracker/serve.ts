@@ -2,6 +2,7 @@ import { onAbort } from "../async/abort.ts";
 import { type Clock, systemClock } from "../async/clock.ts";
 import { P2PError } from "../errors.ts";
 import { randomToken } from "../async/random.ts";
+import type { Evidence } from "../identity/evidence.ts";
 import type { InvitePlace } from "../identity/invite.ts";
 import type { Remote } from "../net/handshake.ts";
 import { refuseUnexpected } from "../net/open_session.ts";
@@ -25,7 +26,7 @@ import { relayingHandlers } from "./handlers/relaying.ts";
 import { sharingHandlers } from "./handlers/sharing.ts";
 import { Leases } from "./leases.ts";
 import { LEFT, type LeftReason } from "./left_reason.ts";
-import { Liveness } from "./liveness.ts";
+import { lastSign, Liveness } from "./liveness.ts";
 import { Shares } from "./shares.ts";
 import { PeerLists } from "./peer_lists.ts";
 import { BARRED, MemoryRegistry } from "./registry/memory_registry.ts";
@@ -43,6 +44,10 @@ export interface TrackerObserver {
   onJoined?(entry: PeerEntry): void;
   onLeft?(entry: PeerEntry, reason: LeftReason): void;
   onBroadcast?(author: string, text: Uint8Array, delivered: number): void;
+  /** Something was reported of a share, or its reporter is gone. */
+  onReport?(): void;
+  /** Something has changed in who is there, a state, name or address. */
+  onListChanged?(): void;
   /** A member has been proven to have signed wrong data. */
   onConvicted?(id: string, name: string): void;
   onRefused?(error: P2PError, address: Address): void;
@@ -81,6 +86,25 @@ export interface TrackerOptions extends TrackerStanding {
   clock?: Clock | undefined;
 }
 
+/** A member, and milliseconds since it was listed and since it last showed that it lives. */
+export interface MemberStatus {
+  readonly entry: PeerEntry;
+  readonly listedFor: number;
+  readonly silentFor: number;
+}
+
+/** How often something has happened. */
+export interface TrackerCounts {
+  joined: number;
+  left: number;
+  refused: number;
+  broadcasts: number;
+  /** Copies of broadcasts that went out. */
+  messages: number;
+  reports: number;
+  relayedBytes: number;
+}
+
 /** A tracker that runs. */
 export interface Tracker extends AsyncDisposable {
   /** Own id. */
@@ -93,6 +117,18 @@ export interface Tracker extends AsyncDisposable {
   readonly closed: Promise<void>;
   /** All registered peers. */
   peers(): Promise<PeerEntry[]>;
+  /** How many sessions are open. */
+  readonly sessions: number;
+  /** What has happened since it started. */
+  readonly counts: Readonly<TrackerCounts>;
+  /** What has been reported of shares. */
+  readonly shares: Pick<Shares, "list" | "find">;
+  /** The members of this tracker: of each since when it is there, and when it last showed that it lives. */
+  members(): MemberStatus[];
+  /** What has been proven of peers that have signed wrong data, the oldest first. */
+  evidence(): Evidence[];
+  /** The name that an id is listed under. */
+  nameOf(id: string): string | undefined;
   /** Takes a registered peer off the list and ends its session: with BYE, or with what went wrong. */
   dismiss(id: string, error?: P2PError): Promise<void>;
   /** Checks every member that has been silent for too long and drops those that do not answer. */
@@ -113,6 +149,10 @@ export function serveTracker(listener: Listener, options: TrackerOptions): Track
 class RunningTracker implements Tracker {
   readonly address: Address;
   readonly closed: Promise<void>;
+  readonly counts: TrackerCounts = {
+    ...{ joined: 0, left: 0, refused: 0, broadcasts: 0, messages: 0, reports: 0, relayedBytes: 0 },
+  };
+  readonly shares: Shares;
   readonly #options: TrackerOptions;
   readonly #registry: Registry;
   readonly #network: TrackerNetwork;
@@ -120,7 +160,8 @@ class RunningTracker implements Tracker {
   readonly #lists: PeerLists;
   readonly #liveness: Liveness<Member>;
   readonly #leases: Leases;
-  readonly #shares: Shares;
+  readonly #convictions: Convictions;
+  readonly #clock: Clock;
   readonly #dispatcher: Dispatcher;
   readonly #refusals: RequestLimits;
   readonly #relay: Relay | undefined;
@@ -133,22 +174,28 @@ class RunningTracker implements Tracker {
   constructor(listener: Listener, options: TrackerOptions) {
     const { clock = systemClock, observer, signal, store } = options;
     this.#options = options;
+    this.#clock = clock;
+    const { counts } = this;
     const registry = options.registry ??
       new MemoryRegistry(() => randomToken(16), { clock, ...(store ? { store } : {}) });
     this.#registry = registry;
     const { hostname } = listener.addr as Deno.NetAddr;
     this.#network = new TrackerNetwork(options, hostname);
     const network = this.#network;
-    const convictions = new Convictions(store);
+    const convictions = this.#convictions = new Convictions(store);
     const roster: Roster = new Roster({
       registry,
       clock,
       onJoined: (entry) => {
         const session = roster.get(entry.id)?.session;
         if (session) convictions.tell(session);
+        counts.joined++;
         observer?.onJoined?.(entry);
       },
-      onLeft: (entry, reason) => observer?.onLeft?.(entry, reason),
+      onLeft: (entry, reason) => {
+        counts.left++;
+        observer?.onLeft?.(entry, reason);
+      },
     });
     this.#roster = roster;
     const ownHost = () => machineAddresses()[0] ?? hostname;
@@ -167,10 +214,11 @@ class RunningTracker implements Tracker {
       clock,
       onJoined: (ids) => observer?.onRelayed?.(namesOf(ids)),
       onEnded: (ids, bytes) => {
+        counts.relayedBytes += bytes;
         if (this.#refusals.take(ids[0])) observer?.onRelayEnded?.(namesOf(ids), bytes);
       },
     });
-    this.#shares = new Shares({ clock, store });
+    this.shares = new Shares({ clock, store });
     const handlers = {
       ...membershipHandlers({
         roster,
@@ -185,9 +233,19 @@ class RunningTracker implements Tracker {
         roster,
         network,
         clock,
-        onBroadcast: (author, text, delivered) => observer?.onBroadcast?.(author, text, delivered),
+        onBroadcast: (author, text, delivered) => {
+          counts.broadcasts++;
+          counts.messages += delivered;
+          observer?.onBroadcast?.(author, text, delivered);
+        },
       }),
-      ...sharingHandlers({ shares: this.#shares, roster, clock }),
+      ...sharingHandlers({
+        ...{ shares: this.shares, roster, clock },
+        onReport: () => {
+          counts.reports++;
+          observer?.onReport?.();
+        },
+      }),
       ...evidenceHandlers({
         convictions,
         roster,
@@ -209,6 +267,7 @@ class RunningTracker implements Tracker {
     this.#refusals = new RequestLimits({ ...REFUSALS_TOLD, clock });
     this.#unsubscribe = registry.subscribe((event) => {
       lists.onChange(event);
+      observer?.onListChanged?.();
       // Whoever has not come back is no member here.
       if (event.kind === "gone" && event.entry.away) {
         observer?.onLeft?.(event.entry, event.cause === "barred" ? LEFT.removed : LEFT.away);
@@ -239,6 +298,27 @@ class RunningTracker implements Tracker {
 
   async peers(): Promise<PeerEntry[]> {
     return await this.#registry.list();
+  }
+
+  get sessions(): number {
+    return this.#server.sessions.size;
+  }
+
+  members(): MemberStatus[] {
+    const now = this.#clock.now();
+    return [...this.#roster].map((member) => ({
+      entry: member.entry,
+      listedFor: now - member.since,
+      silentFor: now - lastSign(member),
+    }));
+  }
+
+  evidence(): Evidence[] {
+    return this.#convictions.all();
+  }
+
+  nameOf(id: string): string | undefined {
+    return this.#roster.get(id)?.entry.name;
   }
 
   async dismiss(id: string, error?: P2PError): Promise<void> {
@@ -276,6 +356,7 @@ class RunningTracker implements Tracker {
       admit: (remote) => this.#admit(remote),
       onSession: (session) => this.#run(session),
       onRefused: (error, address) => {
+        this.counts.refused++;
         if (this.#refusals.take(address.host)) observer?.onRefused?.(error, address);
       },
       onShort: (reason) => observer?.onShort?.(reason),
@@ -319,7 +400,10 @@ class RunningTracker implements Tracker {
     // Whoever is there when the tracker ends is expected back by the next one.
     if (this.#closing) return;
     const { id } = session.remote;
-    if (this.#shares.isReporting(id) && !this.#hasOther(session)) this.#shares.lost(id);
+    if (this.shares.isReporting(id) && !this.#hasOther(session)) {
+      this.shares.lost(id);
+      this.#options.observer?.onReport?.();
+    }
     const member = this.#roster.of(session);
     if (!member) return;
     member.session = null;

@@ -287,6 +287,18 @@ const FLAGS: Record<string, FlagCase> = {
     right: right("127.0.0.1"),
     wrong: [wrong("a:b:c", /'a:b:c' is not an address; write host:port/)],
   },
+  "tracker run http": {
+    right: right("127.0.0.1:0", /Page at http:\/\/127\.0\.0\.1:\d+\//),
+    wrong: [
+      wrong("a:b:c", /'a:b:c' is not an address; write host:port/),
+      wrong(
+        ({ taken }) => `127.0.0.1:${taken}`,
+        /the port is in use; choose another with --http/,
+        8,
+      ),
+      wrong("203.0.113.1:0", /Cannot listen on 203\.0\.113\.1:0 for --http: it is no address of/),
+    ],
+  },
   "tracker run ping-after": { right: right("30"), wrong: NOT_A_TIME },
   "tracker run pong-timeout": { right: right("500ms"), wrong: NOT_A_TIME },
   "tracker run allow-advertise": { right: right(null), wrong: SWITCH },
@@ -727,7 +739,8 @@ async function expectTry(
   if (attempt.says) assertMatch(all, attempt.says, what);
   else if (outcome.code === 0) assertMatch(outcome.stdout, says, what);
   if (outcome.code !== 0) assertMatch(outcome.stderr, /^error: Cannot .*\n$/s, what);
-  assert(!FOREIGN.test(all), what);
+  // That of the page is our own.
+  assert(!FOREIGN.test(all.replace(/^Page at \S+$/m, "")), what);
 }
 
 /** Asks a program to end, if it has not yet. */

@@ -80,6 +80,16 @@ const TRACKER_RUN: CommandSpec = {
         "names its address too",
     },
     {
+      name: "http",
+      kind: "address",
+      env: "P2P_HTTP",
+      min: 0,
+      placeholder: "HOST[:PORT]",
+      help:
+        "Serve a page, an API and metrics there, for example at 127.0.0.1:8080; who is not on " +
+        "this machine needs the token that is shown",
+    },
+    {
       name: "ping-after",
       kind: "seconds",
       env: "P2P_PING_AFTER",

@@ -33,13 +33,15 @@ export function parseFlagValue(spec: FlagSpec, text: string, source: string): Fl
 
 /**
  * `host`, `host:port`, `[v6]:port` or a bare IPv6 address; `null` when it is none of them.
+ *
+ * @param lowest port; 0 where a free one may be asked for.
  */
-export function parseAddress(text: string): Address | null {
+export function parseAddress(text: string, lowest = 1): Address | null {
   if (isIPv6(text)) return { host: text, port: null };
   const match = /^(?:\[([^\]]+)\]|([^\s:/@\[\]]+))(?::(\d{1,5}))?$/.exec(text);
   if (match === null || (match[1] !== undefined && !isIPv6(match[1]))) return null;
   const port = match[3] === undefined ? null : Number(match[3]);
-  if (port !== null && (port < 1 || port > MAX_PORT)) return null;
+  if (port !== null && (port < lowest || port > MAX_PORT)) return null;
   return { host: match[1] ?? match[2] ?? "", port };
 }
 
@@ -56,8 +58,8 @@ const PARSERS: Record<
   boolean: parseBoolean,
   integer: parseInteger,
   seconds: parseSeconds,
-  address: (text) =>
-    parseAddress(text) ??
+  address: (text, { min }) =>
+    parseAddress(text, min) ??
       new Problem("not an address; write host:port, for example 192.168.1.7:5000"),
   size: parseSize,
 };

@@ -91,6 +91,8 @@ export class EventText {
     switch (event.event) {
       case "listening":
         return this.#listening(event);
+      case "http":
+        return `Page at ${escapeText(event.url)}`;
       case "registered":
         return this.#registered(event);
       case "unregistered":

@@ -16,6 +16,7 @@ const PLAIN_PROGRESS = { every: 5000, percent: 25, atLeast: 1000 };
 /** Events that `--quiet` leaves out; results and errors stay. */
 const CHATTER: ReadonlySet<AppEvent["event"]> = new Set<AppEvent["event"]>([
   "listening",
+  "http",
   "registered",
   "unregistered",
   "tracker-lost",

@@ -12,6 +12,8 @@ export interface SharingOptions {
   shares: Shares;
   roster: Roster;
   clock: Clock;
+  /** Hears of each report. */
+  onReport?: (() => void) | undefined;
 }
 
 /** Reports: one a second is usual, and as many at once as it takes to tell of a thousand recipients anew. */
@@ -23,7 +25,7 @@ const RATES: Rates = {
 
 /** REPORT and SHARES. */
 export function sharingHandlers(
-  { shares, roster, clock }: SharingOptions,
+  { shares, roster, clock, onReport }: SharingOptions,
 ): Handlers<"REPORT" | "SHARES"> {
   const limits = new RequestLimits({ ...RATES, clock });
   const nameOf = (id: string) => roster.get(id)?.entry.name;
@@ -35,6 +37,7 @@ export function sharingHandlers(
         throw new P2PError("rate-limited", "Cannot report: there are too many at once");
       }
       shares.take(id, message);
+      onReport?.();
       session.post({ verb: "OK", re: message.seq });
     },
     SHARES({ session, message: { seq, start, from = "", share } }) {

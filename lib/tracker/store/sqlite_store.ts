@@ -86,6 +86,10 @@ export class SqliteStore implements TrackerStore, Disposable {
     }
   }
 
+  get isWritable(): boolean {
+    return this.#failing === undefined;
+  }
+
   peers(): RememberedPeer[] {
     return this.#found.peers;
   }

@@ -52,6 +52,8 @@ export interface RememberedShare {
 
 /** Where a tracker remembers what it must not forget. */
 export interface TrackerStore {
+  /** False while what is to be kept cannot be written. */
+  readonly isWritable: boolean;
   /** All ids, those changed last at the end. */
   peers(): RememberedPeer[];
   /** Ids of those who are barred, and what they were called, the latest last. */

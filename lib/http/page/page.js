@@ -1,0 +1,384 @@
+/**
+ * The page of a tracker: shows its lists, and asks for one again when the tracker says that it has changed. All that
+ * comes from peers is set as text, never as HTML.
+ *
+ * @module
+ */
+/// <reference lib="dom" />
+// @ts-check
+
+/** Peers that are shown at most: who looks for one of thousands types a part of its name. */
+const SHOWN = 200;
+/** Milliseconds between two looks at the load, and before a lost connection is tried again. */
+const LOOK_EVERY = 5_000;
+const RETRY_AFTER = 2_000;
+const PAGE = 500;
+/** What stands where there is nothing to show. */
+const NOTHING = "\u2013";
+
+/** The token stands behind the #, which browsers send to nobody. */
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const headers = token ? { authorization: `Bearer ${token}` } : undefined;
+
+/** @type {any[]} */
+let peers = [];
+
+/** @param {string} id */
+function at(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new TypeError(`there is no ${id}`);
+  return found;
+}
+
+/**
+ * An element with text or others in it.
+ *
+ * @param {string} name
+ * @param {Record<string, string>} attributes
+ * @param {(Node | string)[]} children
+ */
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/** @param {string} path */
+async function get(path) {
+  const response = await fetch(path, headers ? { headers } : {});
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.error);
+  return body;
+}
+
+/**
+ * All entries of a list, page by page.
+ *
+ * @param {string} path
+ * @param {string} name
+ */
+async function all(path, name) {
+  /** @type {any[]} */
+  const entries = [];
+  while (true) {
+    const page = await get(`${path}?start=${entries.length}&limit=${PAGE}`);
+    entries.push(...page[name]);
+    if (entries.length >= page.total || page[name].length === 0) return entries;
+  }
+}
+
+/** @param {number} bytes */
+function size(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let n = 0;
+  while (bytes >= 1024 && n < units.length - 1) {
+    bytes /= 1024;
+    n++;
+  }
+  return `${bytes < 10 && n > 0 ? bytes.toFixed(1) : Math.round(bytes)} ${units[n]}`;
+}
+
+/** @param {string | null} iso */
+function ago(iso) {
+  if (iso === null) return NOTHING;
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} d ago`;
+}
+
+/** @param {string | null} iso */
+function when(iso) {
+  if (iso === null) return element("span", {}, NOTHING);
+  return element("time", { datetime: iso, title: new Date(iso).toLocaleString() }, ago(iso));
+}
+
+/**
+ * @param {string} id
+ * @param {Node[]} items
+ * @param {string} nothing
+ */
+function fill(id, items, nothing) {
+  at(id).replaceChildren(
+    ...(items.length > 0 ? items : [element("li", { class: "empty" }, nothing)]),
+  );
+  at(`${id}-count`).textContent = items.length > 0 ? `${items.length}` : "";
+}
+
+async function showLoad() {
+  const tracker = await get("/api/v1/tracker");
+  at("where").textContent = `${tracker.address}, id ${tracker.id.slice(0, 8)}${
+    tracker.secure ? "" : ", without encryption"
+  }`;
+  const { here, unreachable, away } = tracker.peers;
+  const up = (Date.now() - Date.parse(tracker.started)) / 1000;
+  const cards = [
+    ["Peers", `${here + unreachable}`],
+    ["Not back yet", `${away}`],
+    ["Sessions", `${tracker.sessions}`],
+    ["Memory", size(tracker.memory)],
+    ["Processor", `${up > 0 ? ((100 * tracker.cpu) / up).toFixed(1) : 0} %`],
+    ["Started", ago(tracker.started)],
+    ["Version", tracker.version],
+  ];
+  if (!tracker.remembers) cards.push(["State", "cannot be written"]);
+  at("load").replaceChildren(
+    ...cards.map(([name, value]) =>
+      element("div", {}, element("dt", {}, name ?? ""), element("dd", {}, value ?? ""))
+    ),
+  );
+}
+
+const STATES = { here: "here", unreachable: "unreachable", away: "not back yet" };
+
+async function loadPeers() {
+  peers = await all("/api/v1/peers", "peers");
+  peers.sort((a, b) => a.name.localeCompare(b.name));
+  showPeers();
+}
+
+function showPeers() {
+  const wanted = /** @type {HTMLInputElement} */ (at("find")).value.trim().toLowerCase();
+  const found = peers.filter((peer) =>
+    [peer.name, peer.id, peer.address, ...peer.groups].some((text) =>
+      text.toLowerCase().includes(wanted)
+    )
+  );
+  const rows = found.slice(0, SHOWN).map((peer) => {
+    const state = element(
+      "span",
+      peer.state === "here" ? {} : { class: "warn" },
+      STATES[/** @type {"here"} */ (peer.state)],
+    );
+    /** @type {[string, Node | string][]} */
+    const cells = [
+      ["Name", peer.name],
+      ["State", state],
+      ["Address", peer.address],
+      ["Groups", peer.groups.join(", ") || NOTHING],
+      ["Since", when(peer.since)],
+      ["Last seen", when(peer.seen)],
+      ["Id", element("span", { class: "id", title: peer.id }, peer.id.slice(0, 8))],
+    ];
+    return element(
+      "tr",
+      {},
+      ...cells.map(([label, cell]) => element("td", { "data-label": label }, cell)),
+    );
+  });
+  const body = at("peers").querySelector("tbody");
+  body?.replaceChildren(...rows);
+  at("peers-count").textContent = peers.length > 0 ? `${peers.length}` : "";
+  const more = found.length - rows.length;
+  at("peers-more").textContent = peers.length === 0
+    ? "No peer is there."
+    : found.length === 0
+    ? "No peer fits."
+    : more > 0
+    ? `${more} more: type a part of a name, id, address or group.`
+    : "";
+}
+
+/** @param {any} share */
+function shareAddress({ from, share }) {
+  return `${encodeURIComponent(from)}/${encodeURIComponent(share)}`;
+}
+
+const SHARE_STATES = { running: "under way", over: "over", lost: "its sender is gone" };
+
+/**
+ * An item of the list of shares, which stays the same while its share goes on: whoever has the keyboard in it keeps it
+ * there.
+ *
+ * @param {string} address
+ */
+function shareItem(address) {
+  const title = element("p");
+  const bar = element("progress");
+  const line = element("p");
+  const ledger = element("ul", { class: "ledger" });
+  const summary = element("summary", {}, "Recipients");
+  const details = /** @type {HTMLDetailsElement} */ (element("details", {}, summary, ledger));
+  const item = element("li", {}, title, bar, line, details);
+  let whole = 0;
+  const showRecipients = () => {
+    if (details.open) void showLedger(address, ledger, whole);
+    else ledger.replaceChildren();
+  };
+  details.addEventListener("toggle", showRecipients);
+  /** @param {any} share */
+  const update = (
+    { name, total, delivered, failed, state, size: bytes, files, sender, from, at: begun },
+  ) => {
+    whole = bytes;
+    const what = files === undefined ? size(bytes) : `${size(bytes)}, ${files} files`;
+    const whose = ` from ${sender ?? from.slice(0, 8)}, ${what}, `;
+    title.replaceChildren(element("strong", {}, name), whose, when(begun));
+    bar.setAttribute("max", `${Math.max(1, total)}`);
+    bar.setAttribute("value", `${delivered}`);
+    bar.setAttribute("aria-label", `${delivered} of ${total} have ${name}`);
+    summary.textContent = `${total === 1 ? "1 recipient" : `${total} recipients`}`;
+    const failures = failed > 0 ? `, ${failed} failed` : "";
+    line.textContent = `${delivered} of ${total} delivered${failures}, ${
+      SHARE_STATES[/** @type {"over"} */ (state)]
+    }`;
+    line.className = state === "lost" ? "warn" : "dim";
+    showRecipients();
+  };
+  return { item, update };
+}
+
+/** Items by the address of their share. @type {Map<string, ReturnType<typeof shareItem>>} */
+const shareItems = new Map();
+
+/**
+ * @param {string} address
+ * @param {HTMLElement} ledger
+ * @param {number} whole bytes of the share
+ */
+async function showLedger(address, ledger, whole) {
+  const recipients = await all(`/api/v1/shares/${address}`, "recipients").catch(() => []);
+  ledger.replaceChildren(...recipients.map(({ name, state, bytes = 0, code }) => {
+    const isDone = state === "delivered" || state === "already";
+    const done = isDone ? 1 : whole > 0 ? Math.min(1, bytes / whole) : 0;
+    const text = code === undefined ? state : `${state}: ${code}`;
+    const line = element(
+      "div",
+      { class: "line" },
+      element("span", {}, name),
+      element("span", { class: state === "failed" ? "bad" : "dim" }, text),
+    );
+    const label = `${name}: ${text}, ${Math.round(100 * done)} %`;
+    return element(
+      "li",
+      {},
+      line,
+      element("progress", { max: "1", value: `${done}`, "aria-label": label }),
+    );
+  }));
+}
+
+async function showShares() {
+  const shares = await all("/api/v1/shares", "shares");
+  const items = shares.map((share) => {
+    const address = shareAddress(share);
+    const known = shareItems.get(address) ?? shareItem(address);
+    shareItems.set(address, known);
+    known.update(share);
+    return known.item;
+  });
+  const there = new Set(shares.map(shareAddress));
+  for (const address of shareItems.keys()) if (!there.has(address)) shareItems.delete(address);
+  const shown = [...at("shares").children];
+  // Moving an element takes the keyboard from it.
+  if (
+    items.length === 0 || items.some((item, i) => item !== shown[i]) ||
+    items.length !== shown.length
+  ) {
+    fill("shares", items, "Nothing has been shared for more than a second.");
+  }
+}
+
+async function showMessages() {
+  const messages = await all("/api/v1/messages", "messages");
+  fill(
+    "messages",
+    messages.map(({ name, from, text, time, delivered }) =>
+      element(
+        "li",
+        {},
+        element("p", { class: "dim" }, `${name ?? from.slice(0, 8)} to ${delivered}, `, when(time)),
+        element("p", { class: "text" }, text),
+      )
+    ),
+    "No message since the tracker was started.",
+  );
+}
+
+async function showEvidence() {
+  const evidence = await all("/api/v1/evidence", "evidence");
+  fill(
+    "evidence",
+    evidence.map(({ id, name }) =>
+      element(
+        "li",
+        {},
+        element("p", { class: "bad" }, `${name ?? id.slice(0, 8)} has signed wrong data`),
+        element("p", { class: "id dim" }, id),
+      )
+    ),
+    "Nobody has signed wrong data.",
+  );
+}
+
+/** @type {Record<string, () => Promise<void>>} */
+const LISTS = {
+  peers: loadPeers,
+  shares: showShares,
+  messages: showMessages,
+  evidence: showEvidence,
+};
+
+/** @param {string} state @param {string} text */
+function connection(state, text) {
+  const shown = at("connection");
+  // The same text again would be read aloud again.
+  if (shown.textContent !== text) shown.textContent = text;
+  shown.className = state;
+}
+
+/** Reads the events of one connection; a fetch, since EventSource shows no token. */
+async function listen() {
+  const response = await fetch("/api/v1/events", headers ? { headers } : {});
+  if (!response.ok || !response.body) {
+    throw new Error(
+      response.status === 401
+        ? "Open this page with the address that the tracker has shown"
+        : response.statusText,
+    );
+  }
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (true) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error("the tracker has closed the connection");
+    text += value;
+    const parts = text.split("\n\n");
+    text = parts.pop() ?? "";
+    for (const part of parts) {
+      const data = /^event: changed\ndata: (.*)$/.exec(part)?.[1];
+      if (data === undefined) continue;
+      await Promise.all([
+        showLoad(),
+        ...JSON.parse(data).map((/** @type {string} */ topic) => LISTS[topic]?.()),
+      ]);
+      connection("live", "Live");
+    }
+  }
+}
+
+async function follow() {
+  while (true) {
+    try {
+      await listen();
+    } catch (error) {
+      connection(
+        "lost",
+        `Not connected: ${error instanceof Error ? error.message : error}. Trying again`,
+      );
+      await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+    }
+  }
+}
+
+// A link shows no token.
+if (token) at("metrics").remove();
+at("find").addEventListener("input", showPeers);
+setInterval(() => {
+  if (document.hidden || at("connection").className !== "live") return;
+  showLoad().catch(() => {});
+  showPeers();
+}, LOOK_EVERY);
+void follow();

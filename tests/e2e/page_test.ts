@@ -1,0 +1,191 @@
+/** The page of a tracker, in a browser; what it serves, to programs. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import axeCore from "axe-core";
+import { join } from "@std/path";
+import { NO_BROWSER, TestBrowser } from "../helpers/browser.ts";
+import { openRaw } from "../helpers/raw.ts";
+import { parseInvite } from "../../lib/identity/invite.ts";
+import { e2e, variable } from "./helpers.ts";
+
+/** Where screenshots go for people to look at; none are made without it. */
+const SHOTS = variable("P2P_SHOTS");
+const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+/** What a peer that wants to take over the page would say. */
+const HOSTILE =
+  `<img src=x onerror="document.title='taken'"><script>document.title='taken'</script>`;
+
+e2e(
+  "the page shows who is there, what is shared and what was said, and runs nothing of it",
+  async (world) => {
+    await using browser = await TestBrowser.open();
+    const { page } = browser;
+    const tracker = await world.tracker(["--http", "127.0.0.1:0"]);
+    const { url } = await tracker.program.until("http");
+    await page.goto(url);
+    await page.locator("#connection.live").waitFor();
+    await page.getByText("No peer is there.").waitFor();
+
+    const anna = await world.peer("anna", ["--name", "anna", "--group", "lab"]);
+    await page.getByRole("cell", { name: "anna", exact: true }).waitFor();
+    const row = page.getByRole("row").filter({ hasText: "anna" });
+    assertStringIncludes(await row.innerText(), "lab");
+
+    // A share, from its first report to its end.
+    const { path } = await world.file("film.bin", 12_000_000);
+    const sending = world.run("peer", ["send", path, "--to", "anna", "--limit-rate", "3M"]);
+    const share = page.getByRole("listitem").filter({ hasText: "film.bin" });
+    await share.getByText("0 of 1 delivered, under way").waitFor();
+    const summary = share.locator("summary");
+    await summary.focus();
+    await page.keyboard.press("Enter");
+    const bar = share.locator(".ledger progress");
+    await bar.waitFor();
+    const valueOf = async () => Number(await bar.getAttribute("value"));
+    const seen = new Set<number>();
+    while ((await valueOf()) < 1) {
+      seen.add(await valueOf());
+      await page.waitForTimeout(100);
+    }
+    assert(seen.size >= 2, `the bar moved through ${[...seen]}`);
+    await share.getByText("1 of 1 delivered, over").waitFor();
+    // The keyboard is where it was, however often the list was shown anew.
+    assertEquals(await share.locator("summary:focus").count(), 1);
+    assertEquals((await sending).code, 0);
+
+    // What is hostile is text.
+    assertEquals((await world.run("peer", ["broadcast", HOSTILE])).code, 0);
+    await page.getByText(HOSTILE, { exact: true }).waitFor();
+    const { host, port, network, secret } = parseInvite(tracker.invite);
+    const membership = { id: network, secret };
+    await using raw = await openRaw({ address: { host, port }, membership, role: "peer" });
+    const name = "<img-src=x-onerror=alert(1)>";
+    await raw.session.request({ verb: "REGISTER", name, port: 1 });
+    await page.getByRole("cell", { name, exact: true }).waitFor();
+    await page.getByLabel("Find").fill("onerror");
+    await page.getByRole("cell", { name: "anna", exact: true }).waitFor({ state: "detached" });
+    await page.getByLabel("Find").fill("");
+    assertEquals(await page.locator("main img, main script").count(), 0);
+    assertEquals(await page.title(), "Tracker");
+
+    for (const scheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme: scheme });
+      for (const [size, viewport] of Object.entries(SIZES)) {
+        await page.setViewportSize(viewport);
+        const width = await page.evaluate("document.documentElement.scrollWidth") as number;
+        assert(width <= viewport.width, `${size}: ${width} px are wider than the window`);
+        if (SHOTS) {
+          await page.screenshot({
+            path: join(SHOTS, `${scheme}-${size}.png`),
+            fullPage: true,
+          });
+        }
+        // The policy of the page lets no script in: this one comes from outside of it.
+        const { violations } = await page.evaluate(`${axeCore.source}; axe.run()`) as Axe;
+        assertEquals(
+          violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
+            .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+          [],
+          `${scheme} ${size}`,
+        );
+      }
+    }
+
+    // A peer that dies leaves the list.
+    await page.setViewportSize(SIZES.desktop);
+    await anna.program.kill();
+    await page.getByRole("cell", { name: "anna", exact: true }).waitFor({ state: "detached" });
+    assertEquals(browser.complaints, []);
+    const { origin } = new URL(url);
+    assertEquals(browser.requested.filter((address) => !address.startsWith(`${origin}/`)), []);
+
+    // A tracker that is started again is found again, by the same page.
+    await tracker.program.kill();
+    await page.getByText("Trying again").waitFor();
+    await world.tracker(["--http", new URL(url).host, "--port", `${tracker.port}`]);
+    await page.locator("#connection.live").waitFor();
+  },
+  { ignore: NO_BROWSER },
+);
+
+/** What axe-core found. */
+interface Axe {
+  violations: { id: string; impact: string; nodes: { html: string }[] }[];
+}
+
+e2e(
+  "elsewhere than on loopback a token opens what is served, and it stays the same",
+  async (world) => {
+    const first = await world.tracker(["--http", "0.0.0.0:0"]);
+    const { url } = await first.program.until("http");
+    const { origin, hash } = new URL(url);
+    const { port } = new URL(url);
+    const token = new URLSearchParams(hash.slice(1)).get("token") ?? "";
+    const here = `http://127.0.0.1:${port}`;
+    const status = async (path: string, init: RequestInit = {}) => {
+      const response = await fetch(`${here}${path}`, init);
+      await response.body?.cancel();
+      return response.status;
+    };
+    const bearer = { headers: { authorization: `Bearer ${token}` } };
+    assertEquals([token.length, origin.startsWith("http://")], [22, true]);
+    for (
+      const path of ["/", "/page.js", "/page.css", "/healthz", "/readyz", "/api/v1/openapi.json"]
+    ) {
+      assertEquals(await status(path), 200, path);
+    }
+    for (const path of ["/metrics", "/api/v1/peers", "/api/v1/events", "/api/v1/tracker"]) {
+      assertEquals(await status(path), 401, path);
+      assertEquals(
+        await status(path, { headers: { authorization: `Bearer ${token}x` } }),
+        401,
+        path,
+      );
+      assertEquals(await status(path, bearer), 200, path);
+    }
+    assertEquals(await status("/api/v1/peers?token=" + token), 401);
+    await first.program.stop();
+    const again = await world.tracker(["--http", "0.0.0.0:0"]);
+    assertEquals(new URL((await again.program.until("http")).url).hash, hash);
+  },
+);
+
+e2e("what --http cannot use is said", async (world) => {
+  const { program } = await world.tracker(["--http", "127.0.0.1:0"]);
+  const { url } = await program.until("http");
+  const taken = ["--http", new URL(url).host, "--port", "0", "--state", world.path("other")];
+  const { code, stderr } = await world.run("tracker", ["run", ...taken]);
+  assertEquals(code, 8, stderr);
+  assertStringIncludes(stderr, new URL(url).host);
+  assertStringIncludes(stderr, "--http");
+});
+
+const NO_PROMTOOL = await hasPromtool()
+  ? undefined
+  : "needs promtool of Debian's package prometheus";
+
+async function hasPromtool(): Promise<boolean> {
+  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
+  return await new Deno.Command("promtool", { args: ["--version"], stdout: "null", stderr: "null" })
+    .output().then(({ success }) => success, () => false);
+}
+
+e2e("the metrics are as Prometheus wants them", async (world) => {
+  const { program } = await world.tracker(["--http", "127.0.0.1:0"]);
+  const { url } = await program.until("http");
+  await world.peer("anna", ["--name", "anna"]);
+  assertEquals((await world.run("peer", ["broadcast", "hello"])).code, 0);
+  const metrics = await (await fetch(new URL("/metrics", url))).text();
+  for (const line of ['p2p_tracker_peers{state="here"} 1', "p2p_tracker_broadcasts_total 1"]) {
+    assertStringIncludes(metrics, `${line}\n`);
+  }
+  const promtool = new Deno.Command("promtool", {
+    ...{ args: ["check", "metrics"], stdin: "piped", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const writer = promtool.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(metrics));
+  await writer.close();
+  const { success, stdout, stderr } = await promtool.output();
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assertEquals([success, said], [true, ""]);
+}, { ignore: NO_PROMTOOL });
