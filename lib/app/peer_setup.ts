@@ -21,6 +21,7 @@ import { formatSize, nameOf } from "../cli/output/format.ts";
 import type { Menu } from "../cli/terminal/menu.ts";
 import { isMeant } from "../directory/target.ts";
 import { ExitCode, P2PError, reasonOf } from "../errors.ts";
+import type { AppEvent } from "../events.ts";
 import type { Invite } from "../identity/invite.ts";
 import type { Identity } from "../identity/keys.ts";
 import { recallNetwork, rememberNetwork } from "../identity/network.ts";
@@ -65,8 +66,20 @@ export function listed(
     const { folder, network } = await choose(context);
     using slot = await takeSlot(folder, noticeOf(context));
     const { identity } = slot;
-    const peer = makePeer(context, { identity, folder, network, role: "peer" }, more);
+    const http = addressOf(context.command.values, "http") === undefined
+      ? undefined
+      : await onDemand<typeof import("./peer_http.ts")>("./peer_http.ts", import.meta.url);
+    const watch = http && new http.PeerWatch();
+    const emit = (event: AppEvent) => {
+      watch?.onEvent(event);
+      context.emit(event);
+    };
+    const setup = { identity, folder, network, role: "peer" } as const;
+    const peer = makePeer({ ...context, emit }, setup, more);
+    await using page = watch &&
+      await http?.servePeerPage(context, watch.statusOf(peer, folder), folder);
     try {
+      if (page) emit({ event: "http", url: page.url });
       const join = async () => {
         if (!peer.isConnected) await peer.connect();
         await remember(network, folder, context);

@@ -4,21 +4,15 @@
  * @module
  */
 
-import config from "../../deno.json" with { type: "json" };
-import { cpuUsage } from "node:process";
-import { type Address, formatAddress, isLoopback, otherAddresses } from "../address.ts";
-import { addressOf } from "../cli/arguments/arguments.ts";
-import { HttpServer } from "../http/http_server.ts";
+import { formatAddress, otherAddresses } from "../address.ts";
 import { trackerRoutes } from "../http/tracker_routes.ts";
 import type { MessageStatus, PeerStatus, Topic, TrackerStatus } from "../http/tracker_status.ts";
 import type { Tracker, TrackerObserver } from "../tracker/serve.ts";
 import type { PeerEntry, ReportedShare } from "../wire/message.ts";
-import { addressesOf, nearest } from "./addresses.ts";
 import type { CommandContext } from "./program.ts";
+import { type Page, processInfo, servePage } from "./served_page.ts";
 import type { TrackerState } from "./tracker_state.ts";
 
-/** Port of `--http` where none is named. */
-const PORT = 8080;
 /** Broadcasts that are remembered. */
 const MAX_MESSAGES = 100;
 /** Entries read at a time: fewer come where those would not fit a frame. */
@@ -26,7 +20,7 @@ const PAGE = 1000;
 
 /** Keeps what a tracker has shown, and tells who watches of each change. */
 export class TrackerWatch {
-  readonly #started = new Date();
+  readonly #info = processInfo();
   readonly #messages: Omit<MessageStatus, "name">[] = [];
   readonly #listeners = new Set<(topic: Topic) => void>();
 
@@ -57,20 +51,15 @@ export class TrackerWatch {
   ): TrackerStatus {
     const peers = () => statesOf(tracker);
     const nameOf = (id: string) => tracker.nameOf(id);
-    const started = this.#started;
+    const info = this.#info;
     return {
       async info() {
         const states = { here: 0, unreachable: 0, away: 0 };
         for (const { state } of await peers()) states[state]++;
-        const { user, system } = cpuUsage();
         return {
-          id: tracker.id,
-          version: config.version,
-          address: formatAddress(tracker.address),
-          ...{ secure, relays, started: started.toISOString(), peers: states },
-          sessions: tracker.sessions,
-          memory: Deno.memoryUsage().rss,
-          cpu: (user + system) / 1e6,
+          ...info(),
+          ...{ id: tracker.id, address: formatAddress(tracker.address) },
+          ...{ secure, relays, peers: states, sessions: tracker.sessions },
           remembers: store?.isWritable ?? true,
         };
       },
@@ -146,24 +135,14 @@ function stateOf({ away, reachable }: PeerEntry): PeerStatus["state"] {
 }
 
 /**
- * Serves what `--http` asks for. On loopback whoever is on this machine may read it; elsewhere only who has the token,
- * which stands in the address of the page behind the #: there it is sent to nobody, and is in no log of requests.
+ * Serves what `--http` asks for of a tracker.
  *
  * @throws {P2PError} `address-in-use` or `usage`.
  */
 export async function serveTrackerPage(
-  { command: { values } }: CommandContext,
+  context: CommandContext,
   status: TrackerStatus,
-  state: TrackerState,
-): Promise<{ url: string } & AsyncDisposable> {
-  const { host, port } = addressOf(values, "http") ?? { host: "127.0.0.1", port: null };
-  const address: Address = { host: host === "localhost" ? "127.0.0.1" : host, port: port ?? PORT };
-  const token = isLoopback(address.host) ? null : await state.httpToken();
-  const server = await HttpServer.listen({ address, routes: await trackerRoutes(status), token });
-  const [own = nearest(address.host)] = addressesOf(address.host);
-  const place = formatAddress({ host: own, port: server.address.port });
-  return {
-    url: `http://${place}/${token === null ? "" : `#token=${token}`}`,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-  };
+  { httpToken }: TrackerState,
+): Promise<Page> {
+  return await servePage(context, { routes: await trackerRoutes(status), token: httpToken });
 }

@@ -1,9 +1,7 @@
 import { addressOf, isOn, millisecondsOf, numberOf } from "../cli/arguments/arguments.ts";
 import { systemClock } from "../async/clock.ts";
 import { formatSize } from "../cli/output/format.ts";
-import { ExitCode, P2PError, reasonOf } from "../errors.ts";
-import type { InvitePlace } from "../identity/invite.ts";
-import type { NetworkKey } from "../identity/network.ts";
+import { ExitCode, P2PError } from "../errors.ts";
 import { formatAddress } from "../address.ts";
 import { onDemand } from "../on_demand.ts";
 import { tellOnce } from "../tell_once.ts";
@@ -15,12 +13,13 @@ import type { RelaySettings } from "../tracker/relay.ts";
 import { serveTracker, type TrackerObserver } from "../tracker/serve.ts";
 import { listenAsTracker } from "../tracker/tracker_network.ts";
 import type { PeerEntry } from "../wire/message.ts";
-import { addressesOf, isOnlyHere, nearest } from "./addresses.ts";
+import { addressesOf } from "./addresses.ts";
 import { checkMapPort, mapPort } from "./map_port.ts";
 import { type CommandContext } from "./program.ts";
-import { advertised, inviteAt, listenOn, reachableAt } from "./tracker_setup.ts";
+import { advertised, listenOn } from "./tracker_setup.ts";
 import { openTrackerState } from "./tracker_state.ts";
 import { startWhenPossible } from "./waiting.ts";
+import { Whereabouts } from "./whereabouts.ts";
 
 /** `tracker run`: lists peers and tells them of each other, until a signal comes. */
 export async function run(context: CommandContext): Promise<ExitCode> {
@@ -37,7 +36,7 @@ export async function run(context: CommandContext): Promise<ExitCode> {
     network: state.network,
     rotate: async () => {
       const network = await state.rotate();
-      await announce(network);
+      await whereabouts.announce();
       return network;
     },
   };
@@ -78,26 +77,17 @@ export async function run(context: CommandContext): Promise<ExitCode> {
     watch.statusOf(tracker, { secure: !insecure, relays: relay !== undefined, store }),
     state,
   );
-  let named = reachableAt(command, tracker.address);
-  const announce = (network: NetworkKey | null) => {
-    const { host, port } = tracker.address;
-    const at = named = reachableAt(command, tracker.address, portMap?.outside);
-    const invite = network ? inviteAt(at, network) : null;
-    return state.announce({ host: nearest(host), port, invite }).catch((error) => {
-      notice(
-        `Cannot note where this tracker is: ${reasonOf(error)}; ` +
-          "programs of this user may need --tracker and --join to find it",
-      );
-    });
-  };
-  await announce(trust?.network ?? null);
+  const whereabouts = new Whereabouts({
+    ...{ context, state, address: tracker.address, outside: () => portMap?.outside },
+  });
+  await whereabouts.announce();
   emit({
     event: "listening",
     ...tracker.address,
     id: tracker.id,
     secure: !insecure,
     ...(tracker.invite ? { invite: tracker.invite } : {}),
-    ...(isOnlyHere(named.host) ? { local: true as const } : {}),
+    ...(whereabouts.isOnlyHere ? { local: true as const } : {}),
     ...(relay ? { relay: true as const } : {}),
   });
   if (page) emit({ event: "http", url: page.url });
@@ -108,36 +98,18 @@ export async function run(context: CommandContext): Promise<ExitCode> {
         "within a minute leaves the list",
     );
   }
-  /** Has invites name an address of today; one that is away for a moment may come back. */
-  const follow = async () => {
-    const hostsOf = ({ host, others = [] }: InvitePlace) => [host, ...others];
-    const before = hostsOf(named);
-    const now = reachableAt(command, tracker.address, portMap?.outside);
-    const hosts = hostsOf(now);
-    if (`${hosts}` === `${before}` || isOnlyHere(now.host)) return;
-    await announce(state.network);
-    // Invites from before lead here as long as one of their addresses does.
-    if (hosts.some((host) => before.includes(host))) return;
-    notice(
-      `This machine's addresses have changed: invites name ${
-        hosts.join(", ")
-      } now, and those from before ` +
-        `${before.join(", ")}; get one of today with \`tracker invite\``,
-    );
-  };
-  const followed = () => void follow().catch((error) => notice(reasonOf(error)));
   using _watch = new AddressWatch({
     read: machineAddresses,
     onChange() {
       portMap?.refresh();
-      followed();
+      void whereabouts.follow();
     },
     clock: systemClock,
   });
   await using _mapped = portMap = await mapPort({ command, emit }, {
     place: () => ({ port: tracker.address.port, hosts: addressesOf(tracker.address.host) }),
     onChange(outside) {
-      followed();
+      void whereabouts.follow();
       if (!outside) return;
       notice(`Invites name ${outside.host} too from now on; \`tracker invite\` prints one`);
     },

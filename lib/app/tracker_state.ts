@@ -8,7 +8,6 @@
 import { join } from "node:path";
 import { isOn, textOf } from "../cli/arguments/arguments.ts";
 import { randomBytes, randomToken } from "../async/random.ts";
-import { loadOrCreatePrivate } from "../disk/private_file.ts";
 import { P2PError, reasonOf } from "../errors.ts";
 import { SECRET_BYTES } from "../identity/invite.ts";
 import { Identity, loadOrCreateIdentity } from "../identity/keys.ts";
@@ -17,6 +16,7 @@ import { SqliteStore } from "../tracker/store/sqlite_store.ts";
 import type { TrackerStore } from "../tracker/store/tracker_store.ts";
 import { announceTracker, holdTracker, type LocalTracker } from "./local_tracker.ts";
 import type { CommandContext } from "./program.ts";
+import { tokenIn } from "./http_token.ts";
 import { IN_MEMORY } from "./state_folder.ts";
 import { folderOf } from "./tracker_setup.ts";
 import { sayIfUnwritable } from "./waiting.ts";
@@ -102,8 +102,7 @@ async function openFolder(
       }
     },
     store,
-    httpToken: async () =>
-      (await loadOrCreatePrivate(join(folder, "http.token"), () => `${randomToken(16)}\n`)).trim(),
+    httpToken: () => tokenIn(folder),
     announce: (place) => announceTracker(folder, place),
     [Symbol.dispose]: () => held.dispose(),
   };

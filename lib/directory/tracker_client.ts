@@ -76,6 +76,8 @@ const MAX_SHARES_READ = 2_000;
 const MAX_RECIPIENTS_READ = 10_000;
 /** Pause in milliseconds before coming back: a tracker's restart must not bring all at once. */
 const FIRST_PAUSE = 250;
+/** Longest time in milliseconds over which a tracker may have its peers spread their first try. */
+const MAX_WITHIN = 30_000;
 
 /**
  * A peer's side of its tracker: one session, the list of peers, and the way back when the session breaks.
@@ -470,15 +472,19 @@ export class TrackerClient implements AsyncDisposable {
       return this.#options.observer?.onRefused?.(this.#explain(error));
     }
     this.#options.observer?.onLost?.(reason);
-    this.#returning ??= this.#comeBack();
+    this.#returning ??= this.#comeBack(session.backWithin);
   }
 
-  /** Connects and registers again, with growing, jittered pauses. */
-  async #comeBack(): Promise<void> {
+  /**
+   * Connects and registers again, with growing, jittered pauses.
+   *
+   * @param within the time over which a tracker with many peers has them spread their first try, milliseconds.
+   */
+  async #comeBack(within = 0): Promise<void> {
     const { random = Math.random, observer } = this.#options;
     const { signal } = this.#stop;
     try {
-      await this.#pause(FIRST_PAUSE * (0.5 + random()));
+      await this.#pause(FIRST_PAUSE * (0.5 + random()) + Math.min(within, MAX_WITHIN) * random());
       await untilItWorks(() => this.#return(), {
         mayPass: (error) => !isFinal(asP2PError(error)),
         pause: 2 * FIRST_PAUSE,

@@ -4,28 +4,23 @@
  * @module
  */
 
+import type { ProcessInfo } from "./metrics.ts";
 import type { ReportedRecipient, ReportedShare } from "../wire/message.ts";
 
 /** What something may change in, for those who watch. */
 export type Topic = "peers" | "shares" | "messages" | "evidence";
 
 /** The tracker itself. */
-export interface TrackerInfo {
+export interface TrackerInfo extends ProcessInfo {
   id: string;
-  version: string;
   /** Where it listens for peers. */
   address: string;
   secure: boolean;
   /** Whether it passes bytes on between peers that have no other path. */
   relays: boolean;
-  started: string;
   peers: { here: number; unreachable: number; away: number };
   /** Sessions of peers and commands. */
   sessions: number;
-  /** Resident memory. */
-  memory: number;
-  /** Seconds of user and system time since it started. */
-  cpu: number;
   /** False while what has to outlive a restart cannot be written. */
   remembers: boolean;
 }

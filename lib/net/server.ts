@@ -129,10 +129,10 @@ export class Server {
   }
 
   /** Stops accepting, says goodbye on every session and waits for all handlers. */
-  async close(): Promise<void> {
+  async close(within?: number): Promise<void> {
     this.stopAccepting();
     for (const session of this.#sessions) {
-      session.close().catch(() => {});
+      session.close(within).catch(() => {});
     }
     await this.#accepting;
     await Promise.all(this.#tasks);

@@ -67,6 +67,7 @@ export class Session {
   /** Milliseconds that a PONG took, the longest of late. */
   #slowest = 0;
   #goodbye = false;
+  #backWithin: number | undefined;
   #isDetached = false;
 
   constructor(connection: Connection, remote: Remote, clock: Clock = systemClock) {
@@ -181,11 +182,20 @@ export class Session {
     this.connection.writeEncoded(frame).catch(() => {});
   }
 
-  /** Says goodbye, flushes and closes. */
-  async close(): Promise<void> {
+  /** In how many milliseconds the other side will be there again, which has said so with its goodbye. */
+  get backWithin(): number | undefined {
+    return this.#backWithin;
+  }
+
+  /**
+   * Says goodbye, flushes and closes.
+   *
+   * @param within how many milliseconds the other side is to come back.
+   */
+  async close(within?: number): Promise<void> {
     if (this.connection.closed) return;
     this.#goodbye = true;
-    this.post({ verb: "BYE" });
+    this.post({ verb: "BYE", ...(within === undefined ? {} : { within }) });
     await this.connection.end();
   }
 
@@ -234,6 +244,7 @@ export class Session {
   #handleOwn({ message, body }: Frame): boolean {
     if (message.verb === "BYE") {
       this.#goodbye = true;
+      this.#backWithin = message.within;
       return true;
     }
     if (message.verb === "PING") {

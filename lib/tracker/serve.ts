@@ -39,6 +39,9 @@ import { TrackerNetwork, type TrackerStanding } from "./tracker_network.ts";
 /** Bytes of answers and lists that a session may leave unread and be listened to: a few pages of the list. */
 const MAX_UNREAD = 256 * 1024;
 
+/** Members that are to come back in a second to a tracker that is started again, each with a handshake. */
+const RETURNS = 200;
+
 /** What the application hears of a tracker. */
 export interface TrackerObserver {
   onJoined?(entry: PeerEntry): void;
@@ -345,7 +348,8 @@ class RunningTracker implements Tracker {
     this.#unsubscribe();
     this.#lists.stop();
     this.#relay?.stop();
-    await this.#server.close();
+    const seconds = Math.floor(this.#roster.size / RETURNS);
+    await this.#server.close(seconds > 0 ? seconds * 1000 : undefined);
     this.#ended.resolve();
   }
 

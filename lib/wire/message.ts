@@ -149,7 +149,11 @@ export type Message =
     invite?: string;
   }
   | { verb: "ERROR"; re?: number; code: string; message: string }
-  | { verb: "BYE" }
+  | {
+    verb: "BYE";
+    /** Of a tracker that will be back: peers come back after a random time of up to so many milliseconds. */
+    within?: number;
+  }
   | { verb: "PING"; seq?: number }
   | { verb: "PONG"; re?: number }
   | {
@@ -499,7 +503,7 @@ const DECODERS: { [V in Verb]: Decoder<V> } = {
     code: f.string("code", 64),
     message: f.string("message", REASON),
   }),
-  BYE: () => ({}),
+  BYE: (f) => maybe(f, "within", (n) => f.integer(n)),
   PING: (f) => ({ ...maybe(f, "seq", (n) => f.integer(n, 1)) }),
   PONG: (f) => ({ ...maybe(f, "re", (n) => f.integer(n, 1)) }),
   REGISTER: (f) => ({

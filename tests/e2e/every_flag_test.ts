@@ -287,7 +287,7 @@ const FLAGS: Record<string, FlagCase> = {
     right: right("127.0.0.1"),
     wrong: [wrong("a:b:c", /'a:b:c' is not an address; write host:port/)],
   },
-  "tracker run http": {
+  http: {
     right: right("127.0.0.1:0", /Page at http:\/\/127\.0\.0\.1:\d+\//),
     wrong: [
       wrong("a:b:c", /'a:b:c' is not an address; write host:port/),

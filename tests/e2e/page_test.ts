@@ -1,7 +1,8 @@
-/** The page of a tracker, in a browser; what it serves, to programs. */
+/** The pages of a tracker and of a peer, in a browser; what they serve, to programs. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import axeCore from "axe-core";
+import type { Page } from "playwright-core";
 import { join } from "@std/path";
 import { NO_BROWSER, TestBrowser } from "../helpers/browser.ts";
 import { openRaw } from "../helpers/raw.ts";
@@ -11,9 +12,22 @@ import { e2e, variable } from "./helpers.ts";
 /** Where screenshots go for people to look at; none are made without it. */
 const SHOTS = variable("P2P_SHOTS");
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+const NO_PROMTOOL = await hasPromtool()
+  ? undefined
+  : "needs promtool of Debian's package prometheus";
+
+async function hasPromtool(): Promise<boolean> {
+  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
+  return await new Deno.Command("promtool", { args: ["--version"], stdout: "null", stderr: "null" })
+    .output().then(({ success }) => success, () => false);
+}
+
 /** What a peer that wants to take over the page would say. */
 const HOSTILE =
   `<img src=x onerror="document.title='taken'"><script>document.title='taken'</script>`;
+
+/** The same as the name of a file, which is kept as it is. */
+const HOSTILE_FILE = "&lt;img src=x onerror='alert(1)'&gt;.bin";
 
 e2e(
   "the page shows who is there, what is shared and what was said, and runs nothing of it",
@@ -68,28 +82,7 @@ e2e(
     assertEquals(await page.locator("main img, main script").count(), 0);
     assertEquals(await page.title(), "Tracker");
 
-    for (const scheme of ["light", "dark"] as const) {
-      await page.emulateMedia({ colorScheme: scheme });
-      for (const [size, viewport] of Object.entries(SIZES)) {
-        await page.setViewportSize(viewport);
-        const width = await page.evaluate("document.documentElement.scrollWidth") as number;
-        assert(width <= viewport.width, `${size}: ${width} px are wider than the window`);
-        if (SHOTS) {
-          await page.screenshot({
-            path: join(SHOTS, `${scheme}-${size}.png`),
-            fullPage: true,
-          });
-        }
-        // The policy of the page lets no script in: this one comes from outside of it.
-        const { violations } = await page.evaluate(`${axeCore.source}; axe.run()`) as Axe;
-        assertEquals(
-          violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
-            .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
-          [],
-          `${scheme} ${size}`,
-        );
-      }
-    }
+    await expectFit(page, "tracker");
 
     // A peer that dies leaves the list.
     await page.setViewportSize(SIZES.desktop);
@@ -107,6 +100,103 @@ e2e(
   },
   { ignore: NO_BROWSER },
 );
+
+e2e(
+  "the page of a peer shows what it sends, receives and has for those who are away",
+  async (world) => {
+    await using browser = await TestBrowser.open();
+    const { page } = browser;
+    const { invite } = await world.tracker();
+    const join = { env: { P2P_JOIN: invite } };
+    const b = ["--state", world.path("b"), "--name", "bob"];
+    const away = await world.peer("bob", b, join);
+    const anna = await world.peer("anna", ["--name", "anna", "--http", "127.0.0.1:0"]);
+    const { url } = await anna.program.until("http");
+    await page.goto(url);
+    await page.locator("#connection.live").waitFor();
+    assertEquals(await page.locator("h1").innerText(), "anna");
+    const inList = (list: string, text: string) =>
+      page.locator(`#${list} > li`).filter({ hasText: text });
+
+    // What somebody else sends it.
+    const { path } = await world.file(HOSTILE_FILE, 6_000_000);
+    const given = ["send", path, "--to", "anna", "--limit-rate", "2M", "--state", world.path("b")];
+    const sending = world.run("peer", given, join);
+    const bar = inList("transfers", HOSTILE_FILE).locator("progress");
+    await bar.waitFor();
+    const seen = new Set<string | null>();
+    while (await bar.getAttribute("value") !== "1") {
+      seen.add(await bar.getAttribute("value"));
+      await page.waitForTimeout(100);
+    }
+    assert(seen.size >= 2, `the bar moved through ${[...seen]}`);
+    await inList("transfers", HOSTILE_FILE).getByText("delivered").waitFor();
+    assertEquals((await sending).code, 0);
+
+    // What waits for one who is away, and is signed for when it has come.
+    await away.program.stop();
+    const small = await world.file("small.bin", 1000);
+    const queued = await world.run("peer", ["send", small.path, "--to", "bob", "--queue"]);
+    assertEquals(queued.code, 0, queued.stderr);
+    await inList("queue", "small.bin").waitFor();
+    await world.peer("bob", b);
+    await inList("receipts", "small.bin").waitFor();
+    await page.getByText("Nothing waits for anybody.").waitFor();
+    await inList("transfers", "small.bin").getByText("delivered").waitFor();
+
+    await expectFit(page, "peer");
+    assertEquals(await page.title(), "Peer");
+    assertEquals(await page.locator("main img, main script").count(), 0);
+    assertEquals(browser.complaints, []);
+    const { origin } = new URL(url);
+    assertEquals(browser.requested.filter((address) => !address.startsWith(`${origin}/`)), []);
+    assertEquals(await fetch(new URL("/readyz", url)).then((ready) => ready.text()), "ready\n");
+    await expectMetrics(url, ["p2p_peer_received_total 1", "p2p_peer_sent_total 1"]);
+  },
+  { ignore: NO_BROWSER },
+);
+
+/** Checks a page in all its shapes: nothing is wider than the window, and nothing keeps anybody out. */
+async function expectFit(page: Page, name: string): Promise<void> {
+  for (const scheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      await page.setViewportSize(viewport);
+      const width = await page.evaluate("document.documentElement.scrollWidth") as number;
+      assert(width <= viewport.width, `${size}: ${width} px are wider than the window`);
+      if (SHOTS) {
+        await page.screenshot({
+          path: join(SHOTS, `${name}-${scheme}-${size}.png`),
+          fullPage: true,
+        });
+      }
+      // The policy of the page lets no script in: this one comes from outside of it.
+      const { violations } = await page.evaluate(`${axeCore.source}; axe.run()`) as Axe;
+      assertEquals(
+        violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
+          .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+        [],
+        `${scheme} ${size}`,
+      );
+    }
+  }
+}
+
+/** Checks metrics as Prometheus does, and that they have some lines. */
+async function expectMetrics(url: string, lines: readonly string[]): Promise<void> {
+  const metrics = await (await fetch(new URL("/metrics", url))).text();
+  for (const line of lines) assertStringIncludes(metrics, `${line}\n`);
+  if (NO_PROMTOOL) return;
+  const promtool = new Deno.Command("promtool", {
+    ...{ args: ["check", "metrics"], stdin: "piped", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const writer = promtool.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(metrics));
+  await writer.close();
+  const { success, stdout, stderr } = await promtool.output();
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assertEquals([success, said], [true, ""]);
+}
 
 /** What axe-core found. */
 interface Axe {
@@ -160,32 +250,13 @@ e2e("what --http cannot use is said", async (world) => {
   assertStringIncludes(stderr, "--http");
 });
 
-const NO_PROMTOOL = await hasPromtool()
-  ? undefined
-  : "needs promtool of Debian's package prometheus";
-
-async function hasPromtool(): Promise<boolean> {
-  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
-  return await new Deno.Command("promtool", { args: ["--version"], stdout: "null", stderr: "null" })
-    .output().then(({ success }) => success, () => false);
-}
-
 e2e("the metrics are as Prometheus wants them", async (world) => {
   const { program } = await world.tracker(["--http", "127.0.0.1:0"]);
   const { url } = await program.until("http");
   await world.peer("anna", ["--name", "anna"]);
   assertEquals((await world.run("peer", ["broadcast", "hello"])).code, 0);
-  const metrics = await (await fetch(new URL("/metrics", url))).text();
-  for (const line of ['p2p_tracker_peers{state="here"} 1', "p2p_tracker_broadcasts_total 1"]) {
-    assertStringIncludes(metrics, `${line}\n`);
-  }
-  const promtool = new Deno.Command("promtool", {
-    ...{ args: ["check", "metrics"], stdin: "piped", stdout: "piped", stderr: "piped" },
-  }).spawn();
-  const writer = promtool.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(metrics));
-  await writer.close();
-  const { success, stdout, stderr } = await promtool.output();
-  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  assertEquals([success, said], [true, ""]);
+  await expectMetrics(url, [
+    'p2p_tracker_peers{state="here"} 1',
+    "p2p_tracker_broadcasts_total 1",
+  ]);
 }, { ignore: NO_PROMTOOL });

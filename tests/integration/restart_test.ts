@@ -1,6 +1,7 @@
 /** Trackers that go away and come back, and peers that fall silent. */
 
 import { assertEquals } from "@std/assert";
+import { pooledMap } from "@std/async/pool";
 import { FakeClock } from "../helpers/fake_clock.ts";
 import { SqliteStore } from "../../lib/tracker/store/sqlite_store.ts";
 import { startPeer } from "../helpers/peer.ts";
@@ -97,6 +98,27 @@ permitted("they come back one by one, after a pause of their own that grows", NE
   await using second = startTracker(first.same);
   clock.advance(last);
   await second.events.until(({ event }) => event === "joined");
+});
+
+permitted("many are asked to come back one after the other", NEEDS, async () => {
+  await using dir = await tempDir();
+  await using tracker = startTracker({ insecure: true });
+  const { address, membership } = tracker;
+  await using stack = new AsyncDisposableStack();
+  const joining = pooledMap(16, Array(200).keys(), async (n) => {
+    const raw = stack.use(await openRaw({ address, membership, role: "peer" }));
+    await raw.session.request({ verb: "REGISTER", name: `m${n}`, port: 1 });
+    return raw;
+  });
+  const [first] = await Array.fromAsync(joining);
+  const clock = new FakeClock();
+  await using anna = await startPeer(tracker, dir, { name: "anna", clock, random: () => 0.9 });
+  await tracker[Symbol.asyncDispose]();
+  await anna.until("tracker-lost");
+  // Its usual pause of 350 ms, and a part of the second that 201 are to take.
+  await clock.timer((ms) => Math.abs(ms - 1250) < 1);
+  assertEquals(await first?.end(), null);
+  assertEquals(first?.session.backWithin, 1000);
 });
 
 permitted("a peer that ends without a word is gone at once", NEEDS, async () => {

@@ -79,6 +79,7 @@ const peerEntry: fc.Arbitrary<PeerEntry> = fc.record({
   reachable: fc.boolean(),
   addresses,
   groups,
+  away: fc.boolean(),
 }, { noNullPrototype: true, requiredKeys: ["id", "name", "host", "port", "reachable"] });
 
 type Each<T> = { [K in keyof T]: fc.Arbitrary<T[K]> };
@@ -133,7 +134,7 @@ const MESSAGES: Arbitraries = {
     invite: reason,
   }),
   ERROR: partly({ code, message: reason }, { re: number }),
-  BYE: fc.constant({}),
+  BYE: partly({}, { within: size }),
   PING: partly({}, { seq: number }),
   PONG: partly({}, { re: number }),
   REGISTER: partly({ seq: number, name, port }, { host, addresses, groups }),

@@ -11,7 +11,9 @@ const MOST_LINES = 130;
 
 async function pages(): Promise<string[]> {
   const paths = ["README.md", "lib/EVENTS.md", "lib/wire/PROTOCOL.md"];
-  for await (const { name } of Deno.readDir(join(ROOT, "docs"))) paths.push(`docs/${name}`);
+  for await (const { name, isFile } of Deno.readDir(join(ROOT, "docs"))) {
+    if (isFile) paths.push(`docs/${name}`);
+  }
   return paths;
 }
 

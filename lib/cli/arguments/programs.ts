@@ -59,6 +59,19 @@ const OPERATOR = ["host", "port", "insecure", ...ALWAYS];
 /** The same where keys are what it is about: with `--insecure` nobody is invited or barred. */
 const OPERATOR_WITH_KEYS = ["host", "port", ...ALWAYS];
 
+/** Flag of what runs until it is interrupted: a tracker and a peer beside it have their own variables. */
+const HTTP: FlagSpec = {
+  name: "http",
+  kind: "address",
+  env: "P2P_HTTP",
+  min: 0,
+  placeholder: "HOST[:PORT]",
+  help: "Serve a page, an API and metrics there, for example at 127.0.0.1:8080; who is not on " +
+    "this machine needs the token that is shown",
+};
+
+const PEER_HTTP: FlagSpec = { ...HTTP, env: "P2P_PEER_HTTP" };
+
 const TRACKER_RUN: CommandSpec = {
   name: "run",
   summary: "run the tracker until it is interrupted",
@@ -79,16 +92,7 @@ const TRACKER_RUN: CommandSpec = {
       help: "Have the router lead its port to this machine (by PCP, NAT-PMP or UPnP); the invite " +
         "names its address too",
     },
-    {
-      name: "http",
-      kind: "address",
-      env: "P2P_HTTP",
-      min: 0,
-      placeholder: "HOST[:PORT]",
-      help:
-        "Serve a page, an API and metrics there, for example at 127.0.0.1:8080; who is not on " +
-        "this machine needs the token that is shown",
-    },
+    HTTP,
     {
       name: "ping-after",
       kind: "seconds",
@@ -462,6 +466,7 @@ export const PEER_PROGRAM: ProgramSpec = {
         ...SENDING_FLAGS,
         FOLLOW,
         SEED_FOR,
+        PEER_HTTP,
       ],
       common: RECEIVING,
       examples: ["peer", "peer --join -", "peer < commands.txt"],
@@ -471,7 +476,7 @@ export const PEER_PROGRAM: ProgramSpec = {
       summary: "receive until interrupted, without a menu (as a service)",
       usage: "run [flags]",
       positionals: { min: 0, max: 0, names: [] },
-      flags: [SEED_FOR, LIMIT_RATE],
+      flags: [SEED_FOR, LIMIT_RATE, PEER_HTTP],
       common: RECEIVING,
       examples: ["peer run --received /srv/inbox", "peer run --json --max-size 10G"],
     },

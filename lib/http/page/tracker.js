@@ -7,105 +7,12 @@
 /// <reference lib="dom" />
 // @ts-check
 
+import { all, at, element, fill, follow, get, load, NOTHING, size, when } from "./common.js";
+
 /** Peers that are shown at most: who looks for one of thousands types a part of its name. */
 const SHOWN = 200;
-/** Milliseconds between two looks at the load, and before a lost connection is tried again. */
-const LOOK_EVERY = 5_000;
-const RETRY_AFTER = 2_000;
-const PAGE = 500;
-/** What stands where there is nothing to show. */
-const NOTHING = "\u2013";
-
-/** The token stands behind the #, which browsers send to nobody. */
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-const headers = token ? { authorization: `Bearer ${token}` } : undefined;
-
 /** @type {any[]} */
 let peers = [];
-
-/** @param {string} id */
-function at(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new TypeError(`there is no ${id}`);
-  return found;
-}
-
-/**
- * An element with text or others in it.
- *
- * @param {string} name
- * @param {Record<string, string>} attributes
- * @param {(Node | string)[]} children
- */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
-/** @param {string} path */
-async function get(path) {
-  const response = await fetch(path, headers ? { headers } : {});
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.error);
-  return body;
-}
-
-/**
- * All entries of a list, page by page.
- *
- * @param {string} path
- * @param {string} name
- */
-async function all(path, name) {
-  /** @type {any[]} */
-  const entries = [];
-  while (true) {
-    const page = await get(`${path}?start=${entries.length}&limit=${PAGE}`);
-    entries.push(...page[name]);
-    if (entries.length >= page.total || page[name].length === 0) return entries;
-  }
-}
-
-/** @param {number} bytes */
-function size(bytes) {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let n = 0;
-  while (bytes >= 1024 && n < units.length - 1) {
-    bytes /= 1024;
-    n++;
-  }
-  return `${bytes < 10 && n > 0 ? bytes.toFixed(1) : Math.round(bytes)} ${units[n]}`;
-}
-
-/** @param {string | null} iso */
-function ago(iso) {
-  if (iso === null) return NOTHING;
-  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000));
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86_400)} d ago`;
-}
-
-/** @param {string | null} iso */
-function when(iso) {
-  if (iso === null) return element("span", {}, NOTHING);
-  return element("time", { datetime: iso, title: new Date(iso).toLocaleString() }, ago(iso));
-}
-
-/**
- * @param {string} id
- * @param {Node[]} items
- * @param {string} nothing
- */
-function fill(id, items, nothing) {
-  at(id).replaceChildren(
-    ...(items.length > 0 ? items : [element("li", { class: "empty" }, nothing)]),
-  );
-  at(`${id}-count`).textContent = items.length > 0 ? `${items.length}` : "";
-}
 
 async function showLoad() {
   const tracker = await get("/api/v1/tracker");
@@ -113,22 +20,14 @@ async function showLoad() {
     tracker.secure ? "" : ", without encryption"
   }`;
   const { here, unreachable, away } = tracker.peers;
-  const up = (Date.now() - Date.parse(tracker.started)) / 1000;
+  /** @type {[string, string][]} */
   const cards = [
     ["Peers", `${here + unreachable}`],
     ["Not back yet", `${away}`],
     ["Sessions", `${tracker.sessions}`],
-    ["Memory", size(tracker.memory)],
-    ["Processor", `${up > 0 ? ((100 * tracker.cpu) / up).toFixed(1) : 0} %`],
-    ["Started", ago(tracker.started)],
-    ["Version", tracker.version],
   ];
   if (!tracker.remembers) cards.push(["State", "cannot be written"]);
-  at("load").replaceChildren(
-    ...cards.map(([name, value]) =>
-      element("div", {}, element("dt", {}, name ?? ""), element("dd", {}, value ?? ""))
-    ),
-  );
+  load(tracker, cards);
 }
 
 const STATES = { here: "here", unreachable: "unreachable", away: "not back yet" };
@@ -321,64 +220,9 @@ const LISTS = {
   evidence: showEvidence,
 };
 
-/** @param {string} state @param {string} text */
-function connection(state, text) {
-  const shown = at("connection");
-  // The same text again would be read aloud again.
-  if (shown.textContent !== text) shown.textContent = text;
-  shown.className = state;
-}
-
-/** Reads the events of one connection; a fetch, since EventSource shows no token. */
-async function listen() {
-  const response = await fetch("/api/v1/events", headers ? { headers } : {});
-  if (!response.ok || !response.body) {
-    throw new Error(
-      response.status === 401
-        ? "Open this page with the address that the tracker has shown"
-        : response.statusText,
-    );
-  }
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  while (true) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error("the tracker has closed the connection");
-    text += value;
-    const parts = text.split("\n\n");
-    text = parts.pop() ?? "";
-    for (const part of parts) {
-      const data = /^event: changed\ndata: (.*)$/.exec(part)?.[1];
-      if (data === undefined) continue;
-      await Promise.all([
-        showLoad(),
-        ...JSON.parse(data).map((/** @type {string} */ topic) => LISTS[topic]?.()),
-      ]);
-      connection("live", "Live");
-    }
-  }
-}
-
-async function follow() {
-  while (true) {
-    try {
-      await listen();
-    } catch (error) {
-      connection(
-        "lost",
-        `Not connected: ${error instanceof Error ? error.message : error}. Trying again`,
-      );
-      await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
-    }
-  }
-}
-
-// A link shows no token.
-if (token) at("metrics").remove();
 at("find").addEventListener("input", showPeers);
-setInterval(() => {
-  if (document.hidden || at("connection").className !== "live") return;
-  showLoad().catch(() => {});
+void follow(async () => {
+  await showLoad();
+  // Times go on.
   showPeers();
-}, LOOK_EVERY);
-void follow();
+}, LISTS);
