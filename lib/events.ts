@@ -97,7 +97,7 @@ export interface PeerEvent {
   groups?: string[];
   /** This user reached it through the tracker last, since there was no direct path. */
   via?: "relay";
-  /** The tracker was restarted and remembers it, and it has not come back yet. */
+  /** Of `tracker peers`: the tracker was restarted and remembers it, and it has not come back yet. */
   away?: true;
 }
 

@@ -17,7 +17,7 @@ export const peers: Command = oneShot(async (peer, context) => {
 export async function listPeers(peer: Peer, { emit }: CommandContext): Promise<void> {
   const entries = peer.isConnected ? await peer.updatePeersList() : peer.knownPeers;
   for (const entry of entries) {
-    const { id, reachable, away } = entry;
+    const { id, reachable } = entry;
     const name = peer.isConnected ? peer.nameOf(id) : entry.name;
     emit({
       event: "peer",
@@ -27,7 +27,6 @@ export async function listPeers(peer: Peer, { emit }: CommandContext): Promise<v
       ...otherAddresses(entry.addresses),
       reachable,
       ...(entry.groups ? { groups: entry.groups } : {}),
-      ...(away ? { away: true as const } : {}),
       ...(peer.wasRelayed(id) ? { via: "relay" as const } : {}),
     });
     if (name === undefined) emit({ event: "notice", message: anotherKey(entry) });

@@ -123,6 +123,7 @@ export function openApi(): Record<string, unknown> {
   const share = list("A share and its recipients", "recipients", "Recipient", {
     share: ref("Share"),
   });
+  const peers = list("Who is there, by name", "peers", "Peer");
   return {
     openapi: "3.1.0",
     info: {
@@ -138,7 +139,13 @@ export function openApi(): Record<string, unknown> {
           responses: { "200": answer("The tracker", ref("Tracker")), "401": ERRORS["401"] },
         },
       },
-      "/api/v1/peers": list("Who is there", "peers", "Peer"),
+      "/api/v1/peers": {
+        ...peers,
+        parameters: [{
+          ...{ name: "find", in: "query", schema: string },
+          description: "Only those with this text in their name, id, address or groups",
+        }],
+      },
       "/api/v1/shares": list("Shares, those reported last first", "shares", "Share"),
       "/api/v1/shares/{from}/{share}": {
         ...share,

@@ -106,6 +106,7 @@ export class PeerLists {
 
   /** Tells the members of a change of the registry, soon. */
   onChange({ kind }: RegistryEvent): void {
+    if (kind === "returned") return;
     if (kind !== "joined") this.#forgetPages();
     this.soon();
   }
@@ -198,7 +199,8 @@ export class PeerLists {
       (changes) => this.#encode({ ...changes, barred }, view),
     );
     const page = { frame, told: toldBy(changes) };
-    const isFollowed = page.told.state === "asking";
+    // Who is away is told to the operator as it is, and kept by nobody.
+    const isFollowed = page.told.state === "asking" && view !== "operator";
     if (isFollowed && version === this.#pagesVersion) this.#keep(keyOf(asked, view), page);
     return page;
   }
@@ -238,7 +240,6 @@ export class PeerLists {
   }
 
   #encode(list: Omit<MessageOf<"PEER_LIST">, "verb">, view: View): EncodedFrame {
-    if (view === "here") return encodeFrame({ verb: "PEER_LIST", ...list });
     let own: string | undefined;
     // Read once for a page: it is a call to the system.
     const ownHost = () => own ??= this.#options.ownHost();

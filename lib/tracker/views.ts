@@ -10,8 +10,8 @@ import { MAX_ADDRESSES } from "../wire/limits.ts";
 import type { PeerEntry } from "../wire/message.ts";
 import { sourceHost } from "./dial_backs.ts";
 
-/** From where a list is read: on the tracker's own machine, or from another one. */
-export type View = "here" | "elsewhere";
+/** From where a list is read: on the tracker's own machine, or from another one; or by whoever operates the tracker. */
+export type View = "here" | "elsewhere" | "operator";
 
 /** Views of sessions: each push asks for those of all members. */
 const VIEWS = new WeakMap<Session, View>();
@@ -20,7 +20,11 @@ const VIEWS = new WeakMap<Session, View>();
 export function viewOf(session: Session): View {
   let view = VIEWS.get(session);
   if (view === undefined) {
-    view = isLoopback(sourceHost(session)) ? "here" : "elsewhere";
+    view = session.remote.role === "operator"
+      ? "operator"
+      : isLoopback(sourceHost(session))
+      ? "here"
+      : "elsewhere";
     VIEWS.set(session, view);
   }
   return view;
@@ -30,7 +34,9 @@ export function viewOf(session: Session): View {
  * An entry as one view has it. A peer that listens on the tracker's machine alone is listed elsewhere all the same, since
  * it can dial: under `ownHost`, an address of that machine, as unreachable.
  */
-export function entryFor(view: View, entry: PeerEntry, ownHost: () => string): PeerEntry {
+export function entryFor(view: View, listed: PeerEntry, ownHost: () => string): PeerEntry {
+  if (view === "operator") return listed;
+  const { away: _, ...entry } = listed;
   if (view === "here" || !isLoopback(entry.host)) return entry;
   const { addresses = [], ...rest } = entry;
   const [first, ...others] = addresses;

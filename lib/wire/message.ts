@@ -55,7 +55,7 @@ export interface PeerEntry {
   addresses?: Address[];
   /** Groups that it says it is in, in order. */
   groups?: string[];
-  /** True while it has not come back to a tracker that was restarted, which remembers it. */
+  /** True while it has not come back to a tracker that was restarted, which remembers it; told to the operator alone. */
   away?: boolean;
 }
 

@@ -46,7 +46,13 @@ export class TestBrowser implements AsyncDisposable {
     const browser = await chromium.launch({
       executablePath: PATH,
       args: [
-        ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+        ...[
+          "--no-sandbox",
+          "--disable-gpu",
+          "--disable-quic",
+          "--no-first-run",
+          "--disable-dev-shm-usage",
+        ],
         ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
       ],
     });

@@ -59,10 +59,18 @@ permitted(
     using store = open();
     await using second = startTracker({ ...first.same, store, clock });
     await using dora = await startPeer(second, dir, { name: "dora" });
-    const away = (name: string) =>
-      dora.peer.knownPeers.find((entry) => entry.name === name)?.away ?? false;
+    const away = async () => {
+      await using operator = await second.operator();
+      return (await operator.refresh()).flatMap(({ name, away }) => away ? [name] : []).sort();
+    };
     assertEquals(await second.names(), ["anna", "bob", "carl", "dora"]);
-    assertEquals(["anna", "bob", "carl"].map(away), [true, true, true]);
+    assertEquals(await away(), ["anna", "bob", "carl"]);
+    // Peers are told of them as of all others.
+    assertEquals(dora.peer.knownPeers.map(({ name, away }) => [name, away]), [
+      ["anna", undefined],
+      ["bob", undefined],
+      ["carl", undefined],
+    ]);
     // They live, and are where they were.
     await dora.peer.ping("anna");
     await using taker = await startPeer(second, dir, { name: "bob" });
@@ -71,8 +79,7 @@ permitted(
     await bob.until("registered", () => true, seen);
     assertEquals(bob.name, "bob");
     assertEquals(await second.names(), ["anna", "bob", "bob-2", "carl", "dora"]);
-    await dora.peer.updatePeersList();
-    assertEquals(away("bob"), false);
+    assertEquals(await away(), ["anna", "carl"]);
     await carl[Symbol.asyncDispose]();
     clock.advance(60_000);
     const goneOf = () =>

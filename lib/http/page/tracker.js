@@ -11,9 +11,6 @@ import { all, at, element, fill, follow, get, load, NOTHING, size, when } from "
 
 /** Peers that are shown at most: who looks for one of thousands types a part of its name. */
 const SHOWN = 200;
-/** @type {any[]} */
-let peers = [];
-
 async function showLoad() {
   const tracker = await get("/api/v1/tracker");
   at("where").textContent = `${tracker.address}, id ${tracker.id.slice(0, 8)}${
@@ -32,23 +29,20 @@ async function showLoad() {
 
 const STATES = { here: "here", unreachable: "unreachable", away: "not back yet" };
 
-async function loadPeers() {
-  peers = await all("/api/v1/peers", "peers");
-  peers.sort((a, b) => a.name.localeCompare(b.name));
-  showPeers();
-}
+/** Which answer is awaited: of several questions the last one counts. */
+let asked = 0;
 
-function showPeers() {
-  const wanted = /** @type {HTMLInputElement} */ (at("find")).value.trim().toLowerCase();
-  const found = peers.filter((peer) =>
-    [peer.name, peer.id, peer.address, ...peer.groups].some((text) =>
-      text.toLowerCase().includes(wanted)
-    )
-  );
-  const rows = found.slice(0, SHOWN).map((peer) => {
+async function showPeers() {
+  const wanted = /** @type {HTMLInputElement} */ (at("find")).value.trim();
+  const turn = ++asked;
+  const find = wanted === "" ? "" : `&find=${encodeURIComponent(wanted)}`;
+  const { peers, total } = await get(`/api/v1/peers?limit=${SHOWN}${find}`);
+  if (turn !== asked) return;
+  const rows = peers.map((/** @type {any} */ peer) => {
+    const isHere = peer.state === "here";
     const state = element(
       "span",
-      peer.state === "here" ? {} : { class: "warn" },
+      isHere ? {} : { class: "warn" },
       STATES[/** @type {"here"} */ (peer.state)],
     );
     /** @type {[string, Node | string][]} */
@@ -67,17 +61,16 @@ function showPeers() {
       ...cells.map(([label, cell]) => element("td", { "data-label": label }, cell)),
     );
   });
-  const body = at("peers").querySelector("tbody");
-  body?.replaceChildren(...rows);
-  at("peers-count").textContent = peers.length > 0 ? `${peers.length}` : "";
-  const more = found.length - rows.length;
-  at("peers-more").textContent = peers.length === 0
-    ? "No peer is there."
-    : found.length === 0
-    ? "No peer fits."
-    : more > 0
+  at("peers").querySelector("tbody")?.replaceChildren(...rows);
+  at("peers-count").textContent = total > 0 ? `${total}` : "";
+  const more = total - rows.length;
+  at("peers-more").textContent = more > 0
     ? `${more} more: type a part of a name, id, address or group.`
-    : "";
+    : total > 0
+    ? ""
+    : wanted === ""
+    ? "No peer is there."
+    : "No peer fits.";
 }
 
 /** @param {any} share */
@@ -214,15 +207,12 @@ async function showEvidence() {
 
 /** @type {Record<string, () => Promise<void>>} */
 const LISTS = {
-  peers: loadPeers,
+  peers: showPeers,
   shares: showShares,
   messages: showMessages,
   evidence: showEvidence,
 };
 
-at("find").addEventListener("input", showPeers);
-void follow(async () => {
-  await showLoad();
-  // Times go on.
-  showPeers();
-}, LISTS);
+at("find").addEventListener("input", () => void showPeers().catch(() => {}));
+// Times go on.
+void follow(async () => void await Promise.all([showLoad(), showPeers()]), LISTS);

@@ -80,7 +80,10 @@ export class MemoryRegistry implements Registry {
     if (!known) this.#present++;
     const token = `${++this.#lastToken}`;
     this.#slots.set(id, { entry: listed, token, lease, until: this.#clock.now() + lease });
-    if (listed !== known) {
+    if (known?.away && isSameEntry({ ...known, away: false }, { ...listed, away: false })) {
+      // It is listed as it was, so that a thousand who come back at once cost nobody a new list.
+      this.#tell({ kind: "returned", entry: listed });
+    } else if (listed !== known) {
       this.#kept?.changed(id);
       this.#log.note(id);
       this.#tell({ kind: known ? "changed" : "joined", entry: listed });
@@ -243,7 +246,8 @@ export class MemoryRegistry implements Registry {
 
 function isSameEntry(a: PeerEntry, b: PeerEntry): boolean {
   return a.id === b.id && a.name === b.name && a.host === b.host && a.port === b.port &&
-    a.reachable === b.reachable && a.away === b.away && areSame(a.addresses, b.addresses) &&
+    a.reachable === b.reachable && (a.away ?? false) === (b.away ?? false) &&
+    areSame(a.addresses, b.addresses) &&
     (a.groups ?? []).join() === (b.groups ?? []).join();
 }
 

@@ -32,6 +32,8 @@ export type RegistryEvent =
   | { kind: "joined"; entry: PeerEntry }
   /** Another name, address (of several) or reachability of an entry that was there. */
   | { kind: "changed"; entry: PeerEntry }
+  /** One that was remembered from before a restart has registered again as it was: no change of the list. */
+  | { kind: "returned"; entry: PeerEntry }
   | { kind: "gone"; entry: PeerEntry; cause: "unregistered" | "expired" | "barred" }
   | { kind: "barred"; id: string }
   /** No longer barred. */

@@ -96,15 +96,37 @@ export function openDatabase(path: string): DatabaseSync {
 }
 
 /**
- * What `read` finds in a file that cannot be written to, as on a full or a read-only disk; null when there is none. It is
- * read from a copy, since SQLite opens a file of this kind only where it can write beside it.
+ * What `read` finds in a file, whatever else uses it; null when there is none. On a full or a read-only disk it is read
+ * from a copy, since SQLite opens a file of this kind only where it can write beside it.
  *
- * @throws {P2PError} `disk` when it cannot be read.
+ * @throws {P2PError} `disk` when it cannot be read, or must not be used: see {@linkcode openDatabase}.
  */
 export function readDatabase<T>(path: string, read: (db: DatabaseSync) => T): T | null {
-  let folder: string | undefined;
   try {
     if (!isThere(path)) return null;
+    return readInPlace(path, read);
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+  }
+  return readCopy(path, read);
+}
+
+/** Reads the file itself: what a tracker writes meanwhile is there, whole, or is not. */
+function readInPlace<T>(path: string, read: (db: DatabaseSync) => T): T {
+  return checked(path, () => {
+    const db = new DatabaseSync(path, { readOnly: true, timeout: 1000 });
+    try {
+      expectOurs(db);
+      return read(db);
+    } finally {
+      db.close();
+    }
+  });
+}
+
+function readCopy<T>(path: string, read: (db: DatabaseSync) => T): T {
+  let folder: string | undefined;
+  try {
     folder = Deno.makeTempDirSync({ prefix: "p2p-" });
     const copy = join(folder, basename(path));
     for (const suffix of ["", "-wal"]) {
@@ -160,7 +182,7 @@ function run(db: DatabaseSync, sql: string): void {
   db.prepare(sql).all();
 }
 
-function checked(path: string, open: () => DatabaseSync): DatabaseSync {
+function checked<T>(path: string, open: () => T): T {
   try {
     return open();
   } catch (error) {

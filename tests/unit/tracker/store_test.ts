@@ -84,13 +84,16 @@ permitted("who was there is listed at once, and has a lease to come back", NEEDS
   second.registry.subscribe((event) => {
     events.push("entry" in event ? `${event.entry.name} ${event.kind}` : event.kind);
   });
-  second.registry.register(entryOf(2), { lease: MINUTE });
+  const { revision } = second.registry.changes(0);
+  const back = entryOf(2, { addresses: [{ host: "10.0.0.9", port: 7 }] });
+  second.registry.register(back, { lease: MINUTE });
+  assertEquals(second.registry.changes(0).revision, revision, "no change of the list");
   lives.clock.advance(MINUTE - 1);
   assertEquals(second.registry.expire(), []);
-  assertEquals(listed(second), ["p1 away", "p2"]);
+  assertEquals(listed(second), ["p2", "p1 away"]);
   lives.clock.advance(1);
   assertEquals(second.registry.expire().map(({ name }) => name), ["p2", "p1"]);
-  assertEquals(events, ["p2 changed", "p2 gone", "p1 gone"]);
+  assertEquals(events, ["p2 returned", "p2 gone", "p1 gone"]);
   assertEquals(listed(lives.begin()), []);
 });
 
