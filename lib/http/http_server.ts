@@ -13,7 +13,7 @@ import { NAME_UNKNOWN, P2PError, reasonOf } from "../errors.ts";
 
 /** What a path is asked for. */
 export interface HttpRequest {
-  /** Names of the path's variable parts are the caller's: those after the route's own, decoded. */
+  /** Parts of the path after that of the route, decoded; none where the route is the whole path. */
   readonly rest: readonly string[];
   readonly query: URLSearchParams;
 }
@@ -29,8 +29,8 @@ export interface HttpReply {
 /** Events, for as long as the client listens. */
 export interface EventStream {
   /**
-   * Begins to tell; what it returns ends that. `send` is false where the client is too slow for what it was told before:
-   * it is not told of this, and `onReady` is called once it can be told again.
+   * Begins to tell the client; what it returns is called when the client has gone. `send` says false, and sends nothing,
+   * while the client has yet to read what it was told before; `onReady` has a function called once it has.
    */
   readonly begin: (
     send: (event: string, data: unknown) => boolean,
