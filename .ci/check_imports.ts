@@ -18,7 +18,7 @@ import { listModules, ROOT, withLiteralImports } from "./modules.ts";
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[] | "all">> = {
   app: "all",
-  http: ["wire"],
+  http: ["net", "wire"],
   peer: ["transfer", "directory", "inbox", "net", "content", "identity", "pieces", "wire", "disk"],
   transfer: ["inbox", "net", "content", "identity", "pieces", "wire", "disk"],
   tracker: ["net", "identity", "wire", "disk"],

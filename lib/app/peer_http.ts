@@ -18,6 +18,7 @@ import type {
   TransferPeer,
   TransferStatus,
 } from "../http/peer_status.ts";
+import { Watchers } from "../http/routes.ts";
 import type { Peer } from "../peer/peer.ts";
 import { Queue } from "../peer/queue.ts";
 import { queuedEvent } from "../peer/queue_events.ts";
@@ -37,7 +38,7 @@ export class PeerWatch {
   };
   /** By direction and id, in the order in which they were begun. */
   readonly #transfers = new Map<string, TransferStatus>();
-  readonly #listeners = new Set<(topic: PeerTopic) => void>();
+  readonly #watchers = new Watchers<PeerTopic>();
 
   /** Hears every event of the peer. */
   onEvent(event: AppEvent): void {
@@ -46,7 +47,7 @@ export class PeerWatch {
         this.#counts.messages++;
         return;
       case "dequeued":
-        return this.#tell("queue");
+        return this.#watchers.tell("queue");
       case "transfer-started":
         this.#begin(event);
         break;
@@ -66,7 +67,7 @@ export class PeerWatch {
           this.#recipient({ ...one, transfer: event.transfer });
         }
         this.#end("send", event.transfer);
-        this.#tell("receipts");
+        this.#watchers.tell("receipts");
         break;
       case "file-received":
         this.#counts.received++;
@@ -80,7 +81,7 @@ export class PeerWatch {
       default:
         return;
     }
-    this.#tell("transfers");
+    this.#watchers.tell("transfers");
   }
 
   /** What is to be shown of a peer whose state is in a folder. */
@@ -101,15 +102,8 @@ export class PeerWatch {
       queue: async () => (await queue.list(() => {})).map((entry) => waiting(queuedEvent(entry))),
       receipts: () => receiptsIn(folder),
       counts: () => this.#counts,
-      onChanged: (listener) => {
-        this.#listeners.add(listener);
-        return () => void this.#listeners.delete(listener);
-      },
+      onChanged: (listener) => this.#watchers.add(listener),
     };
-  }
-
-  #tell(topic: PeerTopic): void {
-    for (const listener of this.#listeners) listener(topic);
   }
 
   #begin(

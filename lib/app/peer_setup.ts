@@ -76,9 +76,9 @@ export function listed(
     };
     const setup = { identity, folder, network, role: "peer" } as const;
     const peer = makePeer({ ...context, emit }, setup, more);
-    await using page = watch &&
-      await http?.servePeerPage(context, watch.statusOf(peer, folder), folder);
     try {
+      await using page = watch &&
+        await http?.servePeerPage(context, watch.statusOf(peer, folder), folder);
       if (page) emit({ event: "http", url: page.url });
       const join = async () => {
         if (!peer.isConnected) await peer.connect();

@@ -5,6 +5,7 @@
  */
 
 import { formatAddress, otherAddresses } from "../address.ts";
+import { Watchers } from "../http/routes.ts";
 import { trackerRoutes } from "../http/tracker_routes.ts";
 import type { MessageStatus, PeerStatus, Topic, TrackerStatus } from "../http/tracker_status.ts";
 import type { Tracker, TrackerObserver } from "../tracker/serve.ts";
@@ -22,7 +23,7 @@ const PAGE = 1000;
 export class TrackerWatch {
   readonly #info = processInfo();
   readonly #messages: Omit<MessageStatus, "name">[] = [];
-  readonly #listeners = new Set<(topic: Topic) => void>();
+  readonly #watchers = new Watchers<Topic>();
 
   /** Hears what the tracker's own observer hears, before that. */
   observe(observer: TrackerObserver): TrackerObserver {
@@ -32,13 +33,13 @@ export class TrackerWatch {
         const decoded = new TextDecoder().decode(text);
         this.#messages.unshift({ time: new Date().toISOString(), from, text: decoded, delivered });
         this.#messages.splice(MAX_MESSAGES);
-        this.#tell("messages");
+        this.#watchers.tell("messages");
         observer.onBroadcast?.(from, text, delivered);
       },
-      onReport: () => this.#tell("shares"),
-      onListChanged: () => this.#tell("peers"),
+      onReport: () => this.#watchers.tell("shares"),
+      onListChanged: () => this.#watchers.tell("peers"),
       onConvicted: (id, name) => {
-        this.#tell("evidence");
+        this.#watchers.tell("evidence");
         observer.onConvicted?.(id, name);
       },
     };
@@ -87,15 +88,8 @@ export class TrackerWatch {
           ...{ id, name: nameOf(id) ?? null, transfer, sharer },
         })),
       counts: () => tracker.counts,
-      onChanged: (listener) => {
-        this.#listeners.add(listener);
-        return () => void this.#listeners.delete(listener);
-      },
+      onChanged: (listener) => this.#watchers.add(listener),
     };
-  }
-
-  #tell(topic: Topic): void {
-    for (const listener of this.#listeners) listener(topic);
   }
 }
 

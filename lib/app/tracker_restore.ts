@@ -1,7 +1,8 @@
 import { ExitCode, P2PError } from "../errors.ts";
 import { suggest } from "../suggest.ts";
 import type { Barred } from "../tracker/registry/registry.ts";
-import { forgetBarred, readBarred } from "../tracker/store/sqlite_store.ts";
+import { MemoryRegistry } from "../tracker/registry/memory_registry.ts";
+import { readBarred, SqliteStore } from "../tracker/store/sqlite_store.ts";
 import type { CommandContext } from "./program.ts";
 import { atTracker, folderOf } from "./tracker_setup.ts";
 import { registryPath } from "./tracker_state.ts";
@@ -14,10 +15,16 @@ export async function restore(context: CommandContext): Promise<ExitCode> {
   const chosen = choose(readBarred(path), target);
   await atTracker(context, `restore ${target}`, {
     running: (client) => client.restore(chosen.id),
-    stopped: () => Promise.try(forgetBarred, path, chosen.id),
+    stopped: () => Promise.try(restoreIn, path, chosen.id),
   });
   context.emit({ event: "restored", ...chosen });
   return ExitCode.done;
+}
+
+/** Restores in the registry of a tracker that does not run; a disk that takes nothing is an error here, and no notice. */
+function restoreIn(path: string, id: string): void {
+  using store = new SqliteStore(path, { notice() {} });
+  new MemoryRegistry(() => "", { store }).restore(id);
 }
 
 /** The one that `target` means: the name that it had, its id, or `id:` and the start of that. */

@@ -91,7 +91,7 @@ export async function run(context: CommandContext): Promise<ExitCode> {
     ...(relay ? { relay: true as const } : {}),
   });
   if (page) emit({ event: "http", url: page.url });
-  const expected = (store?.peers() ?? []).filter(({ entry }) => entry !== null).length;
+  const expected = (await tracker.peers()).filter(({ away }) => away).length;
   if (expected > 0) {
     notice(
       `${expected === 1 ? "1 peer was" : `${expected} peers were`} there before; who is not back ` +

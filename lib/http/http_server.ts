@@ -8,8 +8,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
-import { type Address, formatAddress, isLoopback, plainHost } from "../address.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { NAME_UNKNOWN, P2PError, reasonOf } from "../errors.ts";
+import { type Caps, HostCounts } from "../net/host_counts.ts";
 
 /** What a path is asked for. */
 export interface HttpRequest {
@@ -56,9 +57,8 @@ export interface HttpServerOptions {
   token: string | null;
 }
 
-/** Connections in all, and of one address. */
-const MAX_CONNECTIONS = 128;
-const MAX_OF_ADDRESS = 32;
+/** Connections at once. */
+const MAX_CONNECTIONS: Caps = { address: 32, network: 64, all: 128 };
 /** Milliseconds for a request to come, and between two of one connection. */
 const REQUEST_TIMEOUT = 10_000;
 const KEEP_ALIVE = 5_000;
@@ -101,7 +101,7 @@ export function failure(status: number, message: string): HttpReply {
 export class HttpServer implements AsyncDisposable {
   readonly #options: HttpServerOptions;
   readonly #server: Server;
-  readonly #hosts = new Map<string, number>();
+  readonly #connections = new HostCounts();
   readonly #streams = new Set<ServerResponse>();
 
   private constructor(options: HttpServerOptions) {
@@ -113,8 +113,7 @@ export class HttpServer implements AsyncDisposable {
       connectionsCheckingInterval: 1_000,
       maxHeaderSize: MAX_HEADERS,
     }, (request, response) => void this.#serve(request, response));
-    this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.on("connection", (socket: Socket) => this.#count(socket));
+    this.#server.on("connection", (socket: Socket) => this.#admit(socket));
   }
 
   /**
@@ -160,17 +159,16 @@ export class HttpServer implements AsyncDisposable {
     await promise;
   }
 
-  #count(socket: Socket): void {
-    const host = plainHost(socket.remoteAddress ?? "");
-    const count = (this.#hosts.get(host) ?? 0) + 1;
-    this.#hosts.set(host, count);
-    socket.once("close", () => {
-      const left = (this.#hosts.get(host) ?? 1) - 1;
-      if (left === 0) this.#hosts.delete(host);
-      else this.#hosts.set(host, left);
-    });
+  /** Counts a connection, or ends it where there are too many. */
+  #admit(socket: Socket): void {
     socket.on("error", () => {});
-    if (count > MAX_OF_ADDRESS) socket.destroy();
+    const host = socket.remoteAddress;
+    if (host === undefined || !this.#connections.hasRoom(host, MAX_CONNECTIONS)) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.add(host);
+    socket.once("close", () => this.#connections.remove(host));
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -213,7 +211,7 @@ export class HttpServer implements AsyncDisposable {
     if (!url) return failure(400, "That is no path");
     const found = this.#route(url.pathname);
     if (!found) {
-      return failure(404, "There is nothing at this path; /api/v1/openapi.json lists what is");
+      return failure(404, "There is nothing at this path; the page is at /");
     }
     if (!found.route.isOpen && !this.#isAllowed(headers.authorization)) {
       response.setHeader("www-authenticate", 'Bearer realm="p2p"');

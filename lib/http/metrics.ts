@@ -1,7 +1,7 @@
 import { Counter, Gauge, Registry } from "prom-client";
 
-/** Says a value of now: one, or one for each value of a label. */
-export type Read<T> = () => T | Promise<T>;
+/** Says a value, of what the program is at now: one, or one for each value of a label. */
+export type Read<I, T> = (info: I) => T | Promise<T>;
 
 /** What a process is and has, as Prometheus has it of every program. */
 export interface ProcessInfo {
@@ -15,31 +15,26 @@ export interface ProcessInfo {
 }
 
 /** Metrics in the text format of Prometheus; each is read when it is asked for. */
-export class Metrics {
+export class Metrics<I extends ProcessInfo> {
   readonly #registry = new Registry();
+  readonly #info: () => I | Promise<I>;
+  /** What the program was at when the metrics were asked for last: read once for all of them. */
+  #now: I | undefined;
 
   /**
    * @param prefix of the names of this program's own metrics.
-   * @param info what the process is.
+   * @param info what the program is at now.
    */
-  constructor(prefix: string, info: Read<ProcessInfo>) {
-    this.states(
-      `${prefix}_info`,
-      "Its version",
-      "version",
-      async () => ({ [(await info()).version]: 1 }),
-    );
-    this.gauge(
-      "process_resident_memory_bytes",
-      "Resident memory",
-      async () => (await info()).memory,
-    );
+  constructor(prefix: string, info: () => I | Promise<I>) {
+    this.#info = info;
+    this.states(`${prefix}_info`, "Its version", "version", ({ version }) => ({ [version]: 1 }));
+    this.gauge("process_resident_memory_bytes", "Resident memory", ({ memory }) => memory);
     this.gauge(
       "process_start_time_seconds",
       "When it started, since 1970",
-      async () => Date.parse((await info()).started) / 1000,
+      ({ started }) => Date.parse(started) / 1000,
     );
-    this.count("process_cpu_seconds_total", "User and system time", async () => (await info()).cpu);
+    this.count("process_cpu_seconds_total", "User and system time", ({ cpu }) => cpu);
   }
 
   /** Content-Type of the text. */
@@ -49,38 +44,48 @@ export class Metrics {
 
   /** All of them, as they are now. */
   async text(): Promise<string> {
+    this.#now = await this.#info();
     return await this.#registry.metrics();
   }
 
   /** Something that goes up and down. */
-  gauge(name: string, help: string, read: Read<number>): void {
+  gauge(name: string, help: string, read: Read<I, number>): void {
+    const value = () => this.#read(read);
     new Gauge({
       ...{ name, help, registers: [this.#registry] },
       async collect() {
-        this.set(await read());
+        this.set(await value());
       },
     });
   }
 
   /** The same, one for each value of a label. */
-  states(name: string, help: string, label: string, read: Read<Record<string, number>>): void {
+  states(name: string, help: string, label: string, read: Read<I, Record<string, number>>): void {
+    const values = () => this.#read(read);
     new Gauge({
       ...{ name, help, registers: [this.#registry], labelNames: [label] },
       async collect() {
         this.reset();
-        for (const [key, value] of Object.entries(await read())) this.set({ [label]: key }, value);
+        for (const [key, value] of Object.entries(await values())) {
+          this.set({ [label]: key }, value);
+        }
       },
     });
   }
 
   /** Something that only grows. */
-  count(name: string, help: string, read: Read<number>): void {
+  count(name: string, help: string, read: Read<I, number>): void {
+    const value = () => this.#read(read);
     new Counter({
       ...{ name, help, registers: [this.#registry] },
       async collect() {
         this.reset();
-        this.inc(await read());
+        this.inc(await value());
       },
     });
+  }
+
+  async #read<T>(read: Read<I, T>): Promise<T> {
+    return await read(this.#now ??= await this.#info());
   }
 }

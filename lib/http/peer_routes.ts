@@ -6,20 +6,16 @@
 
 import { json, type Route } from "./http_server.ts";
 import { Metrics } from "./metrics.ts";
-import type { PeerCounts, PeerStatus, PeerTopic } from "./peer_status.ts";
+import {
+  PEER_COUNTERS,
+  type PeerCounts,
+  type PeerInfo,
+  type PeerStatus,
+  type PeerTopic,
+} from "./peer_status.ts";
 import { changesRoute, listRoute, metricsRoute, pageRoutes, text } from "./routes.ts";
 
 const TOPICS = ["transfers", "queue", "receipts"] as const satisfies PeerTopic[];
-
-/** Counters: what is counted, and what is said of it. */
-const COUNTERS: Readonly<Record<keyof PeerCounts, [name: string, help: string]>> = {
-  sent: ["sent", "Files and folders that were delivered, once for each recipient"],
-  received: ["received", "Files and folders that have arrived"],
-  failed: ["failed", "Transfers that failed, once for each recipient"],
-  sentBytes: ["sent_bytes", "Bytes of pieces that were sent"],
-  receivedBytes: ["received_bytes", "Bytes of pieces that came"],
-  messages: ["messages", "Messages that came"],
-};
 
 /** Answers everything that a peer has to show. */
 export async function peerRoutes(status: PeerStatus): Promise<Record<string, Route>> {
@@ -39,14 +35,14 @@ export async function peerRoutes(status: PeerStatus): Promise<Record<string, Rou
   };
 }
 
-function peerMetrics(status: PeerStatus): Metrics {
+function peerMetrics(status: PeerStatus): Metrics<PeerInfo> {
   const metrics = new Metrics("p2p_peer", () => status.info());
   metrics.gauge(
     "p2p_peer_connected",
     "1 while it has a session with its tracker",
-    () => status.info().connected ? 1 : 0,
+    ({ connected }) => connected ? 1 : 0,
   );
-  metrics.gauge("p2p_peer_known_peers", "Other peers that it knows of", () => status.info().peers);
+  metrics.gauge("p2p_peer_known_peers", "Other peers that it knows of", ({ peers }) => peers);
   metrics.states("p2p_peer_transfers", "Transfers under way", "direction", () => {
     const directions = { send: 0, receive: 0 };
     for (const { direction, ended } of status.transfers()) {
@@ -59,7 +55,7 @@ function peerMetrics(status: PeerStatus): Metrics {
     "What waits for those who are away",
     async () => (await status.queue()).length,
   );
-  for (const [what, [name, help]] of Object.entries(COUNTERS)) {
+  for (const [what, [name, help]] of Object.entries(PEER_COUNTERS)) {
     metrics.count(`p2p_peer_${name}_total`, help, () => status.counts()[what as keyof PeerCounts]);
   }
   return metrics;

@@ -75,15 +75,18 @@ export interface ReceiptStatus {
   transfer: string;
 }
 
-/** How often something has happened since the peer started. */
-export interface PeerCounts {
-  sent: number;
-  received: number;
-  failed: number;
-  sentBytes: number;
-  receivedBytes: number;
-  messages: number;
-}
+/** What is counted: under which name, and what is said of it. */
+export const PEER_COUNTERS = {
+  sent: ["sent", "Files and folders that were delivered, once for each recipient"],
+  received: ["received", "Files and folders that have arrived"],
+  failed: ["failed", "Transfers that failed, once for each recipient"],
+  sentBytes: ["sent_bytes", "Bytes of pieces that were sent"],
+  receivedBytes: ["received_bytes", "Bytes of pieces that came"],
+  messages: ["messages", "Messages that came"],
+} as const;
+
+/** How often each of these has happened since the peer started. */
+export type PeerCounts = Record<keyof typeof PEER_COUNTERS, number>;
 
 /** What the page, the API and the metrics of a peer are made from. */
 export interface PeerStatus {
@@ -96,7 +99,7 @@ export interface PeerStatus {
   /** What recipients have signed for this user, the latest first. */
   receipts(): Promise<ReceiptStatus[]>;
   /** What has happened since it started. */
-  counts(): PeerCounts;
+  counts(): Readonly<PeerCounts>;
   /** Calls a listener after each change, until the returned function is called. */
   onChanged(listener: (topic: PeerTopic) => void): () => void;
 }

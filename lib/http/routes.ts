@@ -6,8 +6,6 @@
 
 import { type EventStream, failure, type HttpReply, json, type Route } from "./http_server.ts";
 
-import type { Metrics } from "./metrics.ts";
-
 /** Entries of a page, unless `limit` says less. */
 const PAGE = 500;
 /** Milliseconds in which changes are told once. */
@@ -40,6 +38,22 @@ export async function pageRoutes(program: string): Promise<Record<string, Route>
 /** Answers with a list, page by page. */
 export function listRoute(name: string, all: () => Promise<unknown[]> | unknown[]): Route {
   return { answer: async ({ query }) => pageOf(name, await all(), query) };
+}
+
+/** Those who watch, and are told which of some lists has changed. */
+export class Watchers<T extends string> {
+  readonly #listeners = new Set<(topic: T) => void>();
+
+  /** Tells all that a list has changed. */
+  tell(topic: T): void {
+    for (const listener of this.#listeners) listener(topic);
+  }
+
+  /** Calls a listener after each change, until the returned function is called. */
+  add(listener: (topic: T) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
 }
 
 /**
@@ -97,7 +111,9 @@ function numberIn(query: URLSearchParams, name: string, byDefault: number): numb
 }
 
 /** Answers with the metrics. */
-export function metricsRoute(metrics: Metrics): Route {
+export function metricsRoute(
+  metrics: { contentType: string; text(): Promise<string> },
+): Route {
   return { answer: async () => ({ type: metrics.contentType, body: await metrics.text() }) };
 }
 

@@ -59,17 +59,19 @@ export interface EvidenceStatus {
   sharer: string;
 }
 
-/** How often something has happened since the tracker started. */
-export interface TrackerCounts {
-  joined: number;
-  left: number;
-  refused: number;
-  broadcasts: number;
-  /** Copies of broadcasts that went out. */
-  messages: number;
-  reports: number;
-  relayedBytes: number;
-}
+/** What is counted: under which name, and what is said of it. */
+export const TRACKER_COUNTERS = {
+  joined: ["joins", "Peers that were listed, for the first time or again"],
+  left: ["leaves", "Peers that left the list"],
+  refused: ["refused_connections", "Connections that came to nothing"],
+  broadcasts: ["broadcasts", "Broadcasts that were relayed"],
+  messages: ["messages", "Copies of broadcasts that went out"],
+  reports: ["reports", "Reports of shares that came in"],
+  relayedBytes: ["relayed_bytes", "Bytes passed on between peers without a direct path"],
+} as const;
+
+/** How often each of these has happened since the tracker started. */
+export type TrackerCounts = Record<keyof typeof TRACKER_COUNTERS, number>;
 
 /** What the page, the API and the metrics of a tracker are made from. */
 export interface TrackerStatus {
@@ -89,7 +91,7 @@ export interface TrackerStatus {
   /** Who has signed wrong data, the first to be proven so first. */
   evidence(): EvidenceStatus[];
   /** What has happened since it started. */
-  counts(): TrackerCounts;
+  counts(): Readonly<TrackerCounts>;
   /** Calls a listener after each change, until the returned function is called. */
   onChanged(listener: (topic: Topic) => void): () => void;
 }

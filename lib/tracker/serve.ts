@@ -186,6 +186,10 @@ class RunningTracker implements Tracker {
     this.#network = new TrackerNetwork(options, hostname);
     const network = this.#network;
     const convictions = this.#convictions = new Convictions(store);
+    const onLeft = (entry: PeerEntry, reason: LeftReason) => {
+      counts.left++;
+      observer?.onLeft?.(entry, reason);
+    };
     const roster: Roster = new Roster({
       registry,
       clock,
@@ -195,10 +199,7 @@ class RunningTracker implements Tracker {
         counts.joined++;
         observer?.onJoined?.(entry);
       },
-      onLeft: (entry, reason) => {
-        counts.left++;
-        observer?.onLeft?.(entry, reason);
-      },
+      onLeft,
     });
     this.#roster = roster;
     const ownHost = () => machineAddresses()[0] ?? hostname;
@@ -273,7 +274,7 @@ class RunningTracker implements Tracker {
       observer?.onListChanged?.();
       // Whoever has not come back is no member here.
       if (event.kind === "gone" && event.entry.away) {
-        observer?.onLeft?.(event.entry, event.cause === "barred" ? LEFT.removed : LEFT.away);
+        onLeft(event.entry, event.cause === "barred" ? LEFT.removed : LEFT.away);
       }
     });
     this.#liveness = new Liveness({

@@ -215,7 +215,7 @@ function fitting<T>(all: readonly T[]): T[] {
   return end < 0 ? [...all] : all.slice(0, Math.max(1, end));
 }
 
-/** Drops those of whom only a name is known; and says their keys. */
+/** Drops those of whom only a name is known, and says which. */
 function forgetAbsent(recipients: Map<string, ReportedRecipient>): string[] {
   const absent = [...recipients].flatMap(([key, { id }]) => id === undefined ? [key] : []);
   for (const key of absent) recipients.delete(key);

@@ -35,7 +35,10 @@ export interface FlagSpec {
   default?: string;
   /** Largest value of an `integer`. */
   max?: number;
-  /** Smallest value of an `integer` or a `size`; 0 when left out. Of `seconds` 0 lets there be none. */
+  /**
+   * Smallest value of an `integer` or a `size`; 0 when left out. Of `seconds` 0 lets there be none, of an `address` a port that
+   * the system chooses.
+   */
   min?: number;
   /** Left out of the help. */
   hidden?: boolean;

@@ -9,6 +9,7 @@
 /** Milliseconds between two looks at the load, and before a lost connection is tried again. */
 const LOOK_EVERY = 5_000;
 const RETRY_AFTER = 2_000;
+/** Entries of a list in one answer. */
 const PAGE = 500;
 /** What stands where there is nothing to show. */
 export const NOTHING = "\u2013";
@@ -90,6 +91,31 @@ export function when(iso) {
 }
 
 /**
+ * How far one recipient or sender is: who, what has come of it, and a bar.
+ *
+ * @param {{ name: string, state: string, bytes: number }} one
+ * @param {number | null} whole bytes of all of it, if that is known
+ * @param {string} text says the state
+ */
+export function row({ name, state, bytes }, whole, text) {
+  const isDone = state === "delivered" || state === "already";
+  const done = isDone ? 1 : whole ? Math.min(1, bytes / whole) : 0;
+  const label = `${name}: ${text}, ${Math.round(100 * done)} %`;
+  const line = element(
+    "div",
+    { class: "line" },
+    element("span", {}, name),
+    element("span", { class: state === "failed" ? "bad" : "dim" }, text),
+  );
+  return element(
+    "li",
+    {},
+    line,
+    element("progress", { max: "1", value: `${done}`, "aria-label": label }),
+  );
+}
+
+/**
  * @param {string} id
  * @param {Node[]} items
  * @param {string} nothing
@@ -166,17 +192,25 @@ async function listen(look, lists) {
   }
 }
 
+/** Times go on. */
+function showTimes() {
+  for (const time of document.querySelectorAll("time")) time.textContent = ago(time.dateTime);
+}
+
 /**
  * Shows the lists, and each of them again when it has changed, for as long as the page is open.
  *
  * @param {() => Promise<void>} look shows what changes all the time
  * @param {Record<string, () => Promise<void>>} lists by what changes
+ * @param {string} untold the list that changes in ways that nobody tells of
  */
-export async function follow(look, lists) {
+export async function follow(look, lists, untold) {
   // A link shows no token.
   if (token) at("metrics").remove();
   setInterval(() => {
-    if (!document.hidden && at("connection").className === "live") look().catch(() => {});
+    if (document.hidden || at("connection").className !== "live") return;
+    showTimes();
+    Promise.all([look(), lists[untold]?.()]).catch(() => {});
   }, LOOK_EVERY);
   while (true) {
     try {

@@ -6,7 +6,7 @@
 /// <reference lib="dom" />
 // @ts-check
 
-import { all, at, element, fill, follow, get, load, size, when } from "./common.js";
+import { all, at, element, fill, follow, get, load, row, size, when } from "./common.js";
 
 /** Receipts that are shown: the latest. */
 const SHOWN = 100;
@@ -43,27 +43,10 @@ async function showTransfers() {
       when(started),
     );
     const rows = peers.map((/** @type {any} */ peer) => {
-      const { bytes, rate, state, error } = peer;
-      const isDone = state === "delivered" || state === "already";
-      const done = isDone ? 1 : whole ? Math.min(1, bytes / whole) : 0;
+      const { rate, state, error } = peer;
       const speed = ended === null && state === "running" && rate > 0 ? `, ${size(rate)}/s` : "";
-      const text = `${STATES[/** @type {"running"} */ (state)]}${speed}${
-        error === null ? "" : `: ${error}`
-      }`;
-      const label = `${name}, ${peer.name}: ${text}, ${Math.round(100 * done)} %`;
-      const shown = state === "failed" ? "bad" : "dim";
-      const line = element(
-        "div",
-        { class: "line" },
-        element("span", {}, peer.name),
-        element("span", { class: shown }, text),
-      );
-      return element(
-        "li",
-        {},
-        line,
-        element("progress", { max: "1", value: `${done}`, "aria-label": label }),
-      );
+      const why = error === null ? "" : `: ${error}`;
+      return row(peer, whole, `${STATES[/** @type {"running"} */ (state)]}${speed}${why}`);
     });
     const saved = path === null ? [] : [element("p", { class: "dim" }, `Saved as ${path}`)];
     return element("li", {}, title, element("ul", { class: "ledger" }, ...rows), ...saved);
@@ -117,7 +100,9 @@ async function showReceipts() {
   at("receipts-count").textContent = total > 0 ? `${total}` : "";
 }
 
-void follow(async () => {
-  // What another command queues is in the folder, and nobody says so.
-  await Promise.all([showLoad(), showQueue()]);
-}, { transfers: showTransfers, queue: showQueue, receipts: showReceipts });
+// What another command queues is in the folder, and nobody says so.
+void follow(
+  showLoad,
+  { transfers: showTransfers, queue: showQueue, receipts: showReceipts },
+  "queue",
+);

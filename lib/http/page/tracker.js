@@ -7,10 +7,11 @@
 /// <reference lib="dom" />
 // @ts-check
 
-import { all, at, element, fill, follow, get, load, NOTHING, size, when } from "./common.js";
+import { all, at, element, fill, follow, get, load, NOTHING, row, size, when } from "./common.js";
 
 /** Peers that are shown at most: who looks for one of thousands types a part of its name. */
 const SHOWN = 200;
+
 async function showLoad() {
   const tracker = await get("/api/v1/tracker");
   at("where").textContent = `${tracker.address}, id ${tracker.id.slice(0, 8)}${
@@ -132,24 +133,11 @@ const shareItems = new Map();
  */
 async function showLedger(address, ledger, whole) {
   const recipients = await all(`/api/v1/shares/${address}`, "recipients").catch(() => []);
-  ledger.replaceChildren(...recipients.map(({ name, state, bytes = 0, code }) => {
-    const isDone = state === "delivered" || state === "already";
-    const done = isDone ? 1 : whole > 0 ? Math.min(1, bytes / whole) : 0;
-    const text = code === undefined ? state : `${state}: ${code}`;
-    const line = element(
-      "div",
-      { class: "line" },
-      element("span", {}, name),
-      element("span", { class: state === "failed" ? "bad" : "dim" }, text),
-    );
-    const label = `${name}: ${text}, ${Math.round(100 * done)} %`;
-    return element(
-      "li",
-      {},
-      line,
-      element("progress", { max: "1", value: `${done}`, "aria-label": label }),
-    );
-  }));
+  ledger.replaceChildren(
+    ...recipients.map(({ name, state, bytes = 0, code }) =>
+      row({ name, state, bytes }, whole, code === undefined ? state : `${state}: ${code}`)
+    ),
+  );
 }
 
 async function showShares() {
@@ -214,5 +202,5 @@ const LISTS = {
 };
 
 at("find").addEventListener("input", () => void showPeers().catch(() => {}));
-// Times go on.
-void follow(async () => void await Promise.all([showLoad(), showPeers()]), LISTS);
+// When a peer was last seen is no change of the list.
+void follow(showLoad, LISTS, "peers");

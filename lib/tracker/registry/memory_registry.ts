@@ -13,8 +13,6 @@ export interface MemoryRegistryOptions {
   clock?: Clock;
   /** What is remembered from before, and has to outlive this process. */
   store?: Pick<TrackerStore, "peers" | "barred" | "keepPeers">;
-  /** How long in milliseconds peers that are remembered are listed without having come back. */
-  returnWithin?: number;
 }
 
 /** How long peers have to come back to a tracker that was restarted, milliseconds. */
@@ -63,9 +61,9 @@ export class MemoryRegistry implements Registry {
     this.#newEpoch = newEpoch;
     this.#epoch = newEpoch();
     this.#clock = options.clock ?? systemClock;
-    const { store, returnWithin = RETURN_WITHIN } = options;
+    const { store } = options;
     if (!store) return;
-    this.#remember(store, returnWithin);
+    this.#remember(store);
     this.#kept = store.keepPeers((id) => this.#stateOf(id));
   }
 
@@ -76,14 +74,15 @@ export class MemoryRegistry implements Registry {
     }
     const wanted = { ...entry, name: this.#names.claim(id, name) };
     const known = this.#slots.get(id)?.entry;
-    const listed = known && isSameEntry(known, wanted) ? known : wanted;
+    const isSame = known !== undefined && known !== null && isSameEntry(known, wanted);
+    const listed = isSame && !known.away ? known : wanted;
     if (!known) this.#present++;
     const token = `${++this.#lastToken}`;
     this.#slots.set(id, { entry: listed, token, lease, until: this.#clock.now() + lease });
-    if (known?.away && isSameEntry({ ...known, away: false }, { ...listed, away: false })) {
+    if (isSame && known.away) {
       // It is listed as it was, so that a thousand who come back at once cost nobody a new list.
       this.#tell({ kind: "returned", entry: listed });
-    } else if (listed !== known) {
+    } else if (!isSame) {
       this.#kept?.changed(id);
       this.#log.note(id);
       this.#tell({ kind: known ? "changed" : "joined", entry: listed });
@@ -208,7 +207,7 @@ export class MemoryRegistry implements Registry {
   }
 
   /** Takes up what a process before this one knew: who was there is listed, and expected back. */
-  #remember(store: Pick<TrackerStore, "peers" | "barred">, lease: number): void {
+  #remember(store: Pick<TrackerStore, "peers" | "barred">): void {
     for (const { id, entry, names } of store.peers()) {
       if (!entry && names.length === 0) continue; // Of one who is barred.
       this.#names.restore(id, names);
@@ -216,8 +215,8 @@ export class MemoryRegistry implements Registry {
       this.#slots.set(id, {
         entry: entry && { ...entry, away: true },
         token: `${++this.#lastToken}`,
-        lease,
-        until: this.#clock.now() + lease,
+        lease: RETURN_WITHIN,
+        until: this.#clock.now() + RETURN_WITHIN,
       });
       this.#log.note(id);
     }
@@ -229,12 +228,12 @@ export class MemoryRegistry implements Registry {
   #stateOf(id: string): RememberedPeer | null {
     const slot = this.#slots.get(id);
     const barred = this.#barred.get(id);
-    if (!slot && !barred) return null;
+    const entry = slot?.entry ?? null;
+    const names = this.#names.of(id);
+    if (!entry && names.length === 0 && !barred) return null;
     const { name } = barred ?? {};
     return {
-      id,
-      entry: slot?.entry ?? null,
-      names: this.#names.of(id),
+      ...{ id, entry, names },
       ...(barred ? { barred: name === undefined ? {} : { name } } : {}),
     };
   }
@@ -244,9 +243,10 @@ export class MemoryRegistry implements Registry {
   }
 }
 
+/** Whether two entries say the same of their peer, there or away. */
 function isSameEntry(a: PeerEntry, b: PeerEntry): boolean {
   return a.id === b.id && a.name === b.name && a.host === b.host && a.port === b.port &&
-    a.reachable === b.reachable && (a.away ?? false) === (b.away ?? false) &&
+    a.reachable === b.reachable &&
     areSame(a.addresses, b.addresses) &&
     (a.groups ?? []).join() === (b.groups ?? []).join();
 }

@@ -69,7 +69,7 @@ const REASONS: Readonly<Record<number, string>> = {
 /** Of those, the codes of a file that holds something else than it should. */
 const DAMAGED = new Set([11, 26]);
 
-/** A file that is there and that this program must leave alone. */
+/** Why a file that is there must be left alone. */
 class Unusable extends Error {}
 
 /**
@@ -86,6 +86,7 @@ export function openDatabase(path: string): DatabaseSync {
       expectOurs(db);
       run(db, "PRAGMA journal_mode = WAL");
       run(db, "PRAGMA synchronous = NORMAL");
+      run(db, "PRAGMA foreign_keys = ON");
       migrate(db);
       return db;
     } catch (error) {
@@ -151,15 +152,17 @@ function readCopy<T>(path: string, read: (db: DatabaseSync) => T): T {
 
 /** What all of it is in one transaction, or none. With `durable` it outlives a power cut as well. */
 export function transact(db: DatabaseSync, durable: boolean, write: () => void): void {
-  run(db, `PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
-  run(db, "BEGIN IMMEDIATE");
+  if (durable) run(db, "PRAGMA synchronous = FULL");
   try {
+    run(db, "BEGIN IMMEDIATE");
     write();
     run(db, "COMMIT");
   } catch (error) {
     // SQLite has done so itself after some errors.
     if (db.isTransaction) run(db, "ROLLBACK");
     throw error;
+  } finally {
+    if (durable) run(db, "PRAGMA synchronous = NORMAL");
   }
 }
 
@@ -172,9 +175,9 @@ export function asDiskError(doing: string, path: string, error: unknown): P2PErr
   });
 }
 
-/** Whether an error means that the file cannot be written to for now, so that it may be read all the same. */
+/** Whether an error of {@linkcode openDatabase} means that the file cannot be written to now, and may be read all the same. */
 export function isPassing(error: unknown): boolean {
-  return !(error instanceof P2PError) && !(error instanceof Unusable);
+  return !(error instanceof P2PError);
 }
 
 /** Every statement is prepared: the errors of `exec` have no code. */
@@ -182,6 +185,7 @@ function run(db: DatabaseSync, sql: string): void {
   db.prepare(sql).all();
 }
 
+/** What `open` returns; where the file is not ours to use that is said, with the remedy. */
 function checked<T>(path: string, open: () => T): T {
   try {
     return open();
@@ -218,7 +222,6 @@ function expectOurs(db: DatabaseSync): void {
 }
 
 function migrate(db: DatabaseSync): void {
-  run(db, "PRAGMA foreign_keys = ON");
   const version = Number(valueOf(db, "PRAGMA user_version", "user_version"));
   for (const [n, statements] of MIGRATIONS.entries()) {
     if (n < version) continue;

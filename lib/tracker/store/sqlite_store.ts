@@ -40,16 +40,6 @@ interface Waiting {
   clear(): void;
 }
 
-/** All that was there when the file was opened. */
-interface Found {
-  peers: RememberedPeer[];
-  barred: Barred[];
-  shares: ReturnType<TrackerStore["shares"]>;
-  evidence: Evidence[];
-}
-
-const NOTHING: Found = { peers: [], barred: [], shares: [], evidence: [] };
-
 type Prepare = (sql: string) => StatementSync;
 type Row = Record<string, string | number | null | Uint8Array>;
 
@@ -58,7 +48,6 @@ export class SqliteStore implements TrackerStore, Disposable {
   readonly #path: string;
   readonly #notice: (message: string) => void;
   readonly #clock: Clock;
-  readonly #found: Found;
   readonly #statements = new Map<string, StatementSync>();
   readonly #waiting: Waiting[] = [];
   /** Undefined while it cannot be opened for writing. */
@@ -66,22 +55,17 @@ export class SqliteStore implements TrackerStore, Disposable {
   /** Why nothing could be written last; a try to do so is due then. */
   #failing: { error: P2PError; retry: () => void } | undefined;
 
-  /**
-   * Reads all that is there.
-   *
-   * @throws {P2PError} `disk` when that cannot be done, or must not: see {@linkcode openDatabase}.
-   */
+  /** @throws {P2PError} `disk` when what is there cannot be read, or must not be used: see {@linkcode openDatabase}. */
   constructor(path: string, { notice, clock = systemClock }: SqliteStoreOptions) {
     this.#path = path;
     this.#notice = notice;
     this.#clock = clock;
     try {
       this.#db = openDatabase(path);
-      this.#found = readAll(this.#db);
     } catch (error) {
-      this.#db?.close();
       if (!isPassing(error)) throw error;
-      this.#found = readDatabase(path, readAll) ?? NOTHING;
+      // What cannot be read either is not to be taken for nothing.
+      readDatabase(path, () => {});
       this.#fail(error);
     }
   }
@@ -91,19 +75,19 @@ export class SqliteStore implements TrackerStore, Disposable {
   }
 
   peers(): RememberedPeer[] {
-    return this.#found.peers;
+    return this.#read(readPeers) ?? [];
   }
 
   barred(): Barred[] {
-    return this.#found.barred;
+    return this.#read(readBarredIn) ?? [];
   }
 
   shares(): ReturnType<TrackerStore["shares"]> {
-    return this.#found.shares;
+    return this.#read(readShares) ?? [];
   }
 
   evidence(): Evidence[] {
-    return this.#found.evidence;
+    return this.#read(readEvidence) ?? [];
   }
 
   keepPeers(stateOf: (id: string) => RememberedPeer | null): Kept<string> {
@@ -201,6 +185,7 @@ export class SqliteStore implements TrackerStore, Disposable {
     this.#waiting.push(waiting);
     return {
       changed: (...changed) => {
+        if (changed.length === 0) return;
         for (const key of changed) keys.set(nameOf(key), key);
         // A disk that fails is tried from time to time, and not for each change.
         if (!this.#failing) this.#write(waiting);
@@ -211,6 +196,15 @@ export class SqliteStore implements TrackerStore, Disposable {
         if (this.#failing) throw this.#failing.error;
       },
     };
+  }
+
+  /** What is in the file; null where there is none, and it cannot be made now. */
+  #read<T>(read: (db: DatabaseSync) => T): T | null {
+    try {
+      return this.#db ? read(this.#db) : readDatabase(this.#path, read);
+    } catch (error) {
+      throw asDiskError("read", this.#path, error);
+    }
   }
 
   /** Writes what waits of one table; what cannot be written waits on. */
@@ -255,44 +249,32 @@ export class SqliteStore implements TrackerStore, Disposable {
 
 /** Who is barred by the file at a path, the latest last; nobody when there is none. Needs no running tracker. */
 export function readBarred(path: string): Barred[] {
-  return readDatabase(path, readAll)?.barred ?? [];
+  return readDatabase(path, readBarredIn) ?? [];
 }
 
-/**
- * Lets one who is barred by the file at a path register again; no tracker runs with it.
- *
- * @throws {P2PError} `disk` when that cannot be written.
- */
-export function forgetBarred(path: string, id: string): void {
-  try {
-    const db = openDatabase(path);
-    try {
-      transact(db, true, () => {
-        db.prepare("UPDATE peers SET barred = NULL, barred_name = NULL WHERE id = ?").run(id);
-        db.prepare("DELETE FROM peers WHERE id = ? AND entry IS NULL AND names = '[]'").run(id);
-      });
-    } finally {
-      db.close();
-    }
-  } catch (error) {
-    throw asDiskError("write to", path, error);
-  }
+function rowsOf(db: DatabaseSync, sql: string): Row[] {
+  return db.prepare(sql).all() as Row[];
 }
 
-function readAll(db: DatabaseSync): Found {
-  const rows = (sql: string) => db.prepare(sql).all() as Row[];
-  const peers = rows("SELECT * FROM peers ORDER BY changed").map((row) => ({
+function readPeers(db: DatabaseSync): RememberedPeer[] {
+  return rowsOf(db, "SELECT * FROM peers ORDER BY changed").map((row) => ({
     id: String(row.id),
     entry: row.entry === null ? null : JSON.parse(String(row.entry)),
     names: JSON.parse(String(row.names)),
     ...(row.barred === null ? {} : { barred: barOf(row) }),
   }));
-  const barred = rows("SELECT * FROM peers WHERE barred IS NOT NULL ORDER BY barred")
+}
+
+function readBarredIn(db: DatabaseSync): Barred[] {
+  return rowsOf(db, "SELECT * FROM peers WHERE barred IS NOT NULL ORDER BY barred")
     .map((row) => ({ id: String(row.id), ...barOf(row) }));
+}
+
+function readShares(db: DatabaseSync): ReturnType<TrackerStore["shares"]> {
   const recipients = db.prepare(
     "SELECT recipient, about FROM recipients WHERE reporter = ? AND share = ? ORDER BY rowid",
   );
-  const shares = rows("SELECT * FROM shares ORDER BY rowid").map((row) => {
+  return rowsOf(db, "SELECT * FROM shares ORDER BY rowid").map((row) => {
     const key = [String(row.reporter), String(row.share)] as const;
     const about = JSON.parse(String(row.about));
     const state = row.state as RememberedShare["state"];
@@ -300,14 +282,16 @@ function readAll(db: DatabaseSync): Found {
       key,
       share: { about, state, heardAt: Number(row.heard_at) },
       recipients: (recipients.all(...key) as Row[]).map((
-        row,
-      ): [string, ReportedRecipient] => [String(row.recipient), JSON.parse(String(row.about))]),
+        { recipient, about },
+      ): [string, ReportedRecipient] => [String(recipient), JSON.parse(String(about))]),
     };
   });
-  const evidence = rows("SELECT * FROM evidence ORDER BY rowid").map(({ message, body }) =>
+}
+
+function readEvidence(db: DatabaseSync): Evidence[] {
+  return rowsOf(db, "SELECT * FROM evidence ORDER BY rowid").map(({ message, body }) =>
     decodeEvidence(JSON.parse(String(message)), body as Uint8Array)
   );
-  return { peers, barred, shares, evidence };
 }
 
 function barOf({ barred_name: name = null }: Row): { name?: string } {

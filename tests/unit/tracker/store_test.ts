@@ -7,7 +7,7 @@ import { Convictions } from "../../../lib/tracker/convictions.ts";
 import { MemoryRegistry } from "../../../lib/tracker/registry/memory_registry.ts";
 import { Shares } from "../../../lib/tracker/shares.ts";
 import { MIGRATIONS } from "../../../lib/tracker/store/database.ts";
-import { forgetBarred, readBarred, SqliteStore } from "../../../lib/tracker/store/sqlite_store.ts";
+import { readBarred, SqliteStore } from "../../../lib/tracker/store/sqlite_store.ts";
 import type { Evidence } from "../../../lib/identity/evidence.ts";
 import type { MessageOf } from "../../../lib/wire/message.ts";
 import { entryOf, epochs, idOf } from "../../helpers/entries.ts";
@@ -122,8 +122,13 @@ permitted("who is barred stays so, in the order in which they were", NEEDS, asyn
   assertEquals(listed(second), ["p2 away"]);
   second.registry.restore(idOf(3));
   second.store[Symbol.dispose]();
-  // As `tracker restore` does while no tracker runs.
-  forgetBarred(lives.path, idOf(4));
+  const third = lives.begin();
+  third.registry.restore(idOf(4));
+  assertEquals(
+    third.store.peers().map(({ id }) => id),
+    [idOf(2), idOf(1)],
+    "nothing is left of it",
+  );
   assertEquals(lives.begin().registry.barred(), [idOf(1)]);
 });
 
